@@ -1,0 +1,202 @@
+"""Domain errors. Each class has a stable `code`; HTTP statuses live in serve_app/api/problems.py.
+
+DublError
+├── InputError                 the caller's fault
+│   ├── SourceError            the video could not be obtained
+│   │   ├── SourceNotFound         no such file
+│   │   ├── SourceForbidden        path or address outside what is allowed
+│   │   ├── SourceUnreachable      the link did not answer as it should
+│   │   └── SourceTooLarge         more bytes than allowed
+│   ├── MediaError             the file is there but cannot serve as a video
+│   │   ├── EmptyFile              zero bytes
+│   │   ├── NotAVideo              not a media file that a decoder knows
+│   │   ├── NoVideoStream          audio or subtitles only
+│   │   ├── TruncatedVideo         cut off before enough could be read
+│   │   ├── UnsupportedCodec       no decoder for its codec
+│   │   ├── VideoTooShort          fewer frames than a comparison needs
+│   │   ├── VideoTooLong           longer than allowed
+│   │   └── FrameTooLarge          more pixels a frame than allowed
+│   ├── InvalidRequest         a field is missing, unknown or out of range
+│   └── NotFound               no such reference, check, job or library
+│       ├── ReferenceNotFound
+│       └── CheckNotFound
+├── ResourceError              the service's limits
+│   ├── DecodeTimeout              the file took longer than its deadline
+│   ├── DecoderCrashed             the decoder process died on this file
+│   ├── DeadlineExceeded           the request's own time is over
+│   └── Overloaded                 queues are full; try again later
+└── OperatorError              the installation's fault
+    ├── ConfigurationError         a setting is wrong; names the key
+    ├── FeatureSpaceMismatch       stored features come from another model
+    ├── WeightsUnavailable         a checkpoint is absent or does not match its card
+    └── StoreUnavailable           the library or the ledger cannot be read or written
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+ContextValue = str | int | float | bool | None
+
+
+class DublError(Exception):
+    """Base of all domain errors.
+
+    `detail` is one sentence for the person who must act, `hint` says what to do about it,
+    `context` holds plain values for logs and answers.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, detail: str, *, context: dict[str, ContextValue] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.context: dict[str, ContextValue] = dict(context or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword-only arguments do not unpickle by themselves.
+        return (_rebuild, (type(self), self.detail, self.context))
+
+    def with_context(self, context: dict[str, ContextValue]) -> Self:
+        """Returns the same error with `context` added."""
+        return type(self)(self.detail, context={**self.context, **context})
+
+
+def _rebuild(
+    kind: type[DublError], detail: str, context: dict[str, ContextValue]
+) -> DublError:
+    return kind(detail, context=context)
+
+
+class InputError(DublError):
+    code = "invalid_input"
+
+
+class SourceError(InputError):
+    code = "source_error"
+
+
+class SourceNotFound(SourceError):
+    code = "source_not_found"
+    hint = "Check the path or the link."
+
+
+class SourceForbidden(SourceError):
+    code = "source_forbidden"
+    hint = "Use a path inside media.allowed_roots, or an http(s) link to a public address."
+
+
+class SourceUnreachable(SourceError):
+    code = "source_unreachable"
+    hint = "Check that the link answers 200 with the video's bytes."
+
+
+class SourceTooLarge(SourceError):
+    code = "source_too_large"
+    hint = "Send a smaller file, or raise media.max_size_bytes."
+
+
+class MediaError(InputError):
+    code = "media_error"
+
+
+class EmptyFile(MediaError):
+    code = "empty_file"
+    hint = "The file has no bytes; upload it again."
+
+
+class NotAVideo(MediaError):
+    code = "not_a_video"
+    hint = "Send a video file such as MP4, WebM or Matroska."
+
+
+class NoVideoStream(MediaError):
+    code = "no_video_stream"
+    hint = "The file holds no picture; send one with a video stream."
+
+
+class TruncatedVideo(MediaError):
+    code = "truncated_video"
+    hint = "The file ends before its content does; upload it again."
+
+
+class UnsupportedCodec(MediaError):
+    code = "unsupported_codec"
+    hint = "Re-encode the video, for example as H.264."
+
+
+class VideoTooShort(MediaError):
+    code = "video_too_short"
+    hint = "The video is shorter than media.min_duration_s."
+
+
+class VideoTooLong(MediaError):
+    code = "video_too_long"
+    hint = "Split the video, or raise media.max_duration_s."
+
+
+class FrameTooLarge(MediaError):
+    code = "frame_too_large"
+    hint = "Scale the video down, or raise media.max_pixels."
+
+
+class InvalidRequest(InputError):
+    code = "invalid_request"
+
+
+class NotFound(InputError):
+    code = "not_found"
+
+
+class ReferenceNotFound(NotFound):
+    code = "reference_not_found"
+
+
+class CheckNotFound(NotFound):
+    code = "check_not_found"
+
+
+class ResourceError(DublError):
+    code = "resource_error"
+
+
+class DecodeTimeout(ResourceError):
+    code = "decode_timeout"
+    hint = "The file decodes too slowly; re-encode it, or raise media.decode_timeout_s."
+
+
+class DecoderCrashed(ResourceError):
+    code = "decoder_crashed"
+    hint = "The file breaks the decoder; re-encode it."
+
+
+class DeadlineExceeded(ResourceError):
+    code = "deadline_exceeded"
+    hint = "Ask again, or without Prefer: wait and fetch the result later."
+
+
+class Overloaded(ResourceError):
+    code = "overloaded"
+    hint = "Wait for the time in Retry-After and send the request again."
+
+
+class OperatorError(DublError):
+    code = "operator_error"
+
+
+class ConfigurationError(OperatorError):
+    code = "configuration_error"
+
+
+class FeatureSpaceMismatch(OperatorError):
+    code = "feature_space_mismatch"
+    hint = "Start with the model that filled this store, or index it anew into another folder."
+
+
+class WeightsUnavailable(OperatorError):
+    code = "weights_unavailable"
+
+
+class StoreUnavailable(OperatorError):
+    code = "store_unavailable"

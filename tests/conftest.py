@@ -1,0 +1,28 @@
+"""Options and fixtures that every kind of test shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden",
+        type=Path,
+        default=SHARED / "golden",
+        help="folder of golden numbers; every case in it is run (default: ../shared/golden)",
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real clips and images; skips where this machine has none."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real clips are absent: {folder} does not exist")
+    return folder
