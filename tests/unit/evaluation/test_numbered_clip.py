@@ -33,7 +33,7 @@ def test_a_number_reads_back_at_another_size(number: int) -> None:
 def test_a_turned_or_mirrored_frame_is_refused() -> None:
     upright = numbered_frame(77)
     for changed in (np.rot90(upright, 2), upright[:, ::-1], np.rot90(upright), upright * 0):
-        with pytest.raises(ValueError, match="check bits|no black and white"):
+        with pytest.raises(ValueError, match=r"check bits|no black and white"):
             read_frame_number(changed)
 
 
