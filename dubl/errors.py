@@ -63,9 +63,7 @@ class DublError(Exception):
         return type(self)(self.detail, context={**self.context, **context})
 
 
-def _rebuild(
-    kind: type[DublError], detail: str, context: dict[str, ContextValue]
-) -> DublError:
+def _rebuild(kind: type[DublError], detail: str, context: dict[str, ContextValue]) -> DublError:
     return kind(detail, context=context)
 
 

@@ -1,0 +1,74 @@
+"""Protocols by which the library's siblings meet; dubl/assembly.py chooses who fulfills them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dubl.types import (
+    CandidateSet,
+    FeatureSpec,
+    Float16Array,
+    Float32Array,
+    FrameClip,
+    MatchSet,
+    Sampling,
+    VideoFeatures,
+    VideoSource,
+)
+
+
+class Decoder(Protocol):
+    """Reads sampled frames; the only step that refuses an input."""
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Raises MediaError, DecodeTimeout or DecoderCrashed."""
+        ...
+
+
+class Embedder(Protocol):
+    """Describes frames. Batch-first: the one method serves requests and archives."""
+
+    @property
+    def spec(self) -> FeatureSpec: ...
+
+    def embed(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]: ...
+
+
+class Retriever(Protocol):
+    """Finds references whose frames are near the query's."""
+
+    def retrieve(
+        self,
+        features: VideoFeatures,
+        *,
+        libraries: Sequence[str] = (),
+        exclude_ids: Sequence[str] = (),
+        registered_before: str = "",
+    ) -> CandidateSet: ...
+
+
+class ReferenceFeatures(Protocol):
+    """Stored features of references, for whoever compares with them."""
+
+    def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
+        """Features by reference id; ids that are gone are left out."""
+        ...
+
+
+class Comparator(Protocol):
+    """A learned similarity of two videos from their region features (S2VS/ViSiL)."""
+
+    def similarity(self, query: Float16Array, reference: Float16Array) -> float:
+        """Similarity in [0,1] of regions [T,R,D] and [U,R,D], the larger of both directions."""
+        ...
+
+    def similarity_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array:
+        """Frame-to-frame similarity [T,U] before the comparator network, in [-1,1]."""
+        ...
+
+
+class Reranker(Protocol):
+    """Compares the query with each candidate in full and aligns their common segments."""
+
+    def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet: ...

@@ -1,0 +1,205 @@
+"""The one typed configuration: configs/*.yaml < environment DUBL__SECTION__KEY < overrides.
+
+Nothing else in Dubl reads files of settings or the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dubl.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "DUBL__"
+
+Tree = dict[str, object]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MediaSettings(Section):
+    """How videos are obtained and decoded."""
+
+    allowed_roots: tuple[Path, ...] = Field(
+        default=(), description="folders from which videos may be registered by path"
+    )
+    allow_private_addresses: bool = Field(
+        default=False, description="whether links may point into private networks"
+    )
+    link_timeout_s: float = Field(default=60.0, gt=0)
+    max_size_bytes: int = Field(default=2 * 1024**3, gt=0)
+    min_duration_s: float = Field(default=0.5, ge=0)
+    max_duration_s: float = Field(default=4 * 3600.0, gt=0)
+    max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
+    decode_timeout_s: float = Field(default=600.0, gt=0)
+    reference_rate_hz: float = Field(default=1.0, gt=0)
+    query_rate_hz: float = Field(default=2.0, gt=0)
+    min_frames: int = Field(default=8, ge=1)
+
+
+class ModelSettings(Section):
+    """Which network describes frames, and where it runs."""
+
+    weights: str = Field(
+        default="dubl-compact", description="name of shipped weights, or a folder with a card.json"
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=1, ge=1, description="CPU threads of one replica")
+    batch_frames: int = Field(default=64, ge=1, description="frames in one forward pass")
+
+
+class IndexSettings(Section):
+    """The library's tables, and how candidates are searched in them."""
+
+    uri: str = Field(default="", description="folder or object-store address; empty: in data_dir")
+    hits_per_frame: int = Field(default=20, ge=1)
+    min_hit_similarity: float = Field(default=0.3, ge=-1, le=1)
+    max_candidates: int = Field(default=20, ge=1)
+    consistency_interval_s: float = Field(
+        default=0.5, ge=0, description="how old a reader's view of the tables may be"
+    )
+
+
+class MatchingSettings(Section):
+    """Re-ranking and alignment of the best candidates."""
+
+    rerank_candidates: int = Field(default=10, ge=1)
+    max_segments: int = Field(default=8, ge=1, description="segments reported for a pair")
+    min_segment_s: float = Field(default=1.0, gt=0)
+    min_speed: float = Field(default=0.25, gt=0)
+    max_speed: float = Field(default=4.0, gt=0)
+
+
+class PolicySettings(Section):
+    """Probabilities from which a match counts."""
+
+    version: str = "1"
+    duplicate_probability: float = Field(default=0.9, ge=0, le=1)
+    review_probability: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PolicySettings:
+        if self.review_probability > self.duplicate_probability:
+            raise ValueError("review_probability is above duplicate_probability")
+        return self
+
+
+class LedgerSettings(Section):
+    path: str = Field(default="", description="DuckDB file; empty: in data_dir")
+
+
+class ServeSettings(Section):
+    """Behavior of the online service; placement stands in serve_config.yaml."""
+
+    max_wait_s: float = Field(default=300.0, gt=0, description="longest Prefer: wait")
+    max_concurrent_jobs: int = Field(default=8, ge=1, description="jobs one ingress runs at once")
+    max_queued_jobs: int = Field(default=256, ge=1)
+    embed_batch_clips: int = Field(default=4, ge=1)
+    embed_batch_wait_s: float = Field(default=0.02, ge=0)
+
+
+class Settings(Section):
+    """Everything that a person may set."""
+
+    data_dir: Path = Path("data")
+    media: MediaSettings = MediaSettings()
+    model: ModelSettings = ModelSettings()
+    index: IndexSettings = IndexSettings()
+    matching: MatchingSettings = MatchingSettings()
+    policy: PolicySettings = PolicySettings()
+    ledger: LedgerSettings = LedgerSettings()
+    serve: ServeSettings = ServeSettings()
+
+    @property
+    def index_uri(self) -> str:
+        return self.index.uri or str(self.data_dir / "library")
+
+    @property
+    def ledger_path(self) -> Path:
+        return Path(self.ledger.path) if self.ledger.path else self.data_dir / "ledger.duckdb"
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.data_dir / "spool"
+
+
+def load_settings(
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Reads `path`, then the environment, then `section.key=value` overrides; later ones win.
+
+    Values of the environment and of overrides are read as YAML ("2" is a number, "[a, b]" a list).
+    Relative folders are taken from the current one. Raises ConfigurationError naming the key.
+    """
+    tree = _read_yaml(Path(path)) if path is not None else {}
+    variables = os.environ if environment is None else environment
+    for name, text in sorted(variables.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _assign(tree, keys, _parse(name, text))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigurationError(f"'{override}' is not of the form section.key=value")
+        _assign(tree, key.strip().split("."), _parse(key, text))
+    return _validate(tree)
+
+
+def _read_yaml(path: Path) -> Tree:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError(f"cannot read settings from {path}: {exc.strerror}") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigurationError(f"{path} is not valid YAML: {exc}") from exc
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{path} must hold sections with keys")
+    return tree
+
+
+def _parse(name: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ConfigurationError(f"the value of {name} is not valid YAML: {exc}") from exc
+
+
+def _assign(tree: Tree, keys: Sequence[str], value: object) -> None:
+    *parents, last = keys
+    for key in parents:
+        child = tree.setdefault(key, {})
+        if not isinstance(child, dict):
+            raise ConfigurationError(f"'{key}' in '{'.'.join(keys)}' is not a section")
+        tree = child
+    tree[last] = value
+
+
+def _validate(tree: Tree) -> Settings:
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc']) or 'settings'}: {error['msg']}"
+            for error in exc.errors()
+        )
+        raise ConfigurationError(f"wrong settings: {problems}") from exc
+    media = settings.media
+    roots = tuple(root.expanduser().resolve() for root in media.allowed_roots)
+    return settings.model_copy(
+        update={
+            "data_dir": settings.data_dir.expanduser().resolve(),
+            "media": media.model_copy(update={"allowed_roots": roots}),
+        }
+    )

@@ -1,0 +1,337 @@
+"""One frozen object per hop of a request: VideoSource → FrameClip → VideoFeatures → CandidateSet
+→ MatchSet → Verdict (design: "the way of a request").
+
+`timings_ms` travels with the objects: each step adds its own entry, so that the graph can pass
+results on without awaiting them and the last one knows where the time went.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Generic, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Uint8Array = NDArray[np.uint8]
+Float16Array = NDArray[np.float16]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+Timings = Mapping[str, float]
+Metadata = Mapping[str, "str | int | float | bool | None"]
+
+NO_TIMINGS: Timings = MappingProxyType({})
+MAIN_LIBRARY = "main"
+WHOLE_FRAME = 0
+
+Item = TypeVar("Item")
+
+
+class Outcome(StrEnum):
+    """What the decision says of a query."""
+
+    DUPLICATE = "duplicate"
+    REVIEW = "review"
+    UNIQUE = "unique"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSource:
+    """A video file on this machine's disk.
+
+    `path` is local and readable, `name` is what the caller called it (file name or link).
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Which frames of a video are read, and at which size.
+
+    One frame each 1 / `rate_hz` seconds, but at least `min_frames` where the file has them: a
+    two-second clip at one frame a second would leave nothing to align.
+    `resize`: "squash" scales to frame_size x frame_size whatever the aspect; "crop" scales the
+    short side to frame_size * 8 / 7 and cuts the center square (256 → 224, ViSiL).
+    """
+
+    rate_hz: float
+    min_frames: int
+    frame_size: int
+    resize: Literal["squash", "crop"] = "squash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What probing and decoding told about the file. Sizes are after rotation, in pixels."""
+
+    duration_s: float
+    width: int
+    height: int
+    rotation_deg: int
+    codec: str
+    container: str
+    frame_rate_hz: float
+    backend: str
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameClip:
+    """Sampled frames of one video.
+
+    frames uint8 [N,H,W,3] RGB; timestamps_s float64 [N], the true presentation times from the
+    start of the video; views uint8 [N], 0 for whole frames, other numbers for parts of the same
+    instant (rows of one view are in order of time).
+    """
+
+    frames: Uint8Array
+    timestamps_s: Float64Array
+    views: Uint8Array
+    facts: VideoFacts
+    timings_ms: Timings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = self.frames.shape[0]
+        if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 [N,H,W,3], not {_shape(self.frames)}")
+        _require_rows(count, timestamps_s=self.timestamps_s, views=self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """The space in which features live; two videos are comparable only within one.
+
+    It travels with features and stands in the metadata of the stored tables.
+    """
+
+    model_id: str
+    weights_sha256: str
+    rate_hz: float
+    frame_size: int
+    resize: Literal["squash", "crop"]
+    descriptor_dims: int
+    regions: int
+    region_dims: int
+
+    @property
+    def space_id(self) -> str:
+        """Twelve hex digits that differ wherever features may not be mixed."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFeatures:
+    """Features of one video: N rows in the order of FrameClip.
+
+    descriptors float16 [N,D'] unit length; region_features float16 [N,R,D];
+    timestamps_s float64 [N]; views uint8 [N].
+    """
+
+    descriptors: Float16Array
+    region_features: Float16Array
+    timestamps_s: Float64Array
+    views: Uint8Array
+    duration_s: float
+    spec: FeatureSpec
+    timings_ms: Timings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = self.timestamps_s.shape[0]
+        _require_rows(count, descriptors=self.descriptors, views=self.views)
+        _require_rows(count, region_features=self.region_features)
+        if self.descriptors.shape[1:] != (self.spec.descriptor_dims,):
+            raise ValueError(f"descriptors are {_shape(self.descriptors)}, spec: {self.spec}")
+        if self.region_features.shape[1:] != (self.spec.regions, self.spec.region_dims):
+            raise ValueError(f"regions are {_shape(self.region_features)}, spec: {self.spec}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameHit:
+    """One query frame near one reference frame. Similarity is a cosine, higher = more alike."""
+
+    query_time_s: float
+    reference_time_s: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A reference worth a look, with the frame hits that speak for it."""
+
+    reference_id: str
+    library: str
+    score: float
+    hits: tuple[FrameHit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSet:
+    """Candidates, best first. Empty is an ordinary value."""
+
+    candidates: tuple[Candidate, ...]
+    index_version: int
+    timings_ms: Timings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A common stretch, in seconds of either video. Starts lie before ends on both sides;
+    a copy that plays backwards says so in `reversed`."""
+
+    query_start_s: float
+    query_end_s: float
+    reference_start_s: float
+    reference_end_s: float
+    similarity: float
+    reversed: bool = False
+
+    @property
+    def speed(self) -> float:
+        """Reference seconds that pass in one query second."""
+        query_s = max(self.query_end_s - self.query_start_s, 1e-6)
+        return (self.reference_end_s - self.reference_start_s) / query_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A re-ranked candidate.
+
+    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none.
+    """
+
+    reference_id: str
+    library: str
+    similarity: float
+    probability: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchSet:
+    """Matches, most probable first."""
+
+    matches: tuple[Match, ...]
+    index_version: int
+    timings_ms: Timings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones)."""
+
+    outcome: Outcome
+    probability: float
+    matches: tuple[Match, ...]
+    model_id: str
+    policy_version: str
+    index_version: int
+    timings_ms: Timings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceDraft:
+    """What a caller says of a video to be registered."""
+
+    id: str
+    library: str = MAIN_LIBRARY
+    title: str = ""
+    owner: str = ""
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A registered video, without its features. `created_at` is UTC, ISO 8601."""
+
+    id: str
+    library: str
+    title: str
+    owner: str
+    metadata: Metadata
+    source: str
+    sha256: str
+    duration_s: float
+    frame_count: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """The outcome of registering: the reference, and whether it is new."""
+
+    reference: Reference
+    created: bool
+
+
+class JobKind(StrEnum):
+    CHECK = "check"
+    REFERENCE = "reference"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Accepted work. `subject_id` is the id of the check or reference it makes; `request` holds
+    what is needed to run it again; `error_code` and `error_detail` are set when it failed.
+    Times are UTC, ISO 8601, empty while they lie ahead."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    subject_id: str
+    request: Mapping[str, object]
+    created_at: str
+    finished_at: str = ""
+    attempts: int = 0
+    error_code: str = ""
+    error_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A verdict as the ledger keeps it, with what was asked."""
+
+    id: str
+    query_name: str
+    query_sha256: str
+    libraries: tuple[str, ...]
+    created_at: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Item]):
+    """One page of a listing; `next_cursor` is empty on the last one."""
+
+    items: tuple[Item, ...]
+    next_cursor: str
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(items=(), next_cursor="")
+
+
+def _require_rows(count: int, **arrays: NDArray[np.generic]) -> None:
+    for name, array in arrays.items():
+        if array.shape[0] != count:
+            raise ValueError(f"{name} has {array.shape[0]} rows, expected {count}")
+
+
+def _shape(array: NDArray[np.generic]) -> str:
+    return f"{array.dtype} {list(array.shape)}"
