@@ -51,7 +51,7 @@ class TimedFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFacts:
+class ClipFacts:
     """What a file says of itself. `size` is that of the upright picture."""
 
     duration_s: float
@@ -82,7 +82,7 @@ class Encoding:
             raise ValueError(f"{self.codec} has no B-frames")
 
 
-def probe(path: Path) -> VideoFacts:
+def probe(path: Path) -> ClipFacts:
     """Reads duration, rate and size; decodes one frame for the rotation."""
     with _open(path) as container:
         stream = _video_stream(container, path)
@@ -93,7 +93,7 @@ def probe(path: Path) -> VideoFacts:
         if frame.rotation % 180:
             size = size[::-1]
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        return VideoFacts(duration_s=_duration_s(container, stream), frame_rate=rate, size=size)
+        return ClipFacts(duration_s=_duration_s(container, stream), frame_rate=rate, size=size)
 
 
 def read_frames(path: Path, *, max_side: int | None = None) -> Iterator[TimedFrame]:
