@@ -1,0 +1,149 @@
+"""VSC2022's matching track: average precision over matched seconds.
+
+A prediction is a box in the plane of query time and reference time. After the k best predictions,
+per axis, with sums over video pairs:
+
+    I = Σ |∪ predicted ∩ ∪ true'|   true' = true boxes that a prediction of the pair overlaps in 2-D
+    P_axis = I / Σ |∪ predicted|    R_axis = I / Σ |∪ true|
+    P = sqrt(P_q·P_r), R = sqrt(R_q·R_r), AP = Σ P·ΔR
+
+so a box counts only where both times are right, and predicting the same seconds twice costs
+nothing. Equal scores enter together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import sqrt
+
+from dubl.errors import InvalidRequest
+from dubl.evaluation.metrics.ranking import Pair, PairScore, micro_ap
+
+Interval = tuple[float, float]
+# Seconds on the query's axis and on the reference's.
+Lengths = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredSegment:
+    """A true or predicted copy: seconds of the query and of the reference."""
+
+    query_id: str
+    reference_id: str
+    query_start_s: float
+    query_end_s: float
+    reference_start_s: float
+    reference_end_s: float
+    score: float = 1.0
+
+    @property
+    def pair(self) -> Pair:
+        return (self.query_id, self.reference_id)
+
+    @property
+    def axes(self) -> tuple[Interval, Interval]:
+        return (
+            (self.query_start_s, self.query_end_s),
+            (self.reference_start_s, self.reference_end_s),
+        )
+
+    def overlaps(self, other: ScoredSegment) -> bool:
+        """Whether the boxes share an area; touching is not enough."""
+        return all(
+            min(mine[1], theirs[1]) > max(mine[0], theirs[0])
+            for mine, theirs in zip(self.axes, other.axes, strict=True)
+        )
+
+
+@dataclass(slots=True)
+class _PairState:
+    """Boxes of one video pair so far, and what they amount to."""
+
+    truth: list[ScoredSegment] = field(default_factory=list)
+    predicted: list[ScoredSegment] = field(default_factory=list)
+
+    def lengths(self) -> tuple[Lengths, Lengths]:
+        """(|∪ predicted ∩ ∪ true'|, |∪ predicted|), each per axis."""
+        met = [one for one in self.truth if any(map(one.overlaps, self.predicted))]
+        predicted, true = _union_lengths(self.predicted), _union_lengths(met)
+        both = _union_lengths([*self.predicted, *met])
+        shared = (predicted[0] + true[0] - both[0], predicted[1] + true[1] - both[1])
+        return shared, predicted
+
+
+def segment_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]) -> float:
+    """Average precision of predicted segments in [0,1]; see the module for the formula.
+
+    Raises InvalidRequest when there is no true segment to find.
+    """
+    pairs: defaultdict[Pair, _PairState] = defaultdict(_PairState)
+    for segment in truth:
+        pairs[segment.pair].truth.append(segment)
+    wanted = _sum(_union_lengths(state.truth) for state in pairs.values())
+    if min(wanted) <= 0:
+        raise InvalidRequest("segment AP needs true segments with a length")
+    ranked = sorted(predictions, key=lambda segment: segment.score, reverse=True)
+    area, recall = 0.0, 0.0
+    shared: Lengths = (0.0, 0.0)
+    covered: Lengths = (0.0, 0.0)
+    for _, group in groupby(ranked, key=lambda segment: segment.score):
+        for segment in group:
+            state = pairs[segment.pair]
+            before = state.lengths()
+            state.predicted.append(segment)
+            after = state.lengths()
+            shared = _advance(shared, before[0], after[0])
+            covered = _advance(covered, before[1], after[1])
+        reached = _geometric_mean(shared, wanted)
+        area += _geometric_mean(shared, covered) * (reached - recall)
+        recall = reached
+    return area
+
+
+def pair_scores(segments: Iterable[ScoredSegment]) -> list[PairScore]:
+    """A pair's score is the best of its segments, at least 0."""
+    best: defaultdict[Pair, float] = defaultdict(float)
+    for segment in segments:
+        best[segment.pair] = max(segment.score, best[segment.pair])
+    return [PairScore(query_id=pair[0], reference_id=pair[1], score=best[pair]) for pair in best]
+
+
+def segment_pair_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]) -> float:
+    """The track's auxiliary µAP: which pairs match, wherever."""
+    return micro_ap(pair_scores(predictions), {segment.pair for segment in truth})
+
+
+def union_length(intervals: Iterable[Interval]) -> float:
+    """Length of the union; touching intervals merge."""
+    total, current = 0.0, None
+    for start, end in sorted(intervals):
+        if current is None or start > current[1]:
+            total += 0.0 if current is None else current[1] - current[0]
+            current = (start, end)
+        else:
+            current = (current[0], max(end, current[1]))
+    return total if current is None else total + current[1] - current[0]
+
+
+def _union_lengths(segments: Sequence[ScoredSegment]) -> Lengths:
+    return (
+        union_length(segment.axes[0] for segment in segments),
+        union_length(segment.axes[1] for segment in segments),
+    )
+
+
+def _sum(lengths: Iterable[Lengths]) -> Lengths:
+    columns = list(lengths)
+    return sum(one[0] for one in columns), sum(one[1] for one in columns)
+
+
+def _advance(total: Lengths, before: Lengths, after: Lengths) -> Lengths:
+    return total[0] + after[0] - before[0], total[1] + after[1] - before[1]
+
+
+def _geometric_mean(parts: Lengths, wholes: Lengths) -> float:
+    shares = [part / whole if whole > 0 else 0.0 for part, whole in zip(parts, wholes, strict=True)]
+    return sqrt(max(0.0, shares[0] * shares[1]))

@@ -1,0 +1,127 @@
+"""Dubl's own checkpoints: a folder with `weights.pt` (float16 state dict) and `card.json`.
+
+The card says what the weights are, where they come from and how they did; its sha256 ties it to
+the file, so that no weights are ever read under another model's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dubl.errors import WeightsUnavailable
+
+WEIGHTS_FILE = "weights.pt"
+CARD_FILE = "card.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a person and a program must know of weights before using them.
+
+    feature_spec: the fields of dubl.types.FeatureSpec that the weights stand for, without the hash.
+    config: how to build the network. training_data and licenses: one line for each source.
+    """
+
+    name: str
+    config: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    feature_spec: Mapping[str, str | int | float] = field(default_factory=dict)
+    training_data: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: str = ""
+    sha256: str = ""
+
+
+class Checkpoint(NamedTuple):
+    """Weights, float32, with their card."""
+
+    state: dict[str, Tensor]
+    card: ModelCard
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
+    """Writes weights and card into `folder` (made if absent); returns the card with its sha256.
+
+    The card goes last: a folder without one, or with the card of other weights, does not load.
+    """
+    buffer = io.BytesIO()
+    torch.save({name: _half(value) for name, value in state.items()}, buffer)
+    content = buffer.getvalue()
+    stamped = replace(card, sha256=hashlib.sha256(content).hexdigest())
+    text = json.dumps(asdict(stamped), indent=2, ensure_ascii=False) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / WEIGHTS_FILE, content)
+        _write(folder / CARD_FILE, text.encode())
+    except OSError as exc:
+        raise WeightsUnavailable(f"{folder} cannot be written: {exc}") from exc
+    return stamped
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
+    card = read_card(folder)
+    path = folder / WEIGHTS_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise WeightsUnavailable(f"{path} cannot be read: {exc}") from exc
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / CARD_FILE}")
+    loaded = read_state(content, name=str(path))
+    return Checkpoint({name: _single(value) for name, value in loaded.items()}, card)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card alone, unchecked against the weights."""
+    path = folder / CARD_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {entry.name for entry in fields(ModelCard)}
+        card = ModelCard(**{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
+        raise WeightsUnavailable(f"{path} is not a model card: {exc}") from exc
+    return replace(card, training_data=tuple(card.training_data), licenses=tuple(card.licenses))
+
+
+def read_state(content: bytes, *, name: str) -> dict[str, Tensor]:
+    """Tensors by name in the bytes of a torch file; `name` is for messages. Runs no code of it."""
+    try:
+        loaded: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as exc:
+        raise WeightsUnavailable(f"{name} does not hold weights: {exc}") from exc
+    return require_tensors(loaded, name=name)
+
+
+def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
+    """`loaded` as a state dict, or WeightsUnavailable."""
+    if not isinstance(loaded, dict) or not loaded:
+        raise WeightsUnavailable(f"{name} holds no state dict")
+    state = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+    if len(state) != len(loaded):
+        raise WeightsUnavailable(f"{name} holds other things than tensors")
+    return state
+
+
+def _half(value: Tensor) -> Tensor:
+    return value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    partial.replace(path)

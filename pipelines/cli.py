@@ -1,0 +1,40 @@
+"""The `dubl` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.errors import DublError
+from dubl.models.presets import PRESETS, fetch
+
+app = typer.Typer(no_args_is_help=True, help="Find copies of videos.")
+weights_app = typer.Typer(no_args_is_help=True, help="Published weights of the ViSiL family.")
+app.add_typer(weights_app, name="weights")
+
+
+@app.callback()
+def main() -> None:
+    """Find copies of videos."""
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """Names the weights that can be fetched, with license and address."""
+    for preset in PRESETS.values():
+        typer.echo(f"{preset.name:20} {preset.license:12} {preset.url}")
+
+
+@weights_app.command("fetch")
+def fetch_weights(
+    name: Annotated[str, typer.Argument(help="one of `dubl weights list`")],
+    folder: Annotated[Path, typer.Option(help="where the file goes")] = Path("data/weights"),
+) -> None:
+    """Downloads published weights and checks that they load."""
+    try:
+        typer.echo(str(fetch(name, folder)))
+    except DublError as exc:
+        typer.echo(f"{exc.code}: {exc.detail}", err=True)
+        raise typer.Exit(1) from exc
