@@ -100,7 +100,8 @@ class ServeSettings(Section):
 
     max_wait_s: float = Field(default=300.0, gt=0, description="longest Prefer: wait")
     max_concurrent_jobs: int = Field(default=8, ge=1, description="jobs one ingress runs at once")
-    max_queued_jobs: int = Field(default=256, ge=1)
+    max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
+    job_timeout_s: float = Field(default=1800.0, gt=0, description="one job from start to verdict")
     embed_batch_clips: int = Field(default=4, ge=1)
     embed_batch_wait_s: float = Field(default=0.02, ge=0)
 

@@ -23,7 +23,7 @@ Float16Array = NDArray[np.float16]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 Timings = Mapping[str, float]
-Metadata = Mapping[str, "str | int | float | bool | None"]
+Metadata = Mapping[str, object]
 
 NO_TIMINGS: Timings = MappingProxyType({})
 MAIN_LIBRARY = "main"
@@ -287,9 +287,10 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Accepted work. `subject_id` is the id of the check or reference it makes; `request` holds
-    what is needed to run it again; `error_code` and `error_detail` are set when it failed.
-    Times are UTC, ISO 8601, empty while they lie ahead."""
+    """Accepted work. `subject_id` is the id of the check or reference asked for; `request` holds
+    what is needed to run it again. `result_id` is what came out when it is done (for bytes that
+    were registered before, the id of that reference, and `created` is False); `error_code` and
+    `error_detail` are set when it failed. Times are UTC, ISO 8601, empty while they lie ahead."""
 
     id: str
     kind: JobKind
@@ -299,6 +300,8 @@ class Job:
     created_at: str
     finished_at: str = ""
     attempts: int = 0
+    result_id: str = ""
+    created: bool = False
     error_code: str = ""
     error_detail: str = ""
 

@@ -1,0 +1,51 @@
+# Two commands do all the set-up: `make demo` and `make test`. Needs Python 3.11-3.13, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+DATA ?= ./data
+
+# Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
+export RAY_AUTH_MODE := token
+export RAY_USAGE_STATS_ENABLED := 0
+export PYTHONUNBUFFERED := 1
+
+.PHONY: install demo test serve check format lock clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 13), sys.version'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes requirements/lock.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/python -m pipelines.demo $(if $(VIDEOS),--videos '$(VIDEOS)')
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+serve: install
+	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Hashes of every dependency for every platform; no index is named.
+lock: install
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,85 @@
+"""/v1/checks: does a video copy a registered one?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from dubl.errors import CheckNotFound, DublError
+from dubl.types import Check, JobState, Outcome
+from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.orders import check_order
+from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
+from serve_app.api.uploads import read_submission
+
+MinProbability = Annotated[float | None, Query(ge=0, le=1)]
+
+
+def checks_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/v1/checks", tags=["checks"])
+    service, settings = context.service, context.settings
+
+    def body_of(check: Check, min_probability: float | None) -> CheckBody:
+        least = settings.policy.review_probability if min_probability is None else min_probability
+        return CheckBody.of(check, min_probability=least)
+
+    @router.post("", status_code=202, response_model=AcceptedBody | CheckBody)
+    async def submit(
+        request: Request,
+        library: Annotated[list[str], Query()] = [],  # noqa: B006
+        min_probability: MinProbability = None,
+    ) -> Response:
+        """Asks whether a video (multipart `file`, or JSON `link`) copies a reference.
+
+        Answers 202 at once; with `Prefer: wait=N` 200 and the verdict when it is there in time.
+        """
+        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        service.require_room()
+        submission = await read_submission(request, spool=context.spool)
+        try:
+            job = await service.submit_check(check_order(submission, library))
+        except DublError:
+            context.spool.discard(submission.upload)
+            raise
+        job = await service.wait(job, seconds=seconds)
+        if job.state is JobState.FAILED:
+            raise error_of(job)
+        if job.state is not JobState.DONE:
+            return accepted(job, location=f"/v1/checks/{quote(job.subject_id, safe='')}")
+        body = body_of(await service.get_check(job.subject_id), min_probability)
+        return JSONResponse(body.model_dump())
+
+    @router.get("", response_model=CheckPage)
+    async def listing(
+        outcome: Outcome | None = None,
+        reference_id: str = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: str = "",
+        min_probability: MinProbability = None,
+    ) -> CheckPage:
+        """Finished checks, newest first."""
+        page = await service.list_checks(
+            outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
+        )
+        items = [body_of(check, min_probability) for check in page.items]
+        return CheckPage(items=items, next_cursor=page.next_cursor or None)
+
+    @router.get("/{check_id:path}", response_model=CheckBody | AcceptedBody)
+    async def get(
+        check_id: str, request: Request, min_probability: MinProbability = None
+    ) -> CheckBody | AcceptedBody:
+        """The verdict, or how far the check is."""
+        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        try:
+            return body_of(await service.get_check(check_id), min_probability)
+        except CheckNotFound:
+            job = await service.find_job(check_id)
+        job = await service.wait(job, seconds=seconds)
+        if job.state is JobState.DONE:
+            return body_of(await service.get_check(check_id), min_probability)
+        return AcceptedBody(id=check_id, job_id=job.id, status=job.state, error=failure(job))
+
+    return router

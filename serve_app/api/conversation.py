@@ -1,0 +1,65 @@
+"""How a submission is answered: at once with 202, or with the result after `Prefer: wait=N`
+(RFC 7240)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from dubl import errors
+from dubl.errors import DublError
+from dubl.media.sources import Spool
+from dubl.settings import Settings
+from dubl.types import Job, JobState
+from serve_app.api.problems import problem
+from serve_app.api.schemas import AcceptedBody
+from serve_app.api.service import Service
+
+WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What every route needs."""
+
+    service: Service
+    settings: Settings
+    spool: Spool
+
+
+def wait_seconds(request: Request, *, longest: float) -> float:
+    """Seconds asked for by Prefer: wait=N; 0 without it."""
+    found = WAIT_PATTERN.search(request.headers.get("prefer", "").lower())
+    return min(float(found.group(1)), longest) if found else 0.0
+
+
+def accepted(job: Job, *, location: str) -> JSONResponse:
+    """202 with where the result will be."""
+    body = AcceptedBody(id=job.subject_id, job_id=job.id, status=job.state)
+    return JSONResponse(
+        body.model_dump(exclude_none=True), status_code=202, headers={"Location": location}
+    )
+
+
+def error_of(job: Job) -> DublError:
+    """The error with which a job failed, as it was when it was raised."""
+    kind = ERRORS_BY_CODE.get(job.error_code, DublError)
+    return kind(job.error_detail)
+
+
+def failure(job: Job) -> dict[str, object] | None:
+    """The problem that a failed job shows, or nothing."""
+    return problem(error_of(job)) if job.state is JobState.FAILED else None
+
+
+def _by_code(kind: type[DublError]) -> dict[str, type[DublError]]:
+    found = {kind.code: kind}
+    for child in kind.__subclasses__():
+        found |= _by_code(child)
+    return found
+
+
+ERRORS_BY_CODE = _by_code(errors.DublError)

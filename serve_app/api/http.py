@@ -1,0 +1,33 @@
+"""The FastAPI application over a Service."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from dubl.media.sources import Spool
+from dubl.settings import Settings
+from serve_app.api import problems
+from serve_app.api.checks import checks_router
+from serve_app.api.conversation import Context
+from serve_app.api.legacy import legacy_router
+from serve_app.api.references import references_router
+from serve_app.api.request_id import RequestIdMiddleware
+from serve_app.api.service import Service
+from serve_app.api.system import system_router
+
+
+def make_http_app(service: Service, settings: Settings) -> FastAPI:
+    """All routes, with errors as problem+json and a request id on every answer."""
+    app = FastAPI(title="Video Duplicate Checker API", version="1.0.0")
+    context = Context(
+        service=service,
+        settings=settings,
+        spool=Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes),
+    )
+    app.include_router(checks_router(context))
+    app.include_router(references_router(context))
+    app.include_router(legacy_router(context))
+    app.include_router(system_router(context))
+    problems.install(app)
+    app.add_middleware(RequestIdMiddleware)
+    return app

@@ -1,0 +1,106 @@
+"""/v1/references and /v1/libraries: the registered videos."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from dubl.errors import DublError, ReferenceNotFound
+from dubl.types import JobState
+from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.orders import reference_change, reference_order
+from serve_app.api.schemas import (
+    AcceptedBody,
+    LibraryBody,
+    LibraryList,
+    ReferenceBody,
+    ReferencePage,
+)
+from serve_app.api.service import ReferenceFilter
+from serve_app.api.uploads import read_json_object, read_submission
+
+
+def references_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["references"])
+    service, settings = context.service, context.settings
+
+    @router.post("/references", status_code=202, response_model=AcceptedBody | ReferenceBody)
+    async def submit(request: Request) -> Response:
+        """Registers a video (multipart `file`, or JSON `link` or `path`).
+
+        Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
+        bytes or the same id were registered already.
+        """
+        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        service.require_room()
+        submission = await read_submission(request, spool=context.spool)
+        try:
+            job = await service.submit_reference(reference_order(submission))
+        except DublError:
+            context.spool.discard(submission.upload)
+            raise
+        job = await service.wait(job, seconds=seconds)
+        if job.state is JobState.FAILED:
+            raise error_of(job)
+        if job.state is not JobState.DONE:
+            return accepted(job, location=_location(job.subject_id))
+        body = ReferenceBody.of(await service.get_reference(job.result_id))
+        return JSONResponse(
+            body.model_dump(),
+            status_code=201 if job.created else 200,
+            headers={"Location": _location(body.id)},
+        )
+
+    @router.get("/references", response_model=ReferencePage)
+    async def listing(
+        library: str = "",
+        owner: str = "",
+        q: str = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: str = "",
+    ) -> ReferencePage:
+        """References, newest first; `q` looks into id, title and source."""
+        wanted = ReferenceFilter(library=library, owner=owner, text=q)
+        page = await service.list_references(wanted, limit=limit, cursor=cursor)
+        items = [ReferenceBody.of(reference) for reference in page.items]
+        return ReferencePage(items=items, next_cursor=page.next_cursor or None)
+
+    @router.get("/references/{reference_id:path}", response_model=ReferenceBody | AcceptedBody)
+    async def get(reference_id: str, request: Request) -> ReferenceBody | AcceptedBody:
+        """One reference, or how far its registration is."""
+        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        try:
+            return ReferenceBody.of(await service.get_reference(reference_id))
+        except ReferenceNotFound:
+            job = await service.find_job(reference_id)
+        job = await service.wait(job, seconds=seconds)
+        if job.state is JobState.DONE:
+            return ReferenceBody.of(await service.get_reference(job.result_id))
+        return AcceptedBody(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
+
+    @router.patch("/references/{reference_id:path}", response_model=ReferenceBody)
+    async def change(reference_id: str, request: Request) -> ReferenceBody:
+        """Replaces title, owner or metadata."""
+        wanted = reference_change(await read_json_object(request))
+        return ReferenceBody.of(await service.update_reference(reference_id, wanted))
+
+    @router.delete("/references/{reference_id:path}", status_code=204)
+    async def delete(reference_id: str) -> None:
+        """Removes a reference from every answer at once."""
+        await service.delete_reference(reference_id)
+
+    @router.get("/libraries", response_model=LibraryList)
+    async def libraries() -> LibraryList:
+        """Libraries with the number of their references."""
+        counts = await service.libraries()
+        bodies = [LibraryBody(name=name, references=count) for name, count in counts.items()]
+        return LibraryList(items=sorted(bodies, key=lambda body: body.name))
+
+    return router
+
+
+def _location(reference_id: str) -> str:
+    return f"/v1/references/{quote(reference_id, safe='')}"

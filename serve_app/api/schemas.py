@@ -1,0 +1,192 @@
+"""Bodies of answers, and the one conversion from domain objects to them."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel
+
+from dubl.types import Check, Job, JobState, Match, Reference, Segment
+
+
+class SegmentBody(BaseModel):
+    """A common stretch, seconds of either side."""
+
+    query_start_s: float
+    query_end_s: float
+    reference_start_s: float
+    reference_end_s: float
+    similarity: float
+    speed: float
+    reversed: bool
+
+    @classmethod
+    def of(cls, segment: Segment) -> SegmentBody:
+        return cls(
+            query_start_s=_seconds(segment.query_start_s),
+            query_end_s=_seconds(segment.query_end_s),
+            reference_start_s=_seconds(segment.reference_start_s),
+            reference_end_s=_seconds(segment.reference_end_s),
+            similarity=_share(segment.similarity),
+            speed=round(segment.speed, 3),
+            reversed=segment.reversed,
+        )
+
+
+class MatchBody(BaseModel):
+    reference_id: str
+    library: str
+    similarity: float
+    probability: float
+    segments: list[SegmentBody]
+
+    @classmethod
+    def of(cls, match: Match) -> MatchBody:
+        return cls(
+            reference_id=match.reference_id,
+            library=match.library,
+            similarity=_share(match.similarity),
+            probability=_share(match.probability),
+            segments=[SegmentBody.of(segment) for segment in match.segments],
+        )
+
+
+class CheckBody(BaseModel):
+    """A finished check."""
+
+    id: str
+    status: str
+    outcome: str
+    probability: float
+    matches: list[MatchBody]
+    libraries: list[str]
+    query_name: str
+    query_sha256: str
+    created_at: str
+    model_id: str
+    policy_version: str
+    index_version: int
+    timings_ms: dict[str, float]
+
+    @classmethod
+    def of(cls, check: Check, *, min_probability: float) -> CheckBody:
+        verdict = check.verdict
+        shown = [match for match in verdict.matches if match.probability >= min_probability]
+        return cls(
+            id=check.id,
+            status=JobState.DONE,
+            outcome=verdict.outcome,
+            probability=_share(verdict.probability),
+            matches=[MatchBody.of(match) for match in shown],
+            libraries=list(check.libraries),
+            query_name=check.query_name,
+            query_sha256=check.query_sha256,
+            created_at=check.created_at,
+            model_id=verdict.model_id,
+            policy_version=verdict.policy_version,
+            index_version=verdict.index_version,
+            timings_ms={name: round(value, 1) for name, value in verdict.timings_ms.items()},
+        )
+
+
+class CheckPage(BaseModel):
+    items: list[CheckBody]
+    next_cursor: str | None
+
+
+class ReferenceBody(BaseModel):
+    id: str
+    library: str
+    status: str
+    title: str
+    owner: str
+    metadata: dict[str, object]
+    source: str
+    sha256: str
+    duration_s: float
+    frame_count: int
+    created_at: str
+
+    @classmethod
+    def of(cls, reference: Reference) -> ReferenceBody:
+        return cls(
+            id=reference.id,
+            library=reference.library,
+            status="ready",
+            title=reference.title,
+            owner=reference.owner,
+            metadata=dict(reference.metadata),
+            source=reference.source,
+            sha256=reference.sha256,
+            duration_s=_seconds(reference.duration_s),
+            frame_count=reference.frame_count,
+            created_at=reference.created_at,
+        )
+
+
+class ReferencePage(BaseModel):
+    items: list[ReferenceBody]
+    next_cursor: str | None
+
+
+class LibraryBody(BaseModel):
+    name: str
+    references: int
+
+
+class LibraryList(BaseModel):
+    items: list[LibraryBody]
+
+
+class AcceptedBody(BaseModel):
+    """Work that goes on: `status` is queued or running; failed comes with `error`."""
+
+    id: str
+    job_id: str
+    status: str
+    error: dict[str, object] | None = None
+
+
+class JobBody(BaseModel):
+    id: str
+    kind: str
+    status: str
+    subject_id: str
+    attempts: int
+    created_at: str
+    finished_at: str | None
+    error: dict[str, object] | None
+
+    @classmethod
+    def of(cls, job: Job, error: dict[str, object] | None) -> JobBody:
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            status=job.state,
+            subject_id=job.subject_id,
+            attempts=job.attempts,
+            created_at=job.created_at,
+            finished_at=job.finished_at or None,
+            error=error,
+        )
+
+
+class JobPage(BaseModel):
+    items: list[JobBody]
+    next_cursor: str | None
+
+
+class LegacyBody(BaseModel):
+    """The original client's answer."""
+
+    is_duplicate: bool
+    duplicate_for: str
+
+
+def _seconds(value: float) -> float:
+    return round(value, 3)
+
+
+def _share(value: float) -> float:
+    # Rounded down: .99996 must not be shown as reaching a threshold of 1.
+    return math.floor(value * 1e4) / 1e4

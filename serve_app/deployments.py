@@ -1,0 +1,267 @@
+"""A deployment holds one step and calls it. Placement (replicas, CPUs, GPUs, queues) stands in
+serve_config.yaml; without it a replica reserves nothing, so that the graph fits on a laptop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from dubl.assembly import (
+    make_decoder,
+    make_embedder,
+    make_ledger,
+    make_reranker,
+    make_retriever,
+    make_store,
+    model_id,
+    query_sampling,
+    reference_sampling,
+)
+from dubl.index.store import Entry
+from dubl.settings import Settings
+from dubl.types import (
+    CandidateSet,
+    Check,
+    FrameClip,
+    Job,
+    JobState,
+    MatchSet,
+    Metadata,
+    Outcome,
+    Page,
+    Reference,
+    ReferenceDraft,
+    Registration,
+    Sampling,
+    VideoFeatures,
+    VideoSource,
+)
+from serve_app.api.http import make_http_app
+from serve_app.flow import Flow, Steps
+from serve_app.jobs import JobService
+
+logger = logging.getLogger(__name__)
+
+UNRESERVED = {"num_cpus": 0}
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Decoder:
+    """VideoSource → FrameClip, on CPUs, in child processes that can be killed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._decoder = make_decoder(settings)
+
+    async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Embedder:
+    """FrameClip → VideoFeatures, in batches over requests, on a GPU where there is one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedder = make_embedder(settings)
+        self.embed.set_max_batch_size(settings.serve.embed_batch_clips)
+        self.embed.set_batch_wait_timeout_s(settings.serve.embed_batch_wait_s)
+
+    @serve.batch
+    async def embed(self, clips: list[FrameClip]) -> list[VideoFeatures]:
+        return await asyncio.to_thread(self._embedder.embed, clips)
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Retriever:
+    """VideoFeatures → CandidateSet, over the library's frames."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._retriever = make_retriever(settings)
+
+    async def retrieve(
+        self,
+        features: VideoFeatures,
+        libraries: Sequence[str],
+        exclude_ids: Sequence[str],
+        registered_before: str,
+    ) -> CandidateSet:
+        return await asyncio.to_thread(
+            self._retriever.retrieve,
+            features,
+            libraries=libraries,
+            exclude_ids=exclude_ids,
+            registered_before=registered_before,
+        )
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Reranker:
+    """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reranker = make_reranker(settings)
+
+    async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
+        return await asyncio.to_thread(self._reranker.rerank, features, candidates)
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Librarian:
+    """The one writer of the library: concurrent registrations go into one commit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = make_store(settings)
+        self._writing = asyncio.Lock()
+
+    async def register(
+        self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
+    ) -> Registration:
+        return await self._write(Entry(draft=draft, source=source, features=features))
+
+    @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
+    async def _write(self, entries: list[Entry]) -> list[Registration]:
+        async with self._writing:
+            return await asyncio.to_thread(self._store.register, entries)
+
+    async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
+        """The registration that this one would repeat."""
+        return await asyncio.to_thread(self._store.find, draft, sha256)
+
+    async def get(self, reference_id: str) -> Reference:
+        return await asyncio.to_thread(self._store.get, reference_id)
+
+    async def list(
+        self, library: str, owner: str, text: str, limit: int, cursor: str
+    ) -> Page[Reference]:
+        return await asyncio.to_thread(
+            self._store.list, library=library, owner=owner, q=text, limit=limit, cursor=cursor
+        )
+
+    async def update(
+        self, reference_id: str, title: str | None, owner: str | None, metadata: Metadata | None
+    ) -> Reference:
+        async with self._writing:
+            return await asyncio.to_thread(
+                self._store.update, reference_id, title=title, owner=owner, metadata=metadata
+            )
+
+    async def delete(self, reference_id: str) -> None:
+        async with self._writing:
+            await asyncio.to_thread(self._store.delete, reference_id)
+
+    async def libraries(self) -> Mapping[str, int]:
+        return await asyncio.to_thread(self._store.libraries)
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+class Ledger:
+    """Jobs and verdicts. DuckDB knows one writing process: there is one replica."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = make_ledger(settings)
+
+    async def create_job(self, job: Job) -> None:
+        await asyncio.to_thread(self._ledger.create_job, job)
+
+    async def start_job(self, job_id: str) -> None:
+        await asyncio.to_thread(self._ledger.start_job, job_id)
+
+    async def finish_job(self, job_id: str, result_id: str, created: bool) -> None:
+        await asyncio.to_thread(
+            self._ledger.finish_job, job_id, result_id=result_id, created=created
+        )
+
+    async def fail_job(self, job_id: str, code: str, detail: str) -> None:
+        await asyncio.to_thread(self._ledger.fail_job, job_id, code=code, detail=detail)
+
+    async def record_check(self, job_id: str, check: Check) -> None:
+        await asyncio.to_thread(self._ledger.record_check, check, job_id=job_id)
+
+    async def get_job(self, job_id: str) -> Job:
+        return await asyncio.to_thread(self._ledger.get_job, job_id)
+
+    async def find_job(self, subject_id: str) -> Job:
+        return await asyncio.to_thread(self._ledger.find_job, subject_id)
+
+    async def list_jobs(self, state: JobState | None, limit: int, cursor: str) -> Page[Job]:
+        return await asyncio.to_thread(
+            self._ledger.list_jobs, state=state, limit=limit, cursor=cursor
+        )
+
+    async def unfinished_jobs(self) -> Sequence[Job]:
+        return await asyncio.to_thread(self._ledger.unfinished_jobs)
+
+    async def get_check(self, check_id: str) -> Check:
+        return await asyncio.to_thread(self._ledger.get_check, check_id)
+
+    async def list_checks(
+        self, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
+    ) -> Page[Check]:
+        return await asyncio.to_thread(
+            self._ledger.list_checks,
+            outcome=outcome,
+            reference_id=reference_id,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def ready(self) -> bool:
+        return True
+
+
+@serve.deployment(ray_actor_options=UNRESERVED)
+@serve.ingress()
+class Ingress:
+    """HTTP in, HTTP out: routes over a JobService."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        decoder: DeploymentHandle,
+        embedder: DeploymentHandle,
+        retriever: DeploymentHandle,
+        reranker: DeploymentHandle,
+        librarian: DeploymentHandle,
+        ledger: DeploymentHandle,
+    ) -> None:
+        self._settings = settings
+        steps = Steps(
+            decoder=decoder,
+            embedder=embedder,
+            retriever=retriever,
+            reranker=reranker,
+            librarian=librarian,
+            ledger=ledger,
+        )
+        flow = Flow(
+            steps,
+            settings,
+            query=query_sampling(settings),
+            reference=reference_sampling(settings),
+            model_id=model_id(settings),
+        )
+        self._service = JobService(steps=steps, flow=flow, settings=settings)
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        resumed = await self._service.resume()
+        logger.info("resumed %d unfinished jobs", resumed)
+        return make_http_app(self._service, self._settings)

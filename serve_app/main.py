@@ -1,0 +1,65 @@
+"""Starts the service on one machine with the embedded default: `python -m serve_app.main`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.settings import load_settings
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve_locally(
+    config: Annotated[Path, typer.Option(help="settings file")] = Path("configs/local.yaml"),
+    data: Annotated[Path, typer.Option(help="folder of the library and the ledger")] = Path("data"),
+    host: Annotated[str, typer.Option(help="address to listen on")] = LOOPBACK,
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
+    ] = None,
+) -> None:
+    """Runs until SIGTERM or Ctrl-C; a restart with the same data folder goes on where it was."""
+    settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+
+    # Ray is told before it is imported: replicas reserve no GPU here, but may see one, and
+    # usage statistics are not sent.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray import serve
+
+    from serve_app.app import bind_graph
+
+    # Sockets live in this folder and their paths are limited to 107 bytes.
+    session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
+    try:
+        ray.init(address="local", include_dashboard=False, _temp_dir=session)
+        serve.start(http_options={"host": host, "port": port})
+        serve.run(
+            bind_graph(settings), logging_config={"logs_dir": str(settings.data_dir / "logs")}
+        )
+        typer.echo(
+            f"Dubl answers on http://{host}:{port} (API: /docs), data in {settings.data_dir}"
+        )
+        stopped.wait()
+        typer.echo("stopping")
+        serve.shutdown()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(session, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    typer.run(serve_locally)
