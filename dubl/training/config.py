@@ -1,0 +1,101 @@
+"""Settings of a training run, as configs/train_descriptor.yaml has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dubl.errors import ConfigurationError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LicenseSettings(_Part):
+    """Regular expressions on the license field; an empty `allow` lets everything through."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class DataSettings(_Part):
+    """Where pictures come from and what is held out."""
+
+    images: Path | None = None
+    videos: Path | None = None
+    procedural: int = Field(default=0, ge=0)
+    licenses: LicenseSettings = LicenseSettings()
+    validation_repositories: tuple[str, ...] = ()
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    validation_queries: int = Field(default=200, ge=1)
+
+
+class ViewSettings(_Part):
+    """Strength of the strong views and sizes in pixels (multiples of 8)."""
+
+    strength: float = Field(default=1.0, ge=0, le=1)
+    first_size: int = Field(default=128, multiple_of=8, ge=72)
+    last_size: int = Field(default=160, multiple_of=8, ge=72)
+    last_size_share: float = Field(default=0.35, ge=0, le=1)
+
+
+class OptimizerSettings(_Part):
+    """AdamW with warm-up and cosine; `frozen_stages` of the five keep their weights."""
+
+    head_rate: float = Field(default=5e-4, gt=0)
+    backbone_rate: float = Field(default=2e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=150, ge=1)
+    frozen_stages: int = Field(default=2, ge=0, le=5)
+    gradient_norm: float = Field(default=2.0, gt=0)
+    average_decay: float = Field(default=0.995, ge=0, lt=1)
+
+
+class LossSettings(_Part):
+    """See dubl.training.contrastive."""
+
+    temperature: float = Field(default=0.05, gt=0)
+    entropy: float = Field(default=5.0, ge=0)
+    region_temperature: float = Field(default=0.07, gt=0)
+    regions: float = Field(default=0.5, ge=0)
+    queue: int = Field(default=4096, ge=1)
+
+
+class RunSettings(_Part):
+    """A run ends after `steps` or `time_limit_s`, whichever comes first."""
+
+    steps: int = Field(default=4000, ge=1)
+    time_limit_s: float = Field(default=86400.0, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+    scene_share: float = Field(default=0.4, ge=0, le=1)
+    seed: int = 0
+    threads: int = Field(default=2, ge=1)
+    log_every: int = Field(default=20, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    validate_every: int = Field(default=500, ge=1)
+
+
+class TrainingConfig(_Part):
+    """Everything that a run depends on. `teacher` is a MobileNetV2 TFLite file, or none."""
+
+    teacher: Path | None = None
+    data: DataSettings = DataSettings()
+    views: ViewSettings = ViewSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    loss: LossSettings = LossSettings()
+    run: RunSettings = RunSettings()
+
+
+def parse_training_config(text: str) -> TrainingConfig:
+    """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
+    try:
+        return TrainingConfig.model_validate(yaml.safe_load(text) or {})
+    except yaml.YAMLError as exc:
+        raise ConfigurationError("the training configuration is not valid YAML") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"training configuration, {key}: {first['msg']}") from exc

@@ -1,0 +1,115 @@
+"""The self-supervised loss: an edited picture must find its original among many others.
+
+InfoNCE (van den Oord et al., 2018, eq. 4) against the batch and a queue of keys (He et al., 2020,
+section 3.1), plus the differential entropy term of SSCD (Pizzi et al., 2022, eq. 3), which spreads
+descriptors so that one threshold serves all pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dubl.models.compact import CompactFeatures
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """Temperatures and weights of the three terms."""
+
+    temperature: float = 0.05
+    entropy: float = 5.0
+    region_temperature: float = 0.07
+    regions: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTerms:
+    """The sum to minimize and its parts, each a scalar tensor."""
+
+    total: Tensor
+    contrast: Tensor
+    entropy: Tensor
+    regions: Tensor
+
+
+class KeyQueue:
+    """The newest keys [K, D] and their groups [K]; group -1 marks a place not yet filled."""
+
+    def __init__(self, size: int, dims: int) -> None:
+        self.keys = torch.zeros(size, dims)
+        self.groups = torch.full((size,), NOBODY)
+        self.cursor = 0
+
+    def push(self, keys: Tensor, groups: Tensor) -> None:
+        """Adds keys [B, D] in place of the oldest."""
+        places = (self.cursor + torch.arange(len(keys))) % len(self.keys)
+        self.keys[places] = keys.detach()
+        self.groups[places] = groups
+        self.cursor = int((self.cursor + len(keys)) % len(self.keys))
+
+    def filled(self) -> tuple[Tensor, Tensor]:
+        """Keys [F, D] and groups [F] of the places that hold something."""
+        there = self.groups != NOBODY
+        return self.keys[there], self.groups[there]
+
+
+def forbidden_pairs(groups: Tensor, guest_groups: Tensor, key_groups: Tensor) -> Tensor:
+    """Bool [B, K]: keys that may rightly look like the query and so are no negatives.
+
+    They come from the group of the query itself or of the guest that its view shows too.
+    """
+    own = groups[:, None] == key_groups[None]
+    return own | (guest_groups[:, None] == key_groups[None])
+
+
+def info_nce(similarities: Tensor, forbidden: Tensor, *, temperature: float) -> Tensor:
+    """-log softmax of the diagonal: similarities [B, K], K ≥ B; query n belongs to key n.
+
+    `forbidden` [B, K] leaves pairs out; its diagonal is ignored.
+    """
+    targets = torch.arange(len(similarities))
+    masked = forbidden.clone()
+    masked[targets, targets] = False
+    logits = (similarities / temperature).masked_fill(masked, float("-inf"))
+    return F.cross_entropy(logits, targets)
+
+
+def entropy_term(similarities: Tensor, forbidden: Tensor) -> Tensor:
+    """-mean log distance to the nearest negative (Kozachenko-Leonenko), for unit vectors."""
+    nearest = similarities.masked_fill(forbidden, -1.0).amax(dim=1)
+    return -0.5 * torch.log((2 - 2 * nearest).clamp(min=1e-4)).mean()
+
+
+def contrastive_loss(
+    queries: CompactFeatures,
+    keys: CompactFeatures,
+    queue: KeyQueue,
+    *,
+    groups: Tensor,
+    guest_groups: Tensor,
+    weights: LossWeights,
+) -> LossTerms:
+    """Loss of strong views against the weak views of the same B pictures, in the same order."""
+    old_keys, old_groups = queue.filled()
+    similarities = queries.descriptors @ torch.cat([keys.descriptors, old_keys]).T
+    forbidden = forbidden_pairs(groups, guest_groups, torch.cat([groups, old_groups]))
+    contrast = info_nce(similarities, forbidden, temperature=weights.temperature)
+    entropy = entropy_term(similarities, forbidden)
+    batch = region_similarities(queries.region_features, keys.region_features)
+    own = forbidden[:, : len(groups)]
+    regions = info_nce(batch, own, temperature=weights.region_temperature)
+    total = contrast + weights.entropy * entropy + weights.regions * regions
+    return LossTerms(total=total, contrast=contrast, entropy=entropy, regions=regions)
+
+
+def region_similarities(queries: Tensor, keys: Tensor) -> Tensor:
+    """Chamfer similarity, both directions averaged: [B, R, D], [C, R, D] → [B, C]."""
+    similarities = torch.einsum("brd,csd->bcrs", queries, keys)
+    forward = similarities.amax(dim=3).mean(dim=2)
+    return (forward + similarities.amax(dim=2).mean(dim=2)) / 2
