@@ -1,0 +1,292 @@
+"""Alignment: from a frame-to-frame similarity matrix to the common stretches of two videos.
+
+Lines are proposed by a Hough transform over the peaks of the matrix (dubl.matching.lines), read
+along the matrix itself, and cut to the interval with the greatest sum of evidence, in the manner
+of the greatest-sum diagonals of Tan et al. (2009) and VCSL's "HV" (He et al., 2022), but with
+free speed, reversal, uneven times and ends finer than a sampling step. The best is taken, its
+rectangle is closed, and the search goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubl.matching.lines import (
+    fit_line,
+    slope_prior,
+    slopes_between,
+    strongest_lines,
+)
+from dubl.matching.peaks import Matrix, Peaks, distinctiveness, find_peaks, votes
+from dubl.matching.polish import polish_line
+from dubl.matching.profile import (
+    Background,
+    LineProfile,
+    read_profile,
+    standout_of_rows,
+    supported_stretches,
+)
+from dubl.matching.segments import is_echo, merge_collinear
+from dubl.matching.timeline import Line, Timeline, stretch_end
+from dubl.types import Float64Array, Segment
+
+PEAK_REACH = 0.15
+BLANK_PRIOR = 0.3
+MAX_ECHOES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignmentOptions:
+    """How common stretches are searched. Similarities are those of the given matrix.
+
+    `floor`: similarity under which two frames do not count as alike;
+    `level`: mean similarity from which a stretch counts although nothing tells its diagonal from
+    its surroundings (a still picture); each unit of contrast lowers it by `contrast_gain`;
+    `sharpness`: difference of similarity that matters between neighboring frames;
+    `max_gap_s`: seconds of disagreement that a segment may bridge.
+    """
+
+    max_segments: int = 8
+    min_segment_s: float = 1.0
+    min_speed: float = 0.25
+    max_speed: float = 4.0
+    floor: float = 0.3
+    level: float = 0.85
+    contrast_gain: float = 3.0
+    sharpness: float = 0.05
+    max_gap_s: float = 2.0
+    max_peaks: int = 200_000
+    max_lines: int = 12
+
+
+def align(
+    similarity: Matrix,
+    query_times_s: Float64Array,
+    reference_times_s: Float64Array,
+    *,
+    query_duration_s: float,
+    reference_duration_s: float,
+    options: AlignmentOptions,
+) -> tuple[Segment, ...]:
+    """All common stretches in `similarity` [T,U], best first; empty when there is none.
+
+    Times are ascending seconds, [T] and [U]. Raises ValueError when the shapes disagree.
+    """
+    if similarity.shape != (len(query_times_s), len(reference_times_s)):
+        raise ValueError(f"{similarity.shape} cells for other numbers of frame times")
+    if 0 in similarity.shape:
+        return ()
+    search = _Search(
+        similarity=similarity,
+        query=Timeline.of(query_times_s, query_duration_s),
+        reference=Timeline.of(reference_times_s, reference_duration_s),
+        options=options,
+    )
+    return search.run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """Rows first..last (inclusive) of one line; `score` in weighted seconds."""
+
+    line: Line
+    first: int
+    last: int
+    score: float
+    similarity: float
+
+
+class _Search:
+    """The greedy search over one matrix; `taken` grows by one segment a round."""
+
+    def __init__(
+        self, similarity: Matrix, query: Timeline, reference: Timeline, options: AlignmentOptions
+    ) -> None:
+        self.similarity = similarity
+        self.query = query
+        self.reference = reference
+        self.options = options
+        self.background = Background.of(similarity)
+        self.taken: list[Segment] = []
+        self.min_length_s = min(
+            options.min_segment_s, 0.8 * query.duration_s, 0.8 * reference.duration_s
+        )
+        shorter_s = min(query.duration_s, reference.duration_s)
+        spacing = float(np.clip(2 * reference.step_s / shorter_s, 0.03, 0.12))
+        self.slopes = slopes_between(options.min_speed, options.max_speed, spacing=spacing)
+
+    def run(self) -> tuple[Segment, ...]:
+        options = self.options
+        peaks = find_peaks(
+            self.similarity, floor=options.floor, reach=PEAK_REACH, limit=options.max_peaks
+        )
+        echoes = 0
+        while len(self.taken) < options.max_segments and echoes < MAX_ECHOES:
+            best = self._best_stretch(peaks)
+            if best is None:
+                break
+            segment = _segment(best, self.query, self.reference)
+            if is_echo(segment, self.taken):
+                echoes += 1
+            else:
+                self.taken.append(segment)
+            peaks = peaks.where(~_inside(segment, peaks, self.query, self.reference))
+        merged = merge_collinear(self.taken, max_gap_s=options.max_gap_s)
+        return tuple(sorted(merged, key=_rank))
+
+    def _best_stretch(self, peaks: Peaks) -> _Stretch | None:
+        if not len(peaks.rows):
+            return None
+        weights = votes(peaks, self.similarity.shape, sharpness=self.options.sharpness)
+        telling = distinctiveness(
+            peaks,
+            weights,
+            rows=len(self.query.times_s),
+            column_spans_s=self.reference.spans_s,
+            width_s=4 * self.reference.step_s,
+        )
+        told = weights * telling[peaks.rows] * self.query.spans_s[peaks.rows]
+        lines = strongest_lines(
+            peaks,
+            told,
+            self.query,
+            self.reference,
+            slopes=self.slopes,
+            count=self.options.max_lines,
+        )
+        stretches = [
+            stretch
+            for line in lines
+            for fitted in fit_line(line, peaks, told, self.query, self.reference)
+            for stretch in self._stretches(fitted, peaks, weights, telling)
+        ]
+        best = max(stretches, key=lambda stretch: stretch.score, default=None)
+        return None if best is None else self._polished(best, peaks, weights, telling)
+
+    def _polished(
+        self, best: _Stretch, peaks: Peaks, weights: Float64Array, telling: Float64Array
+    ) -> _Stretch:
+        """The stretch on its corrected line, with the speed left as it is where that does."""
+        candidates = [best]
+        for free_slope in (False, True):
+            line = polish_line(
+                best.line,
+                best.first,
+                best.last,
+                self.similarity,
+                self.query,
+                self.reference,
+                free_slope=free_slope,
+            )
+            candidates += self._stretches(line, peaks, weights, telling)
+        return max(candidates, key=lambda stretch: stretch.score * stretch.similarity)
+
+    def _stretches(
+        self, line: Line, peaks: Peaks, weights: Float64Array, telling: Float64Array
+    ) -> list[_Stretch]:
+        """The acceptable stretches of one line."""
+        options = self.options
+        if not options.min_speed * 0.98 <= abs(line.slope) <= options.max_speed * 1.02:
+            return []
+        profile = read_profile(
+            line,
+            self.similarity,
+            self.background,
+            standout_of_rows(line, peaks, weights, self.query, self.reference),
+            self.query,
+            self.reference,
+            margin=options.sharpness,
+        )
+        evidence = self._beside_taken(line, profile, telling)
+        found = supported_stretches(evidence, self.query.spans_s, max_gap_s=options.max_gap_s)
+        stretches = [
+            self._stretch(line, first, last, profile, evidence, telling) for first, last in found
+        ]
+        return [stretch for stretch in stretches if stretch.score > 0]
+
+    def _stretch(
+        self,
+        line: Line,
+        first: int,
+        last: int,
+        profile: LineProfile,
+        evidence: Float64Array,
+        telling: Float64Array,
+    ) -> _Stretch:
+        """Scores rows first..last; a score of 0 refuses them."""
+        rows = slice(first, last + 1)
+        spans = self.query.spans_s[rows]
+        mean = float(spans @ profile.similarity[rows] / spans.sum())
+        contrast = float(spans @ profile.contrast[rows] / spans.sum())
+        length_s = spans.sum() * min(1.0, abs(line.slope))
+        options = self.options
+        refused = (
+            mean < options.floor
+            or mean + options.contrast_gain * contrast < options.level
+            or length_s < self.min_length_s
+        )
+        # Where nothing tells one second from another, other speeds explain as much by chance.
+        blank = 1.0 if abs(line.slope - 1.0) < 0.02 else BLANK_PRIOR
+        shares = telling[rows] + (1.0 - telling[rows]) * blank
+        score = float((evidence[rows] * spans) @ shares) * slope_prior(line.slope)
+        similarity = float(np.clip(mean, 0.0, 1.0))
+        return _Stretch(
+            line=line,
+            first=first,
+            last=last,
+            score=0.0 if refused else score,
+            similarity=similarity,
+        )
+
+    def _beside_taken(
+        self, line: Line, profile: LineProfile, telling: Float64Array
+    ) -> Float64Array:
+        """The evidence without what earlier segments have taken: their rectangles are closed,
+        and a second stretch of the same seconds must tell them apart by itself."""
+        evidence = profile.evidence
+        positions = line.at(self.query.times_s)
+        for segment in self.taken:
+            in_rows = _within(self.query.times_s, segment.query_start_s, segment.query_end_s)
+            in_columns = _within(positions, segment.reference_start_s, segment.reference_end_s)
+            evidence = np.where(
+                in_rows | in_columns, np.minimum(evidence, 2 * telling - 1.0), evidence
+            )
+            evidence = np.where(in_rows & in_columns, -1.0, evidence)
+        return evidence
+
+
+def _rank(segment: Segment) -> float:
+    return -segment.similarity * (segment.query_end_s - segment.query_start_s)
+
+
+def _within(seconds: Float64Array, start: float, end: float) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (seconds >= start) & (seconds <= end)
+    return inside
+
+
+def _inside(
+    segment: Segment, peaks: Peaks, query: Timeline, reference: Timeline
+) -> NDArray[np.bool_]:
+    """Which peaks lie in the rectangle of the segment, [P]."""
+    rows = _within(query.times_s, segment.query_start_s, segment.query_end_s)
+    columns = _within(reference.times_s, segment.reference_start_s, segment.reference_end_s)
+    inside: NDArray[np.bool_] = rows[peaks.rows] & columns[peaks.columns]
+    return inside
+
+
+def _segment(stretch: _Stretch, query: Timeline, reference: Timeline) -> Segment:
+    """The stretch in seconds; see `stretch_end`."""
+    start, at_start = stretch_end(stretch.line, stretch.first, stretch.first - 1, query, reference)
+    end, at_end = stretch_end(stretch.line, stretch.last, stretch.last + 1, query, reference)
+    low, high = sorted((at_start, at_end))
+    return Segment(
+        query_start_s=start,
+        query_end_s=end,
+        reference_start_s=low,
+        reference_end_s=high,
+        similarity=stretch.similarity,
+        reversed=stretch.line.slope < 0,
+    )

@@ -1,0 +1,28 @@
+"""The decision: from matches to a verdict. Pure."""
+
+from __future__ import annotations
+
+from dubl.settings import PolicySettings
+from dubl.types import MatchSet, Outcome, Verdict
+
+
+def decide(matches: MatchSet, policy: PolicySettings, *, model_id: str) -> Verdict:
+    """The outcome that the most probable match calls for; "unique" when there is none."""
+    best = max((match.probability for match in matches.matches), default=0.0)
+    return Verdict(
+        outcome=_outcome(best, policy),
+        probability=best,
+        matches=matches.matches,
+        model_id=model_id,
+        policy_version=policy.version,
+        index_version=matches.index_version,
+        timings_ms=matches.timings_ms,
+    )
+
+
+def _outcome(probability: float, policy: PolicySettings) -> Outcome:
+    if probability >= policy.duplicate_probability:
+        return Outcome.DUPLICATE
+    if probability >= policy.review_probability:
+        return Outcome.REVIEW
+    return Outcome.UNIQUE

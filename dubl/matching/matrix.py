@@ -1,0 +1,74 @@
+"""The frame similarity matrix of a query and a reference, from both kinds of features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubl.ports import Comparator
+from dubl.types import Float16Array, Float32Array, Float64Array, VideoFeatures
+
+CHUNK_ROWS = 512
+MAX_REGION_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairMatrix:
+    """Similarity [T,U] in [0,1] of the instants of two videos; times ascend, [T] and [U]."""
+
+    similarity: Float16Array
+    query_times_s: Float64Array
+    reference_times_s: Float64Array
+
+
+def pair_matrix(
+    query: VideoFeatures, reference: VideoFeatures, comparator: Comparator
+) -> PairMatrix:
+    """Compares every frame with every frame, in chunks of query rows.
+
+    The similarity of two frames is the geometric mean of the cosine of their descriptors and of
+    their region similarity, both cut at 0. Views of one instant count as one row or column: the
+    best of them. Pairs with more than four million cells are compared by descriptors alone: an
+    hour against half an hour by regions would take minutes of one core.
+    """
+    rows, row_times = _by_time(query)
+    columns, column_times = _by_time(reference)
+    row_starts = np.flatnonzero(_starts(query.timestamps_s[rows]))
+    column_starts = np.flatnonzero(_starts(reference.timestamps_s[columns]))
+    by_regions = len(rows) * len(columns) <= MAX_REGION_CELLS
+    matrix = np.empty((len(row_times), len(column_times)), dtype=np.float16)
+    instants = np.append(row_starts, len(rows))
+    for first in range(0, len(row_times), CHUNK_ROWS):
+        last = min(first + CHUNK_ROWS, len(row_times))
+        chunk = rows[instants[first] : instants[last]]
+        values = _descriptor_similarity(query, chunk, reference, columns)
+        if by_regions:
+            regions = comparator.similarity_matrix(
+                query.region_features[chunk], reference.region_features[columns]
+            )
+            values = np.sqrt(values * np.maximum(regions, 0.0))
+        values = np.maximum.reduceat(values, column_starts, axis=1)
+        matrix[first:last] = np.maximum.reduceat(
+            values, instants[first:last] - instants[first], axis=0
+        )
+    return PairMatrix(similarity=matrix, query_times_s=row_times, reference_times_s=column_times)
+
+
+def _by_time(features: VideoFeatures) -> tuple[np.ndarray, Float64Array]:
+    """The order of the frames by time, over all views, and the distinct times."""
+    order = np.argsort(features.timestamps_s, kind="stable")
+    return order, np.unique(features.timestamps_s)
+
+
+def _starts(times_s: Float64Array) -> np.ndarray:
+    return np.concatenate([[True], np.diff(times_s) > 0])
+
+
+def _descriptor_similarity(
+    query: VideoFeatures, rows: np.ndarray, reference: VideoFeatures, columns: np.ndarray
+) -> Float32Array:
+    left = query.descriptors[rows].astype(np.float32)
+    right = reference.descriptors[columns].astype(np.float32)
+    cosines: Float32Array = np.clip(left @ right.T, 0.0, 1.0)
+    return cosines

@@ -1,0 +1,106 @@
+"""Segments among themselves: joining what continues, refusing what only echoes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dubl.types import Segment
+
+MERGE_SPEED = 0.08
+MERGE_OFFSET_S = 1.0
+ECHO_OVERLAP = 0.3
+ECHO_LENGTH = 0.6
+ADJACENT_S = 2.0
+ADJACENT_SIMILARITY = 0.9
+DISTANT_SIMILARITY = 0.7
+WEAK_SIMILARITY = 0.5
+
+
+def is_echo(segment: Segment, taken: Sequence[Segment]) -> bool:
+    """Whether `segment` is rather the surroundings of an earlier one than another copy.
+
+    Frames of one shot are alike, so that beside every copied stretch lie shorter, weaker ones
+    over the same seconds of one side. A true repetition is as long and as alike as its first
+    finding. Far weaker finds elsewhere are chance.
+    """
+    return any(_echoes(segment, one) for one in taken)
+
+
+def _echoes(segment: Segment, one: Segment) -> bool:
+    if segment.similarity < WEAK_SIMILARITY * one.similarity:
+        return True
+    in_query = _overlap(
+        segment.query_start_s, segment.query_end_s, one.query_start_s, one.query_end_s
+    )
+    in_reference = _overlap(
+        segment.reference_start_s,
+        segment.reference_end_s,
+        one.reference_start_s,
+        one.reference_end_s,
+    )
+    if max(in_query, in_reference) < ECHO_OVERLAP:
+        return False
+    length = min(
+        (segment.query_end_s - segment.query_start_s) / (one.query_end_s - one.query_start_s),
+        (segment.reference_end_s - segment.reference_start_s)
+        / (one.reference_end_s - one.reference_start_s),
+    )
+    beside = _adjoins(segment, one)
+    least = ADJACENT_SIMILARITY if beside else DISTANT_SIMILARITY
+    return length < ECHO_LENGTH or segment.similarity < least * one.similarity
+
+
+def _adjoins(segment: Segment, one: Segment) -> bool:
+    """Whether the two lie within ADJACENT_S of one another on both sides."""
+    query_gap = max(segment.query_start_s, one.query_start_s) - min(
+        segment.query_end_s, one.query_end_s
+    )
+    reference_gap = max(segment.reference_start_s, one.reference_start_s) - min(
+        segment.reference_end_s, one.reference_end_s
+    )
+    return max(query_gap, reference_gap) <= ADJACENT_S
+
+
+def _overlap(start: float, end: float, other_start: float, other_end: float) -> float:
+    """Share of [start, end] inside the other interval."""
+    return max(0.0, min(end, other_end) - max(start, other_start)) / max(end - start, 1e-6)
+
+
+def merge_collinear(segments: Sequence[Segment], *, max_gap_s: float) -> list[Segment]:
+    """Joins segments that continue one another along one line, in order of query time."""
+    merged: list[Segment] = []
+    for segment in sorted(segments, key=lambda one: (one.query_start_s, one.reference_start_s)):
+        partner = next((one for one in merged if _continues(one, segment, max_gap_s)), None)
+        if partner is None:
+            merged.append(segment)
+        else:
+            merged[merged.index(partner)] = _joined(partner, segment)
+    return merged
+
+
+def _continues(one: Segment, other: Segment, max_gap_s: float) -> bool:
+    if one.reversed != other.reversed:
+        return False
+    gap = other.query_start_s - one.query_end_s
+    if one.reversed:
+        reference_gap = one.reference_start_s - other.reference_end_s
+    else:
+        reference_gap = other.reference_start_s - one.reference_end_s
+    same_speed = abs(np.log(max(one.speed, 1e-6) / max(other.speed, 1e-6))) < MERGE_SPEED
+    on_line = abs(reference_gap - gap * one.speed) <= MERGE_OFFSET_S
+    return bool(same_speed and on_line and -max_gap_s <= gap <= max_gap_s)
+
+
+def _joined(one: Segment, other: Segment) -> Segment:
+    lengths = np.array([s.query_end_s - s.query_start_s for s in (one, other)])
+    similarity = float(np.average([one.similarity, other.similarity], weights=lengths))
+    return Segment(
+        query_start_s=min(one.query_start_s, other.query_start_s),
+        query_end_s=max(one.query_end_s, other.query_end_s),
+        reference_start_s=min(one.reference_start_s, other.reference_start_s),
+        reference_end_s=max(one.reference_end_s, other.reference_end_s),
+        similarity=similarity,
+        reversed=one.reversed,
+    )

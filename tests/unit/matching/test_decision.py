@@ -1,0 +1,59 @@
+"""Outcomes follow from the most probable match and the policy's thresholds."""
+
+import pytest
+
+from dubl.matching.decision import decide
+from dubl.settings import PolicySettings
+from dubl.types import Match, MatchSet, Outcome
+
+POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
+
+
+def matches(*probabilities: float) -> MatchSet:
+    return MatchSet(
+        matches=tuple(
+            Match(
+                reference_id=f"r{number}",
+                library="main",
+                similarity=probability,
+                probability=probability,
+                segments=(),
+            )
+            for number, probability in enumerate(probabilities)
+        ),
+        index_version=3,
+        timings_ms={"rerank": 5.0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("probability", "outcome"),
+    [
+        (1.0, Outcome.DUPLICATE),
+        (0.9, Outcome.DUPLICATE),
+        (0.899, Outcome.REVIEW),
+        (0.5, Outcome.REVIEW),
+        (0.499, Outcome.UNIQUE),
+        (0.0, Outcome.UNIQUE),
+    ],
+)
+def test_a_threshold_belongs_to_the_outcome_above_it(probability: float, outcome: Outcome) -> None:
+    assert decide(matches(probability), POLICY, model_id="m").outcome == outcome
+
+
+def test_no_match_is_unique_with_probability_zero() -> None:
+    verdict = decide(matches(), POLICY, model_id="m")
+    assert (verdict.outcome, verdict.probability, verdict.matches) == (Outcome.UNIQUE, 0.0, ())
+
+
+def test_the_best_match_decides_and_all_are_reported() -> None:
+    verdict = decide(matches(0.95, 0.2), POLICY, model_id="m")
+    assert verdict.outcome == Outcome.DUPLICATE
+    assert verdict.probability == 0.95
+    assert [match.reference_id for match in verdict.matches] == ["r0", "r1"]
+
+
+def test_a_verdict_says_what_it_was_made_with() -> None:
+    verdict = decide(matches(0.1), POLICY, model_id="m")
+    assert (verdict.model_id, verdict.policy_version, verdict.index_version) == ("m", "7", 3)
+    assert verdict.timings_ms == {"rerank": 5.0}
