@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.checkpoints import require_tensors
-from dubl.models.limac import LimacExtractor, PCAWhitening
+from dubl.models.limac import FrameNormalizer, LimacExtractor, PCAWhitening
 from dubl.models.visil import Visil, VisilConfig
 
 LIMIT_BYTES = 64 * 1024**2
@@ -129,7 +129,7 @@ def build_limac(resnet: Path, whitening: Path, *, components: int = 512) -> Lima
     if not {"mean", "d", "V"} <= pca.keys():
         raise WeightsUnavailable(f"{whitening} holds no PCA: mean, d and V are expected")
     fitted = PCAWhitening.from_decomposition(pca["mean"], pca["d"], pca["V"], components=components)
-    state = LimacExtractor(components=components).state_dict()
+    state = {f"0.{key}": value for key, value in FrameNormalizer().state_dict().items()}
     state |= {
         f"1.0.cnn.{key}": value
         for key, value in read_published(resnet).items()
@@ -203,11 +203,12 @@ def _download(session: httpx.Client, url: str, path: Path, limit_bytes: int) -> 
 
 def _extractor(state: dict[str, Tensor], path: Path) -> LimacExtractor:
     components = state["1.1.DVt"].shape[1] if "1.1.DVt" in state else 512
-    extractor = LimacExtractor(components=components)
+    with torch.device("meta"):  # no random weights that are replaced at once
+        extractor = LimacExtractor(components=components)
     if "1.1.mean" in state:
         state = state | {"1.1.mean": state["1.1.mean"].reshape(-1)}
     try:
-        extractor.load_state_dict(state)
+        extractor.load_state_dict(state, assign=True)
     except RuntimeError as exc:
         raise WeightsUnavailable(f"{path} does not hold a region extractor: {exc}") from exc
     return extractor.eval()
