@@ -39,6 +39,10 @@ class MediaSettings(Section):
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
     decode_timeout_s: float = Field(default=600.0, gt=0)
+    decode_threads: int = Field(default=1, ge=1)
+    decode_memory_bytes: int = Field(
+        default=8 * 1024**3, gt=0, description="address space of a decoding process"
+    )
     reference_rate_hz: float = Field(default=1.0, gt=0)
     query_rate_hz: float = Field(default=2.0, gt=0)
     min_frames: int = Field(default=8, ge=1)

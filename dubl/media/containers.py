@@ -1,0 +1,76 @@
+"""Opening of media files: only self-contained formats, only from the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from dubl.errors import EmptyFile, NotAVideo, NoVideoStream, SourceNotFound, TruncatedVideo
+from dubl.settings import MediaSettings
+
+# No playlist, no image sequence, no format that names other files (hls, dash, concat, image2 …).
+ACCEPTED_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "avi",
+    "asf",
+    "flv",
+    "gif",
+    "ivf",
+    "mpeg",
+    "mpegts",
+    "mxf",
+    "ogg",
+)
+
+_ISO_BOX_TYPES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
+_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+
+
+def open_container(path: str, *, settings: MediaSettings) -> InputContainer:
+    """Opens a file for reading; a context manager that closes it.
+
+    Raises SourceNotFound, EmptyFile, NotAVideo, or TruncatedVideo for a file that begins like a
+    video, but whose index is missing.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise SourceNotFound("the file is not there any more")
+    if file.stat().st_size == 0:
+        raise EmptyFile("the file has no bytes")
+    try:
+        container: InputContainer = av.open(f"file:{file.absolute()}", options=_options(settings))
+    except av.error.ArgumentError as exc:
+        raise NotAVideo("the format of the file is not among the accepted containers") from exc
+    except (av.error.FFmpegError, UnicodeDecodeError) as exc:
+        if _begins_like_video(file):
+            raise TruncatedVideo("the file begins like a video, but its index is missing") from exc
+        raise NotAVideo("the file is no media file that can be read") from exc
+    return container
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The first stream of moving pictures; cover art does not count. Raises NoVideoStream."""
+    for stream in container.streams.video:
+        if not stream.disposition & stream.disposition.__class__.attached_pic:
+            return stream
+    raise NoVideoStream("the file holds no stream of pictures")
+
+
+def _options(settings: MediaSettings) -> dict[str, str]:
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(ACCEPTED_FORMATS),
+        # Frames of this size are refused before memory is taken for them.
+        "max_pixels": str(settings.max_pixels),
+        "threads": "1",
+    }
+
+
+def _begins_like_video(file: Path) -> bool:
+    with file.open("rb") as stream:
+        head = stream.read(16)
+    return head[4:8] in _ISO_BOX_TYPES or head.startswith(_EBML_MAGIC)

@@ -1,0 +1,22 @@
+"""The time that one video may take."""
+
+from __future__ import annotations
+
+import time
+
+from dubl.errors import DecodeTimeout
+
+
+class Deadline:
+    """Counts down from its creation; decoding loops ask it between pictures."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._expires_at = time.monotonic() + limit_s
+
+    def check(self) -> None:
+        """Raises DecodeTimeout when the time is over."""
+        if time.monotonic() > self._expires_at:
+            raise DecodeTimeout(
+                f"decoding took longer than {self.limit_s:g} s", context={"limit_s": self.limit_s}
+            )

@@ -1,0 +1,149 @@
+"""The decoder: probes a file, plans its rows and lets one of two backends read them.
+
+Which backend serves which input was decided by measurement; docs/decoding.md has the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+
+from dubl.errors import DublError, MediaError, TruncatedVideo, VideoTooShort
+from dubl.media.deadline import Deadline
+from dubl.media.decord_backend import DecordReader, decord_is_installed
+from dubl.media.probe import Probe, probe_file
+from dubl.media.pyav_backend import PyAvReader
+from dubl.media.readers import FrameReader, Reading
+from dubl.media.sampling import SamplingPlan, plan_rows
+from dubl.settings import MediaSettings
+from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts, VideoSource
+
+logger = logging.getLogger(__name__)
+
+
+class FileDecoder:
+    """Decodes in this process (ports.Decoder). One may be shared by threads."""
+
+    def __init__(self, settings: MediaSettings) -> None:
+        self._settings = settings
+        self._pyav = PyAvReader(settings)
+        self._decord = DecordReader(settings) if decord_is_installed() else None
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Reads sampled frames. Raises MediaError or DecodeTimeout, with the file's name."""
+        started = time.perf_counter()
+        try:
+            clip = self._decode(source.path, sampling)
+        except DublError as exc:
+            raise exc.with_context({"name": source.name}) from exc
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        return FrameClip(
+            frames=clip.frames,
+            timestamps_s=clip.timestamps_s,
+            views=clip.views,
+            facts=clip.facts,
+            timings_ms={"decode": elapsed_ms},
+        )
+
+    def _decode(self, path: str, sampling: Sampling) -> FrameClip:
+        deadline = Deadline(self._settings.decode_timeout_s)
+        probe = probe_file(path, settings=self._settings, deadline=deadline)
+        self._check_readable(probe, sampling)
+        plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
+        reader, reading = self._read(path, probe, plan, sampling, deadline)
+        return FrameClip(
+            frames=reading.frames,
+            timestamps_s=reading.timestamps_s,
+            views=np.full(len(reading.frames), WHOLE_FRAME, dtype=np.uint8),
+            facts=_facts(probe, reading, backend=reader.name),
+        )
+
+    def _read(
+        self,
+        path: str,
+        probe: Probe,
+        plan: SamplingPlan,
+        sampling: Sampling,
+        deadline: Deadline,
+    ) -> tuple[FrameReader, Reading]:
+        if self._decord is not None and decord_serves(probe, sampling):
+            try:
+                reading = self._decord.read(
+                    path, probe=probe, plan=plan, sampling=sampling, deadline=deadline
+                )
+            except MediaError as exc:
+                logger.info("decord gave up, PyAV takes over: %s", exc.detail)
+            else:
+                return self._decord, reading
+        reading = self._pyav.read(
+            path, probe=probe, plan=plan, sampling=sampling, deadline=deadline
+        )
+        _check_enough(reading, plan, sampling)
+        return self._pyav, reading
+
+    def _check_readable(self, probe: Probe, sampling: Sampling) -> None:
+        """Refuses what is too short, or cut off too early to say anything about the whole.
+
+        A cut file is used when what is left has `min_frames` rows at the asked rate, or is at
+        least half of what the header claims.
+        """
+        context: dict[str, str | int | float | bool | None] = {
+            "duration_s": round(probe.duration_s, 3),
+            "claimed_duration_s": round(probe.claimed_duration_s, 3),
+        }
+        few = probe.duration_s * sampling.rate_hz < sampling.min_frames
+        if probe.is_cut and few and probe.duration_s < probe.claimed_duration_s / 2:
+            raise TruncatedVideo(
+                f"only the first {probe.duration_s:.1f} s of {probe.claimed_duration_s:.1f} s are "
+                "in the file",
+                context=context,
+            )
+        if probe.duration_s < self._settings.min_duration_s:
+            raise VideoTooShort(
+                f"the video lasts {probe.duration_s:.2f} s, at least "
+                f"{self._settings.min_duration_s:g} s are needed",
+                context=context,
+            )
+
+
+def decord_serves(probe: Probe, sampling: Sampling) -> bool:
+    """Whether decord reads the true pictures of such a file, and faster (docs/decoding.md)."""
+    return (
+        probe.codec == "h264"
+        and not probe.reorders
+        and probe.container.startswith(("mov,", "matroska,"))
+        and probe.orientation.is_upright
+        and probe.video_streams == 1
+        and min(probe.width, probe.height) >= 32
+        and sampling.resize == "squash"
+        and not probe.is_cut
+    )
+
+
+def _check_enough(reading: Reading, plan: SamplingPlan, sampling: Sampling) -> None:
+    """A damaged file must give `min_frames` rows or half of the planned ones."""
+    count = len(reading.frames)
+    if count < min(sampling.min_frames, len(plan)) and count < len(plan) / 2:
+        raise TruncatedVideo(
+            f"only {count} of {len(plan)} sampled pictures can be decoded",
+            context={"decoded_frames": count, "planned_frames": len(plan)},
+        )
+
+
+def _facts(probe: Probe, reading: Reading, *, backend: str) -> VideoFacts:
+    width, height = probe.width, probe.height
+    if probe.orientation.transposed:
+        width, height = height, width
+    return VideoFacts(
+        duration_s=probe.duration_s,
+        width=width,
+        height=height,
+        rotation_deg=probe.orientation.clockwise_deg,
+        codec=probe.codec,
+        container=probe.container,
+        frame_rate_hz=probe.frame_rate_hz,
+        backend=backend,
+        damaged=probe.is_cut or reading.missing > 0 or reading.errors > 0,
+    )

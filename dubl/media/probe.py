@@ -1,0 +1,185 @@
+"""What a file is, from its headers and from one pass over its packets.
+
+The pass costs a few percent of decoding. It gives the true presentation times of all pictures,
+and with them the plan, a variable frame rate, and where a cut file ends.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, UnsupportedCodec, VideoTooLong
+from dubl.media.containers import open_container, video_stream
+from dubl.media.deadline import Deadline
+from dubl.media.pictures import Orientation, orientation_of
+from dubl.settings import MediaSettings
+from dubl.types import Float64Array
+
+_DEFAULT_FRAME_RATE_HZ = 25.0
+# Intervals of a constant rate differ by the rounding of the container's clock.
+_STEADY_INTERVALS = 0.1
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Facts of a file.
+
+    width and height are of the stored picture; times_s float64 [P]: when each picture appears,
+    from the first one; claimed_duration_s: what the header says, 0 when it says nothing;
+    reorders: whether pictures are stored in another order than shown (B-frames).
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    orientation: Orientation
+    frame_rate_hz: float
+    claimed_duration_s: float
+    duration_s: float
+    times_s: Float64Array
+    reorders: bool
+    video_streams: int
+
+    @property
+    def has_variable_rate(self) -> bool:
+        intervals = np.diff(self.times_s)
+        if len(intervals) == 0:
+            return False
+        usual = float(np.median(intervals))
+        return bool(np.any(np.abs(intervals - usual) > _STEADY_INTERVALS * usual + 1e-3))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the pictures end clearly before the header says."""
+        missing_s = self.claimed_duration_s - self.duration_s
+        return missing_s > max(0.5, 0.02 * self.claimed_duration_s)
+
+
+def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Probe:
+    """Probes a file and checks the limits that show without decoding.
+
+    Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
+    VideoTooLong, FrameTooLarge), DecodeTimeout.
+    """
+    with open_container(path, settings=settings) as container:
+        stream = video_stream(container)
+        if stream.codec_context is None:
+            raise UnsupportedCodec("there is no decoder for the video's codec")
+        _check_size(stream.codec_context.width, stream.codec_context.height, settings)
+        claimed_s = _claimed_duration_s(container, stream)
+        check_length(claimed_s, settings)
+        frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
+        scan = _scan(container, stream, frame_rate_hz, deadline)
+        check_length(scan.duration_s, settings)
+        _check_size(scan.first.width, scan.first.height, settings)
+        return Probe(
+            container=container.format.name,
+            codec=stream.codec_context.codec.canonical_name,
+            width=scan.first.width,
+            height=scan.first.height,
+            orientation=orientation_of(scan.first),
+            frame_rate_hz=frame_rate_hz,
+            claimed_duration_s=claimed_s,
+            duration_s=scan.duration_s,
+            times_s=scan.times_s,
+            reorders=bool(stream.codec_context.has_b_frames),
+            video_streams=len(container.streams.video),
+        )
+
+
+def check_length(duration_s: float, settings: MediaSettings) -> None:
+    """Raises VideoTooLong."""
+    if duration_s > settings.max_duration_s:
+        raise VideoTooLong(
+            f"the video lasts {duration_s:.1f} s, at most {settings.max_duration_s:g} s are taken",
+            context={"duration_s": round(duration_s, 3), "limit_s": settings.max_duration_s},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    first: VideoFrame
+    times_s: Float64Array
+    duration_s: float
+
+
+def _scan(
+    container: InputContainer, stream: VideoStream, frame_rate_hz: float, deadline: Deadline
+) -> _Scan:
+    """Reads all packets, and decodes them up to the first picture."""
+    stream.codec_context.thread_count = 1
+    usual_s, tick_s = 1 / frame_rate_hz, stream.time_base or Fraction(1, av.time_base)
+    times: list[float] = []
+    first: VideoFrame | None = None
+    last_s, has_pts = usual_s, True
+    try:
+        for packet in container.demux(stream):
+            deadline.check()
+            if first is None:
+                first = _first_picture(packet)
+            if not packet.size or packet.is_discard:
+                continue
+            ticks = packet.dts if packet.pts is None else packet.pts
+            has_pts = has_pts and packet.pts is not None
+            following_s = times[-1] + usual_s if times else 0.0
+            times.append(following_s if ticks is None else float(ticks * tick_s))
+            last_s = float((packet.duration or 0) * tick_s) or usual_s
+    except av.error.FFmpegError as exc:
+        if first is None:
+            raise TruncatedVideo("the file breaks off before its first picture") from exc
+    if not times:
+        raise TruncatedVideo("the file holds the description of a video, but no picture")
+    if first is None:
+        raise NotAVideo("no picture of the video can be decoded")
+    ordered = np.unique(np.array(times))
+    # Pictures before the first that decodes (an open group at the start) are never shown.
+    origin_s = float(first.time) if has_pts and first.time is not None else ordered[0]
+    ordered = ordered[ordered > origin_s - usual_s / 2] - origin_s
+    if len(ordered) == 0:
+        raise NotAVideo("the times of the video's pictures make no sense")
+    ordered[0] = 0.0
+    return _Scan(first=first, times_s=ordered, duration_s=float(ordered[-1]) + last_s)
+
+
+def _first_picture(packet: av.Packet) -> VideoFrame | None:
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.DecoderNotFoundError as exc:
+        raise UnsupportedCodec("there is no decoder for the video's codec") from exc
+    except av.error.NotImplementedError as exc:
+        raise UnsupportedCodec("the decoder does not know this kind of the video's codec") from exc
+    except av.error.FFmpegError:
+        return None  # a damaged picture; a later one may do
+
+
+def _check_size(width: int, height: int, settings: MediaSettings) -> None:
+    if width * height > settings.max_pixels:
+        raise FrameTooLarge(
+            f"a frame has {width}x{height} pixels, at most {settings.max_pixels} are taken",
+            context={"width": width, "height": height, "limit_pixels": settings.max_pixels},
+        )
+
+
+def _claimed_duration_s(container: InputContainer, stream: VideoStream) -> float:
+    """The duration of the pictures that a header claims; 0 where it speaks of other streams too."""
+    tick_s = stream.time_base or Fraction(1, av.time_base)
+    if stream.duration:
+        return float(stream.duration * tick_s)
+    start_s = float((stream.start_time or 0) * tick_s)
+    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska
+    if tag is not None:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return max(0.0, hours * 3600 + minutes * 60 + seconds - start_s)
+    if len(container.streams) > 1 or not container.duration:
+        return 0.0
+    return max(0.0, float(container.duration / av.time_base) - start_s)

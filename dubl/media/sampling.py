@@ -1,0 +1,74 @@
+"""Which pictures of a video are read: a plan made from all presentation times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubl.types import Float64Array, Sampling
+
+# A time in a container is rounded to its clock, milliseconds in Matroska.
+_CLOCK_S = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingPlan:
+    """Rows to be read, in order of time.
+
+    picture_times_s float64 [N]: when the wanted picture appears, from the first picture;
+    row_times_s float64 [N]: the time that the row stands for. It is later than the picture's own
+    where a picture stays on screen for longer than half a sampling step (a slide, a frozen camera).
+    `step_s` is the distance of the targets; a picture further than `tolerance_s` from the wanted
+    one does not stand in for it.
+    """
+
+    picture_times_s: Float64Array
+    row_times_s: Float64Array
+    step_s: float
+    tolerance_s: float
+
+    def __len__(self) -> int:
+        return len(self.picture_times_s)
+
+
+def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -> SamplingPlan:
+    """Plans one row each 1 / rate_hz seconds, or `min_frames` evenly spread ones if that is more.
+
+    times_s float64 [P]: presentation times of all pictures, growing, the first is 0.
+    Of a target time the picture on screen is taken, or its successor where that is nearer and at
+    most half a step away. A picture is taken once, unless it is held.
+    """
+    regular_step_s = 1.0 / sampling.rate_hz
+    count = max(1, int(np.ceil(duration_s * sampling.rate_hz - _CLOCK_S)))
+    step_s = regular_step_s
+    if count < sampling.min_frames:
+        count, step_s = sampling.min_frames, duration_s / sampling.min_frames
+    targets: Float64Array = np.arange(count, dtype=np.float64) * step_s
+    picks = _picture_at(times_s, targets, step_s)
+    held = targets - times_s[picks] > regular_step_s / 2
+    kept = held | np.r_[True, np.diff(picks) > 0]
+    picks, row_times = picks[kept], np.where(held, targets, times_s[picks])[kept]
+    enough = min(sampling.min_frames, len(times_s))
+    if len(picks) < enough:
+        # Pictures bunched in time: spread over them by number instead.
+        picks = np.arange(enough) * len(times_s) // enough
+        row_times = times_s[picks]
+    interval_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return SamplingPlan(
+        picture_times_s=times_s[picks],
+        row_times_s=row_times,
+        step_s=step_s,
+        tolerance_s=max(step_s / 2, 1.5 * interval_s, _CLOCK_S),
+    )
+
+
+def _picture_at(
+    times_s: Float64Array, targets: Float64Array, step_s: float
+) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+    last = len(times_s) - 1
+    shown = np.clip(np.searchsorted(times_s, targets + _CLOCK_S, side="right") - 1, 0, last)
+    following = np.minimum(shown + 1, last)
+    until_next = times_s[following] - targets
+    takes_next = (until_next < targets - times_s[shown]) & (until_next <= step_s / 2)
+    return np.where(takes_next, following, shown)
