@@ -23,9 +23,8 @@ class ViSiLReranker:
         self,
         features: ReferenceFeatures,
         comparator: Comparator,
-        *,
-        settings: MatchingSettings,
         calibration: Calibration,
+        settings: MatchingSettings,
     ) -> None:
         self._features = features
         self._comparator = comparator

@@ -24,14 +24,20 @@ logger = logging.getLogger(__name__)
 class TorchComparator:
     """Compares raw region features [T,R,D] of two videos.
 
-    With a `network` (S2VS), its attention weighs the regions and its comparator cleans the
-    matrix. Without one, regions count alike and the video similarity is the Chamfer similarity
+    With trained weights (S2VS), its attention weighs the regions and its comparator cleans the
+    matrix. Without them, regions count alike and the video similarity is the Chamfer similarity
     of the frame matrix (ViSiL, section 3.3: "ViSiL_f").
     """
 
-    def __init__(self, network: Visil | None = None, *, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, *, threads: int = 1, device: str = "cpu") -> None:
+        """Reads `comparator.pt` of the model's folder, where there is one.
+
+        Raises WeightsUnavailable when that file is damaged or does not fit.
+        """
+        torch.set_num_threads(threads)
         self._device = torch.device(device)
-        self._network = None if network is None else network.to(self._device).eval()
+        network = _load_network(folder / COMPARATOR_FILE)
+        self._network = None if network is None else network.to(self._device)
 
     @torch.inference_mode()
     def similarity(self, query: Float16Array, reference: Float16Array) -> float:
@@ -66,27 +72,21 @@ class TorchComparator:
         return float(self._network.similarity(query, reference).item()) / 2 + 0.5
 
 
-def load_comparator(folder: Path, *, dims: int, device: str = "cpu") -> TorchComparator:
-    """The comparator for region features of `dims` dimensions from `folder`.
-
-    Uses the trained network in `comparator.pt` where there is one. Raises WeightsUnavailable
-    when that file is damaged or does not fit.
-    """
-    path = folder / COMPARATOR_FILE
+def _load_network(path: Path) -> Visil | None:
     if not path.exists():
-        logger.info("no %s in %s: plain Chamfer similarity", COMPARATOR_FILE, folder)
-        return TorchComparator(device=device)
+        logger.info("no %s: plain Chamfer similarity", path)
+        return None
     try:
         state = torch.load(io.BytesIO(path.read_bytes()), weights_only=True, map_location="cpu")
-        network = Visil(_config_of(state, dims))
+        network = Visil(_config_of(state))
         network.load_state_dict({name: value.float() for name, value in state.items()})
-    except (OSError, RuntimeError, AttributeError, TypeError, EOFError) as exc:
-        raise WeightsUnavailable(f"{path} does not hold a comparator of {dims} dims") from exc
+    except (OSError, RuntimeError, AttributeError, TypeError, KeyError, EOFError) as exc:
+        raise WeightsUnavailable(f"{path} does not hold the network's weights") from exc
     except pickle.UnpicklingError as exc:
         raise WeightsUnavailable(f"{path} is not a state dict of tensors") from exc
-    return TorchComparator(network.requires_grad_(False), device=device)
+    return network.eval().requires_grad_(False)
 
 
-def _config_of(state: dict[str, Tensor], dims: int) -> VisilConfig:
-    attention = "attention.transform.weight" in state
-    return VisilConfig(dims=dims, attention="s2vs" if attention else "none")
+def _config_of(state: dict[str, Tensor]) -> VisilConfig:
+    """The width of the features follows from the attention, which trained weights have."""
+    return VisilConfig(dims=state["attention.transform.weight"].shape[0])
