@@ -5,6 +5,8 @@ Frames pass one at a time, so that memory does not grow with the length of a cli
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from dubl.errors import NotAVideo, NoVideoStream, SourceNotFound
+from dubl.errors import NotAVideo, NoVideoStream, SourceNotFound, TruncatedVideo
 
 Codec = Literal["h264", "hevc", "vp9", "av1", "mpeg4"]
 Image = NDArray[np.uint8]  # [H, W, 3], RGB
@@ -23,6 +25,8 @@ Size = tuple[int, int]  # width, height, in pixels
 
 # Presentation times are whole ticks of this; MPEG-4 part 2 allows at most 65535 ticks a second.
 TICK_S = Fraction(1, 60000)
+
+_LEAST_SEEK_S = 2.0  # decoding this much is cheaper than a seek
 
 _ENCODERS: dict[Codec, str] = {
     "h264": "libx264",
@@ -96,18 +100,23 @@ def probe(path: Path) -> ClipFacts:
         return ClipFacts(duration_s=_duration_s(container, stream), frame_rate=rate, size=size)
 
 
-def read_frames(path: Path, *, max_side: int | None = None) -> Iterator[TimedFrame]:
-    """Yields the upright frames in order of time; the first is at 0 s.
+def read_frames(
+    path: Path, *, start_s: float = 0.0, end_s: float = math.inf, max_side: int | None = None
+) -> Iterator[TimedFrame]:
+    """Yields the upright frames of [start_s, end_s) in order of time; 0 s is the first frame.
 
     max_side: longer pictures are scaled down to this many pixels on their longer side.
     """
     with _open(path) as container:
         stream = _video_stream(container, path)
-        first_s: float | None = None
-        for frame in container.decode(stream):
-            time_s = float(frame.time or 0.0)
-            first_s = time_s if first_s is None else first_s
-            yield TimedFrame(time_s=time_s - first_s, image=_upright_image(frame, max_side))
+        try:
+            for time_s, frame in _timed(container, stream, start_s):
+                if time_s >= end_s:
+                    return
+                if time_s >= start_s:
+                    yield TimedFrame(time_s=time_s, image=_upright_image(frame, max_side))
+        except av.error.FFmpegError as exc:
+            raise TruncatedVideo(f"{path.name} does not decode to its end: {exc}") from exc
 
 
 def write_video(
@@ -160,12 +169,37 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 
 
 def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """What the container says of the stream; where it is silent, the span of its packets."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    # Matroska counts from zero, not from the first picture.
-    return float(
-        (container.duration or 0) / av.time_base - (stream.start_time or 0) * stream.time_base
-    )
+    container.seek(0)
+    shown = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+    rate = stream.average_rate or 25
+    return float((max(shown) - min(shown)) * stream.time_base + 1 / rate) if shown else 0.0
+
+
+def _timed(
+    container: av.container.InputContainer, stream: av.VideoStream, start_s: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yields (seconds after the first frame, frame), from `start_s` or a keyframe before it."""
+    frames = container.decode(stream)
+    first = next(frames, None)
+    if first is None:
+        return
+    zero_s = first.time or 0.0
+    if start_s > _LEAST_SEEK_S:
+        container.seek(round((start_s + zero_s) / stream.time_base), stream=stream)
+        frames = container.decode(stream)
+        first = next(frames, None)
+        if first is None or (first.time or 0.0) - zero_s > start_s:  # an index that lies
+            container.seek(0)
+            frames = container.decode(stream)
+            first = next(frames)
+    previous_s, step_s = -math.inf, float(1 / (stream.average_rate or 25))
+    for frame in itertools.chain([first], frames):
+        time_s = previous_s + step_s if frame.time is None else frame.time - zero_s
+        previous_s = max(time_s, 0.0)
+        yield previous_s, frame
 
 
 def _upright_image(frame: av.VideoFrame, max_side: int | None) -> Image:

@@ -1,0 +1,130 @@
+"""Edits of time: speed, frame rate, reverse, trim, splices into another video."""
+
+from __future__ import annotations
+
+import itertools
+
+from dubl.evaluation.clips import Clip, backwards, cut, fitted, joined, resampled
+from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, Span
+
+_LONGEST_HOST_S = 30.0  # how much of the other video surrounds a splice
+
+
+def speed(clip: Clip, draw: Draw) -> EditedClip:
+    """Up to twice as fast, or down to half as fast."""
+    factor = draw.between(1.1, 2.0)
+    factor = factor if draw.rng.uniform() < 0.5 else 1 / factor
+    changed = resampled(clip, clip.frame_rate, speed=factor)
+    return _shown_whole(clip, changed)
+
+
+def frame_rate(clip: Clip, draw: Draw) -> EditedClip:
+    """15 down to 5 pictures a second."""
+    return _shown_whole(clip, resampled(clip, min(draw.between(15, 5), clip.frame_rate)))
+
+
+def reverse(clip: Clip, _draw: Draw) -> EditedClip:
+    return _shown_whole(clip, backwards(clip), backward=True)
+
+
+def trim(clip: Clip, draw: Draw) -> EditedClip:
+    """Keeps 80 to 25 % of the time, 3 s at least where the clip has them."""
+    least = clip.frame_at(min(3.0, clip.duration_s))
+    length = min(max(round(clip.frames * draw.between(0.8, 0.25)), least, 1), clip.frames)
+    first = int(draw.rng.integers(0, clip.frames - length + 1))
+    return EditedClip(clip=cut(clip, first, first + length), spans=(_span(clip, 0, first, length),))
+
+
+def splice(clip: Clip, draw: Draw) -> EditedClip:
+    """One piece of 8 to 3 s between two parts of another video."""
+    return _spliced(clip, draw, [_piece(clip, draw.between(8, 3), 0, clip.frames, draw)])
+
+
+def multi_splice(clip: Clip, draw: Draw) -> EditedClip:
+    """Two to four pieces of 6 to 3 s, in mixed order, between parts of another video."""
+    count = int(draw.rng.integers(2, 5))
+    room = clip.frames // count
+    pieces = [
+        _piece(clip, draw.between(6, 3), place * room, (place + 1) * room, draw)
+        for place in draw.rng.permutation(count)
+    ]
+    return _spliced(clip, draw, pieces)
+
+
+def _piece(clip: Clip, length_s: float, low: int, high: int, draw: Draw) -> tuple[int, int]:
+    """First and last + 1 frame of a piece within low … high."""
+    length = max(min(clip.frame_at(length_s), high - low), 1)
+    first = int(draw.rng.integers(low, max(high - length, low) + 1))
+    return first, min(first + length, clip.frames)
+
+
+def _spliced(clip: Clip, draw: Draw, pieces: list[tuple[int, int]]) -> EditedClip:
+    """Parts of the other video and pieces of the clip, by turns; the host gives size and rate."""
+    host = draw.foreign()
+    own = resampled(fitted(clip, host.size), host.frame_rate)
+    gaps = _host_parts(host, len(pieces) + 1, draw)
+    parts, spans, offset = [gaps[0]], [], gaps[0].frames
+    for (first, last), gap in zip(pieces, gaps[1:], strict=True):
+        start = min(own.frame_at(first / clip.frame_rate), own.frames - 1)
+        stop = max(own.frame_at(last / clip.frame_rate), start + 1)
+        parts += [cut(own, start, stop), gap]
+        spans.append(_span(own, offset, start, stop - start))
+        offset += stop - start + gap.frames
+    return EditedClip(clip=joined(parts), spans=tuple(spans))
+
+
+def _host_parts(host: Clip, count: int, draw: Draw) -> list[Clip]:
+    """Cuts 30 s of the host (all of it when shorter) into `count` parts."""
+    count = min(count, host.frames)
+    length = min(host.frames, max(host.frame_at(_LONGEST_HOST_S), count))
+    begin = int(draw.rng.integers(0, host.frames - length + 1))
+    inner = [
+        round(length * (place + draw.rng.uniform(-0.25, 0.25)) / count) for place in range(1, count)
+    ]
+    edges = [begin, *(begin + min(max(edge, 1), length - 1) for edge in inner), begin + length]
+    return [cut(host, first, max(last, first + 1)) for first, last in itertools.pairwise(edges)]
+
+
+def _shown_whole(clip: Clip, changed: Clip, *, backward: bool = False) -> EditedClip:
+    span = Span(
+        query_start_s=0.0,
+        query_end_s=changed.duration_s,
+        reference_start_s=0.0,
+        reference_end_s=clip.duration_s,
+        reversed=backward,
+    )
+    return EditedClip(clip=changed, spans=(span,))
+
+
+def _span(clip: Clip, query_first: int, reference_first: int, length: int) -> Span:
+    """The truth of `length` frames taken over one to one."""
+    rate = clip.frame_rate
+    return Span(
+        query_start_s=query_first / rate,
+        query_end_s=(query_first + length) / rate,
+        reference_start_s=reference_first / rate,
+        reference_end_s=(reference_first + length) / rate,
+    )
+
+
+_FAMILY = Family.TEMPORAL
+EDITS: tuple[Edit, ...] = (
+    Edit(name="speed", family=_FAMILY, summary="1.1-2 times faster or slower", apply=speed),
+    Edit(name="frame_rate", family=_FAMILY, summary="15-5 pictures a second", apply=frame_rate),
+    Edit(name="reverse", family=_FAMILY, summary="backwards", apply=reverse),
+    Edit(name="trim", family=_FAMILY, summary="80-25 % of the time", apply=trim),
+    Edit(
+        name="splice",
+        family=_FAMILY,
+        summary="8-3 s inside another video",
+        apply=splice,
+        needs_donor=True,
+    ),
+    Edit(
+        name="multi_splice",
+        family=_FAMILY,
+        summary="2-4 pieces of 6-3 s inside another video, in mixed order",
+        apply=multi_splice,
+        needs_donor=True,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Pairs that look alike and are no copies: what a checker must not report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from dubl.evaluation.clips import Clip, cut, drawn, joined
+from dubl.evaluation.textures import gradient, palette, words
+from dubl.evaluation.video_file import Image, Size
+
+_LEAST_CAMERA_S = 8.0
+_INTRO_S = 3.0
+_SLIDE_S = 3.0
+_CREDITS_S = 6.0
+_BLACK_S = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegativePair:
+    """A reference and a query that share a look but no footage."""
+
+    kind: str
+    reference: Clip
+    query: Clip
+
+
+def negative_pairs(clips: Sequence[Clip], rng: np.random.Generator) -> list[NegativePair]:
+    """Deals clips out into pairs; no footage of a clip appears in two pairs.
+
+    Of three clips the first is split in time, the other two share an intro or an end. One pair of
+    slides, which needs no footage, is added where there are clips at all.
+    """
+    pairs = [slides(clips[0].size, clips[0].frame_rate, rng)] if clips else []
+    for place in range(0, len(clips), 3):
+        later = same_camera_later(clips[place])
+        pairs += [later] if later is not None else []
+        if place + 2 < len(clips):
+            alike = shared_intro if (place // 3) % 2 == 0 else black_and_credits
+            pairs.append(alike(clips[place + 1], clips[place + 2], rng))
+    return pairs
+
+
+def same_camera_later(clip: Clip) -> NegativePair | None:
+    """The first and the last 45 % of one clip; None when the clip is under 8 s."""
+    if clip.duration_s < _LEAST_CAMERA_S:
+        return None
+    length = int(clip.frames * 0.45)
+    return NegativePair(
+        kind="same_camera_later",
+        reference=cut(clip, 0, length),
+        query=cut(clip, clip.frames - length, clip.frames),
+    )
+
+
+def shared_intro(one: Clip, other: Clip, rng: np.random.Generator) -> NegativePair:
+    """Two videos behind the same 3 s title. The title is shared, the videos are not."""
+    seed = int(rng.integers(2**31))
+
+    def titled(clip: Clip) -> Clip:
+        return joined([_title(clip.size, clip.frame_rate, np.random.default_rng(seed)), clip])
+
+    return NegativePair(kind="shared_intro", reference=titled(one), query=titled(other))
+
+
+def slides(size: Size, frame_rate: float, rng: np.random.Generator) -> NegativePair:
+    """Two talks on one template: same colors and layout, other words; nothing moves."""
+    colors, seed = palette(3, rng), int(rng.integers(2**31))
+
+    def deck() -> Clip:
+        background = gradient(size, np.random.default_rng(seed))
+        pages = [_slide(background, colors, rng) for _ in range(4)]
+        return drawn(
+            size, frame_rate, _SLIDE_S * len(pages), lambda time_s: pages[int(time_s / _SLIDE_S)]
+        )
+
+    return NegativePair(kind="slides", reference=deck(), query=deck())
+
+
+def black_and_credits(one: Clip, other: Clip, rng: np.random.Generator) -> NegativePair:
+    """Two videos that end alike: black, then rolling names, but not the same names."""
+
+    def ended(clip: Clip) -> Clip:
+        black = np.zeros((clip.size[1], clip.size[0], 3), dtype=np.uint8)
+        pause = drawn(clip.size, clip.frame_rate, _BLACK_S, lambda _: black)
+        return joined([clip, pause, _credits(clip.size, clip.frame_rate, rng)])
+
+    return NegativePair(kind="black_and_credits", reference=ended(one), query=ended(other))
+
+
+def _title(size: Size, frame_rate: float, rng: np.random.Generator) -> Clip:
+    """A name that fades in over a gradient."""
+    plain = np.asarray(gradient(size, rng), dtype=np.float32)
+    card = PillowImage.fromarray(plain.astype(np.uint8))
+    font = ImageFont.load_default(max(size[1] / 7, 8))
+    middle = (size[0] / 2, size[1] / 2)
+    ImageDraw.Draw(card).text(middle, words(2, rng), fill="white", font=font, anchor="mm")
+    lettered = np.asarray(card, dtype=np.float32)
+
+    def draw(time_s: float) -> Image:
+        seen = np.float32(min(time_s / 1.0, 1.0))
+        return (plain + (lettered - plain) * seen).astype(np.uint8)
+
+    return drawn(size, frame_rate, _INTRO_S, draw)
+
+
+def _slide(
+    background: PillowImage.Image, colors: NDArray[np.uint8], rng: np.random.Generator
+) -> Image:
+    page = background.copy()
+    width, height = page.size
+    pen = ImageDraw.Draw(page)
+    bar, ink, paper = (tuple(int(value) for value in row) for row in colors)
+    pen.rectangle((0, 0, width, height * 0.18), fill=bar)
+    pen.rectangle((width * 0.06, height * 0.24, width * 0.94, height * 0.92), fill=paper)
+    head, body = ImageFont.load_default(height / 9), ImageFont.load_default(height / 16)
+    pen.text((width * 0.05, height * 0.03), words(3, rng), fill="white", font=head)
+    for line in range(int(rng.integers(3, 8))):
+        place = (width * 0.1, height * (0.28 + 0.08 * line))
+        pen.text(place, f"- {words(5, rng)}", fill=ink, font=body)
+    return np.asarray(page)
+
+
+def _credits(size: Size, frame_rate: float, rng: np.random.Generator) -> Clip:
+    """White names rolling up over black."""
+    width, height = size
+    roll = PillowImage.new("RGB", (width, height * 3))
+    pen, font = ImageDraw.Draw(roll), ImageFont.load_default(max(height / 16, 8))
+    for y in np.arange(height * 0.6, height * 2.8, height / 9):
+        pen.text((width * 0.48, y), words(1, rng), fill=(190, 190, 190), font=font, anchor="ra")
+        pen.text((width * 0.52, y), words(2, rng), fill="white", font=font)
+    names = np.asarray(roll)
+
+    def draw(time_s: float) -> Image:
+        top = round(2 * height * time_s / _CREDITS_S)
+        return names[top : top + height]
+
+    return drawn(size, frame_rate, _CREDITS_S, draw)

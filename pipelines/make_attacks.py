@@ -1,0 +1,93 @@
+"""Writes an attack suite: edited copies, strangers and hard negatives with their truth.
+
+python -m pipelines.make_attacks --videos videos/ --out suite/ --edits crop,splice,speed:0.8
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.errors import DublError, InvalidRequest
+from dubl.evaluation.attack_suite import SuiteOptions, write_suite
+from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.edits.registry import REGISTRY
+
+
+def _list_edits(asked: bool) -> None:
+    if asked:
+        for edit in REGISTRY.values():
+            typer.echo(f"{edit.name:16} {edit.summary}")
+        raise typer.Exit
+
+
+def main(
+    videos: Annotated[Path, typer.Option(help="folder of videos, read with its subfolders")],
+    out: Annotated[Path, typer.Option(help="folder to write; absent or empty")],
+    edits: Annotated[
+        str, typer.Option(help="names, parted by commas, each with a strength if wanted: crop:0.8")
+    ] = ",".join(REGISTRY),
+    seed: Annotated[int, typer.Option(help="the same seed gives the same suite")] = 0,
+    per_reference: Annotated[int, typer.Option(help="edits for each reference; 0: all")] = 4,
+    stranger_share: Annotated[
+        float, typer.Option(help="share of the videos that nothing matches; they also lend footage")
+    ] = 0.25,
+    negative_share: Annotated[
+        float, typer.Option(help="share of the videos cut up for hard negatives")
+    ] = 0.1,
+    references: Annotated[
+        Path | None, typer.Option(help="text file of the references' names; the rest: strangers")
+    ] = None,
+    longest_s: Annotated[float, typer.Option(help="most seconds of a video in a query")] = 60.0,
+    max_side: Annotated[int, typer.Option(help="pixels of the longer side of queries")] = 640,
+    _listing: Annotated[
+        bool,
+        typer.Option(
+            "--list-edits", help="name the edits and leave", callback=_list_edits, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Writes OUT/references, OUT/queries and OUT/truth.json."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = SuiteOptions(
+        edits=tuple(name.strip() for name in edits.split(",")),
+        per_reference=per_reference,
+        longest_s=longest_s,
+        max_side=max_side,
+        seed=seed,
+    )
+    try:
+        found = find_videos(videos)
+        cast = (
+            _named_cast(found, references)
+            if references
+            else drawn_cast(
+                found, stranger_share=stranger_share, negative_share=negative_share, seed=seed
+            )
+        )
+        truth = write_suite(out, cast, options=options)
+    except DublError as exc:
+        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
+        raise typer.Exit(code=2) from exc
+    attacks = Counter(query.attack for query in truth.queries.values())
+    typer.echo(f"{len(truth.references)} references, {len(truth.queries)} queries in {out}")
+    typer.echo(", ".join(f"{name} {count}" for name, count in sorted(attacks.items())))
+
+
+def _named_cast(found: list[Path], listing: Path) -> Cast:
+    names = set(listing.read_text(encoding="utf-8").split())
+    missing = names - {path.name for path in found}
+    if missing:
+        raise InvalidRequest(f"not among the videos: {', '.join(sorted(missing))}")
+    return Cast(
+        references=tuple(path for path in found if path.name in names),
+        strangers=tuple(path for path in found if path.name not in names),
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
