@@ -167,7 +167,8 @@ def fetch(
 ) -> Path:
     """Downloads the weights of preset `name` into `folder`; returns the file.
 
-    The file appears only when it is complete and loads. Raises WeightsUnavailable.
+    The file appears only when it is complete and loads. A given `client` is closed afterwards.
+    Raises WeightsUnavailable.
     """
     preset = find_preset(name)
     target = folder / preset.file_name
