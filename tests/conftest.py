@@ -19,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    golden: Path = config.getoption("--golden")
+    if golden != SHARED / "golden" and not golden.is_dir():
+        raise pytest.UsageError(f"--golden: there is no folder {golden}")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with real clips and images; skips where this machine has none."""

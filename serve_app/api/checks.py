@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from dubl.errors import CheckNotFound, DublError
 from dubl.types import Check, JobState, Outcome
 from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.documents import SUBMISSION
 from serve_app.api.orders import check_order
 from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
 from serve_app.api.uploads import read_submission
@@ -26,7 +27,9 @@ def checks_router(context: Context) -> APIRouter:
         least = settings.policy.review_probability if min_probability is None else min_probability
         return CheckBody.of(check, min_probability=least)
 
-    @router.post("", status_code=202, response_model=AcceptedBody | CheckBody)
+    @router.post(
+        "", status_code=202, response_model=AcceptedBody | CheckBody, openapi_extra=SUBMISSION
+    )
     async def submit(
         request: Request,
         library: Annotated[list[str], Query()] = [],  # noqa: B006

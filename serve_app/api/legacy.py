@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from dubl.errors import DeadlineExceeded, DublError, InputError
 from dubl.types import JobState, Outcome
 from serve_app.api.conversation import Context, error_of
+from serve_app.api.documents import LEGACY
 from serve_app.api.orders import legacy_order
 from serve_app.api.problems import MEDIA_TYPE, problem
 from serve_app.api.request_id import request_id_of
@@ -26,6 +27,7 @@ def legacy_router(context: Context) -> APIRouter:
     @router.post(
         "/check-video-duplicate",
         response_model=LegacyBody,
+        openapi_extra=LEGACY,
         responses={400: {"description": "Bad request"}, 500: {"description": "Server error"}},
     )
     async def check_video_duplicate(request: Request) -> Response:

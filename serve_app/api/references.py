@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.types import JobState
 from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.documents import CHANGE, SUBMISSION
 from serve_app.api.orders import reference_change, reference_order
 from serve_app.api.schemas import (
     AcceptedBody,
@@ -27,7 +28,12 @@ def references_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["references"])
     service, settings = context.service, context.settings
 
-    @router.post("/references", status_code=202, response_model=AcceptedBody | ReferenceBody)
+    @router.post(
+        "/references",
+        status_code=202,
+        response_model=AcceptedBody | ReferenceBody,
+        openapi_extra=SUBMISSION,
+    )
     async def submit(request: Request) -> Response:
         """Registers a video (multipart `file`, or JSON `link` or `path`).
 
@@ -81,7 +87,9 @@ def references_router(context: Context) -> APIRouter:
             return ReferenceBody.of(await service.get_reference(job.result_id))
         return AcceptedBody(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
-    @router.patch("/references/{reference_id:path}", response_model=ReferenceBody)
+    @router.patch(
+        "/references/{reference_id:path}", response_model=ReferenceBody, openapi_extra=CHANGE
+    )
     async def change(reference_id: str, request: Request) -> ReferenceBody:
         """Replaces title, owner or metadata."""
         wanted = reference_change(await read_json_object(request))

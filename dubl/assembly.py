@@ -1,0 +1,126 @@
+"""The only place where steps are built from settings.
+
+Networks are imported inside the functions that need them: a process that only decodes or
+searches must not load torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from dubl.errors import ConfigurationError, WeightsUnavailable
+from dubl.index.retriever import LanceRetriever
+from dubl.index.store import LibraryStore
+from dubl.ledger.ledger import Ledger
+from dubl.matching.calibration import load_calibration
+from dubl.matching.reranker import ViSiLReranker
+from dubl.media.sandbox import SandboxedDecoder
+from dubl.ports import Decoder, Embedder, Reranker, Retriever
+from dubl.settings import Settings
+from dubl.types import FeatureSpec, Sampling
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
+
+
+def make_decoder(settings: Settings) -> Decoder:
+    """A decoder whose work happens in a child process."""
+    return SandboxedDecoder(settings.media)
+
+
+def make_embedder(settings: Settings) -> Embedder:
+    from dubl.models.compact import load_compact
+    from dubl.models.embedder import TorchEmbedder
+
+    model = settings.model
+    return TorchEmbedder(
+        load_compact(weights_folder(settings)),
+        feature_spec(settings),
+        device=model.device,
+        threads=model.threads,
+        batch_frames=model.batch_frames,
+    )
+
+
+def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
+    """The library, opened for the configured model's feature space."""
+    return LibraryStore(
+        settings.index_uri,
+        spec=feature_spec(settings),
+        settings=settings.index,
+        read_only=read_only,
+    )
+
+
+def make_retriever(settings: Settings) -> Retriever:
+    return LanceRetriever(make_store(settings, read_only=True), settings.index)
+
+
+def make_reranker(settings: Settings) -> Reranker:
+    from dubl.models.comparator import TorchComparator
+
+    folder = weights_folder(settings)
+    return ViSiLReranker(
+        make_store(settings, read_only=True),
+        TorchComparator(folder, threads=settings.model.threads),
+        load_calibration(folder / "calibration.json"),
+        settings.matching,
+    )
+
+
+def make_ledger(settings: Settings) -> Ledger:
+    return Ledger(settings.ledger_path)
+
+
+def query_sampling(settings: Settings) -> Sampling:
+    return _sampling(settings, settings.media.query_rate_hz)
+
+
+def reference_sampling(settings: Settings) -> Sampling:
+    return _sampling(settings, settings.media.reference_rate_hz)
+
+
+def model_id(settings: Settings) -> str:
+    """Name and first digits of the weights, as verdicts show it."""
+    spec = feature_spec(settings)
+    return f"{spec.model_id}@{spec.weights_sha256[:12]}"
+
+
+def feature_spec(settings: Settings) -> FeatureSpec:
+    """The configured model's feature space, read from its card alone."""
+    path = weights_folder(settings) / "card.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        values = card["feature_spec"]
+        known = {field.name for field in fields(FeatureSpec)}
+        return FeatureSpec(
+            model_id=card["name"],
+            weights_sha256=card["sha256"],
+            rate_hz=settings.media.reference_rate_hz,
+            **{name: value for name, value in values.items() if name in known},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise WeightsUnavailable(f"{path} is no model card: {exc}") from exc
+
+
+def weights_folder(settings: Settings) -> Path:
+    """Folder of the configured weights: a shipped name, or a path."""
+    name = settings.model.weights
+    for folder in (SHIPPED_WEIGHTS / name, Path(name)):
+        if (folder / "card.json").is_file():
+            return folder
+    shipped = ", ".join(sorted(path.parent.name for path in SHIPPED_WEIGHTS.glob("*/card.json")))
+    raise ConfigurationError(
+        f"model.weights: '{name}' is neither shipped ({shipped}) nor a folder with a card.json"
+    )
+
+
+def _sampling(settings: Settings, rate_hz: float) -> Sampling:
+    spec = feature_spec(settings)
+    return Sampling(
+        rate_hz=rate_hz,
+        min_frames=settings.media.min_frames,
+        frame_size=spec.frame_size,
+        resize=spec.resize,
+    )

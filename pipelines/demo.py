@@ -1,0 +1,209 @@
+"""`make demo`: the main job from end to end, with the real parts.
+
+Makes a library of clips (or takes a folder of videos), edits some of them, indexes the library
+with the Ray Data job, starts the service, asks about every edited copy and every stranger over
+HTTP, prints what it answered, and fails when an answer is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import httpx
+import typer
+from pydantic import BaseModel
+
+from dubl.errors import DublError, InvalidRequest
+from dubl.evaluation.attack_suite import SuiteOptions, write_suite
+from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.scenes import generate_library
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery, load_truth
+from pipelines.local_server import running_server
+
+EDITS = (
+    "recode:0.4",
+    "scale:0.5",
+    "trim:0.5",
+    "crop:0.4",
+    "letterbox:0.4",
+    "color:0.5",
+    "logo:0.5",
+)
+SEED = 7
+CLIPS = 12
+STRANGERS = 4
+WAIT_S = 120
+END_TOLERANCE_S = 1.5
+
+
+class SegmentAnswer(BaseModel):
+    query_start_s: float
+    query_end_s: float
+    reference_start_s: float
+    reference_end_s: float
+
+
+class MatchAnswer(BaseModel):
+    reference_id: str
+    similarity: float
+    segments: list[SegmentAnswer]
+
+
+class CheckAnswer(BaseModel):
+    outcome: Literal["duplicate", "review", "unique"]
+    matches: list[MatchAnswer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One query with its truth, what was answered, and after how many seconds."""
+
+    name: str
+    truth: TrueQuery
+    answer: CheckAnswer
+    seconds: float
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with the answer; nothing when it is right."""
+        answer, wanted = self.answer, self.truth.matches
+        if not wanted:
+            return "" if answer.outcome == "unique" else "a stranger was flagged"
+        if answer.outcome != "duplicate":
+            return f"a copy was called {answer.outcome}"
+        if answer.matches[0].reference_id != wanted[0].reference:
+            return f"the copy is of {wanted[0].reference}"
+        if not any(_agrees(segment, self.truth) for segment in answer.matches[0].segments):
+            return f"the seconds are {wanted[0].q} of {wanted[0].r}"
+        return ""
+
+
+def _agrees(segment: SegmentAnswer, truth: TrueQuery) -> bool:
+    found = (
+        segment.query_start_s,
+        segment.query_end_s,
+        segment.reference_start_s,
+        segment.reference_end_s,
+    )
+    return any(
+        all(
+            abs(have - want) <= END_TOLERANCE_S
+            for have, want in zip(found, (*match.q, *match.r), strict=True)
+        )
+        for match in truth.matches
+    )
+
+
+def main(
+    videos: Annotated[Path | None, typer.Option(help="use these videos")] = None,
+    folder: Annotated[Path, typer.Option(help="where everything is put; emptied first")] = Path(
+        "demo"
+    ),
+    clips: Annotated[int, typer.Option(help="clips to make")] = CLIPS,
+) -> None:
+    """Exits with 1 when an answer is wrong, with 2 when the demo cannot run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    suite = folder / "suite"
+    try:
+        with _step("making queries"):
+            cast = _own_cast(videos) if videos is not None else _generated_cast(folder, clips)
+            write_suite(suite, cast, options=SuiteOptions(edits=EDITS, per_reference=1, seed=SEED))
+        with _step("indexing the library with Ray Data"):
+            _index(suite / REFERENCES, folder / "data")
+        with ExitStack() as stack:
+            with _step("starting the service"):
+                address = stack.enter_context(running_server(folder / "data"))
+            asked = list(_asked(address, suite))
+    except (DublError, RuntimeError) as exc:
+        typer.echo(f"the demo cannot run: {exc}", err=True)
+        raise typer.Exit(code=2) from exc
+    _report(asked)
+    if any(item.wrong for item in asked):
+        raise typer.Exit(code=1)
+
+
+def _generated_cast(folder: Path, clips: int) -> Cast:
+    made = generate_library(folder / "clips", count=clips, seed=SEED)
+    return Cast(references=tuple(made[:-STRANGERS]), strangers=tuple(made[-STRANGERS:]))
+
+
+def _own_cast(videos: Path) -> Cast:
+    found = find_videos(videos)
+    if len(found) < 2:
+        raise InvalidRequest(f"{videos} holds {len(found)} videos; the demo needs two or more")
+    return drawn_cast(found, stranger_share=max(0.3, 1 / len(found)), negative_share=0, seed=SEED)
+
+
+def _index(references: Path, data: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.index_archive", str(references)]
+    subprocess.run([*command, "--data", str(data)], check=True, env={**os.environ})
+
+
+def _asked(address: str, suite: Path) -> Iterator[Asked]:
+    truth = load_truth(suite)
+    with httpx.Client(base_url=address, timeout=WAIT_S + 30) as client:
+        for name, query in truth.queries.items():
+            started = time.perf_counter()
+            with (suite / QUERIES / name).open("rb") as file:
+                response = client.post(
+                    "/v1/checks", files={"file": (name, file)}, headers={"Prefer": f"wait={WAIT_S}"}
+                )
+            if response.status_code != httpx.codes.OK:
+                raise RuntimeError(f"{name}: {response.status_code} {response.text}")
+            yield Asked(
+                name=name,
+                truth=query,
+                answer=CheckAnswer.model_validate_json(response.content),
+                seconds=time.perf_counter() - started,
+            )
+
+
+def _report(asked: Sequence[Asked]) -> None:
+    heading = (
+        "query", "edit", "verdict", "reference", "query s", "reference s", "similarity", "time s", ""
+    )  # fmt: skip
+    rows = [heading, *(_row(item) for item in asked)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+    right = sum(not item.wrong for item in asked)
+    typer.echo(f"\n{right} of {len(asked)} answers are right")
+
+
+def _row(item: Asked) -> tuple[str, ...]:
+    mark = f"WRONG: {item.wrong}" if item.wrong else "ok"
+    base = (item.name, item.truth.attack, item.answer.outcome)
+    if not item.answer.matches:
+        return (*base, "-", "-", "-", "-", f"{item.seconds:.1f}", mark)
+    match = item.answer.matches[0]
+    times = ("-", "-")
+    if match.segments:
+        best = match.segments[0]
+        times = (
+            f"{best.query_start_s:.1f}-{best.query_end_s:.1f}",
+            f"{best.reference_start_s:.1f}-{best.reference_end_s:.1f}",
+        )
+    similarity = f"{match.similarity:.2f}"
+    return (*base, match.reference_id, *times, similarity, f"{item.seconds:.1f}", mark)
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    started = time.perf_counter()
+    typer.echo(f"{title} …", nl=False)
+    yield
+    typer.echo(f" {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,39 @@
+"""Request bodies in the OpenAPI document. Routes read bodies as streams, which FastAPI cannot
+see."""
+
+from __future__ import annotations
+
+_TEXT = {"type": "string"}
+_FIELDS: dict[str, object] = {
+    "id": _TEXT | {"description": "else a uuid; from a link named by a uuid, that uuid"},
+    "library": _TEXT | {"default": "main"},
+    "title": _TEXT,
+    "owner": _TEXT,
+    "metadata": {"type": "object"},
+}
+_LINK: dict[str, object] = {"link": _TEXT | {"description": "http(s) address of the video"}}
+_PATH: dict[str, object] = {"path": _TEXT | {"description": "file inside media.allowed_roots"}}
+_FILE: dict[str, object] = {"file": {"type": "string", "format": "binary"}}
+
+
+def _body(content: dict[str, object]) -> dict[str, object]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _json(properties: dict[str, object], *required: str) -> dict[str, object]:
+    schema: dict[str, object] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = list(required)
+    return {"schema": schema}
+
+
+SUBMISSION = _body(
+    {
+        "multipart/form-data": _json(_FILE | _FIELDS, "file"),
+        "application/json": _json(_LINK | _PATH | _FIELDS),
+    }
+)
+CHANGE = _body(
+    {"application/json": _json({name: _FIELDS[name] for name in ("title", "owner", "metadata")})}
+)
+LEGACY = _body({"*/*": _json(_LINK, "link")})

@@ -1,0 +1,67 @@
+"""A service and a few clips, made once for all integration tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubl.evaluation.attack_suite import SuiteOptions, write_suite
+from dubl.evaluation.casting import Cast
+from dubl.evaluation.scenes import generate_library
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from pipelines.local_server import running_server
+from tests.support.service import Client
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """References and queries with their truth."""
+
+    folder: Path
+    truth: SuiteTruth
+
+    @property
+    def references(self) -> list[Path]:
+        return [self.folder / REFERENCES / name for name in self.truth.references]
+
+    def queries(self, attack: str) -> list[Path]:
+        found = self.truth.queries.items()
+        return [self.folder / QUERIES / name for name, query in found if query.attack == attack]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ray_environment() -> None:
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    folder = tmp_path_factory.mktemp("clips")
+    made = generate_library(
+        folder / "made", count=5, seed=3, size=(320, 180), shortest_s=8, longest_s=12
+    )
+    cast = Cast(references=tuple(made[:3]), strangers=tuple(made[3:]))
+    options = SuiteOptions(edits=("recode:0.3", "trim:0.4"), per_reference=0)
+    truth = write_suite(folder / "suite", cast, options=options)
+    return Clips(folder=folder / "suite", truth=truth)
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Iterator[str]:
+    """A running service that may read the references' folder and private addresses."""
+    overrides = [
+        f"media.allowed_roots=[{clips.folder}]",
+        "media.allow_private_addresses=true",
+    ]
+    with running_server(tmp_path_factory.mktemp("service"), overrides=overrides) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Client:
+    return Client(address)

@@ -1,0 +1,55 @@
+"""serve_config.yaml agrees with the graph and with the settings it points to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from dubl.settings import load_settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIG = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())
+(APPLICATION,) = CONFIG["applications"]
+DEPLOYMENTS = {item["name"]: item for item in APPLICATION["deployments"]}
+SETTINGS = load_settings(PROJECT / APPLICATION["args"]["config"], environment={})
+
+
+def test_ray_accepts_the_file() -> None:
+    assert ServeDeploySchema.model_validate(CONFIG).applications[0].name == "dubl"
+
+
+def test_every_deployment_is_placed() -> None:
+    assert sorted(DEPLOYMENTS) == [
+        "Decoder",
+        "Embedder",
+        "Ingress",
+        "Ledger",
+        "Librarian",
+        "Reranker",
+        "Retriever",
+    ]
+
+
+def test_the_embedder_asks_for_a_gpu_and_scales() -> None:
+    embedder = DEPLOYMENTS["Embedder"]
+    assert embedder["ray_actor_options"]["num_gpus"] == 1
+    assert embedder["autoscaling_config"]["max_replicas"] > 1
+
+
+def test_there_is_one_writer_and_one_ledger() -> None:
+    assert DEPLOYMENTS["Librarian"]["num_replicas"] == DEPLOYMENTS["Ledger"]["num_replicas"] == 1
+
+
+@pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
+def test_autoscaling_can_fire(name: str) -> None:
+    deployment = DEPLOYMENTS[name]
+    scaling = deployment.get("autoscaling_config")
+    if scaling is not None:
+        assert scaling["target_ongoing_requests"] <= deployment["max_ongoing_requests"]
+
+
+def test_a_full_batch_fits_into_the_embedders_queue() -> None:
+    assert DEPLOYMENTS["Embedder"]["max_ongoing_requests"] >= SETTINGS.serve.embed_batch_clips

@@ -1,0 +1,222 @@
+"""The product's main job over HTTP, on a real Serve app."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Clips
+from tests.support.service import WAIT, Client
+
+STAGES = {"source", "decode", "embed", "retrieve", "rerank", "total"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered(client: Client, clips: Clips) -> list[str]:
+    """Ids of the three references, registered once."""
+    answers = [client.register(path, id=path.name, owner="studio") for path in clips.references]
+    assert [answer.status_code for answer in answers] == [201, 201, 201], answers[0].text
+    return [answer.json()["id"] for answer in answers]
+
+
+def test_an_edited_copy_is_found_with_its_seconds(client: Client, clips: Clips) -> None:
+    for path in [*clips.queries("recode"), *clips.queries("trim")]:
+        (wanted,) = clips.truth.queries[path.name].matches
+        body = client.check(path).json()
+        assert body["outcome"] == "duplicate", (path.name, body)
+        best = body["matches"][0]
+        assert best["reference_id"] == wanted.reference
+        segment = best["segments"][0]
+        for start_or_end, true_s in (
+            ("query_start_s", wanted.q[0]),
+            ("query_end_s", wanted.q[1]),
+            ("reference_start_s", wanted.r[0]),
+            ("reference_end_s", wanted.r[1]),
+        ):
+            assert abs(segment[start_or_end] - true_s) <= 1.5, (path.name, segment, wanted)
+
+
+def test_a_stranger_is_unique(client: Client, clips: Clips) -> None:
+    for path in [*clips.queries("stranger"), *clips.queries("edited_stranger")]:
+        body = client.check(path).json()
+        assert (body["outcome"], body["matches"]) == ("unique", []), path.name
+
+
+def test_a_verdict_tells_its_stages_and_is_kept(client: Client, clips: Clips) -> None:
+    answer = client.check(clips.references[0])
+    body = answer.json()
+    assert set(body["timings_ms"]) >= STAGES
+    assert body["timings_ms"]["total"] >= body["timings_ms"]["decode"] > 0
+    assert body["model_id"].startswith("dubl-compact@")
+    kept = client.http.get(f"/v1/checks/{body['id']}")
+    assert kept.json() == body
+    listed = client.http.get("/v1/checks", params={"reference_id": clips.references[0].name})
+    assert body["id"] in [item["id"] for item in listed.json()["items"]]
+
+
+def test_the_log_shows_every_stage_under_the_requests_id(
+    client: Client, clips: Clips, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    request_id = f"trace-{uuid.uuid4()}"
+    with clips.references[0].open("rb") as file:
+        client.http.post(
+            "/v1/checks",
+            files={"file": ("a.mp4", file)},
+            headers={**WAIT, "X-Request-ID": request_id},
+        )
+    logs = Path(tmp_path_factory.getbasetemp()).rglob("logs/**/*.log")
+    lines = [
+        line
+        for log in logs
+        for line in log.read_text(errors="replace").splitlines()
+        if request_id in line
+    ]
+    for step in ("Decoder", "Embedder", "Retriever", "Reranker", "Ingress"):
+        assert any(step in line for line in lines), (step, lines)
+
+
+def test_the_same_bytes_are_one_reference(client: Client, clips: Clips) -> None:
+    path = clips.references[0]
+    again = client.register(path, id="another-id")
+    assert (again.status_code, again.json()["id"]) == (200, path.name)
+    elsewhere = client.register(path, id="another-id", library="elsewhere")
+    assert (elsewhere.status_code, elsewhere.json()["library"]) == (201, "elsewhere")
+    names = {item["name"]: item["references"] for item in _libraries(client)}
+    assert names == {"main": 3, "elsewhere": 1}
+    assert client.http.delete("/v1/references/another-id").status_code == 204
+
+
+def test_twins_registered_at_the_same_time_are_one_reference(client: Client, clips: Clips) -> None:
+    (path,) = clips.queries("stranger")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.register(path, library="twins"), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    (only,) = {answer.json()["id"] for answer in answers}
+    assert client.http.delete(f"/v1/references/{only}").status_code == 204
+
+
+def test_a_deleted_reference_is_in_no_answer(client: Client, clips: Clips) -> None:
+    (path,) = clips.queries("stranger")
+    assert client.register(path, id="short/lived клип").status_code == 201
+    assert client.check(path).json()["outcome"] == "duplicate"
+    found = client.http.get("/v1/references/short%2Flived%20клип")
+    assert found.json()["id"] == "short/lived клип"
+    assert client.http.delete("/v1/references/short%2Flived%20клип").status_code == 204
+    assert client.check(path).json()["outcome"] == "unique"
+    assert client.http.get("/v1/references/short%2Flived%20клип").status_code == 404
+
+
+def test_a_check_may_be_limited_to_libraries(client: Client, clips: Clips) -> None:
+    assert client.check(clips.references[0], library="empty").json()["outcome"] == "unique"
+    assert client.check(clips.references[0], library="main").json()["outcome"] == "duplicate"
+
+
+def test_references_are_listed_by_page_and_filter(client: Client, registered: list[str]) -> None:
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 1, "owner": "studio"} | ({"cursor": cursor} if cursor else {})
+        page = client.http.get("/v1/references", params=params).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(registered)
+    found = client.http.get("/v1/references", params={"q": registered[1]}).json()["items"]
+    assert [item["id"] for item in found] == [registered[1]]
+
+
+def test_a_reference_is_changed(client: Client, registered: list[str]) -> None:
+    url = f"/v1/references/{registered[0]}"
+    changed = client.http.patch(url, json={"title": "It's «новый»", "metadata": {"a": [1]}}).json()
+    assert (changed["title"], changed["metadata"]) == ("It's «новый»", {"a": [1]})
+    assert client.http.get(url).json() == changed
+    assert client.http.patch("/v1/references/none", json={"title": "x"}).status_code == 404
+
+
+def test_without_wait_the_result_comes_later(client: Client, clips: Clips) -> None:
+    with clips.references[1].open("rb") as file:
+        accepted = client.http.post("/v1/checks", files={"file": ("b.mp4", file)})
+    assert accepted.status_code == 202
+    job = client.http.get(f"/v1/jobs/{accepted.json()['job_id']}").json()
+    assert job["kind"] == "check"
+    later = client.http.get(accepted.headers["Location"], headers=WAIT).json()
+    assert (later["status"], later["outcome"]) == ("done", "duplicate")
+
+
+def test_a_reference_may_be_registered_by_path_inside_the_allowed_folder(
+    client: Client, clips: Clips
+) -> None:
+    path = clips.references[2]
+    body = {"path": str(path), "library": "by-path", "id": "by-path"}
+    answer = client.http.post("/v1/references", json=body, headers=WAIT)
+    assert answer.status_code == 201, answer.text
+    assert client.http.delete("/v1/references/by-path").status_code == 204
+    outside = client.http.post("/v1/references", json={"path": "/etc/passwd"}, headers=WAIT)
+    assert (outside.status_code, outside.json()["code"]) == (403, "source_forbidden")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", "empty_file"), (b"no video at all" * 100, "not_a_video")],
+)
+def test_a_bad_file_is_refused_with_its_own_code(
+    client: Client, tmp_path: Path, content: bytes, code: str
+) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    answer = client.check(path)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] == code
+    assert answer.json()["hint"]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which it is served."""
+    handler = functools.partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield tmp_path, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_original_client_is_served_by_link(
+    client: Client, clips: Clips, web: tuple[Path, str]
+) -> None:
+    folder, base = web
+    original, copy = str(uuid.uuid4()), str(uuid.uuid4())
+    (source,) = clips.queries("stranger")
+    for name in (original, copy):
+        (folder / f"{name}.mp4").write_bytes(source.read_bytes())
+    link = f"{base}/{original}.mp4"
+    answer = client.http.post("/v1/references", json={"link": link}, headers=WAIT)
+    assert (answer.status_code, answer.json()["id"]) == (201, original)
+
+    def ask(name: str) -> dict[str, object]:
+        body = {"link": f"{base}/{name}.mp4"}
+        answer = client.http.post("/check-video-duplicate", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert ask(copy) == {"is_duplicate": True, "duplicate_for": original}
+    # A video that is in the base already is not a copy of itself.
+    assert ask(original) == {"is_duplicate": False, "duplicate_for": ""}
+    missing = client.http.post("/check-video-duplicate", json={"link": f"{base}/none.mp4"})
+    assert missing.status_code == 400
+    assert client.http.delete(f"/v1/references/{original}").status_code == 204
+
+
+def _libraries(client: Client) -> list[dict[str, object]]:
+    return client.http.get("/v1/libraries").json()["items"]

@@ -1,0 +1,281 @@
+"""The HTTP contract: what clients send and what they get, over a service in memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dubl import errors
+from dubl.settings import load_settings
+from dubl.types import JobState
+from serve_app.api.http import make_http_app
+from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
+
+LINK = "https://example.org/clips/a.mp4"
+WAIT = {"Prefer": "wait=30"}
+UUID = "3f2b8a52-5a0c-4a29-8f0b-0d3f6a1c9e77"
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def client(service: FakeService, tmp_path: Path) -> TestClient:
+    settings = load_settings(
+        overrides=[f"data_dir={tmp_path}", "media.max_size_bytes=100000"], environment={}
+    )
+    return TestClient(make_http_app(service, settings), raise_server_exceptions=False)
+
+
+def spooled(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
+
+
+def test_a_submission_is_acknowledged_at_once_with_where_the_result_will_be(
+    client: TestClient,
+) -> None:
+    answer = client.post("/v1/checks", json={"link": LINK, "id": "my/check"})
+    assert answer.status_code == 202
+    assert answer.json() == {"id": "my/check", "job_id": "job-0", "status": "queued"}
+    assert answer.headers["Location"] == "/v1/checks/my%2Fcheck"
+    assert client.get(answer.headers["Location"]).json()["status"] == "queued"
+
+
+def test_prefer_wait_brings_the_verdict_in_one_answer(
+    client: TestClient, service: FakeService
+) -> None:
+    answer = client.post("/v1/checks", json={"link": LINK}, headers=WAIT)
+    body = answer.json()
+    assert answer.status_code == 200
+    assert service.waited_s == [30]
+    assert body["status"] == "done"
+    assert body["outcome"] == "duplicate"
+    assert body["matches"][0]["reference_id"] == MATCH.reference_id
+    assert body["matches"][0]["segments"][0]["reference_start_s"] == 4.0
+    assert (body["model_id"], body["policy_version"], body["index_version"]) == (
+        "test-model",
+        "1",
+        7,
+    )
+    assert body["timings_ms"] == {"decode": 12.3, "total": 20.0}
+    assert client.get(f"/v1/checks/{body['id']}").json() == body
+
+
+def test_weak_matches_are_shown_only_when_asked_for(client: TestClient) -> None:
+    usual = client.post("/v1/checks", json={"link": LINK}, headers=WAIT).json()
+    every = client.post("/v1/checks?min_probability=0", json={"link": LINK}, headers=WAIT).json()
+    assert [match["reference_id"] for match in usual["matches"]] == [MATCH.reference_id]
+    assert len(every["matches"]) == len([MATCH, WEAK_MATCH])
+
+
+def test_a_wait_is_never_longer_than_the_setting(client: TestClient, service: FakeService) -> None:
+    client.post("/v1/checks", json={"link": LINK}, headers={"Prefer": "respond-async, wait=99999"})
+    assert service.waited_s == [300]
+
+
+def test_an_upload_is_spooled_with_its_hash_and_fields(
+    client: TestClient, service: FakeService, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 64
+    fields = {"title": "Кот", "library": "films", "metadata": '{"year": {"made": 2020}}'}
+    answer = client.post(
+        "/v1/references", files={"file": ("кот.mp4", content)}, data=fields, headers=WAIT
+    )
+    assert answer.status_code == 201
+    order = service.orders[0]
+    assert order.video.upload is not None
+    assert order.video.upload.size_bytes == len(content)
+    assert Path(order.video.upload.path).read_bytes() == content
+    assert answer.json()["metadata"] == {"year": {"made": 2020}}
+    assert (answer.json()["title"], answer.json()["library"]) == ("Кот", "films")
+    uuid.UUID(answer.json()["id"])
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_too_large_an_upload_is_refused_and_leaves_nothing(
+    client: TestClient, tmp_path: Path
+) -> None:
+    answer = client.post("/v1/checks", files={"file": ("a.mp4", bytes(200_000))})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "source_too_large"
+    assert spooled(tmp_path) == []
+
+
+def test_a_refused_order_leaves_no_file_in_the_spool(client: TestClient, tmp_path: Path) -> None:
+    answer = client.post(
+        "/v1/references", files={"file": ("a.mp4", b"x")}, data={"library": "no/such name"}
+    )
+    assert answer.status_code == 400
+    assert spooled(tmp_path) == []
+
+
+def test_a_reference_from_a_link_named_by_a_uuid_takes_that_uuid(client: TestClient) -> None:
+    link = f"https://example.org/clips/{UUID}.mp4?token=1"
+    assert client.post("/v1/references", json={"link": link}).json()["id"] == UUID
+
+
+def test_registering_again_answers_200(client: TestClient) -> None:
+    body = {"link": LINK, "id": "one"}
+    assert client.post("/v1/references", json=body, headers=WAIT).status_code == 201
+    assert client.post("/v1/references", json=body, headers=WAIT).status_code == 200
+
+
+def test_references_are_listed_changed_and_deleted(client: TestClient) -> None:
+    for name, library in (("a", "main"), ("b", "films")):
+        body = {"link": LINK, "id": name, "library": library, "owner": "Mosfilm"}
+        client.post("/v1/references", json=body, headers=WAIT)
+    listed = client.get("/v1/references", params={"library": "films"}).json()
+    assert [item["id"] for item in listed["items"]] == ["b"]
+    assert listed["next_cursor"] is None
+    changed = client.patch("/v1/references/a", json={"title": "New"}).json()
+    assert (changed["title"], changed["owner"]) == ("New", "Mosfilm")
+    assert client.get("/v1/libraries").json() == {
+        "items": [{"name": "films", "references": 1}, {"name": "main", "references": 1}]
+    }
+    assert client.delete("/v1/references/a").status_code == 204
+    assert client.get("/v1/references/a").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("request_of", "named"),
+    [
+        (lambda client: client.post("/v1/checks", json={}), "file"),
+        (lambda client: client.post("/v1/checks", json={"link": LINK, "path": "/a"}), "exactly"),
+        (lambda client: client.post("/v1/checks", json={"link": "ftp://a/b"}), "link"),
+        (lambda client: client.post("/v1/checks", json={"link": 5}), "link"),
+        (lambda client: client.post("/v1/checks", json={"link": LINK, "colour": 1}), "colour"),
+        (lambda client: client.post("/v1/checks", json=[1]), "object"),
+        (lambda client: client.post("/v1/checks", content=b"\xff\x00"), "JSON"),
+        (lambda client: client.post("/v1/checks?min_probability=2", json={}), "min_probability"),
+        (lambda client: client.get("/v1/references?limit=0"), "limit"),
+        (lambda client: client.get("/v1/checks?outcome=maybe"), "outcome"),
+        (lambda client: client.patch("/v1/references/a", json={}), "title"),
+        (
+            lambda client: client.post(
+                "/v1/checks",
+                content=b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nabc",
+                headers={"Content-Type": "multipart/form-data; boundary=x"},
+            ),
+            "ends too early",
+        ),
+    ],
+)
+def test_a_wrong_request_is_a_problem_that_names_what_is_wrong(
+    client: TestClient, request_of: Callable[[TestClient], object], named: str
+) -> None:
+    answer = request_of(client)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert body["code"] == "invalid_request"
+    assert named in body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_unknown_paths_and_methods_are_problems_too(client: TestClient) -> None:
+    for answer in (client.get("/v1/nothing"), client.put("/v1/checks")):
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert {"type", "title", "status", "detail", "code", "request_id"} <= set(answer.json())
+
+
+def test_a_failed_check_answers_with_the_problem_it_met(
+    client: TestClient, service: FakeService
+) -> None:
+    service.ends = errors.NoVideoStream("only audio in a.mp3")
+    answer = client.post("/v1/checks", json={"link": LINK, "id": "c"}, headers=WAIT)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "no_video_stream"
+    later = client.get("/v1/checks/c").json()
+    assert (later["status"], later["error"]["code"]) == ("failed", "no_video_stream")
+    assert client.get(f"/v1/jobs/{later['job_id']}").json()["error"]["status"] == 422
+
+
+def test_a_full_service_says_when_to_come_again(client: TestClient, service: FakeService) -> None:
+    service.full = True
+    answer = client.post("/v1/checks", json={"link": LINK})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["code"] == "overloaded"
+
+
+def test_an_unexpected_error_is_a_problem_without_its_inner_text(
+    client: TestClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("secret path /etc")
+
+    monkeypatch.setattr(service, "submit_check", broken)
+    answer = client.post("/v1/checks", json={"link": LINK})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_the_original_client_gets_exactly_what_it_knows(
+    client: TestClient, service: FakeService
+) -> None:
+    link = f"https://example.org/{UUID}.mp4"
+    answer = client.post(
+        "/check-video-duplicate",
+        content=f'{{"link": "{link}"}}',
+        headers={"Content-Type": "text/plain"},
+    )
+    assert answer.status_code == 200
+    assert answer.json() == {"is_duplicate": True, "duplicate_for": MATCH.reference_id}
+    assert service.orders[0].self_id == UUID
+    service.matches = ()
+    answer = client.post("/check-video-duplicate", json={"link": link})
+    assert answer.json() == {"is_duplicate": False, "duplicate_for": ""}
+
+
+@pytest.mark.parametrize(
+    ("ends", "content", "status"),
+    [
+        (JobState.DONE, b"not json", 400),
+        (JobState.DONE, b"{}", 400),
+        (JobState.DONE, b'{"link": 7}', 400),
+        (errors.NotAVideo("text"), b'{"link": "https://example.org/a"}', 400),
+        (errors.SourceTooLarge("big"), b'{"link": "https://example.org/a"}', 400),
+        (errors.StoreUnavailable("gone"), b'{"link": "https://example.org/a"}', 500),
+        (JobState.QUEUED, b'{"link": "https://example.org/a"}', 500),
+    ],
+)
+def test_the_original_client_sees_400_or_500_and_nothing_else(
+    client: TestClient,
+    service: FakeService,
+    ends: JobState | errors.DublError,
+    content: bytes,
+    status: int,
+) -> None:
+    service.ends = ends
+    assert client.post("/check-video-duplicate", content=content).status_code == status
+
+
+def test_readiness_names_what_is_missing(client: TestClient, service: FakeService) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    service.missing = ("embedder",)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["waiting_for"]) == (503, ["embedder"])
+
+
+def test_the_api_describes_itself(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["info"]["title"] == "Video Duplicate Checker API"
+    assert {"/v1/checks", "/v1/references", "/v1/libraries", "/check-video-duplicate"} <= set(
+        document["paths"]
+    )
+    assert client.get("/docs").status_code == 200
+    assert "dubl_jobs_total" in client.get("/metrics").text
+
+
+def test_a_given_request_id_is_kept_and_a_strange_one_replaced(client: TestClient) -> None:
+    kept = client.get("/healthz", headers={"X-Request-ID": "abc-1"})
+    assert kept.headers["X-Request-ID"] == "abc-1"
+    replaced = client.get("/healthz", headers={"X-Request-ID": "x" * 500})
+    uuid.UUID(replaced.headers["X-Request-ID"])
