@@ -81,11 +81,12 @@ def write_suite(folder: Path, cast: Cast, *, options: SuiteOptions) -> SuiteTrut
     if folder.exists() and any(folder.iterdir()):
         raise InvalidRequest(f"{folder} is not empty; an attack suite needs a folder of its own")
     plan = options.plan()
+    _require_lenders(plan, len(cast.strangers))
     for part in (REFERENCES, QUERIES):
         (folder / part).mkdir(parents=True)
     suite = _Suite(folder=folder, options=options)
     strangers = [clip for _, clip in suite.opened(cast.strangers)]
-    _require_lenders(plan, strangers)
+    _require_lenders(plan, len(strangers))
     _add_copies(suite, cast, plan, strangers)
     _add_strangers(suite, cast)
     _add_negatives(suite, cast)
@@ -266,7 +267,7 @@ def _excerpt(
     return part, (moved,)
 
 
-def _require_lenders(plan: Sequence[PlannedEdit], lenders: Sequence[Clip]) -> None:
+def _require_lenders(plan: Sequence[PlannedEdit], lenders: int) -> None:
     needy = [planned.edit.name for planned in plan if planned.edit.needs_donor]
     if needy and not lenders:
         raise InvalidRequest(f"{', '.join(needy)} mix in another video: name some strangers")

@@ -134,7 +134,8 @@ def write_video(
     """
     encoding = encoding or Encoding()
     count, previous = 0, -1
-    with av.open(str(path), "w") as container:
+    # Without "bitexact" Matroska files carry a number drawn anew for each.
+    with av.open(str(path), "w", options={"fflags": "bitexact"}) as container:
         stream: av.VideoStream | None = None
         for frame in frames:
             if stream is None:

@@ -42,7 +42,7 @@ def blurred_bars(clip: Clip, _draw: Draw) -> EditedClip:
 
 
 def border(clip: Clip, draw: Draw) -> EditedClip:
-    """A colored rim of 3 to 14 % of the width, drawn over the edge of the picture."""
+    """A colored rim of 3 to 14 % of the width around the picture, which shrinks for it."""
     rim = max(round(clip.size[0] * draw.between(0.03, 0.14)), 1)
     fill = palette(1, draw.rng)[0]
     inner = (max(clip.size[0] - 2 * rim, 2), max(clip.size[1] - 2 * rim, 2))

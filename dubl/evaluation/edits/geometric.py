@@ -65,7 +65,7 @@ def rotate_90(clip: Clip, draw: Draw) -> EditedClip:
 
 
 def perspective(clip: Clip, draw: Draw) -> EditedClip:
-    """Moves the four corners outwards or inwards, as if seen from the side."""
+    """Pulls each corner inwards by its own amount, as if seen from the side; black around it."""
     corners = displaced_corners(clip.size, draw.between(0.04, 0.16), draw.rng)
     return repainted(clip, clip.size, warped(clip.size, corners))
 

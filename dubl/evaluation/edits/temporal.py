@@ -41,8 +41,11 @@ def splice(clip: Clip, draw: Draw) -> EditedClip:
 
 
 def multi_splice(clip: Clip, draw: Draw) -> EditedClip:
-    """Two to four pieces of 6 to 3 s, in mixed order, between parts of another video."""
-    count = int(draw.rng.integers(2, 5))
+    """Two to four pieces of 6 to 3 s, in mixed order, between parts of another video.
+
+    A short clip gives fewer pieces, so that each has 2 s.
+    """
+    count = max(min(int(draw.rng.integers(2, 5)), int(clip.duration_s / 2)), 1)
     room = clip.frames // count
     pieces = [
         _piece(clip, draw.between(6, 3), place * room, (place + 1) * room, draw)

@@ -1,0 +1,203 @@
+"""The attack suite: a folder of references and queries whose truth can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import InvalidRequest, NotFound
+from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
+from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
+from dubl.evaluation.suite_truth import SuiteTruth, load_truth
+from dubl.evaluation.video_file import probe, read_frames
+
+RATE = 10
+TIME_EDITS = SuiteOptions(edits=("trim", "reverse", "splice", "recode"), per_reference=2, seed=3)
+
+
+def _write_cast(folder: Path) -> Cast:
+    """Two references, two strangers and three sources of negatives: numbers apart by 1000."""
+    folder.mkdir()
+    paths = [folder / f"clip{place}.mp4" for place in range(7)]
+    for place, path in enumerate(paths):
+        frames = 90 if place == 4 else 50
+        write_numbered_clip(
+            path, frames=frames, frame_rate=RATE, size=(96, 64), first_number=1000 * place
+        )
+    return Cast(
+        references=tuple(paths[:2]), strangers=tuple(paths[2:4]), negatives=tuple(paths[4:])
+    )
+
+
+@pytest.fixture(scope="module")
+def cast(tmp_path_factory: pytest.TempPathFactory) -> Cast:
+    return _write_cast(tmp_path_factory.mktemp("videos") / "clips")
+
+
+@pytest.fixture(scope="module")
+def suite(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suites") / "suite"
+    write_suite(folder, cast, options=TIME_EDITS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truth(suite: Path) -> SuiteTruth:
+    return load_truth(suite)
+
+
+def test_truth_and_folders_name_the_same_files(suite: Path, truth: SuiteTruth) -> None:
+    assert sorted(truth.queries) == sorted(path.name for path in (suite / "queries").iterdir())
+    assert sorted(truth.references) == sorted(
+        path.name for path in (suite / "references").iterdir()
+    )
+
+
+def test_the_edits_come_up_equally(truth: SuiteTruth) -> None:
+    copies = sorted(query.attack for query in truth.queries.values() if query.matches)
+    assert copies == sorted(TIME_EDITS.edits)
+
+
+def test_times_lie_within_both_files(suite: Path, truth: SuiteTruth) -> None:
+    for name, query in truth.queries.items():
+        assert query.duration_s == pytest.approx(
+            probe(suite / "queries" / name).duration_s, abs=0.01
+        )
+        for match in query.matches:
+            reference_s = probe(suite / "references" / match.reference).duration_s
+            assert 0 <= match.q[0] < match.q[1] <= query.duration_s + 0.001
+            assert 0 <= match.r[0] < match.r[1] <= reference_s + 0.001
+
+
+def test_matched_seconds_show_the_same_frames_in_both_files(suite: Path, truth: SuiteTruth) -> None:
+    checked = 0
+    for name, query in truth.queries.items():
+        for match in query.matches:
+            shown = _numbers(suite / "queries" / name, *match.q)
+            held = _numbers(suite / "references" / match.reference, *match.r)
+            assert shown == (held[::-1] if match.reversed else held)
+            checked += 1
+    assert checked >= 4
+
+
+def test_strangers_and_hard_negatives_have_no_matches(truth: SuiteTruth) -> None:
+    alone = sorted(query.attack for query in truth.queries.values() if not query.matches)
+    assert alone == sorted(
+        [STRANGER, EDITED_STRANGER, "slides", "same_camera_later", "shared_intro"]
+    )
+
+
+def test_same_camera_later_shares_no_frame_with_its_reference(suite: Path) -> None:
+    (query,) = (suite / "queries").glob("*same_camera_later*")
+    (reference,) = (suite / "references").glob("*same_camera_later*")
+    assert not set(_numbers(query)) & set(_numbers(reference))
+
+
+def test_one_seed_gives_one_truth_and_another_seed_another(
+    cast: Cast, suite: Path, tmp_path: Path
+) -> None:
+    again = write_suite(tmp_path / "again", cast, options=TIME_EDITS)
+    assert again == load_truth(suite)
+    for path in (tmp_path / "again" / "queries").iterdir():
+        assert path.read_bytes() == (suite / "queries" / path.name).read_bytes()
+    other = SuiteOptions(edits=TIME_EDITS.edits, per_reference=2, seed=4)
+    assert write_suite(tmp_path / "other", cast, options=other) != again
+
+
+def test_a_long_reference_is_copied_in_an_excerpt_at_the_right_place(
+    cast: Cast, tmp_path: Path
+) -> None:
+    options = SuiteOptions(edits=("gray:0.5",), per_reference=1, longest_s=2.0)
+    only = Cast(references=cast.references[:1])
+    truth = write_suite(tmp_path / "suite", only, options=options)
+    ((name, query),) = truth.queries.items()
+    (match,) = query.matches
+    assert query.strength == 0.5
+    assert match.q == (0.0, 2.0)
+    assert match.r[0] > 0
+    assert _numbers(tmp_path / "suite" / "queries" / name)[0] == round(match.r[0] * RATE)
+
+
+def test_a_broken_video_is_left_out_and_listed(cast: Cast, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all" * 50)
+    options = SuiteOptions(edits=("mirror",), per_reference=1)
+    with_broken = Cast(references=(broken, cast.references[0]))
+    truth = write_suite(tmp_path / "suite", with_broken, options=options)
+    assert truth.references == (cast.references[0].name,)
+    assert [(failure.video, failure.code) for failure in truth.failures] == [
+        ("broken.mp4", "not_a_video")
+    ]
+
+
+def test_files_of_one_name_stay_apart(cast: Cast, tmp_path: Path) -> None:
+    twin = tmp_path / cast.references[0].name
+    write_numbered_clip(twin, frames=10, frame_rate=RATE, size=(96, 64))
+    options = SuiteOptions(edits=("mirror",), per_reference=1)
+    truth = write_suite(
+        tmp_path / "suite", Cast(references=(cast.references[0], twin)), options=options
+    )
+    assert len(set(truth.references)) == 2
+    assert {match.reference for query in truth.queries.values() for match in query.matches} == set(
+        truth.references
+    )
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"),
+    [(("cropp",), "no edit 'cropp'"), (("crop:2",), "0..1"), (("splice",), "strangers")],
+)
+def test_a_suite_that_cannot_be_made_is_refused_at_once(
+    cast: Cast, tmp_path: Path, edits: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        write_suite(
+            tmp_path / "suite",
+            Cast(references=cast.references),
+            options=SuiteOptions(edits=edits),
+        )
+    assert not (tmp_path / "suite").exists()
+
+
+def test_a_folder_in_use_is_not_overwritten(cast: Cast, suite: Path) -> None:
+    with pytest.raises(InvalidRequest, match="not empty"):
+        write_suite(suite, cast, options=TIME_EDITS)
+
+
+def test_a_video_plays_one_part_only(cast: Cast) -> None:
+    with pytest.raises(InvalidRequest, match="not two"):
+        Cast(references=cast.references, strangers=cast.references)
+
+
+def test_parts_are_dealt_out_by_share(tmp_path: Path) -> None:
+    videos = [tmp_path / f"{place}.mp4" for place in range(20)]
+    dealt = drawn_cast(videos, stranger_share=0.25, negative_share=0.1, seed=1)
+    assert (len(dealt.references), len(dealt.strangers), len(dealt.negatives)) == (13, 5, 2)
+    assert dealt == drawn_cast(videos, stranger_share=0.25, negative_share=0.1, seed=1)
+    with pytest.raises(InvalidRequest, match="leave room"):
+        drawn_cast(videos, stranger_share=0.6, negative_share=0.4, seed=1)
+
+
+def test_videos_are_found_in_subfolders_by_suffix(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("deep/b.MKV", "a.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    assert find_videos(tmp_path) == [tmp_path / "a.mp4", tmp_path / "deep" / "b.MKV"]
+    with pytest.raises(NotFound):
+        find_videos(tmp_path / "absent")
+
+
+def test_a_folder_without_truth_is_no_suite(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no attack suite"):
+        load_truth(tmp_path)
+    (tmp_path / "truth.json").write_text('{"queries": []}')
+    with pytest.raises(InvalidRequest, match="no truth"):
+        load_truth(tmp_path)
+
+
+def _numbers(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> list[int]:
+    early_s = 0.5 / RATE
+    frames = read_frames(path, start_s=max(start_s - early_s, 0), end_s=end_s - early_s)
+    return [read_frame_number(frame.image) for frame in frames]
