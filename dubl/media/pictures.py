@@ -81,9 +81,8 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     """
     if "DISPLAYMATRIX" not in frame.side_data:
         return Orientation()
-    matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"])[:36], dtype=np.int32).reshape(
-        3, 3
-    )
+    stored = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
+    matrix = np.frombuffer(bytes(stored)[:36], dtype=np.int32).reshape(3, 3)
     (a, b), (c, d) = matrix[:2, :2].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(mirrored_x=a < 0, mirrored_y=d < 0)

@@ -1,0 +1,44 @@
+"""Videos that already lie on this machine's disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from dubl.errors import SourceForbidden, SourceNotFound
+from dubl.media.spool import too_large
+from dubl.settings import MediaSettings
+from dubl.types import VideoSource
+
+
+def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
+    """A file inside one of `settings.allowed_roots`, links resolved; it is not copied.
+
+    Raises SourceForbidden (also for files that do not exist, outside the roots), SourceNotFound,
+    SourceTooLarge.
+    """
+    try:
+        file = Path(path).resolve()
+        roots = [root.resolve() for root in settings.allowed_roots]
+        is_file = file.is_file()
+    except (OSError, RuntimeError, ValueError) as exc:  # endless links, a zero byte, too long
+        raise SourceForbidden("the path cannot be resolved") from exc
+    if not any(file.is_relative_to(root) for root in roots):
+        raise SourceForbidden("the path lies outside the allowed folders")
+    if not is_file:
+        raise SourceNotFound("there is no such file")
+    size_bytes = file.stat().st_size
+    if size_bytes > settings.max_size_bytes:
+        raise too_large(settings.max_size_bytes)
+    return VideoSource(
+        path=str(file), sha256=hash_file(file), size_bytes=size_bytes, name=str(path)
+    )
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal. Raises SourceNotFound when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise SourceNotFound(f"the file cannot be read: {exc.strerror}") from exc
