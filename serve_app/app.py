@@ -1,4 +1,4 @@
-"""`serve run serve_app.app:build_app config=configs/local.yaml` and serve_config.yaml start here."""
+"""Where `serve run serve_app.app:build_app config=FILE` and serve_config.yaml start."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from dubl.index.store import Entry
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -22,7 +23,6 @@ from dubl.assembly import (
     query_sampling,
     reference_sampling,
 )
-from dubl.index.store import Entry
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,

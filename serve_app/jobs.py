@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter
 
 from dubl.errors import DeadlineExceeded, DublError, Overloaded, ReferenceNotFound
-from dubl.media.sources import Spool, fetch_link, open_path
+from dubl.media.links import fetch_link
+from dubl.media.sources import open_path
+from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -171,7 +173,7 @@ class JobService:
             except TimeoutError:
                 late = f"the job took longer than {self._settings.serve.job_timeout_s:g} s"
                 ended = await self._fail(job, DeadlineExceeded(late))
-            except Exception:  # noqa: BLE001 - a job must end, whatever broke it
+            except Exception:
                 logger.exception("job %s failed unexpectedly", job.id)
                 ended = await self._fail(job, DublError("the service failed; see its log"))
             self._discard_upload(job)
@@ -191,7 +193,9 @@ class JobService:
     def _discard_upload(self, job: Job) -> None:
         # Only once the ledger knows how the job ended: until then it may have to run again.
         adapter = CHECK_ORDER if job.kind is JobKind.CHECK else REFERENCE_ORDER
-        self._spool.discard(adapter.validate_python(job.request).video.upload)
+        upload = adapter.validate_python(job.request).video.upload
+        if upload is not None:
+            self._spool.remove(upload)
 
     async def _check(self, job: Job, order: CheckOrder) -> None:
         started = time.perf_counter()
@@ -247,7 +251,7 @@ class JobService:
 
     def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
         if video.link:
-            self._spool.discard(source)
+            self._spool.remove(source)
 
     async def _registered_at(self, reference_id: str) -> str:
         """When this reference was registered; nothing when it is none."""

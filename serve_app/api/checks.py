@@ -45,7 +45,7 @@ def checks_router(context: Context) -> APIRouter:
         try:
             job = await service.submit_check(check_order(submission, library))
         except DublError:
-            context.spool.discard(submission.upload)
+            submission.discard(context.spool)
             raise
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.FAILED:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from dubl import errors
 from dubl.errors import DublError
-from dubl.media.sources import Spool
+from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import Job, JobState
 from serve_app.api.problems import problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from dubl.media.sources import Spool
+from dubl.media.spool import Spool
 from dubl.settings import Settings
 from serve_app.api import problems
 from serve_app.api.checks import checks_router

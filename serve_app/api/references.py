@@ -46,7 +46,7 @@ def references_router(context: Context) -> APIRouter:
         try:
             job = await service.submit_reference(reference_order(submission))
         except DublError:
-            context.spool.discard(submission.upload)
+            submission.discard(context.spool)
             raise
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.FAILED:

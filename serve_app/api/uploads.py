@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from dubl.errors import InvalidRequest
-from dubl.media.sources import Spool, SpoolWriter
+from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import VideoSource
 
 MAX_FIELDS_BYTES = 1024 * 1024
@@ -29,6 +29,11 @@ class Submission:
 
     fields: dict[str, object]
     upload: VideoSource | None = None
+
+    def discard(self, spool: Spool) -> None:
+        """Removes the file, when nothing will come of the request."""
+        if self.upload is not None:
+            spool.remove(self.upload)
 
 
 async def read_submission(request: Request, *, spool: Spool) -> Submission:
@@ -143,6 +148,6 @@ class _MultipartReader:
 
     def _discard(self) -> None:
         if self._writer is not None:
-            self._writer.abort()
+            self._writer.discard()
         if self._upload is not None:
             self._spool.remove(self._upload)

@@ -61,6 +61,13 @@ def test_a_verdict_tells_its_stages_and_is_kept(client: Client, clips: Clips) ->
     assert body["id"] in [item["id"] for item in listed.json()["items"]]
 
 
+def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) -> None:
+    client.check(clips.references[0])
+    text = client.http.get("/metrics").text
+    assert 'dubl_verdicts_total{outcome="duplicate"}' in text
+    assert 'dubl_stage_seconds_count{stage="decode"}' in text
+
+
 def test_the_log_shows_every_stage_under_the_requests_id(
     client: Client, clips: Clips, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
