@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dubl.types import FeatureSpec, Float16Array, FrameClip, Uint8Array, VideoFeatures
 
@@ -18,19 +18,14 @@ logger = logging.getLogger(__name__)
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 
-class FrameFeatures(NamedTuple):
+class FrameFeatures(Protocol):
     """Descriptors [N,D'] and region features [N,R,D] of N frames, unit length."""
 
-    descriptors: Tensor
-    region_features: Tensor
+    @property
+    def descriptors(self) -> Tensor: ...
 
-
-class FrameNetwork(Protocol):
-    """uint8 frames [N,H,W,3] → FrameFeatures; preprocessing is inside."""
-
-    def __call__(self, frames: Tensor) -> FrameFeatures: ...
-
-    def to(self, device: torch.device) -> FrameNetwork: ...
+    @property
+    def region_features(self) -> Tensor: ...
 
 
 def choose_device(choice: DeviceChoice) -> torch.device:
@@ -45,11 +40,14 @@ def choose_device(choice: DeviceChoice) -> torch.device:
 
 
 class TorchEmbedder:
-    """Embeds clips with a network, `batch_frames` frames of any clips in one pass."""
+    """Embeds clips with a network, `batch_frames` frames of any clips in one pass.
+
+    `network` takes uint8 frames [N,H,W,3], preprocessing included, and gives FrameFeatures.
+    """
 
     def __init__(
         self,
-        network: FrameNetwork,
+        network: nn.Module,
         spec: FeatureSpec,
         *,
         device: DeviceChoice = "auto",
@@ -112,7 +110,7 @@ class TorchEmbedder:
 
     def _describe(self, frames: Uint8Array) -> tuple[Float16Array, Float16Array]:
         tensor = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
-        features = self._network(tensor)
+        features: FrameFeatures = self._network(tensor)
         return _half(features.descriptors), _half(features.region_features)
 
 
