@@ -69,6 +69,19 @@ class IndexSettings(Section):
     consistency_interval_s: float = Field(
         default=0.5, ge=0, description="how old a reader's view of the tables may be"
     )
+    max_query_frames: int = Field(
+        default=1200, ge=1, description="distinct frames of a query that are searched for"
+    )
+    ann_min_frames: int = Field(
+        default=20_000, ge=1, description="from how many frames on the search is approximate"
+    )
+    probed_partitions: int = Field(default=20, ge=1)
+    refine_factor: int = Field(
+        default=5, ge=1, description="hits compared in full for each one that is returned"
+    )
+    keep_versions_s: float = Field(
+        default=3600.0, ge=0, description="how long readers may use a version after it was replaced"
+    )
 
 
 class MatchingSettings(Section):

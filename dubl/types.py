@@ -7,6 +7,7 @@ results on without awaiting them and the last one knows where the time went.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from typing import Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dubl.errors import InvalidRequest
 
 Uint8Array = NDArray[np.uint8]
 Float16Array = NDArray[np.float16]
@@ -328,6 +331,31 @@ class Page(Generic[Item]):
     @classmethod
     def empty(cls) -> Self:
         return cls(items=(), next_cursor="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagePosition:
+    """Where a page ended in a listing by time, newest first; a cursor is its opaque text."""
+
+    created_at: str
+    id: str
+
+    @property
+    def cursor(self) -> str:
+        text = json.dumps([self.created_at, self.id])
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_cursor(cls, cursor: str) -> Self:
+        """Raises InvalidRequest for text that no page gave."""
+        try:
+            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+            match json.loads(base64.urlsafe_b64decode(padded)):
+                case [str() as created_at, str() as identity]:
+                    return cls(created_at=created_at, id=identity)
+        except ValueError as exc:
+            raise InvalidRequest("the cursor is not one that a page gave") from exc
+        raise InvalidRequest("the cursor is not one that a page gave")
 
 
 def _require_rows(count: int, **arrays: NDArray[np.generic]) -> None:

@@ -1,0 +1,37 @@
+"""UTC times as text whose order is the order of time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from dubl.errors import InvalidRequest
+
+STEP = timedelta(microseconds=1)
+
+
+def utc_text(moment: datetime) -> str:
+    """ "2026-11-22T16:26:17.789123Z": always with microseconds, so that texts compare as times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def normalized(text: str) -> str:
+    """Any ISO 8601 time in the form of `utc_text`; one without an offset is taken as UTC.
+
+    Raises InvalidRequest.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise InvalidRequest(f"'{text}' is not an ISO 8601 time") from exc
+    return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+class RisingClock:
+    """Gives times of which none comes twice, even within one microsecond."""
+
+    def __init__(self) -> None:
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def next(self) -> str:
+        self._last = max(datetime.now(UTC), self._last + STEP)
+        return utc_text(self._last)

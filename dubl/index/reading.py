@@ -1,0 +1,95 @@
+"""Queries over `references`. Columns of features are read by `read_features` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from lancedb.query import ColumnOrdering
+
+from dubl.index import predicates
+from dubl.index.rows import to_features, to_references
+from dubl.index.schema import FACT_COLUMNS, FEATURE_COLUMNS
+from dubl.index.tables import Tables, store_errors
+from dubl.types import (
+    FeatureSpec,
+    Page,
+    PagePosition,
+    Reference,
+    VideoFeatures,
+)
+
+VALUES_PER_QUERY = 500
+FEATURES_PER_QUERY = 16
+
+
+def read_rows(tables: Tables, columns: Sequence[str], where: str = "") -> pa.Table:
+    """Columns of the references that fulfill `where`; of all, when it is empty."""
+    with store_errors("read references"):
+        query = tables.references.search().select(list(columns))
+        return (query.where(where) if where else query).to_arrow()
+
+
+def existing(
+    tables: Tables, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()
+) -> list[Reference]:
+    """References that have one of the ids or one of the sha256 sums, each once."""
+    found: dict[str, Reference] = {}
+    for column, values in (("id", ids), ("sha256", sha256s)):
+        for chunk in chunks(values, VALUES_PER_QUERY):
+            rows = read_rows(tables, FACT_COLUMNS, predicates.among(column, chunk))
+            found.update((reference.id, reference) for reference in to_references(rows))
+    return list(found.values())
+
+
+def read_features(
+    tables: Tables, reference_ids: Sequence[str], spec: FeatureSpec
+) -> dict[str, VideoFeatures]:
+    """Features by reference id; ids that are gone are left out."""
+    features: dict[str, VideoFeatures] = {}
+    for chunk in chunks(reference_ids, FEATURES_PER_QUERY):
+        rows = read_rows(tables, FEATURE_COLUMNS, predicates.among("id", chunk))
+        features.update(to_features(rows, spec))
+    return features
+
+
+def read_page(
+    tables: Tables, *, library: str, owner: str, q: str, limit: int, cursor: str
+) -> Page[Reference]:
+    """A page, newest first; empty filters let everything through."""
+    where = predicates.all_of(
+        [
+            predicates.equals("library", library) if library else "",
+            predicates.equals("owner", owner) if owner else "",
+            predicates.contains(("title", "id", "source"), q) if q else "",
+            predicates.after(PagePosition.from_cursor(cursor)) if cursor else "",
+        ]
+    )
+    newest_first = [
+        ColumnOrdering(column_name="created_at", ascending=False),
+        ColumnOrdering(column_name="id", ascending=False),
+    ]
+    with store_errors("list references"):
+        query = tables.references.search().select(list(FACT_COLUMNS))
+        query = query.where(where) if where else query
+        items = to_references(query.order_by(newest_first).limit(limit + 1).to_arrow())
+    if len(items) <= limit:
+        return Page(items=tuple(items), next_cursor="")
+    last = items[limit - 1]
+    position = PagePosition(created_at=last.created_at, id=last.id)
+    return Page(items=tuple(items[:limit]), next_cursor=position.cursor)
+
+
+def count_libraries(tables: Tables) -> dict[str, int]:
+    """References by library, in the order of names."""
+    counts = pc.value_counts(read_rows(tables, ["library"])["library"]).to_pylist()
+    return dict(sorted((row["values"], row["counts"]) for row in counts))
+
+
+def chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Lists of at most `size`, none of them empty; each value once."""
+    remaining = iter(dict.fromkeys(values))
+    while chunk := list(islice(remaining, size)):
+        yield chunk

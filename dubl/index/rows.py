@@ -1,0 +1,156 @@
+"""Between domain objects and Arrow rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dubl.index.schema import frames_schema, references_schema
+from dubl.types import (
+    FeatureSpec,
+    Metadata,
+    Reference,
+    ReferenceDraft,
+    VideoFeatures,
+    VideoSource,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A video to be registered: what the caller says of it, its file, its features."""
+
+    draft: ReferenceDraft
+    source: VideoSource
+    features: VideoFeatures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReference:
+    """A reference about to be written, with its features."""
+
+    reference: Reference
+    features: VideoFeatures
+
+
+def new_reference(entry: Entry, *, created_at: str) -> NewReference:
+    draft, source, features = entry.draft, entry.source, entry.features
+    reference = Reference(
+        id=draft.id,
+        library=draft.library,
+        title=draft.title,
+        owner=draft.owner,
+        metadata=dict(draft.metadata),
+        source=source.name,
+        sha256=source.sha256,
+        duration_s=features.duration_s,
+        frame_count=int(features.timestamps_s.shape[0]),
+        created_at=created_at,
+    )
+    return NewReference(reference=reference, features=features)
+
+
+def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
+    """Rows of `references`; the columns of rights stay empty."""
+    return pa.Table.from_pylist(
+        [_reference_row(item) for item in items], schema=references_schema(spec)
+    )
+
+
+def frames_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
+    """Rows of `frames` for all items at once.
+
+    Frames with a zero descriptor (nothing to be seen in them) are left out: they may not vote.
+    """
+    no_rows = np.zeros((0, spec.descriptor_dims), np.float16)
+    descriptors = np.concatenate([no_rows, *(item.features.descriptors for item in items)])
+    times_s = np.concatenate([np.zeros(0), *(item.features.timestamps_s for item in items)])
+    seen = descriptors.any(axis=1)
+    counts = [item.features.timestamps_s.shape[0] for item in items]
+    owner = np.repeat(np.arange(len(items)), counts)[seen]
+    values = pa.array(descriptors[seen].astype(np.float16).reshape(-1))
+    columns = [
+        _repeated([item.reference.id for item in items], owner),
+        _repeated([item.reference.library for item in items], owner),
+        _repeated([item.reference.created_at for item in items], owner),
+        pa.array(times_s[seen].astype(np.float64)),
+        pa.FixedSizeListArray.from_arrays(values, spec.descriptor_dims),
+    ]
+    return pa.Table.from_arrays(columns, schema=frames_schema(spec))
+
+
+def to_references(table: pa.Table) -> list[Reference]:
+    """Rows with FACT_COLUMNS as references."""
+    return [
+        Reference(
+            id=row["id"],
+            library=row["library"],
+            title=row["title"],
+            owner=row["owner"],
+            metadata=json.loads(row["metadata"]),
+            source=row["source"],
+            sha256=row["sha256"],
+            duration_s=row["duration_s"],
+            frame_count=row["frame_count"],
+            created_at=row["created_at"],
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def to_features(table: pa.Table, spec: FeatureSpec) -> dict[str, VideoFeatures]:
+    """Rows with FEATURE_COLUMNS as features by reference id."""
+    ids: list[str] = table["id"].to_pylist()
+    return {reference_id: _features(table, index, spec) for index, reference_id in enumerate(ids)}
+
+
+def metadata_text(metadata: Metadata) -> str:
+    """Metadata as it is stored: JSON that keeps every script readable."""
+    return json.dumps(dict(metadata), ensure_ascii=False)
+
+
+def _reference_row(item: NewReference) -> dict[str, object]:
+    reference, features = item.reference, item.features
+    return {
+        "id": reference.id,
+        "library": reference.library,
+        "title": reference.title,
+        "owner": reference.owner,
+        "metadata": metadata_text(reference.metadata),
+        "source": reference.source,
+        "sha256": reference.sha256,
+        "duration_s": reference.duration_s,
+        "frame_count": reference.frame_count,
+        "created_at": reference.created_at,
+        "timestamps_s": features.timestamps_s.astype("<f8").tobytes(),
+        "views": features.views.astype("u1").tobytes(),
+        "descriptors": features.descriptors.astype("<f2").tobytes(),
+        "region_features": features.region_features.astype("<f2").tobytes(),
+    }
+
+
+def _features(table: pa.Table, index: int, spec: FeatureSpec) -> VideoFeatures:
+    def bytes_of(column: str) -> bytearray:
+        # Of its own memory: Arrow's is read-only and need not be aligned.
+        return bytearray(table[column][index].as_buffer())
+
+    count = int(table["frame_count"][index].as_py())
+    descriptors = np.frombuffer(bytes_of("descriptors"), np.float16)
+    regions = np.frombuffer(bytes_of("region_features"), np.float16)
+    return VideoFeatures(
+        descriptors=descriptors.reshape(count, spec.descriptor_dims),
+        region_features=regions.reshape(count, spec.regions, spec.region_dims),
+        timestamps_s=np.frombuffer(bytes_of("timestamps_s"), np.float64),
+        views=np.frombuffer(bytes_of("views"), np.uint8),
+        duration_s=float(table["duration_s"][index].as_py()),
+        spec=spec,
+    )
+
+
+def _repeated(values: Sequence[str], owner: NDArray[np.intp]) -> pa.Array:
+    return pa.array(values, pa.string()).take(pa.array(owner))

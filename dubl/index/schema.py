@@ -1,0 +1,117 @@
+"""Arrow schemas of the library's two tables, and the feature space in their metadata.
+
+`references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
+can be built again from it. `frames` has one row a frame that may be searched for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+
+import pyarrow as pa
+
+from dubl.errors import FeatureSpaceMismatch
+from dubl.types import FeatureSpec
+
+REFERENCES = "references"
+FRAMES = "frames"
+SPEC_KEY = b"dubl:feature_spec"
+# Lance rejects a concurrent insert of the same key only where the table names its key; named in
+# the schema, it holds from the first version on.
+PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+
+FACT_COLUMNS = (
+    "id",
+    "library",
+    "title",
+    "owner",
+    "metadata",
+    "source",
+    "sha256",
+    "duration_s",
+    "frame_count",
+    "created_at",
+)
+FEATURE_COLUMNS = (
+    "id",
+    "duration_s",
+    "frame_count",
+    "timestamps_s",
+    "views",
+    "descriptors",
+    "region_features",
+)
+
+
+def references_schema(spec: FeatureSpec) -> pa.Schema:
+    """One row a video. Features are little-endian arrays in row-major order: timestamps_s float64
+    [N], views uint8 [N], descriptors float16 [N,D'], region_features float16 [N,R,D].
+
+    `created_at` is UTC text with microseconds, unequal for any two references of one writer.
+    """
+    text = {name: pa.field(name, pa.string(), nullable=False) for name in FACT_COLUMNS}
+    return pa.schema(
+        [
+            text["id"].with_metadata(PRIMARY_KEY),
+            text["library"],
+            text["title"],
+            text["owner"],
+            text["metadata"],
+            text["source"],
+            text["sha256"],
+            pa.field("duration_s", pa.float64(), nullable=False),
+            pa.field("frame_count", pa.int32(), nullable=False),
+            text["created_at"],
+            pa.field("licence_windows", pa.string()),
+            pa.field("excluded_segments", pa.string()),
+            pa.field("timestamps_s", pa.large_binary(), nullable=False),
+            pa.field("views", pa.large_binary(), nullable=False),
+            pa.field("descriptors", pa.large_binary(), nullable=False),
+            pa.field("region_features", pa.large_binary(), nullable=False),
+        ],
+        metadata=_metadata(spec),
+    )
+
+
+def frames_schema(spec: FeatureSpec) -> pa.Schema:
+    """One row a frame; `library` and `created_at` repeat the reference's, to search within them."""
+    descriptor = pa.list_(pa.float16(), spec.descriptor_dims)
+    return pa.schema(
+        [
+            pa.field("reference_id", pa.string(), nullable=False),
+            pa.field("library", pa.string(), nullable=False),
+            pa.field("created_at", pa.string(), nullable=False),
+            pa.field("time_s", pa.float64(), nullable=False),
+            pa.field("descriptor", descriptor, nullable=False),
+        ],
+        metadata=_metadata(spec),
+    )
+
+
+def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:
+    """Raises FeatureSpaceMismatch unless the table was made for `spec`."""
+    stored = _stored_fields(schema)
+    differing = [
+        f"{field.name} is {stored.get(field.name)!r} there and {getattr(spec, field.name)!r} here"
+        for field in fields(spec)
+        if stored.get(field.name) != getattr(spec, field.name)
+    ]
+    if differing:
+        raise FeatureSpaceMismatch(
+            f"features in {where} come from another model: {'; '.join(differing)}",
+            context={"where": where, "space_id": spec.space_id},
+        )
+
+
+def _metadata(spec: FeatureSpec) -> dict[bytes, bytes]:
+    return {SPEC_KEY: json.dumps(asdict(spec), sort_keys=True).encode()}
+
+
+def _stored_fields(schema: pa.Schema) -> dict[str, object]:
+    text = (schema.metadata or {}).get(SPEC_KEY, b"{}")
+    try:
+        stored = json.loads(text)
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}

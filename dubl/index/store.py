@@ -1,0 +1,201 @@
+"""The library of references, in LanceDB."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
+from dubl.index import predicates, reading, upkeep, writing
+from dubl.index.clock import RisingClock
+from dubl.index.rows import Entry, NewReference, metadata_text, new_reference
+from dubl.index.tables import Tables, open_tables, store_errors
+from dubl.settings import IndexSettings
+from dubl.types import (
+    FeatureSpec,
+    Metadata,
+    Page,
+    Reference,
+    Registration,
+    VideoFeatures,
+)
+
+# Within LibraryStore, `list` is a method.
+References = list[Reference]
+Registrations = list[Registration]
+
+
+class LibraryStore:
+    """References with their features. Many processes may read; one at a time should write.
+
+    `uri` is a folder or an object-store address; absent tables are created empty. A handle sees
+    its own writes at once and those of others `settings.consistency_interval_s` later at most.
+    With `read_only` it refuses to change references. Threads may share it.
+
+    Every method raises StoreUnavailable when the tables cannot be read or written.
+    """
+
+    def __init__(
+        self, uri: str, *, spec: FeatureSpec, settings: IndexSettings, read_only: bool = False
+    ) -> None:
+        """Raises FeatureSpaceMismatch where the tables were made for another spec."""
+        self.uri = uri
+        self.spec = spec
+        self._settings = settings
+        self._read_only = read_only
+        self._clock = RisingClock()
+        self._writing = threading.Lock()
+        self._tables = open_tables(
+            uri, spec=spec, consistency_interval_s=settings.consistency_interval_s
+        )
+
+    @property
+    def tables(self) -> Tables:
+        """The open handles, for the retriever."""
+        return self._tables
+
+    @property
+    def version(self) -> int:
+        """Grows with each write."""
+        with store_errors("tell its version"):
+            return int(self._tables.references.version + self._tables.frames.version)
+
+    def register(self, entries: Sequence[Entry]) -> Registrations:
+        """Registers many videos in one commit a table; the answers are in the order of entries.
+
+        An id that is there, or the same bytes in the same library, gives the reference that is
+        there with `created` false: also within `entries`. Raises FeatureSpaceMismatch.
+        """
+        self._require_spec(entries)
+        with self._write("register references") as tables:
+            ids = {entry.draft.id for entry in entries}
+            sums = {entry.source.sha256 for entry in entries} - {""}
+            known = writing.KnownReferences(reading.existing(tables, ids=ids, sha256s=sums))
+            new: dict[str, NewReference] = {}
+            answers: Registrations = []
+            for entry in entries:
+                reference = known.find(entry)
+                if reference is None:
+                    item = new_reference(entry, created_at=self._clock.next())
+                    new[item.reference.id] = item
+                    known.add(item.reference)
+                    answers.append(Registration(reference=item.reference, created=True))
+                else:
+                    answers.append(Registration(reference=reference, created=False))
+            theirs = writing.insert(tables, list(new.values()), self.spec)
+        return [
+            Registration(reference=theirs[answer.reference.id], created=False)
+            if answer.reference.id in theirs
+            else answer
+            for answer in answers
+        ]
+
+    def update(
+        self,
+        reference_id: str,
+        *,
+        title: str | None = None,
+        owner: str | None = None,
+        metadata: Metadata | None = None,
+        library: str | None = None,
+    ) -> Reference:
+        """Changes what is given.
+
+        Raises ReferenceNotFound; InvalidRequest when the other library holds the same bytes.
+        """
+        given = {
+            "title": title,
+            "owner": owner,
+            "metadata": None if metadata is None else metadata_text(metadata),
+            "library": library,
+        }
+        values = {column: value for column, value in given.items() if value is not None}
+        with self._write("update a reference") as tables:
+            reference = self.get(reference_id)
+            if library is not None:
+                writing.move_frames(tables, reference, library)
+            if values:
+                where = predicates.equals("id", reference_id)
+                tables.references.update(where=where, values=values)
+        return self.get(reference_id)
+
+    def delete(self, reference_id: str) -> None:
+        """Removes the reference from every answer. Raises ReferenceNotFound."""
+        with self._write("delete a reference") as tables:
+            self.get(reference_id)
+            tables.references.delete(predicates.equals("id", reference_id))
+            writing.drop_frames(tables, [reference_id])
+
+    def get(self, reference_id: str) -> Reference:
+        """Raises ReferenceNotFound."""
+        found = self.existing(ids=[reference_id])
+        if not found:
+            raise ReferenceNotFound(
+                f"there is no reference '{reference_id}'", context={"reference_id": reference_id}
+            )
+        return found[0]
+
+    def find_by_sha256(self, sha256: str, *, library: str = "") -> References:
+        """References with these bytes, in one library or in all."""
+        found = self.existing(sha256s=[sha256])
+        return [reference for reference in found if library in ("", reference.library)]
+
+    def existing(self, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()) -> References:
+        """References that have one of the ids or one of the sha256 sums, each once."""
+        return reading.existing(self._tables, ids=ids, sha256s=sha256s)
+
+    def list(
+        self,
+        *,
+        library: str = "",
+        owner: str = "",
+        q: str = "",
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Reference]:
+        """A page, newest first. `q` is looked for in title, id and source, whatever the case.
+
+        Raises InvalidRequest for a cursor that no page gave.
+        """
+        return reading.read_page(
+            self._tables, library=library, owner=owner, q=q, limit=limit, cursor=cursor
+        )
+
+    def libraries(self) -> dict[str, int]:
+        """How many references each library holds, by name."""
+        return reading.count_libraries(self._tables)
+
+    def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
+        """Features by reference id; ids that are gone are left out."""
+        return reading.read_features(self._tables, reference_ids, self.spec)
+
+    def optimize(self, *, full: bool = False) -> None:
+        """Compacts files, brings indexes up to date and drops versions that are older than
+        `settings.keep_versions_s`. `full` also rewrites the files of features whatever their
+        number, which takes the bytes of deleted references from the disk once that time is over.
+        """
+        with self._write("optimize") as tables:
+            upkeep.optimize_tables(tables, self._settings, full=full)
+
+    def delete_orphan_frames(self) -> int:
+        """Removes frames whose registration or deletion was cut off; how many."""
+        with self._write("delete orphan frames") as tables:
+            return upkeep.delete_orphan_frames(tables)
+
+    @contextmanager
+    def _write(self, action: str) -> Iterator[Tables]:
+        if self._read_only:
+            raise StoreUnavailable(f"the library at {self.uri} is open for reading only")
+        with self._writing, store_errors(action):
+            self._tables.references.checkout_latest()
+            self._tables.frames.checkout_latest()
+            yield self._tables
+
+    def _require_spec(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.features.spec != self.spec:
+                raise FeatureSpaceMismatch(
+                    f"features of '{entry.draft.id}' come from {entry.features.spec.model_id}, "
+                    f"the library holds those of {self.spec.model_id}"
+                )

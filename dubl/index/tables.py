@@ -1,0 +1,94 @@
+"""Opening and creating the library's tables; the border where LanceDB's errors are translated."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import lancedb
+import pyarrow as pa
+from lancedb.db import DBConnection
+from lancedb.table import Table
+
+from dubl.errors import StoreUnavailable
+from dubl.index.schema import FRAMES, REFERENCES, frames_schema, references_schema, require_spec
+from dubl.types import FeatureSpec
+
+logger = logging.getLogger(__name__)
+
+LOCK_NAME = ".create.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """Open handles; both look for newer versions once in the consistency interval."""
+
+    references: Table
+    frames: Table
+
+
+@contextmanager
+def store_errors(action: str) -> Iterator[None]:
+    """Turns whatever LanceDB raises into StoreUnavailable."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, NotImplementedError, pa.ArrowException) as exc:
+        raise StoreUnavailable(f"the library could not {action}: {exc}") from exc
+
+
+def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -> Tables:
+    """Opens both tables, creating absent ones empty.
+
+    Raises StoreUnavailable, or FeatureSpaceMismatch where they were made for another spec.
+    """
+    with store_errors(f"be opened at {uri}"):
+        interval = timedelta(seconds=consistency_interval_s)
+        connection = lancedb.connect(uri, read_consistency_interval=interval)
+        if not {REFERENCES, FRAMES} <= _names(connection):
+            _create_absent(connection, uri, spec)
+        tables = Tables(
+            references=connection.open_table(REFERENCES), frames=connection.open_table(FRAMES)
+        )
+    require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
+    require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
+    return tables
+
+
+def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
+    """Two processes that create one table at once would replace each other's: in a folder a lock
+    keeps them apart; in an object store, one process has to open the library first."""
+    with _creation_lock(uri):
+        present = _names(connection)
+        if FRAMES not in present:
+            connection.create_table(FRAMES, schema=frames_schema(spec))
+        if REFERENCES not in present:
+            connection.create_table(REFERENCES, schema=references_schema(spec))
+            logger.info("created an empty library at %s", uri)
+
+
+def _creation_lock(uri: str) -> AbstractContextManager[None]:
+    return nullcontext() if "://" in uri else _folder_lock(Path(uri))
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_NAME).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _names(connection: DBConnection) -> set[str]:
+    names: set[str] = set()
+    token: str | None = None
+    while True:
+        page = connection.list_tables(page_token=token)
+        names.update(page.tables)
+        token = page.page_token
+        if not token:
+            return names

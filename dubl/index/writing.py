@@ -1,0 +1,98 @@
+"""Writes that keep `frames` and `references` in step.
+
+Frames are written before their reference and removed after it, so that whatever is cut off leaves
+frames without a reference, which nobody sees. Callers hold the writer's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from dubl.errors import InvalidRequest
+from dubl.index import predicates
+from dubl.index.reading import VALUES_PER_QUERY, chunks, existing, read_features
+from dubl.index.rows import Entry, NewReference, frames_table, references_table
+from dubl.index.tables import Tables
+from dubl.types import FeatureSpec, Reference
+
+logger = logging.getLogger(__name__)
+
+
+class KnownReferences:
+    """References by what makes them one: their id, or their bytes within one library."""
+
+    def __init__(self, references: Iterable[Reference]) -> None:
+        self._by_id: dict[str, Reference] = {}
+        self._by_bytes: dict[tuple[str, str], Reference] = {}
+        for reference in references:
+            self.add(reference)
+
+    def add(self, reference: Reference) -> None:
+        self._by_id[reference.id] = reference
+        if reference.sha256:
+            self._by_bytes.setdefault((reference.library, reference.sha256), reference)
+
+    def find(self, entry: Entry) -> Reference | None:
+        by_id = self._by_id.get(entry.draft.id)
+        return by_id or self._by_bytes.get((entry.draft.library, entry.source.sha256))
+
+
+def insert(
+    tables: Tables, items: Sequence[NewReference], spec: FeatureSpec
+) -> dict[str, Reference]:
+    """Writes new references in one commit a table.
+
+    Returns, by id, those that another writer put there meanwhile: theirs stay.
+    """
+    if not items:
+        return {}
+    drop_frames(tables, [item.reference.id for item in items])
+    tables.frames.add(frames_table(items, spec))
+    merge = tables.references.merge_insert("id").when_not_matched_insert_all()
+    result = merge.execute(references_table(items, spec))
+    if result.num_inserted_rows == len(items):
+        return {}
+    return _give_way(tables, items, spec)
+
+
+def _give_way(
+    tables: Tables, items: Sequence[NewReference], spec: FeatureSpec
+) -> dict[str, Reference]:
+    """Removes our frames of references that others registered first, and keeps theirs."""
+    ours = {item.reference.id: item.reference for item in items}
+    theirs = [there for there in existing(tables, ids=ours) if there != ours[there.id]]
+    logger.warning("another writer was first to register %d references", len(theirs))
+    features = read_features(tables, [there.id for there in theirs], spec)
+    stored = [
+        NewReference(reference=there, features=features[there.id])
+        for there in theirs
+        if there.id in features
+    ]
+    drop_frames(tables, [there.id for there in theirs])
+    tables.frames.add(frames_table(stored, spec))
+    return {there.id: there for there in theirs}
+
+
+def drop_frames(tables: Tables, reference_ids: Iterable[str]) -> int:
+    """Removes the references' frames and says how many; commits only where there are some."""
+    dropped = 0
+    for chunk in chunks(reference_ids, VALUES_PER_QUERY):
+        where = predicates.among("reference_id", chunk)
+        count = int(tables.frames.count_rows(where))
+        if count:
+            tables.frames.delete(where)
+        dropped += count
+    return dropped
+
+
+def move_frames(tables: Tables, reference: Reference, library: str) -> None:
+    """Raises InvalidRequest when that library already holds the same bytes."""
+    sums = [reference.sha256] if reference.sha256 else []
+    for same in existing(tables, sha256s=sums):
+        if same.library == library and same.id != reference.id:
+            raise InvalidRequest(
+                f"library '{library}' already holds these bytes as reference '{same.id}'"
+            )
+    where = predicates.equals("reference_id", reference.id)
+    tables.frames.update(where=where, values={"library": library})
