@@ -15,8 +15,9 @@ class _Part(BaseModel):
 
 
 class LicenseSettings(_Part):
-    """Regular expressions on the license field; an empty `allow` lets everything through."""
+    """Regular expressions on the license field, used when `clear_only` is set."""
 
+    clear_only: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
@@ -72,7 +73,7 @@ class RunSettings(_Part):
     batch_size: int = Field(default=64, ge=2)
     scene_share: float = Field(default=0.4, ge=0, le=1)
     seed: int = 0
-    threads: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
     log_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
     validate_every: int = Field(default=500, ge=1)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from dubl.models.compact import CompactNet
 
-WHITENING = (
-    1.0  # 0 keeps the variances (plain PCA), 1 makes them equal; 1 was best on edited copies
-)
+# 0 keeps the variances (plain PCA), 1 makes them equal: best on edited copies.
+WHITENING = 1.0
 
 
 @torch.no_grad()

@@ -84,10 +84,11 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def paste(canvas: Tensor, part: Tensor, alpha: Tensor, top: int, left: int) -> Tensor:
-    """Lays `part` [3 or 1, h, w] with `alpha` [1, h, w] on a copy of the canvas, cut at its edge."""
+    """Lays `part` [3 or 1, h, w] with `alpha` [1, h, w] on a copy of the canvas."""
     canvas = canvas.clone()
-    room = canvas[:, max(top, 0) : top + part.shape[1], max(left, 0) : left + part.shape[2]]
+    bottom, right = max(top + part.shape[1], 0), max(left + part.shape[2], 0)
     y, x = max(-top, 0), max(-left, 0)
+    room = canvas[:, max(top, 0) : bottom, max(left, 0) : right]
     inside = (slice(None), slice(y, y + room.shape[1]), slice(x, x + room.shape[2]))
     weight = alpha[inside]
     room.copy_(room * (1 - weight) + part[inside] * weight)

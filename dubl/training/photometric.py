@@ -40,7 +40,7 @@ def jitter_colors(images: Tensor, generator: Generator, *, strength: float = 1.0
     images = (images - middle) * factor(0.6) + middle
     gray = to_gray(images)
     images = (images - gray) * factor(1.0) + gray
-    shift = 0.12 * strength * (2 * torch.rand(count, 3, 1, 1, generator=generator) - 1)
+    shift = 0.09 * strength * (2 * torch.rand(count, 3, 1, 1, generator=generator) - 1)
     return (images + shift).clamp(0, 1)
 
 

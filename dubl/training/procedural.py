@@ -50,7 +50,7 @@ def _color(rng: np.random.Generator) -> Color:
 
 
 def _array(image: Image.Image) -> Picture:
-    return cast(Picture, np.asarray(image, dtype=np.uint8).copy())
+    return np.asarray(image, dtype=np.uint8).copy()
 
 
 def _dead_leaves(rng: np.random.Generator, size: int) -> Picture:

@@ -116,4 +116,4 @@ def _dequantize(tensor: _Table, buffers: list[_Table]) -> NDArray[np.float32]:
     if scales.size > 1:
         raise ValueError("scales per channel are not supported")
     zero = float(zeros[0]) if zeros.size else 0.0
-    return (values - np.float32(zero)) * scales[0]
+    return np.asarray((values - zero) * scales[0], dtype=np.float32)

@@ -1,0 +1,173 @@
+"""A whole training run of the descriptor network in one folder.
+
+The folder gets `pack/` (the pictures), `last.pt` (to resume), `best.pt` (the best average so far),
+`validation.json`, `loss.png` and `export/` (weights and card).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from dubl.models.compact import CompactNet
+from dubl.training.augmentations import StrongRanges
+from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
+from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
+from dubl.training.export import CardFacts, Metrics, export_weights
+from dubl.training.heads import fit_heads
+from dubl.training.overlays import render_atlas
+from dubl.training.procedural import font
+from dubl.training.sampling import BatchMaker
+from dubl.training.teacher import network_from_tflite
+from dubl.training.trainer import LossPoint, Trainer
+from dubl.training.untrained import untrained_network
+from dubl.training.validation import ValidationSet, make_validation_set, validate
+
+logger = logging.getLogger(__name__)
+
+HEAD_PICTURES = 3000  # enough to estimate 1408 x 1408 covariances
+TEACHER_CREDIT: dict[str, str | int] = {
+    "source": "MobileNetV2 1.0 224, ImageNet classifier (quantized TFLite): the starting weights",
+    "license": "Apache-2.0",
+    "kind": "weights",
+}
+
+
+class DescriptorRun:
+    """Prepares data and network, trains, keeps the best average, exports it."""
+
+    def __init__(self, config: TrainingConfig, folder: Path) -> None:
+        torch.set_num_threads(config.run.threads)
+        self._config, self._folder = config, folder
+        self._pack = open_pack(config.data, folder / "pack", seed=config.run.seed)
+        self._validation = _validation_set(self._pack, config)
+        self._trainer = Trainer(self._start(), self._batches(), config)
+        self._results: dict[str, Metrics] = {}
+
+    def run(self, *, resume: bool) -> Path:
+        """Trains to the end; returns the folder with weights and card."""
+        last, report = self._folder / "last.pt", self._folder / "validation.json"
+        if resume and last.is_file():
+            self._trainer.resume(last)
+            self._results = json.loads(report.read_text(encoding="utf-8"))
+        else:
+            self._validate(self._trainer.average, 0)
+        self._trainer.run(last, on_validation=self._validate)
+        return self._folder / "export"
+
+    def _start(self) -> CompactNet:
+        config = self._config
+        rng = np.random.default_rng(config.run.seed)
+        chosen = rng.permutation(self._pack.select(validation=False))[:HEAD_PICTURES]
+        pictures = self._pack.pictures[np.sort(chosen)]
+        if config.teacher is None:
+            network = untrained_network(pictures[:: len(pictures) // 32 + 1], seed=config.run.seed)
+        else:
+            network = network_from_tflite(config.teacher)
+        fit_heads(network, pictures)
+        return network
+
+    def _batches(self) -> BatchMaker:
+        run = self._config.run
+        return BatchMaker(
+            self._pack,
+            batch_size=run.batch_size,
+            seed=run.seed,
+            atlas=render_atlas(seed=run.seed),
+            ranges=StrongRanges(strength=self._config.views.strength),
+            scene_share=run.scene_share,
+        )
+
+    def _validate(self, network: CompactNet, step: int) -> None:
+        """Measures, draws the loss curve and exports when nothing before was better."""
+        quality = validate(network, self._validation)
+        metrics: Metrics = {name: asdict(value) for name, value in quality.items()}
+        best = max((_score(result) for result in self._results.values()), default=-1.0)
+        self._results[str(step)] = metrics
+        self._folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._results, indent=1)
+        (self._folder / "validation.json").write_text(text, encoding="utf-8")
+        draw_loss_curve(self._trainer.history).save(self._folder / "loss.png")
+        logger.info("step %d: %s", step, metrics["all"] | {"regions": metrics["regions"]})
+        if _score(metrics) > best:
+            torch.save(network.state_dict(), self._folder / "best.pt")
+            export_weights(network, self._facts(step), self._folder / "export")
+
+    def _facts(self, step: int) -> CardFacts:
+        run = self._config.run
+        chosen = self._pack.select(validation=False)
+        summary = license_summary([self._pack.items[index] for index in chosen])
+        start = [TEACHER_CREDIT] if self._config.teacher is not None else []
+        return CardFacts(
+            version=f"step-{step}",
+            training_data=[*start, *summary],
+            metrics={"start": self._results.get("0", {}), "trained": self._results[str(step)]},
+            notes=(
+                f"{step} steps of {run.batch_size} pairs of views "
+                f"({step * run.batch_size / len(chosen):.1f} epochs of {len(chosen)} pictures). "
+                "Metrics: edited copies of pictures held out from training."
+            ),
+        )
+
+
+def open_pack(settings: DataSettings, folder: Path, *, seed: int) -> Pack:
+    """The pack in the folder, made first where there is none."""
+    if (folder / "items.json").is_file():
+        return Pack(folder)
+    sources = Sources(
+        images=settings.images,
+        videos=settings.videos,
+        procedural=settings.procedural,
+        licenses=license_filter(settings.licenses),
+        validation_repositories=settings.validation_repositories,
+        validation_share=settings.validation_share,
+        seed=seed,
+    )
+    return build_pack(sources, folder)
+
+
+def license_filter(settings: LicenseSettings) -> LicenseFilter:
+    """The patterns where only clearly licensed data is wanted, else a filter that keeps all."""
+    if not settings.clear_only:
+        return LicenseFilter()
+    return LicenseFilter(allow=settings.allow, deny=settings.deny)
+
+
+def draw_loss_curve(
+    history: Sequence[LossPoint], *, size: tuple[int, int] = (640, 360)
+) -> Image.Image:
+    """The three loss terms over the steps, each scaled to its own range."""
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    curves = (("contrast", (200, 30, 30)), ("entropy", (30, 120, 30)), ("regions", (30, 30, 200)))
+    for row, (name, color) in enumerate(curves):
+        values = [float(getattr(point, name)) for point in history]
+        if len(values) < 2:
+            continue
+        low, high = min(values), max(values)
+        label = f"{name}: {values[0]:.3f} to {values[-1]:.3f}, least {low:.3f}"
+        draw.text((size[0] // 3, 8 + 16 * row), label, fill=color, font=font(12))
+        step = (size[0] - 20) / (len(values) - 1)
+        scale = (size[1] - 80) / max(high - low, 1e-9)
+        line = [(10 + i * step, size[1] - 10 - (v - low) * scale) for i, v in enumerate(values)]
+        draw.line(line, fill=color, width=2)
+    return image
+
+
+def _validation_set(pack: Pack, config: TrainingConfig) -> ValidationSet:
+    held_out = pack.select(validation=True)
+    groups = [pack.items[index].group for index in held_out]
+    queries = config.data.validation_queries
+    return make_validation_set(pack.pictures[held_out], groups, queries=queries)
+
+
+def _score(metrics: Metrics) -> float:
+    """What the best checkpoint is chosen by: descriptors first, regions with them."""
+    return metrics["all"]["micro_ap"] + 0.25 * metrics["regions"]["micro_ap"]

@@ -1,0 +1,227 @@
+"""Trains the compact network: strong views of the network against weak views of its average.
+
+The keys come from the running average of the weights, as in momentum contrast (He et al., 2020);
+the average is also what is validated and shipped. A checkpoint holds all that a run needs to go on
+as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import pickle
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dubl.errors import ConfigurationError
+from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet
+from dubl.training.config import TrainingConfig
+from dubl.training.contrastive import KeyQueue, LossTerms, LossWeights, contrastive_loss
+from dubl.training.sampling import Batch, BatchMaker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossPoint:
+    """Means of the loss terms over the steps since the point before."""
+
+    step: int
+    elapsed_s: float
+    contrast: float
+    entropy: float
+    regions: float
+
+
+OnValidation = Callable[[CompactNet, int], None]
+
+
+class Trainer:
+    """One run. `network` is trained in place; `average` is the network to use."""
+
+    def __init__(self, network: CompactNet, batches: BatchMaker, config: TrainingConfig) -> None:
+        self.network, self._batches, self._config = network, batches, config
+        self.average = copy.deepcopy(network).requires_grad_(False)
+        self.history: list[LossPoint] = []
+        self.step, self.elapsed_s = 0, 0.0
+        loss = config.loss
+        self._weights = LossWeights(
+            temperature=loss.temperature,
+            entropy=loss.entropy,
+            region_temperature=loss.region_temperature,
+            regions=loss.regions,
+        )
+        self._queue = KeyQueue(loss.queue, DESCRIPTOR_DIMS)
+        self._optimizer = self._make_optimizer()
+        self._recent: list[tuple[float, float, float]] = []
+
+    def run(self, checkpoint: Path, *, on_validation: OnValidation) -> None:
+        """Trains to the end of the run.
+
+        A second thread computes the keys of a step, then makes the batch of the next one.
+        """
+        run = self._config.run
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            upcoming = self._prepare(executor)
+            while self.progress < 1:
+                started = time.monotonic()
+                batch = upcoming.result()
+                self.step += 1
+                keys = executor.submit(self.make_keys, batch)
+                upcoming = self._prepare(executor)
+                self._note(self.train_step(batch, keys.result))
+                self.elapsed_s += time.monotonic() - started
+                if self.step % run.log_every == 0:
+                    self._log()
+                if self.step % run.checkpoint_every == 0:
+                    self.save(checkpoint)
+                if self.step % run.validate_every == 0 or self.progress >= 1:
+                    started = time.monotonic()
+                    on_validation(self.average, self.step)
+                    self.elapsed_s += time.monotonic() - started
+        self.save(checkpoint)
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 at the end, by steps or by time, whichever is further."""
+        run = self._config.run
+        return min(max(self.step / run.steps, self.elapsed_s / run.time_limit_s), 1.0)
+
+    @torch.no_grad()
+    def make_keys(self, batch: Batch) -> CompactFeatures:
+        """Features of the weak views by the average of the weights."""
+        features: CompactFeatures = self.average(batch.weak)
+        return features
+
+    def train_step(self, batch: Batch, make_keys: Callable[[], CompactFeatures]) -> LossTerms:
+        """One update by one batch; returns the loss before it. Keys are asked for when needed."""
+        self._set_rates()
+        queries = self.network(batch.strong)
+        keys = make_keys()
+        terms = contrastive_loss(
+            queries,
+            keys,
+            self._queue,
+            groups=batch.groups,
+            guest_groups=batch.guest_groups,
+            weights=self._weights,
+        )
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward([terms.total])
+        limit = self._config.optimizer.gradient_norm
+        torch.nn.utils.clip_grad_norm_(self._trained(), limit)
+        self._optimizer.step()
+        self._queue.push(keys.descriptors, batch.groups)
+        self._update_average()
+        return terms
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint in one piece: a run killed meanwhile keeps the one before."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "queue_keys": self._queue.keys,
+            "queue_groups": self._queue.groups,
+            "queue_cursor": self._queue.cursor,
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "history": [
+                (p.step, p.elapsed_s, p.contrast, p.entropy, p.regions) for p in self.history
+            ],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
+        try:
+            state = torch.load(path, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._queue.keys.copy_(state["queue_keys"])
+            self._queue.groups.copy_(state["queue_groups"])
+        except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as exc:
+            raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
+        self._queue.cursor = state["queue_cursor"]
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self.history = [
+            LossPoint(step=step, elapsed_s=elapsed, contrast=a, entropy=b, regions=c)
+            for step, elapsed, a, b, c in state["history"]
+        ]
+        logger.info("resumed at step %d", self.step)
+
+    def _prepare(self, executor: ThreadPoolExecutor) -> Future[Batch]:
+        views = self._config.views
+        late = self.progress >= 1 - views.last_size_share
+        size = views.last_size if late else views.first_size
+        return executor.submit(self._batches.make, self.step + 1, size=size)
+
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        settings = self._config.optimizer
+        for index, stage in enumerate(self.network.stages):
+            stage.requires_grad_(index >= settings.frozen_stages)
+        stages = list(self.network.stages[settings.frozen_stages :].parameters())
+        heads = [
+            *self.network.descriptor_head.parameters(),
+            *self.network.region_head.parameters(),
+        ]
+        groups = [
+            {"params": stages, "peak": settings.backbone_rate, "lr": 0.0},
+            {"params": heads, "peak": settings.head_rate, "lr": 0.0},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+    def _trained(self) -> list[Tensor]:
+        return [value for value in self.network.parameters() if value.requires_grad]
+
+    def _set_rates(self) -> None:
+        """Linear warm-up, then a cosine down to a hundredth of the peak."""
+        warmup = min(self.step / self._config.optimizer.warmup_steps, 1.0)
+        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress))
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak"] * warmup * cosine
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A young run follows closely; later the average spans 1 / (1 - decay) steps.
+        decay = min(self._config.optimizer.average_decay, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            if new.requires_grad:
+                kept.lerp_(new, 1 - decay)
+
+    def _note(self, terms: LossTerms) -> None:
+        values = torch.stack([terms.contrast, terms.entropy, terms.regions]).tolist()
+        self._recent.append((values[0], values[1], values[2]))
+
+    def _log(self) -> None:
+        contrast, entropy, regions = (
+            sum(column) / len(column) for column in zip(*self._recent, strict=True)
+        )
+        self._recent.clear()
+        point = LossPoint(
+            step=self.step,
+            elapsed_s=self.elapsed_s,
+            contrast=contrast,
+            entropy=entropy,
+            regions=regions,
+        )
+        self.history.append(point)
+        logger.info(
+            "step %d  %.0f s  contrast %.3f  entropy %.3f  regions %.3f",
+            self.step,
+            self.elapsed_s,
+            contrast,
+            entropy,
+            regions,
+        )
