@@ -215,7 +215,7 @@ def _add_copy(
     strength = planned.strength
     if strength is None:
         strength = round(float(rng.uniform(*suite.options.strengths)), 2)
-    donor = lenders[int(rng.integers(len(lenders)))] if lenders else None
+    donor = _lender(lenders, rng) if lenders else None
     part, taken = _excerpt(clip, suite.options.longest_s, rng)
     edited = planned.edit.apply(part, Draw(strength=strength, rng=rng, donor=donor))
     suite.add_query(
@@ -252,6 +252,12 @@ def _add_negatives(suite: _Suite, cast: Cast) -> None:
             suite.references[reference.name] = probe(reference).duration_s
             query = EditedClip(clip=pair.query, spans=whole(pair.query))
             suite.add_query(name, query, attack=pair.kind)
+
+
+def _lender(lenders: Sequence[Clip], rng: np.random.Generator) -> Clip:
+    """Draws by length: a copy inside two seconds of other footage would hardly be inside."""
+    lengths_s = np.array([clip.duration_s for clip in lenders])
+    return lenders[int(rng.choice(len(lenders), p=lengths_s / lengths_s.sum()))]
 
 
 def _excerpt(

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.evaluation.clips import Clip, cut, drawn, joined
+from dubl.evaluation.clips import Clip, cut, drawn, fitted, joined
 from dubl.evaluation.textures import gradient, palette, words
 from dubl.evaluation.video_file import Image, Size
 
 _LEAST_CAMERA_S = 8.0
 _INTRO_S = 3.0
+_TITLE_SIZE = (640, 360)
 _SLIDE_S = 3.0
 _CREDITS_S = 6.0
 _BLACK_S = 1.5
@@ -33,17 +34,20 @@ class NegativePair:
 def negative_pairs(clips: Sequence[Clip], rng: np.random.Generator) -> list[NegativePair]:
     """Deals clips out into pairs; no footage of a clip appears in two pairs.
 
-    Of three clips the first is split in time, the other two share an intro or an end. One pair of
-    slides, which needs no footage, is added where there are clips at all.
+    The longest third is split in time; the others, two by two, share an intro or an end by turns.
+    One pair of slides, which needs no footage, is added where there are clips at all.
     """
-    pairs = [slides(clips[0].size, clips[0].frame_rate, rng)] if clips else []
-    for place in range(0, len(clips), 3):
-        later = same_camera_later(clips[place])
-        pairs += [later] if later is not None else []
-        if place + 2 < len(clips):
-            alike = shared_intro if (place // 3) % 2 == 0 else black_and_credits
-            pairs.append(alike(clips[place + 1], clips[place + 2], rng))
-    return pairs
+    if not clips:
+        return []
+    longest_first = sorted(clips, key=lambda clip: -clip.duration_s)
+    split = longest_first[: -(-len(clips) // 3)]
+    paired = longest_first[len(split) :]
+    later = [pair for clip in split if (pair := same_camera_later(clip)) is not None]
+    alike = [
+        (black_and_credits if place % 4 else shared_intro)(paired[place], paired[place + 1], rng)
+        for place in range(0, len(paired) - 1, 2)
+    ]
+    return [slides(clips[0].size, clips[0].frame_rate, rng), *later, *alike]
 
 
 def same_camera_later(clip: Clip) -> NegativePair | None:
@@ -63,7 +67,8 @@ def shared_intro(one: Clip, other: Clip, rng: np.random.Generator) -> NegativePa
     seed = int(rng.integers(2**31))
 
     def titled(clip: Clip) -> Clip:
-        return joined([_title(clip.size, clip.frame_rate, np.random.default_rng(seed)), clip])
+        title = _title(clip.frame_rate, np.random.default_rng(seed))
+        return joined([fitted(title, clip.size), clip])
 
     return NegativePair(kind="shared_intro", reference=titled(one), query=titled(other))
 
@@ -93,20 +98,22 @@ def black_and_credits(one: Clip, other: Clip, rng: np.random.Generator) -> Negat
     return NegativePair(kind="black_and_credits", reference=ended(one), query=ended(other))
 
 
-def _title(size: Size, frame_rate: float, rng: np.random.Generator) -> Clip:
+def _title(frame_rate: float, rng: np.random.Generator) -> Clip:
     """A name that fades in over a gradient."""
-    plain = np.asarray(gradient(size, rng), dtype=np.float32)
+    width, height = _TITLE_SIZE
+    plain = np.asarray(gradient(_TITLE_SIZE, rng), dtype=np.float32)
     card = PillowImage.fromarray(plain.astype(np.uint8))
-    font = ImageFont.load_default(max(size[1] / 7, 8))
-    middle = (size[0] / 2, size[1] / 2)
-    ImageDraw.Draw(card).text(middle, words(2, rng), fill="white", font=font, anchor="mm")
+    font = ImageFont.load_default(height / 7)
+    ImageDraw.Draw(card).text(
+        (width / 2, height / 2), words(2, rng), fill="white", font=font, anchor="mm"
+    )
     lettered = np.asarray(card, dtype=np.float32)
 
     def draw(time_s: float) -> Image:
         seen = np.float32(min(time_s / 1.0, 1.0))
         return (plain + (lettered - plain) * seen).astype(np.uint8)
 
-    return drawn(size, frame_rate, _INTRO_S, draw)
+    return drawn(_TITLE_SIZE, frame_rate, _INTRO_S, draw)
 
 
 def _slide(
@@ -115,7 +122,8 @@ def _slide(
     page = background.copy()
     width, height = page.size
     pen = ImageDraw.Draw(page)
-    bar, ink, paper = (tuple(int(value) for value in row) for row in colors)
+    shades = (colors[0] // 2, colors[1] // 5, 255 - colors[2] // 4)
+    bar, ink, paper = (tuple(int(value) for value in row) for row in shades)
     pen.rectangle((0, 0, width, height * 0.18), fill=bar)
     pen.rectangle((width * 0.06, height * 0.24, width * 0.94, height * 0.92), fill=paper)
     head, body = ImageFont.load_default(height / 9), ImageFont.load_default(height / 16)

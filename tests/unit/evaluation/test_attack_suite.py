@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from dubl.errors import InvalidRequest, NotFound
 from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.clips import open_clip
+from dubl.evaluation.hard_negatives import negative_pairs
 from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
 from dubl.evaluation.suite_truth import SuiteTruth, load_truth
 from dubl.evaluation.video_file import probe, read_frames
+from pipelines.make_attacks import main
 
 RATE = 10
 TIME_EDITS = SuiteOptions(edits=("trim", "reverse", "splice", "recode"), per_reference=2, seed=3)
@@ -95,6 +103,40 @@ def test_same_camera_later_shares_no_frame_with_its_reference(suite: Path) -> No
     assert not set(_numbers(query)) & set(_numbers(reference))
 
 
+def test_a_shared_intro_is_the_same_title_before_different_videos(suite: Path) -> None:
+    (query,) = (suite / "queries").glob("*shared_intro*")
+    (reference,) = (suite / "references").glob("*shared_intro*")
+    for shown, held in zip(read_frames(query), read_frames(reference), strict=False):
+        title = shown.time_s < 3 - 0.5 / RATE
+        assert np.allclose(shown.image.astype(int), held.image, atol=24) == title
+
+
+def test_hard_negatives_never_use_footage_twice(tmp_path: Path) -> None:
+    clips = []
+    for place in range(9):
+        path = tmp_path / f"{place}.mp4"
+        frames = 90 if place < 3 else 20 + place
+        write_numbered_clip(
+            path, frames=frames, frame_rate=RATE, size=(96, 64), first_number=1000 * place
+        )
+        clips.append(open_clip(path))
+    pairs = negative_pairs(clips, np.random.default_rng(0))
+    kinds = Counter(pair.kind for pair in pairs)
+    assert kinds == {
+        "slides": 1,
+        "same_camera_later": 3,
+        "shared_intro": 2,
+        "black_and_credits": 1,
+    }
+    seen: Counter[int] = Counter()
+    for pair in pairs:
+        for picture in (*pair.reference.pictures(), *pair.query.pictures()):
+            with contextlib.suppress(ValueError):
+                seen[read_frame_number(picture)] += 1
+    assert len(seen) > 300
+    assert max(seen.values()) == 1
+
+
 def test_one_seed_gives_one_truth_and_another_seed_another(
     cast: Cast, suite: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +201,22 @@ def test_a_suite_that_cannot_be_made_is_refused_at_once(
             options=SuiteOptions(edits=edits),
         )
     assert not (tmp_path / "suite").exists()
+
+
+def test_the_command_writes_a_suite_with_the_named_references(cast: Cast, tmp_path: Path) -> None:
+    listing = tmp_path / "references.txt"
+    listing.write_text(f"{cast.references[0].name}\n")
+    command = typer.Typer()
+    command.command()(main)
+    out = tmp_path / "suite"
+    folder = str(cast.references[0].parent)
+    common = ["--videos", folder, "--references", str(listing), "--out", str(out)]
+    made = CliRunner().invoke(command, [*common, "--edits", "crop, pip_over:0.3"])
+    assert made.exit_code == 0, made.output
+    assert load_truth(out).references == (cast.references[0].name,)
+    again = CliRunner().invoke(command, [*common, "--edits", "crop"])
+    assert again.exit_code == 2
+    assert "not empty" in again.output
 
 
 def test_a_folder_in_use_is_not_overwritten(cast: Cast, suite: Path) -> None:
