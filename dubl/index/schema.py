@@ -1,7 +1,8 @@
-"""Arrow schemas of the library's two tables, and the feature space in their metadata.
+"""Arrow schemas of the library's tables, and the feature space in their metadata.
 
 `references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
-can be built again from it. `frames` has one row a frame that may be searched for.
+can be built again from it. `frames` has one row a frame that may be searched for; `failures` has
+one row a video that a batch job could not take in.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dubl.types import FeatureSpec
 
 REFERENCES = "references"
 FRAMES = "frames"
+FAILURES = "failures"
 SPEC_KEY = b"dubl:feature_spec"
 # Lance rejects a concurrent insert of the same key only where the table names its key; named in
 # the schema, it holds from the first version on.
@@ -87,6 +89,11 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
         ],
         metadata=_metadata(spec),
     )
+
+
+def failures_schema() -> pa.Schema:
+    names = ("path", "code", "detail", "created_at")
+    return pa.schema([pa.field(name, pa.string(), nullable=False) for name in names])
 
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:

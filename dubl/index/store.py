@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
-from dubl.index import predicates, reading, upkeep, writing
+from dubl.index import failures, predicates, reading, upkeep, writing
 from dubl.index.clock import RisingClock
-from dubl.index.rows import Entry, NewReference, metadata_text, new_reference
+from dubl.index.failures import Failure as Failure
+from dubl.index.rows import Entry as Entry
+from dubl.index.rows import NewReference, metadata_text, new_reference
 from dubl.index.tables import Tables, open_tables, store_errors
 from dubl.settings import IndexSettings
 from dubl.types import (
@@ -17,6 +19,7 @@ from dubl.types import (
     Metadata,
     Page,
     Reference,
+    ReferenceDraft,
     Registration,
     VideoFeatures,
 )
@@ -24,6 +27,7 @@ from dubl.types import (
 # Within LibraryStore, `list` is a method.
 References = list[Reference]
 Registrations = list[Registration]
+Failures = list[Failure]
 
 
 class LibraryStore:
@@ -75,7 +79,7 @@ class LibraryStore:
             new: dict[str, NewReference] = {}
             answers: Registrations = []
             for entry in entries:
-                reference = known.find(entry)
+                reference = known.find(entry.draft, entry.source.sha256)
                 if reference is None:
                     item = new_reference(entry, created_at=self._clock.next())
                     new[item.reference.id] = item
@@ -136,6 +140,12 @@ class LibraryStore:
             )
         return found[0]
 
+    def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
+        """What registering the draft with these bytes would find there already."""
+        known = writing.KnownReferences(self.existing(ids=[draft.id], sha256s=[sha256]))
+        reference = known.find(draft, sha256)
+        return None if reference is None else Registration(reference=reference, created=False)
+
     def find_by_sha256(self, sha256: str, *, library: str = "") -> References:
         """References with these bytes, in one library or in all."""
         found = self.existing(sha256s=[sha256])
@@ -144,6 +154,10 @@ class LibraryStore:
     def existing(self, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()) -> References:
         """References that have one of the ids or one of the sha256 sums, each once."""
         return reading.existing(self._tables, ids=ids, sha256s=sha256s)
+
+    def present_ids(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids that are taken."""
+        return frozenset(reference.id for reference in self.existing(ids=ids))
 
     def list(
         self,
@@ -169,6 +183,14 @@ class LibraryStore:
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         """Features by reference id; ids that are gone are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec)
+
+    def record_failures(self, items: Sequence[Failure]) -> None:
+        """Appends videos that a batch job could not take in."""
+        with self._write("record failures") as tables:
+            failures.append_failures(tables, items)
+
+    def failures(self) -> Failures:
+        return failures.read_failures(self._tables)
 
     def optimize(self, *, full: bool = False) -> None:
         """Compacts files, brings indexes up to date and drops versions that are older than

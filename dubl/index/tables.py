@@ -16,7 +16,15 @@ from lancedb.db import DBConnection
 from lancedb.table import Table
 
 from dubl.errors import StoreUnavailable
-from dubl.index.schema import FRAMES, REFERENCES, frames_schema, references_schema, require_spec
+from dubl.index.schema import (
+    FAILURES,
+    FRAMES,
+    REFERENCES,
+    failures_schema,
+    frames_schema,
+    references_schema,
+    require_spec,
+)
 from dubl.types import FeatureSpec
 
 logger = logging.getLogger(__name__)
@@ -26,10 +34,11 @@ LOCK_NAME = ".create.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Open handles; both look for newer versions once in the consistency interval."""
+    """Open handles; each looks for newer versions once in the consistency interval."""
 
     references: Table
     frames: Table
+    failures: Table
 
 
 @contextmanager
@@ -42,17 +51,18 @@ def store_errors(action: str) -> Iterator[None]:
 
 
 def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -> Tables:
-    """Opens both tables, creating absent ones empty.
+    """Opens the tables, creating absent ones empty.
 
     Raises StoreUnavailable, or FeatureSpaceMismatch where they were made for another spec.
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
         connection = lancedb.connect(uri, read_consistency_interval=interval)
-        if not {REFERENCES, FRAMES} <= _names(connection):
-            _create_absent(connection, uri, spec)
+        _create_absent(connection, uri, spec)
         tables = Tables(
-            references=connection.open_table(REFERENCES), frames=connection.open_table(FRAMES)
+            references=connection.open_table(REFERENCES),
+            frames=connection.open_table(FRAMES),
+            failures=connection.open_table(FAILURES),
         )
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
@@ -62,13 +72,17 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
 def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
     """Two processes that create one table at once would replace each other's: in a folder a lock
     keeps them apart; in an object store, one process has to open the library first."""
+    schemas = {
+        FAILURES: failures_schema(),
+        FRAMES: frames_schema(spec),
+        REFERENCES: references_schema(spec),
+    }
+    if schemas.keys() <= _names(connection):
+        return
     with _creation_lock(uri):
-        present = _names(connection)
-        if FRAMES not in present:
-            connection.create_table(FRAMES, schema=frames_schema(spec))
-        if REFERENCES not in present:
-            connection.create_table(REFERENCES, schema=references_schema(spec))
-            logger.info("created an empty library at %s", uri)
+        for name in schemas.keys() - _names(connection):
+            logger.info("creating the table %s at %s", name, uri)
+            connection.create_table(name, schema=schemas[name])
 
 
 def _creation_lock(uri: str) -> AbstractContextManager[None]:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dubl.errors import InvalidRequest
 from dubl.index import predicates
 from dubl.index.reading import VALUES_PER_QUERY, chunks, existing, read_features
-from dubl.index.rows import Entry, NewReference, frames_table, references_table
+from dubl.index.rows import NewReference, frames_table, references_table
 from dubl.index.tables import Tables
-from dubl.types import FeatureSpec, Reference
+from dubl.types import FeatureSpec, Reference, ReferenceDraft
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,8 @@ class KnownReferences:
         if reference.sha256:
             self._by_bytes.setdefault((reference.library, reference.sha256), reference)
 
-    def find(self, entry: Entry) -> Reference | None:
-        by_id = self._by_id.get(entry.draft.id)
-        return by_id or self._by_bytes.get((entry.draft.library, entry.source.sha256))
+    def find(self, draft: ReferenceDraft, sha256: str) -> Reference | None:
+        return self._by_id.get(draft.id) or self._by_bytes.get((draft.library, sha256))
 
 
 def insert(

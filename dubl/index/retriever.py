@@ -1,0 +1,163 @@
+"""Finds candidates: one batched vector search over frames, then a vote by reference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dubl.errors import FeatureSpaceMismatch
+from dubl.index import predicates
+from dubl.index.clock import normalized
+from dubl.index.query_frames import distinct_rows
+from dubl.index.reading import chunks, read_rows
+from dubl.index.store import LibraryStore
+from dubl.index.tables import store_errors
+from dubl.index.voting import Hits, Votes, vote
+from dubl.settings import IndexSettings
+from dubl.types import (
+    Candidate,
+    CandidateSet,
+    Float16Array,
+    Float64Array,
+    FrameHit,
+    VideoFeatures,
+)
+
+
+class LanceRetriever:
+    """Retriever (dubl.ports) over a LibraryStore."""
+
+    def __init__(self, store: LibraryStore, settings: IndexSettings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def retrieve(
+        self,
+        features: VideoFeatures,
+        *,
+        libraries: Sequence[str] = (),
+        exclude_ids: Sequence[str] = (),
+        registered_before: str = "",
+    ) -> CandidateSet:
+        """Candidates from `libraries` (all, when empty), best first.
+
+        `registered_before` is an ISO 8601 time: only references of earlier registration count.
+        Raises FeatureSpaceMismatch, StoreUnavailable, InvalidRequest for an unreadable time.
+        """
+        started = time.perf_counter()
+        if features.spec != self._store.spec:
+            raise FeatureSpaceMismatch(
+                f"the query's features come from {features.spec.model_id}, "
+                f"the library holds those of {self._store.spec.model_id}"
+            )
+        version = self._store.version
+        rows = distinct_rows(features.descriptors, limit=self._settings.max_query_frames)
+        where = _filter(libraries, exclude_ids, registered_before)
+        candidates: tuple[Candidate, ...] = ()
+        if rows.size:
+            times_s = features.timestamps_s[rows]
+            found = self._search(features.descriptors[rows], where)
+            candidates = self._elect(found, times_s, libraries)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return CandidateSet(
+            candidates=candidates,
+            index_version=version,
+            timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
+        )
+
+    def _search(self, descriptors: Float16Array, where: str) -> pa.Table:
+        """Nearest frames of every row of [Q,D'], with `query_index` and `_distance`.
+
+        Exact while the table has no vector index; with one, rows added since then are searched
+        exactly and the rest through it.
+        """
+        settings = self._settings
+        columns = ["reference_id", "time_s", "_distance"]
+        with store_errors("be searched"):
+            query = self._store.tables.frames.search(
+                list(descriptors), vector_column_name="descriptor", query_type="vector"
+            )
+            query = query.distance_type("cosine").select(columns).limit(settings.hits_per_frame)
+            query = query.nprobes(settings.probed_partitions)
+            query = query.refine_factor(settings.refine_factor)
+            return (query.where(where, prefilter=True) if where else query).to_arrow()
+
+    def _elect(
+        self, found: pa.Table, query_times_s: Float64Array, libraries: Sequence[str]
+    ) -> tuple[Candidate, ...]:
+        floor = self._settings.min_hit_similarity
+        ids, hits = _hits(found, query_times_s, floor=floor)
+        query_count = np.unique(query_times_s).size
+        votes = vote(hits, reference_count=len(ids), query_count=query_count, floor=floor)
+        ranked = [ids[code] for code in np.argsort(-votes.scores, kind="stable")]
+        codes = {reference_id: code for code, reference_id in enumerate(ids)}
+        elected: list[Candidate] = []
+        for chunk in chunks(ranked, 2 * self._settings.max_candidates):
+            present = self._libraries_of(chunk)
+            for reference_id in chunk:
+                library = present.get(reference_id)
+                if library is not None and (not libraries or library in libraries):
+                    elected.append(
+                        _candidate(codes[reference_id], reference_id, library, hits, votes)
+                    )
+            if len(elected) >= self._settings.max_candidates:
+                break
+        return tuple(elected[: self._settings.max_candidates])
+
+    def _libraries_of(self, reference_ids: Sequence[str]) -> dict[str, str]:
+        """The library by id, of references that exist."""
+        where = predicates.among("id", reference_ids)
+        rows = read_rows(self._store.tables, ["id", "library"], where)
+        return dict(zip(rows["id"].to_pylist(), rows["library"].to_pylist(), strict=True))
+
+
+def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_before: str) -> str:
+    earlier = ""
+    if registered_before:
+        earlier = f"created_at < {predicates.quoted(normalized(registered_before))}"
+    return predicates.all_of(
+        [
+            predicates.among("library", libraries) if libraries else "",
+            predicates.not_among("reference_id", exclude_ids) if exclude_ids else "",
+            earlier,
+        ]
+    )
+
+
+def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tuple[list[str], Hits]:
+    """References that were hit, and hits of at least `floor`, coded by their place there."""
+    similarities = 1.0 - found["_distance"].to_numpy().astype(np.float64)
+    close = similarities >= floor
+    if "query_index" in found.column_names:
+        query_rows = found["query_index"].to_numpy()
+    else:  # LanceDB leaves it out for a single query vector.
+        query_rows = np.zeros(found.num_rows, dtype=np.intp)
+    encoded = found["reference_id"].filter(pa.array(close)).combine_chunks().dictionary_encode()
+    hits = Hits(
+        query_times_s=query_times_s[query_rows[close]],
+        references=encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp),
+        reference_times_s=found["time_s"].to_numpy()[close],
+        similarities=similarities[close],
+    )
+    return encoded.dictionary.to_pylist(), hits
+
+
+def _candidate(code: int, reference_id: str, library: str, hits: Hits, votes: Votes) -> Candidate:
+    mine = np.flatnonzero((hits.references == code) & votes.supporting)
+    ordered = mine[np.argsort(hits.query_times_s[mine], kind="stable")]
+    return Candidate(
+        reference_id=reference_id,
+        library=library,
+        score=float(votes.scores[code]),
+        hits=tuple(
+            FrameHit(
+                query_time_s=float(hits.query_times_s[hit]),
+                reference_time_s=float(hits.reference_times_s[hit]),
+                similarity=min(1.0, float(hits.similarities[hit])),
+            )
+            for hit in ordered
+        ),
+    )
