@@ -18,7 +18,7 @@ def fit_heads(network: CompactNet, pictures: NDArray[np.uint8], *, batch_size: i
     """Fits both heads of `network` in place on uint8 pictures [N, S, S, 3], N ≥ 257."""
     pooled, regions = [], []
     for start in range(0, len(pictures), batch_size):
-        batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + batch_size]))
+        batch = torch.from_numpy(np.array(pictures[start : start + batch_size]))
         descriptor_part, region_part = network.pool(network.maps(batch))
         pooled.append(descriptor_part)
         regions.append(region_part.flatten(0, 1))

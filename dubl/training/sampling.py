@@ -60,7 +60,7 @@ class BatchMaker:
         rng = np.random.default_rng((self._seed, step))
         generator = Generator().manual_seed(int(rng.integers(2**62)))
         places = self._draw(rng)
-        pictures = np.ascontiguousarray(self._pack.pictures[self._indices[places]])
+        pictures = np.array(self._pack.pictures[self._indices[places]])
         frames = torch.from_numpy(pictures)
         groups = torch.from_numpy(self._groups[places])
         strong = strong_views(frames, self._ranges, self._atlas, generator, size=size)

@@ -24,7 +24,7 @@ def untrained_network(pictures: NDArray[np.uint8], *, seed: int) -> CompactNet:
         for module in network.modules()
         if isinstance(module, nn.Conv2d)
     ]
-    network.maps(torch.from_numpy(np.ascontiguousarray(pictures)))
+    network.maps(torch.from_numpy(np.array(pictures)))
     for hook in hooks:
         hook.remove()
     return network

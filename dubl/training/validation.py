@@ -96,7 +96,7 @@ def extract(
 ) -> CompactFeatures:
     """Features of uint8 pictures [N, S, S, 3], batch by batch."""
     parts = [
-        network(torch.from_numpy(np.ascontiguousarray(pictures[start : start + batch_size])))
+        network(torch.from_numpy(np.array(pictures[start : start + batch_size])))
         for start in range(0, len(pictures), batch_size)
     ]
     return CompactFeatures(

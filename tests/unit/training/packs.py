@@ -1,0 +1,39 @@
+"""Small packs of pictures for tests of the training code."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dubl.training.procedural import procedural_picture
+
+LICENSES = ("CC0-1.0", "MIT", "no licence file", "MIT; clips cut from public videos")
+
+
+def write_archive(folder: Path, *, count: int, size: int = 96) -> Path:
+    """A tar of `count` pictures with its index; licenses take turns, two pictures a scene."""
+    archive, entries = folder / "images.tar", []
+    rng = np.random.default_rng(0)
+    with tarfile.open(archive, "w") as tar:
+        for index in range(count):
+            file = io.BytesIO()
+            Image.fromarray(procedural_picture(rng, size=size)).save(file, "PNG")
+            member = tarfile.TarInfo(f"images/{index}.jpg")
+            member.size = file.tell()
+            file.seek(0)
+            tar.addfile(member, file)
+            entries.append(
+                {
+                    "file": f"{index}.jpg",
+                    "source_repo": "some/pictures",
+                    "source_path": f"kind{index // 8}/{index}.jpg",
+                    "licence": LICENSES[index % len(LICENSES)],
+                }
+            )
+    archive.with_suffix(".json").write_text(json.dumps(entries))
+    return archive

@@ -1,0 +1,96 @@
+"""The contrastive loss: what it rewards and which pairs it leaves alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dubl.models.compact import CompactFeatures
+from dubl.training.contrastive import (
+    KeyQueue,
+    LossWeights,
+    contrastive_loss,
+    entropy_term,
+    forbidden_pairs,
+    info_nce,
+    region_similarities,
+)
+
+NONE = torch.zeros(3, 3, dtype=torch.bool)
+
+
+def features(seed: int, count: int = 4) -> CompactFeatures:
+    generator = torch.Generator().manual_seed(seed)
+    descriptors = F.normalize(torch.randn(count, 256, generator=generator), dim=-1)
+    regions = F.normalize(torch.randn(count, 9, 128, generator=generator), dim=-1)
+    return CompactFeatures(descriptors, regions)
+
+
+def loss(queries: CompactFeatures, keys: CompactFeatures, queue: KeyQueue) -> float:
+    groups, guests = torch.arange(4), torch.full((4,), -1)
+    terms = contrastive_loss(
+        queries, keys, queue, groups=groups, guest_groups=guests, weights=LossWeights()
+    )
+    return float(terms.total)
+
+
+def test_loss_is_least_for_matching_views() -> None:
+    queue = KeyQueue(8, 256)
+    same, other = features(0), features(1)
+    assert loss(same, same, queue) < loss(same, other, queue)
+
+
+def test_info_nce_of_equal_similarities_is_the_log_of_the_choices() -> None:
+    value = info_nce(torch.zeros(3, 3), NONE, temperature=0.1)
+    assert torch.allclose(value, torch.log(torch.tensor(3.0)))
+
+
+def test_forbidden_pairs_do_not_count_as_negatives() -> None:
+    similarities = torch.tensor([[1.0, 0.9, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    forbidden = NONE.clone()
+    forbidden[0, 1] = True
+    free = info_nce(similarities, NONE, temperature=0.1)
+    assert info_nce(similarities, forbidden, temperature=0.1) < free
+
+
+def test_a_forbidden_diagonal_stays_the_target() -> None:
+    own = torch.eye(3, dtype=torch.bool)
+    similarities = torch.rand(3, 3)
+    expected = info_nce(similarities, NONE, temperature=0.1)
+    assert torch.equal(info_nce(similarities, own, temperature=0.1), expected)
+
+
+def test_frames_of_one_clip_and_guests_are_forbidden() -> None:
+    groups, guests = torch.tensor([5, 6, 7]), torch.tensor([-1, 7, -1])
+    expected = [[True, False, False], [False, True, True], [False, False, True]]
+    assert forbidden_pairs(groups, guests, groups).tolist() == expected
+
+
+def test_entropy_term_rewards_distance_to_the_nearest_negative() -> None:
+    near, far = torch.full((3, 3), 0.9), torch.full((3, 3), 0.1)
+    own = torch.eye(3, dtype=torch.bool)
+    assert entropy_term(far, own) < entropy_term(near, own)
+
+
+def test_queue_keeps_the_newest_keys() -> None:
+    queue = KeyQueue(3, 2)
+    queue.push(torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([10, 11]))
+    assert queue.filled()[1].tolist() == [10, 11]
+    queue.push(torch.tensor([[3.0, 0.0], [4.0, 0.0]]), torch.tensor([12, 13]))
+    keys, groups = queue.filled()
+    assert sorted(groups.tolist()) == [11, 12, 13]
+    assert sorted(keys[:, 0].tolist()) == [2.0, 3.0, 4.0]
+
+
+def test_queue_keys_make_the_task_harder() -> None:
+    empty, filled = KeyQueue(8, 256), KeyQueue(8, 256)
+    queries, keys = features(0), features(1)
+    filled.push(queries.descriptors, torch.tensor([90, 91, 92, 93]))
+    assert loss(queries, keys, filled) > loss(queries, keys, empty)
+
+
+def test_region_similarity_finds_moved_regions() -> None:
+    regions: Tensor = features(0).region_features
+    moved = regions.flip(1)
+    assert torch.allclose(region_similarities(regions, moved).diagonal(), torch.ones(4))

@@ -1,0 +1,187 @@
+"""Packs: what goes in, what stays out, and how batches are drawn from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from dubl.errors import ConfigurationError
+from dubl.training.augmentations import StrongRanges
+from dubl.training.config import parse_training_config
+from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
+from dubl.training.descriptor_run import license_filter
+from dubl.training.overlays import render_atlas
+from dubl.training.sampling import BatchMaker
+from tests.unit.training.packs import write_archive
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs/train_descriptor.yaml"
+CLEAR = LicenseFilter(allow=("^CC0", "^MIT"), deny=("cut from",))
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("pack")
+    archive = write_archive(folder, count=24)
+    sources = Sources(images=archive, procedural=6, size=80, validation_share=0.2)
+    return build_pack(sources, folder / "pack")
+
+
+def maker(pack: Pack, *, seed: int = 0) -> BatchMaker:
+    return BatchMaker(
+        pack,
+        batch_size=8,
+        seed=seed,
+        atlas=render_atlas(count=3),
+        ranges=StrongRanges(),
+        scene_size=4,
+    )
+
+
+def write_clip(path: Path, *, shades: list[int], rate: int = 4) -> None:
+    """A clip with one frame per shade: a bright square on a dark ground that moves."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width = stream.height = 96
+        stream.pix_fmt = "yuv420p"
+        for index, shade in enumerate(shades):
+            picture = np.zeros((96, 96, 3), np.uint8)
+            picture[10 : 60 + index, 10 * (index % 4) : 50 + 10 * (index % 4)] = shade
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def write_manifest(folder: Path, splits: dict[str, str]) -> None:
+    clips = [
+        {
+            "id": name,
+            "file": f"{name}.mp4",
+            "source_repo": f"some/{name}",
+            "licence": "MIT",
+            "scene_group": None,
+            "split": split,
+        }
+        for name, split in splits.items()
+    ]
+    (folder / "manifest.json").write_text(json.dumps(clips))
+
+
+def test_a_pack_holds_all_sources(pack: Pack) -> None:
+    assert pack.pictures.shape == (30, 80, 80, 3)
+    kinds = [item.kind for item in pack.items]
+    assert kinds.count("image") == 24
+    assert kinds.count("procedural") == 6
+
+
+def test_training_and_validation_share_no_picture(pack: Pack) -> None:
+    train, held_out = pack.select(validation=False), pack.select(validation=True)
+    assert not set(train) & set(held_out)
+    assert len(train) + len(held_out) == 30
+    assert {pack.items[index].kind for index in held_out} == {"image"}
+
+
+def test_a_license_filter_leaves_unclear_pictures_out(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path, count=8)
+    items = build_pack(Sources(images=archive, size=80, licenses=CLEAR), tmp_path / "p").items
+    assert {item.license for item in items} == {"CC0-1.0", "MIT"}
+    assert len(items) == 4
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path, count=4)
+    none = Sources(images=archive, licenses=LicenseFilter(allow=("^public domain",)))
+    with pytest.raises(ConfigurationError, match="no picture is left"):
+        build_pack(none, tmp_path / "pack")
+
+
+def test_the_shipped_configuration_can_be_limited_to_clear_licenses() -> None:
+    text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
+    clear = license_filter(parse_training_config(text).data.licenses)
+    kept = (
+        "CC0-1.0",
+        "MIT (repo)",
+        "Apache-2.0",
+        "CC-BY-4.0 (repo LICENSE)",
+        "BSD-3-Clause (repo)",
+    )
+    left_out = (
+        "ImageNet samples, no licence file (research use only, ImageNet terms)",
+        "BSDS500 (Berkeley, research/education use; no licence file in repo)",
+        "MIT (repo LICENSE); clips cut from public surveillance videos",
+        "CC-BY-4.0 (DROID dataset, per third-party docs; page repo has no licence file)",
+        "CC-BY-NC-4.0",
+    )
+    assert all(clear.keeps(text) for text in kept)
+    assert not any(clear.keeps(text) for text in left_out)
+    everything = license_filter(parse_training_config(CONFIG.read_text()).data.licenses)
+    assert all(everything.keeps(text) for text in left_out)
+
+
+def test_clear_licenses_leave_enough_real_pictures(shared_data: Path) -> None:
+    text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
+    clear = license_filter(parse_training_config(text).data.licenses)
+    entries = json.loads((shared_data / "images.json").read_text())
+    kept = [entry for entry in entries if clear.keeps(entry["licence"])]
+    assert 3000 < len(kept) < len(entries)
+    assert not any("ImageNet" in entry["licence"] for entry in kept)
+
+
+def test_only_clips_of_the_training_split_are_read(tmp_path: Path) -> None:
+    write_clip(tmp_path / "one.mp4", shades=[250, 200, 150, 100] * 4)
+    write_manifest(tmp_path, {"one": "train", "two": "test"})
+    items = build_pack(Sources(videos=tmp_path, size=80), tmp_path / "pack").items
+    assert {item.source for item in items} == {"some/one"}
+    assert len({item.group for item in items}) == 1
+
+
+def test_repeated_and_blank_frames_are_kept_once_or_not_at_all(tmp_path: Path) -> None:
+    write_clip(tmp_path / "still.mp4", shades=[200])
+    write_clip(tmp_path / "blank.mp4", shades=[0] * 8)
+    write_manifest(tmp_path, {"still": "train", "blank": "train"})
+    items = build_pack(Sources(videos=tmp_path, size=80), tmp_path / "pack").items
+    assert [item.source for item in items] == ["some/still"]
+
+
+def test_an_unreadable_clip_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"not a video")
+    write_manifest(tmp_path, {"bad": "train"})
+    with pytest.raises(ConfigurationError, match="cannot be decoded"):
+        build_pack(Sources(videos=tmp_path), tmp_path / "pack")
+
+
+def test_a_folder_without_pack_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds no pack"):
+        Pack(tmp_path)
+
+
+def test_the_summary_counts_by_source_and_license(pack: Pack) -> None:
+    summary = license_summary(pack.items)
+    assert sum(int(row["pictures"]) for row in summary) == 30
+    assert {row["license"] for row in summary} >= {"CC0-1.0", "MIT", "none needed"}
+
+
+def test_a_batch_holds_no_group_twice(pack: Pack) -> None:
+    batch = maker(pack).make(1, size=72)
+    assert len(set(batch.groups.tolist())) == 8
+    assert batch.weak.shape == batch.strong.shape == (8, 72, 72, 3)
+
+
+def test_a_batch_follows_from_seed_and_step(pack: Pack) -> None:
+    first, again = maker(pack).make(3, size=72), maker(pack).make(3, size=72)
+    assert torch.equal(first.strong, again.strong)
+    assert torch.equal(first.weak, again.weak)
+    assert not torch.equal(first.strong, maker(pack).make(4, size=72).strong)
+    assert not torch.equal(first.strong, maker(pack, seed=1).make(3, size=72).strong)
+
+
+def test_batches_draw_from_training_pictures_only(pack: Pack) -> None:
+    train = len({pack.items[index].group for index in pack.select(validation=False)})
+    batches = [maker(pack).make(step, size=72) for step in range(6)]
+    assert max(int(batch.groups.max()) for batch in batches) < train
