@@ -92,7 +92,7 @@ def feature_spec(settings: Settings) -> FeatureSpec:
     path = weights_folder(settings) / "card.json"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        values = card["feature_spec"]
+        values = card["feature"]
         known = {field.name for field in fields(FeatureSpec)}
         return FeatureSpec(
             model_id=card["name"],

@@ -24,7 +24,7 @@ import typer
 from dubl.assembly import make_decoder, make_embedder, make_store, reference_sampling
 from dubl.errors import DublError
 from dubl.index.store import Entry, Failure, LibraryStore
-from dubl.media.sources import describe_file
+from dubl.media.sources import hash_file
 from dubl.settings import Settings, load_settings
 from dubl.types import FrameClip, ReferenceDraft, VideoFeatures, VideoSource
 from pipelines.archive_source import ArchiveItem, list_archive
@@ -63,7 +63,7 @@ class DecodeStage:
 
     def __call__(self, row: Row) -> Row:
         try:
-            source = describe_file(Path(str(row["path"])))
+            source = _source(Path(str(row["path"])))
             clip = self._decoder.decode(source, sampling=self._sampling)
         except DublError as exc:
             return row | {"source": b"", "clip": b"", "error": pickle.dumps((exc.code, exc.detail))}
@@ -112,6 +112,14 @@ def index_archive(
         same_as_another=repeated,
         failed=failed,
         seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def _source(path: Path) -> VideoSource:
+    """An archive's file as it lies there. Raises SourceNotFound."""
+    sha256 = hash_file(path)
+    return VideoSource(
+        path=str(path), sha256=sha256, size_bytes=path.stat().st_size, name=str(path)
     )
 
 
