@@ -1,0 +1,100 @@
+"""The DuckDB file: opening, transactions, translated errors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from dubl.errors import StoreUnavailable
+from dubl.ledger.schema import SCHEMA_VERSION, STATEMENTS
+
+logger = logging.getLogger(__name__)
+
+Value = str | int | float | bool | Sequence[str]
+Row = tuple[object, ...]
+
+
+class Database:
+    """One connection to a DuckDB file that this process alone may hold; threads take turns.
+
+    A transaction is in the file's write-ahead log, synced to the disk, when `transaction` ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Creates file and tables where absent.
+
+        Raises StoreUnavailable: among others while another process holds the file.
+        """
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection = _connect(path)
+        try:
+            with self.transaction("be set up") as connection:
+                _create_tables(connection, path)
+        except StoreUnavailable:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Moves the log into the file and lets another process have it."""
+        with self._lock, ledger_errors("be closed"):
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """All statements in it happen, or none."""
+        with self._lock, ledger_errors(action):
+            self._connection.begin()
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self._connection.commit()
+
+    def rows(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        with self._lock, ledger_errors("be read"):
+            found: list[Row] = self._connection.execute(statement, list(values)).fetchall()
+        return found
+
+
+@contextmanager
+def ledger_errors(action: str) -> Iterator[None]:
+    """Turns DuckDB's errors into StoreUnavailable."""
+    try:
+        yield
+    except duckdb.Error as exc:
+        raise StoreUnavailable(f"the ledger could not {action}: {exc}") from exc
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(path))
+    except (duckdb.IOException, duckdb.ConnectionException) as exc:
+        # DuckDB's text names the process that holds the file.
+        raise StoreUnavailable(
+            f"the ledger {path} cannot be opened; one process at a time may hold it: {exc}"
+        ) from exc
+    except (duckdb.Error, OSError) as exc:
+        raise StoreUnavailable(f"the ledger {path} cannot be opened: {exc}") from exc
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    for statement in STATEMENTS:
+        connection.execute(statement)
+    row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+    version = row[0] if row is not None else None
+    if version is None:
+        connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA_VERSION])
+        logger.info("created the ledger %s", path)
+    elif version != SCHEMA_VERSION:
+        raise StoreUnavailable(
+            f"the ledger {path} has version {version} of its tables, this program knows "
+            f"{SCHEMA_VERSION}"
+        )
