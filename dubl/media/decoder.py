@@ -112,7 +112,6 @@ def decord_serves(probe: Probe, sampling: Sampling) -> bool:
     """Whether decord reads the true pictures of such a file, and faster (docs/decoding.md)."""
     return (
         probe.codec == "h264"
-        and not probe.reorders
         and probe.container.startswith(("mov,", "matroska,"))
         and probe.orientation.is_upright
         and probe.video_streams == 1

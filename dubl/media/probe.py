@@ -34,8 +34,9 @@ class Probe:
     """Facts of a file.
 
     width and height are of the stored picture; times_s float64 [P]: when each picture appears,
-    from the first one; claimed_duration_s: what the header says, 0 when it says nothing;
-    reorders: whether pictures are stored in another order than shown (B-frames).
+    from the first one; key_times_s float64 [K]: those of key frames, empty where packets carry no
+    presentation times; origin_s: the first picture's time in the file;
+    claimed_duration_s: what the header says, 0 when it says nothing.
     """
 
     container: str
@@ -46,8 +47,9 @@ class Probe:
     frame_rate_hz: float
     claimed_duration_s: float
     duration_s: float
+    origin_s: float
     times_s: Float64Array
-    reorders: bool
+    key_times_s: Float64Array
     video_streams: int
 
     @property
@@ -91,8 +93,9 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
             frame_rate_hz=frame_rate_hz,
             claimed_duration_s=claimed_s,
             duration_s=scan.duration_s,
+            origin_s=scan.first.time or 0.0,
             times_s=scan.times_s,
-            reorders=bool(stream.codec_context.has_b_frames),
+            key_times_s=scan.key_times_s,
             video_streams=len(container.streams.video),
         )
 
@@ -110,6 +113,7 @@ def check_length(duration_s: float, settings: MediaSettings) -> None:
 class _Scan:
     first: VideoFrame
     times_s: Float64Array
+    key_times_s: Float64Array
     duration_s: float
 
 
@@ -120,6 +124,7 @@ def _scan(
     stream.codec_context.thread_count = 1
     usual_s, tick_s = 1 / frame_rate_hz, stream.time_base or Fraction(1, av.time_base)
     times: list[float] = []
+    key_times: list[float] = []
     first: VideoFrame | None = None
     last_s, has_pts = usual_s, True
     try:
@@ -133,6 +138,8 @@ def _scan(
             has_pts = has_pts and packet.pts is not None
             following_s = times[-1] + usual_s if times else 0.0
             times.append(following_s if ticks is None else float(ticks * tick_s))
+            if packet.is_keyframe:
+                key_times.append(times[-1])
             last_s = float((packet.duration or 0) * tick_s) or usual_s
     except av.error.FFmpegError as exc:
         if first is None:
@@ -148,7 +155,12 @@ def _scan(
     if len(ordered) == 0:
         raise NotAVideo("the times of the video's pictures make no sense")
     ordered[0] = 0.0
-    return _Scan(first=first, times_s=ordered, duration_s=float(ordered[-1]) + last_s)
+    return _Scan(
+        first=first,
+        times_s=ordered,
+        key_times_s=np.unique(np.array(key_times)) - origin_s if has_pts else np.empty(0),
+        duration_s=float(ordered[-1]) + last_s,
+    )
 
 
 def _first_picture(packet: av.Packet) -> VideoFrame | None:

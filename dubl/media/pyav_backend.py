@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import av
+import numpy as np
 from av.container import InputContainer
-from av.video.frame import VideoFrame
+from av.packet import Packet
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from dubl.errors import TruncatedVideo
 from dubl.media.containers import open_container, video_stream
 from dubl.media.deadline import Deadline
+from dubl.media.groups import GroupSkipper, Step
 from dubl.media.pictures import Scaler
 from dubl.media.probe import Probe
 from dubl.media.readers import Reading, RowGatherer
@@ -21,18 +25,20 @@ from dubl.types import Sampling, Uint8Array
 
 # Below this many pictures a row, the nearest reference picture may be too far from the target.
 _LEAST_PICTURES_A_STEP = 8
+_CLOCK_S = 1e-3
 
 
 class PyAvReader:
-    """Decodes in order of storage. Where a sampling step holds many pictures, those that no other
-    picture refers to are passed over (a third less work with B-frames), as long as all rows find
-    a picture within half a step; else the file is read again in full."""
+    """Decodes in order of storage, at first sparingly: the rest of a group of pictures is passed
+    over when nothing in it is wanted, and so are pictures that no other refers to, where a
+    sampling step holds many. Rows then get a picture within a quarter of a step; when one does
+    not, the file is read again in full."""
 
     name = "pyav"
 
-    def __init__(self, settings: MediaSettings, *, skip_unreferenced: bool = True) -> None:
+    def __init__(self, settings: MediaSettings, *, sparingly: bool = True) -> None:
         self._settings = settings
-        self._skip_unreferenced = skip_unreferenced
+        self._sparingly = sparingly
 
     def read(
         self,
@@ -43,11 +49,11 @@ class PyAvReader:
         sampling: Sampling,
         deadline: Deadline,
     ) -> Reading:
-        few = plan.step_s * probe.frame_rate_hz < _LEAST_PICTURES_A_STEP
-        passes = [False] if few or not self._skip_unreferenced else [True, False]
-        for skip in passes:
-            reading = _Pass(self._settings, probe, plan, sampling, deadline).run(path, skip=skip)
-            if not reading.missing:
+        for sparingly in (True, False) if self._sparingly else (False,):
+            reading = _Pass(
+                self._settings, probe, plan, sampling, deadline, sparingly=sparingly
+            ).run(path)
+            if not (reading.missing or reading.errors):
                 break
         if len(reading.frames) == 0:
             raise TruncatedVideo("no picture of the video can be decoded")
@@ -64,9 +70,22 @@ class _Pass:
         plan: SamplingPlan,
         sampling: Sampling,
         deadline: Deadline,
+        *,
+        sparingly: bool,
     ) -> None:
+        many = plan.step_s * probe.frame_rate_hz >= _LEAST_PICTURES_A_STEP
         self._settings = settings
         self._interval_s = 1 / probe.frame_rate_hz
+        self._origin_s = probe.origin_s
+        self._skip_frame: Literal["NONREF", "DEFAULT"] = (
+            "NONREF" if sparingly and many else "DEFAULT"
+        )
+        self._skipper = GroupSkipper(
+            plan.picture_times_s, probe.key_times_s if sparingly else np.empty(0)
+        )
+        self._sparingly = sparingly
+        self._restart_s: float | None = None
+        self._tolerance_s = plan.step_s / 4 if sparingly and many else plan.tolerance_s
         self._plan = plan
         self._deadline = deadline
         self._scaler = Scaler(sampling=sampling, orientation=probe.orientation)
@@ -76,11 +95,11 @@ class _Pass:
         self._previous: tuple[float, VideoFrame] | None = None
         self._drawn: tuple[float, Uint8Array] | None = None
 
-    def run(self, path: str, *, skip: bool) -> Reading:
+    def run(self, path: str) -> Reading:
         with open_container(path, settings=self._settings) as container:
             stream = video_stream(container)
             stream.codec_context.thread_count = self._settings.decode_threads
-            stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
+            stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
                 self._offer(time_s, frame)
                 if self._row == len(self._plan):
@@ -101,20 +120,37 @@ class _Pass:
                 return
             if packet is None:
                 return
+            if not self._is_needed(packet):
+                continue
             try:
                 yield from packet.decode()
             except av.error.FFmpegError:
                 self._errors += 1
+            if self._errors and self._sparingly:
+                return  # the full pass makes the best of it
+
+    def _is_needed(self, packet: Packet[VideoStream]) -> bool:
+        if packet.pts is None or packet.time_base is None:
+            return True
+        time_s = float(packet.pts * packet.time_base) - self._origin_s
+        step = self._skipper.judge(self._row, time_s=time_s, is_key=packet.is_keyframe)
+        if step is Step.RESTART:
+            packet.stream.codec_context.flush_buffers()
+            self._restart_s, self._previous = time_s, None
+        return step is not Step.DROP
 
     def _timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
         """Pictures with their time from the first one; times grow. Broken pictures are left out."""
-        origin_s: float | None = None
         last_s = -self._interval_s
         for frame in frames:
-            if origin_s is None:
-                origin_s = frame.time or 0.0
             known_s = frame.time
-            time_s = last_s + self._interval_s if known_s is None else known_s - origin_s
+            time_s = last_s + self._interval_s if known_s is None else known_s - self._origin_s
+            if self._restart_s is not None:
+                if time_s < self._restart_s - _CLOCK_S:
+                    continue  # refers to the group before, which was passed over
+                self._restart_s = None
+                if frame.pict_type != PictureType.I:
+                    self._errors += 1  # marked as a key frame, but is none
             if frame.is_corrupt:
                 self._errors += 1
             elif time_s > last_s:
@@ -124,7 +160,7 @@ class _Pass:
     def _offer(self, time_s: float, frame: VideoFrame) -> None:
         """Serves the rows up to `time_s`, each with the nearer one of this and the last picture."""
         wanted = self._plan.picture_times_s
-        while self._row < len(self._plan) and wanted[self._row] <= time_s:
+        while self._row < len(self._plan) and wanted[self._row] <= time_s + _CLOCK_S:
             earlier = self._previous
             if earlier is not None and wanted[self._row] - earlier[0] < time_s - wanted[self._row]:
                 self._serve(*earlier)
@@ -134,7 +170,7 @@ class _Pass:
 
     def _serve(self, time_s: float, frame: VideoFrame) -> None:
         row, self._row = self._row, self._row + 1
-        if abs(time_s - self._plan.picture_times_s[row]) > self._plan.tolerance_s:
+        if abs(time_s - self._plan.picture_times_s[row]) > self._tolerance_s:
             return
         if self._drawn is None or self._drawn[0] != time_s:
             self._drawn = (time_s, self._scaler.draw(frame))
