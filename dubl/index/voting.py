@@ -59,33 +59,42 @@ def vote(hits: Hits, *, reference_count: int, query_count: int, floor: float) ->
         # Windows overlap by half, so that no offset lies near the edge of both.
         for shift in (0.0, 0.5):
             windows = np.floor(offsets / WINDOW_S + shift).astype(np.intp)
-            cells, best = _best_by_reference(hits.references, windows, times, weights)
+            best, counted = _best_by_reference(
+                hits.references, windows, times, weights, reference_count=reference_count
+            )
             better = best > scores
             scores = np.where(better, best, scores)
-            chosen = windows == cells[hits.references]
-            supporting = np.where(better[hits.references], chosen, supporting)
+            supporting = np.where(better[hits.references], counted, supporting)
     return Votes(scores=scores / max(query_count, 1), supporting=supporting)
 
 
 def _best_by_reference(
-    references: IntArray, windows: IntArray, times: IntArray, weights: Float64Array
-) -> tuple[IntArray, Float64Array]:
-    """The heaviest window of each reference [R], and its weight [R]."""
-    count = int(references.max()) + 1
+    references: IntArray,
+    windows: IntArray,
+    times: IntArray,
+    weights: Float64Array,
+    *,
+    reference_count: int,
+) -> tuple[Float64Array, NDArray[np.bool_]]:
+    """The weight of each reference's heaviest window [R], and the hits that make it up [H]."""
     # One hit a query time and window: the heaviest, which sorting puts first.
     order = np.lexsort((-weights, times, windows, references))
-    keys = np.stack([references[order], windows[order], times[order]])
-    first = np.ones(order.size, dtype=bool)
-    first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    kept = order[first]
-    starts = np.ones(kept.size, dtype=bool)
-    pairs = np.stack([references[kept], windows[kept]])
-    starts[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
-    sums = np.add.reduceat(weights[kept], np.flatnonzero(starts))
-    owners, cells = pairs[0][starts], pairs[1][starts]
-    heaviest = np.lexsort((sums, owners))
-    best_cells = np.zeros(count, dtype=np.intp)
-    best = np.zeros(count)
-    best_cells[owners[heaviest]] = cells[heaviest]
-    best[owners[heaviest]] = sums[heaviest]
-    return best_cells, best
+    kept = order[_starts(references[order], windows[order], times[order])]
+    starts = np.flatnonzero(_starts(references[kept], windows[kept]))
+    sums = np.add.reduceat(weights[kept], starts)
+    owners, cells = references[kept][starts], windows[kept][starts]
+    heaviest_last = np.lexsort((sums, owners))
+    best = np.zeros(reference_count)
+    best_cells = np.zeros(reference_count, dtype=np.intp)
+    best[owners[heaviest_last]] = sums[heaviest_last]
+    best_cells[owners[heaviest_last]] = cells[heaviest_last]
+    counted = np.zeros(references.size, dtype=bool)
+    counted[kept] = windows[kept] == best_cells[references[kept]]
+    return best, counted
+
+
+def _starts(*keys: IntArray) -> NDArray[np.bool_]:
+    """Where sorted keys differ from the ones before them."""
+    starts = np.ones(keys[0].size, dtype=bool)
+    starts[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return starts

@@ -1,0 +1,30 @@
+"""A library in a temporary folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dubl.index.store import LibraryStore
+from dubl.settings import IndexSettings
+from dubl.types import FeatureSpec
+from tests.unit.index.videos import SETTINGS, SPEC, OpenStore
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> OpenStore:
+    """Opens one and the same library, as another process would."""
+
+    def opened(
+        *, spec: FeatureSpec = SPEC, settings: IndexSettings = SETTINGS, read_only: bool = False
+    ) -> LibraryStore:
+        uri = str(tmp_path / "library")
+        return LibraryStore(uri, spec=spec, settings=settings, read_only=read_only)
+
+    return opened
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> LibraryStore:
+    return open_store()
