@@ -1,0 +1,88 @@
+"""A process that decodes one file after another: python -m dubl.media.decode_worker.
+
+It reads its settings and then requests from its standard input, and ends with it. Whoever owns it
+may kill it at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+from typing import BinaryIO
+
+from dubl.errors import DecoderCrashed, DublError
+from dubl.media import wire
+from dubl.media.decoder import FileDecoder
+from dubl.settings import MediaSettings
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serves requests until the owner closes the standard input."""
+    requests, answers = sys.stdin.buffer, _private_output()
+    opening = wire.receive(requests)
+    if opening is None:
+        return
+    settings = MediaSettings.model_validate(opening)
+    _limit(settings.decode_memory_bytes)
+    threading.Thread(target=_end_with_owner, args=(requests.fileno(),), daemon=True).start()
+    decoder = FileDecoder(settings)
+    answers.write(wire.pack({"ready": True}))
+    answers.flush()
+    while (header := wire.receive(requests)) is not None:
+        # The kernel ends a decoder that hangs after its owner has died.
+        signal.setitimer(signal.ITIMER_REAL, 2 * settings.decode_timeout_s + 10)
+        _answer(decoder, header, answers)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _answer(decoder: FileDecoder, header: wire.Header, answers: BinaryIO) -> None:
+    source, sampling = wire.parse_request(header)
+    try:
+        clip = decoder.decode(source, sampling=sampling)
+    except DublError as exc:
+        wire.send_error(answers, exc)
+    except MemoryError:
+        logger.exception("out of memory")
+        wire.send_error(
+            answers,
+            DecoderCrashed(
+                "decoding needs more memory than media.decode_memory_bytes allows",
+                context={"name": source.name},
+            ),
+        )
+    else:
+        wire.send_clip(answers, clip)
+
+
+def _private_output() -> BinaryIO:
+    """The standard output for answers alone; what libraries print goes to the error output."""
+    private = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return os.fdopen(private, "wb")
+
+
+def _limit(memory_bytes: int) -> None:
+    """Bounds the address space, and leaves no core files behind."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_owner(requests: int) -> None:
+    """Ends the process when the owner's end of the pipe is closed, even while it decodes."""
+    poll = select.poll()
+    poll.register(requests, 0)
+    poll.poll()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

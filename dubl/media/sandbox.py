@@ -1,0 +1,227 @@
+"""Decoding in processes that may hang or die on a file without harm to anybody else."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import dubl
+from dubl.errors import DecoderCrashed, DecodeTimeout
+from dubl.media import wire
+from dubl.settings import MediaSettings
+from dubl.types import FrameClip, Sampling, VideoSource
+
+logger = logging.getLogger(__name__)
+
+_WORKER = (sys.executable, "-m", "dubl.media.decode_worker")
+_START_TIMEOUT_S = 120.0
+# The process looks at the clock between pictures; it is killed only when it does not.
+_PATIENCE = 1.1
+_PATIENCE_S = 1.0
+_KEPT_LINES = 20
+
+
+class SandboxedDecoder:
+    """Decodes in child processes (ports.Decoder). Threads may share one; `processes` files are
+    decoded at a time, further callers wait."""
+
+    def __init__(
+        self, settings: MediaSettings, *, processes: int = 1, command: Sequence[str] = _WORKER
+    ) -> None:
+        self._settings = settings
+        self._workers = [_Worker(settings, command) for _ in range(processes)]
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Reads sampled frames. Raises MediaError, DecodeTimeout, DecoderCrashed."""
+        worker = self._idle.get()
+        try:
+            return worker.decode(source, sampling)
+        finally:
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """Ends all processes; a file that is being decoded fails with DecoderCrashed."""
+        for worker in self._workers:
+            worker.close()
+
+
+class _Died(Exception):
+    """The process closed its output."""
+
+
+class _TimedOut(Exception):
+    """The process did not answer in time."""
+
+
+class _Worker:
+    """One process, replaced when it had to be killed or has died."""
+
+    def __init__(self, settings: MediaSettings, command: Sequence[str]) -> None:
+        self._settings = settings
+        self._command = command
+        self._limit_s = settings.decode_timeout_s * _PATIENCE + _PATIENCE_S
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ready = False
+        self._process = self._start()
+
+    def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        with self._lock:
+            self._await_ready()
+            return self._guarded(source, sampling)
+
+    def close(self) -> None:
+        self._closed = True
+        self._process.kill()  # whoever waits for an answer gets none
+        with self._lock:
+            self._end()
+
+    def _await_ready(self) -> None:
+        if self._closed:
+            raise DecoderCrashed("the decoder is closed")
+        if self._process.poll() is not None:
+            self._restart()
+        if self._ready:
+            return
+        try:
+            self._read_header(time.monotonic() + _START_TIMEOUT_S)
+        except (_TimedOut, _Died, ValueError) as exc:
+            status = self._restart()
+            raise DecoderCrashed(
+                "the decoding process does not start", context={"exit_status": status}
+            ) from exc
+        self._ready = True
+
+    def _guarded(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        located = replace(source, path=str(Path(source.path).absolute()))
+        try:
+            return self._ask(located, sampling)
+        except _TimedOut as exc:
+            self._restart()
+            limit_s = self._settings.decode_timeout_s
+            raise DecodeTimeout(
+                f"decoding took longer than {limit_s:g} s and was ended",
+                context={"limit_s": limit_s, "name": source.name},
+            ) from exc
+        except (_Died, BrokenPipeError, ValueError) as exc:
+            status = self._restart()
+            raise DecoderCrashed(
+                "the decoding process died on the file",
+                context={"exit_status": status, "name": source.name},
+            ) from exc
+
+    def _ask(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        expires_at = time.monotonic() + self._limit_s
+        self._write(wire.request(source, sampling))
+        max_rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
+        clip = wire.empty_clip(
+            self._read_header(expires_at),
+            frame_size=sampling.frame_size,
+            max_rows=max(max_rows, sampling.min_frames),
+        )
+        for part in wire.buffers(clip):
+            self._read_into(part, expires_at)
+        return clip
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # The folder above the package is where "-m" finds it.
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=Path(dubl.__path__[0]).parent,
+        )
+        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        threading.Thread(
+            target=_drain, args=(process, self._last_lines), name="decoder-stderr", daemon=True
+        ).start()
+        self._process = process
+        try:
+            self._write(self._settings.model_dump(mode="json"))
+        except BrokenPipeError:
+            logger.warning("a decoding process ended while it started")
+        return process
+
+    def _restart(self) -> int:
+        """Replaces the process; returns the exit status of the old one (-9: killed)."""
+        status = self._end()
+        logger.warning(
+            "replacing a decoding process, exit status %d: %s", status, "\n".join(self._last_lines)
+        )
+        if not self._closed:
+            self._process, self._ready = self._start(), False
+        return status
+
+    def _end(self) -> int:
+        process = self._process
+        process.kill()
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return status
+
+    def _write(self, header: wire.Header) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(wire.pack(header))
+
+    def _read_header(self, expires_at: float) -> wire.Header:
+        head = bytearray(wire.LENGTH.size)
+        self._read_into(memoryview(head), expires_at)
+        (length,) = wire.LENGTH.unpack(head)
+        if length > wire.MAX_HEADER_BYTES:
+            raise ValueError("the process speaks another language")
+        body = bytearray(length)
+        self._read_into(memoryview(body), expires_at)
+        return wire.unpack(bytes(body))
+
+    def _read_into(self, view: memoryview, expires_at: float) -> None:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(view):
+            left_s = expires_at - time.monotonic()
+            if left_s <= 0 or not poll.poll(left_s * 1e3):
+                raise _TimedOut
+            count = os.readv(descriptor, [view])
+            if count == 0:
+                raise _Died
+            view = view[count:]
+
+
+def _drain(process: subprocess.Popen[bytes], last_lines: deque[str]) -> None:
+    """Keeps the end of what the process writes, so that it never waits for a reader."""
+    assert process.stderr is not None
+    with process.stderr as stream:
+        for line in stream:
+            last_lines.append(line.decode(errors="replace").rstrip()[:500])

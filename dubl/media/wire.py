@@ -1,0 +1,118 @@
+"""Messages between a decoding process and its owner: a length, a JSON header, raw bytes.
+
+The process works on files of strangers, so that nothing it says is unpickled, and what it
+announces is checked before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import BinaryIO
+
+import numpy as np
+
+from dubl.errors import DecoderCrashed, DublError
+from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
+
+Header = dict[str, object]
+
+LENGTH = struct.Struct("!I")
+MAX_HEADER_BYTES = 1 << 20
+
+
+def pack(header: Mapping[str, object]) -> bytes:
+    """A header with its length in front."""
+    body = json.dumps(header).encode()
+    return LENGTH.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> Header:
+    """Raises ValueError when `body` is no JSON object."""
+    header = json.loads(body)
+    if not isinstance(header, dict):
+        raise ValueError("a header must be an object")
+    return header
+
+
+def receive(stream: BinaryIO) -> Header | None:
+    """The next header of a blocking stream; nothing at its end."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    return unpack(stream.read(LENGTH.unpack(head)[0]))
+
+
+def request(source: VideoSource, sampling: Sampling) -> Header:
+    return {"source": asdict(source), "sampling": asdict(sampling)}
+
+
+def parse_request(header: Header) -> tuple[VideoSource, Sampling]:
+    source, sampling = header["source"], header["sampling"]
+    if not isinstance(source, dict) or not isinstance(sampling, dict):
+        raise ValueError("a request holds a source and a sampling")
+    return VideoSource(**source), Sampling(**sampling)
+
+
+def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
+    """Header, then timestamps, views and frames as they lie in memory."""
+    header = {
+        "rows": len(clip.frames),
+        "facts": asdict(clip.facts),
+        "timings_ms": dict(clip.timings_ms),
+    }
+    stream.write(pack(header))
+    for part in buffers(clip):
+        stream.write(part)
+    stream.flush()
+
+
+def buffers(clip: FrameClip) -> tuple[memoryview, ...]:
+    """The bytes of the clip's arrays, in the order of the wire; for reading or for filling."""
+    return (
+        clip.timestamps_s.data.cast("B"),
+        clip.views.data.cast("B"),
+        clip.frames.data.cast("B"),
+    )
+
+
+def send_error(stream: BinaryIO, error: DublError) -> None:
+    header = {"error": error.code, "detail": error.detail, "context": error.context}
+    stream.write(pack(header))
+    stream.flush()
+
+
+def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
+    """The clip that a header announces, its arrays still to be filled.
+
+    Raises ValueError when the header makes no sense, or the error that it carries.
+    """
+    if "error" in header:
+        raise _error(header)
+    rows, facts, timings = header.get("rows"), header.get("facts"), header.get("timings_ms")
+    if not isinstance(facts, dict) or not isinstance(timings, dict):
+        raise ValueError("the answer lacks its facts")
+    if not isinstance(rows, int) or not 0 < rows <= max_rows:
+        raise ValueError(f"the answer announces {rows} rows, at most {max_rows} were asked for")
+    return FrameClip(
+        frames=np.empty((rows, frame_size, frame_size, 3), dtype=np.uint8),
+        timestamps_s=np.empty(rows, dtype=np.float64),
+        views=np.empty(rows, dtype=np.uint8),
+        facts=VideoFacts(**facts),
+        timings_ms=timings,
+    )
+
+
+def _error(header: Header) -> DublError:
+    code, context = header["error"], header.get("context")
+    kind = _kinds(DublError).get(str(code), DecoderCrashed)
+    return kind(str(header.get("detail")), context=context if isinstance(context, dict) else None)
+
+
+def _kinds(base: type[DublError]) -> dict[str, type[DublError]]:
+    kinds = {base.code: base}
+    for kind in base.__subclasses__():
+        kinds.update(_kinds(kind))
+    return kinds
