@@ -50,11 +50,18 @@ logger = logging.getLogger(__name__)
 UNRESERVED = {"num_cpus": 0}
 
 
+def use_serve_log() -> None:
+    """Sends our log lines where Serve's go, with the request id that Serve knows."""
+    for name in ("dubl", "serve_app"):
+        logging.getLogger(name).parent = logging.getLogger("ray.serve")
+
+
 @serve.deployment(ray_actor_options=UNRESERVED)
 class Decoder:
     """VideoSource → FrameClip, on CPUs, in child processes that can be killed."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._decoder = make_decoder(settings)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
@@ -69,6 +76,7 @@ class Embedder:
     """FrameClip → VideoFeatures, in batches over requests, on a GPU where there is one."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._embedder = make_embedder(settings)
         self.embed.set_max_batch_size(settings.serve.embed_batch_clips)
         self.embed.set_batch_wait_timeout_s(settings.serve.embed_batch_wait_s)
@@ -86,6 +94,7 @@ class Retriever:
     """VideoFeatures → CandidateSet, over the library's frames."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._retriever = make_retriever(settings)
 
     async def retrieve(
@@ -112,6 +121,7 @@ class Reranker:
     """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._reranker = make_reranker(settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
@@ -126,6 +136,7 @@ class Librarian:
     """The one writer of the library: concurrent registrations go into one commit."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._store = make_store(settings)
         self._writing = asyncio.Lock()
 
@@ -177,6 +188,7 @@ class Ledger:
     """Jobs and verdicts. DuckDB knows one writing process: there is one replica."""
 
     def __init__(self, settings: Settings) -> None:
+        use_serve_log()
         self._ledger = make_ledger(settings)
 
     async def create_job(self, job: Job) -> None:
@@ -243,6 +255,7 @@ class Ingress:
         librarian: DeploymentHandle,
         ledger: DeploymentHandle,
     ) -> None:
+        use_serve_log()
         self._settings = settings
         steps = Steps(
             decoder=decoder,

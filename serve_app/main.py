@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from dubl.errors import ConfigurationError, DublError
 from dubl.settings import load_settings
 
 LOOPBACK = "127.0.0.1"
@@ -27,12 +29,13 @@ def serve_locally(
     ] = None,
 ) -> None:
     """Runs until SIGTERM or Ctrl-C; a restart with the same data folder goes on where it was."""
-    settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
+    try:
+        settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
+        _require_free(host, port)
+    except DublError as exc:
+        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
+        raise typer.Exit(code=2) from exc
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-
     # Ray is told before it is imported: replicas reserve no GPU here, but may see one, and
     # usage statistics are not sent.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -46,6 +49,7 @@ def serve_locally(
     session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
     try:
         ray.init(address="local", include_dashboard=False, _temp_dir=session)
+        stopped = _stop_signal()
         serve.start(http_options={"host": host, "port": port})
         serve.run(
             bind_graph(settings), logging_config={"logs_dir": str(settings.data_dir / "logs")}
@@ -59,6 +63,24 @@ def serve_locally(
     finally:
         ray.shutdown()
         shutil.rmtree(session, ignore_errors=True)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raises ConfigurationError when somebody listens there: Serve would say it much later."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            raise ConfigurationError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+
+
+def _stop_signal() -> threading.Event:
+    """Set by SIGTERM or Ctrl-C; to be asked for after ray.init, which sets handlers of its own."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
 
 if __name__ == "__main__":
