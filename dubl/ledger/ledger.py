@@ -26,7 +26,6 @@ from dubl.ledger.records import (
 )
 from dubl.types import Check, Job, JobState, Outcome, Page, PagePosition
 
-FAILURE_COLUMNS = ("path", "code", "detail", "attempts", "created_at")
 Listed = TypeVar("Listed", Job, Check)
 
 UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
@@ -142,7 +141,7 @@ class Ledger:
         """Keeps that a video could not be taken in."""
         values: list[Value] = [path, code, detail, attempts, utc_now()]
         with self._database.transaction("record a failure") as connection:
-            _insert(connection, "failures", FAILURE_COLUMNS, values)
+            connection.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?)", values)
 
     def count_jobs(self) -> dict[JobState, int]:
         """How many jobs are in each state; every state is named."""
