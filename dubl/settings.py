@@ -39,6 +39,9 @@ class MediaSettings(Section):
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
     decode_timeout_s: float = Field(default=600.0, gt=0)
+    backend: Literal["pyav", "decord"] = Field(
+        default="pyav", description="decord serves only what it was shown to read truly"
+    )
     decode_threads: int = Field(default=1, ge=1)
     decode_memory_bytes: int = Field(
         default=8 * 1024**3, gt=0, description="address space of a decoding process"
@@ -78,6 +81,9 @@ class IndexSettings(Section):
     probed_partitions: int = Field(default=20, ge=1)
     refine_factor: int = Field(
         default=5, ge=1, description="hits compared in full for each one that is returned"
+    )
+    upkeep_interval_s: float = Field(
+        default=60.0, gt=0, description="after how long what was written is compacted and indexed"
     )
     keep_versions_s: float = Field(
         default=3600.0, ge=0, description="how long readers may use a version after it was replaced"

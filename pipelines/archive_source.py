@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dubl.errors import SourceNotFound
-
-VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
+from dubl.evaluation.casting import find_videos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +26,7 @@ def list_archive(source: Path) -> list[ArchiveItem]:
     the same archive gives the same ids whenever it is read. Raises SourceNotFound.
     """
     if source.is_dir():
-        paths: Iterator[Path] = _videos_under(source)
+        paths: Iterable[Path] = find_videos(source)
         root = source
     elif source.is_file():
         lines = source.read_text(encoding="utf-8").splitlines()
@@ -39,12 +36,6 @@ def list_archive(source: Path) -> list[ArchiveItem]:
         raise SourceNotFound(f"there is no folder or list {source}")
     items = {path: ArchiveItem(id=_id_of(path, root), path=str(path.absolute())) for path in paths}
     return sorted(items.values(), key=lambda item: item.id)
-
-
-def _videos_under(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."):
-            yield path
 
 
 def _id_of(path: Path, root: Path) -> str:

@@ -43,6 +43,17 @@ CLIPS = 12
 STRANGERS = 4
 WAIT_S = 120
 END_TOLERANCE_S = 1.5
+HEADING = (
+    "query",
+    "edit",
+    "verdict",
+    "reference",
+    "query s",
+    "reference s",
+    "similarity",
+    "time s",
+    "",
+)
 
 
 class SegmentAnswer(BaseModel):
@@ -168,11 +179,8 @@ def _asked(address: str, suite: Path) -> Iterator[Asked]:
 
 
 def _report(asked: Sequence[Asked]) -> None:
-    heading = (
-        "query", "edit", "verdict", "reference", "query s", "reference s", "similarity", "time s", ""
-    )  # fmt: skip
-    rows = [heading, *(_row(item) for item in asked)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+    rows = [HEADING, *(_row(item) for item in asked)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo(line.rstrip())

@@ -105,6 +105,7 @@ def index_archive(
             logger.info(
                 "%d of %d done, %d failed", created + repeated + failed, len(wanted), failed
             )
+        store.optimize()
     return Summary(
         found=len(items),
         present_before=len(items) - len(wanted),
@@ -142,7 +143,8 @@ def _described(items: list[ArchiveItem], settings: Settings, *, workers: int) ->
         num_cpus=0.4,
         compute=ray.data.ActorPoolStrategy(size=1),
     )
-    return described.iter_batches(batch_size=WRITE_BATCH, batch_format="numpy")
+    batches: Iterable[Batch] = described.iter_batches(batch_size=WRITE_BATCH, batch_format="numpy")
+    return batches
 
 
 def _split(batch: Batch, library: str) -> tuple[list[Entry], list[Failure]]:

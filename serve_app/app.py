@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from ray import serve
 from ray.serve import Application
 
 from dubl.settings import Settings, load_settings
@@ -37,12 +38,10 @@ def build_app(args: AppArgs) -> Application:
 
 def bind_graph(settings: Settings) -> Application:
     """The graph of deployments; the ingress knows them all, they know nothing of each other."""
-    return Ingress.bind(
-        settings,
-        Decoder.bind(settings),
-        Embedder.bind(settings),
-        Retriever.bind(settings),
-        Reranker.bind(settings),
-        Librarian.bind(settings),
-        Ledger.bind(settings),
-    )
+    steps = (Decoder, Embedder, Retriever, Reranker, Librarian, Ledger)
+    return _bound(Ingress, settings, *(_bound(step, settings) for step in steps))
+
+
+def _bound(step: type, *arguments: object) -> Application:
+    # Nothing is reserved without serve_config.yaml, so that the graph fits on a laptop.
+    return serve.deployment(step, ray_actor_options={"num_cpus": 0}).bind(*arguments)

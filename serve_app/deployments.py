@@ -1,5 +1,5 @@
-"""A deployment holds one step and calls it. Placement (replicas, CPUs, GPUs, queues) stands in
-serve_config.yaml; without it a replica reserves nothing, so that the graph fits on a laptop."""
+"""A deployment holds one step and calls it. serve_app/app.py binds them to a graph; placement
+(replicas, CPUs, GPUs, queues) stands in serve_config.yaml."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from dubl.index.store import Entry
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -23,6 +22,8 @@ from dubl.assembly import (
     query_sampling,
     reference_sampling,
 )
+from dubl.errors import StoreUnavailable
+from dubl.index.store import Entry
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
@@ -47,8 +48,6 @@ from serve_app.jobs import JobService
 
 logger = logging.getLogger(__name__)
 
-UNRESERVED = {"num_cpus": 0}
-
 
 def use_serve_log() -> None:
     """Sends our log lines where Serve's go, with the request id that Serve knows."""
@@ -56,7 +55,6 @@ def use_serve_log() -> None:
         logging.getLogger(name).parent = logging.getLogger("ray.serve")
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Decoder:
     """VideoSource → FrameClip, on CPUs, in child processes that can be killed."""
 
@@ -71,7 +69,6 @@ class Decoder:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Embedder:
     """FrameClip → VideoFeatures, in batches over requests, on a GPU where there is one."""
 
@@ -89,7 +86,6 @@ class Embedder:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Retriever:
     """VideoFeatures → CandidateSet, over the library's frames."""
 
@@ -116,7 +112,6 @@ class Retriever:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Reranker:
     """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
 
@@ -131,19 +126,35 @@ class Reranker:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Librarian:
-    """The one writer of the library: concurrent registrations go into one commit."""
+    """The one writer of the library: concurrent registrations go into one commit, and what was
+    written is compacted and indexed from time to time."""
 
-    def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
         self._store = make_store(settings)
         self._writing = asyncio.Lock()
+        self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
+
+    async def _keep_up(self, interval_s: float) -> None:
+        kept = self._store.version
+        while True:
+            await asyncio.sleep(interval_s)
+            if self._store.version == kept:
+                continue
+            try:
+                async with self._writing:
+                    await asyncio.to_thread(self._store.optimize)
+                kept = self._store.version
+            except StoreUnavailable as exc:
+                logger.error("upkeep failed, to be tried again: %s", exc.detail)
 
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
     ) -> Registration:
-        return await self._write(Entry(draft=draft, source=source, features=features))
+        entry = Entry(draft=draft, source=source, features=features)
+        registration: Registration = await self._write(entry)
+        return registration
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
     async def _write(self, entries: list[Entry]) -> list[Registration]:
@@ -183,7 +194,6 @@ class Librarian:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 class Ledger:
     """Jobs and verdicts. DuckDB knows one writing process: there is one replica."""
 
@@ -240,7 +250,6 @@ class Ledger:
         return True
 
 
-@serve.deployment(ray_actor_options=UNRESERVED)
 @serve.ingress()
 class Ingress:
     """HTTP in, HTTP out: routes over a JobService."""

@@ -28,16 +28,15 @@ CARD_FILE = "card.json"
 class ModelCard:
     """What a person and a program must know of weights before using them.
 
-    feature_spec: the fields of dubl.types.FeatureSpec that the weights stand for, without the hash.
-    config: how to build the network. training_data and licenses: one line for each source.
+    feature: the fields of dubl.types.FeatureSpec that depend on the network alone.
+    training_data: a source each, with its license. metrics: figures by name, nested at will.
     """
 
     name: str
-    config: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    feature_spec: Mapping[str, str | int | float] = field(default_factory=dict)
-    training_data: tuple[str, ...] = ()
-    licenses: tuple[str, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    version: str = ""
+    feature: Mapping[str, str | int] = field(default_factory=dict)
+    training_data: tuple[Mapping[str, str | int], ...] = ()
+    metrics: Mapping[str, object] = field(default_factory=dict)
     notes: str = ""
     sha256: str = ""
 
@@ -91,7 +90,7 @@ def read_card(folder: Path) -> ModelCard:
         card = ModelCard(**{name: value for name, value in values.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise WeightsUnavailable(f"{path} is not a model card: {exc}") from exc
-    return replace(card, training_data=tuple(card.training_data), licenses=tuple(card.licenses))
+    return replace(card, training_data=tuple(card.training_data))
 
 
 def read_state(content: bytes, *, name: str) -> dict[str, Tensor]:

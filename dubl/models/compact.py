@@ -14,10 +14,6 @@ heads stand on it:
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import pickle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubl.errors import WeightsUnavailable
+from dubl.models.checkpoints import load_checkpoint
 
 FRAME_SIZE = 160
 DESCRIPTOR_DIMS = 256
@@ -159,20 +156,12 @@ def load_compact(folder: Path) -> CompactNet:
 
     Raises WeightsUnavailable when a file is absent, altered or does not fit the network.
     """
-    card_path, weights_path = folder / "card.json", folder / "weights.pt"
-    try:
-        expected = json.loads(card_path.read_text(encoding="utf-8"))["sha256"]
-        content = weights_path.read_bytes()
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise WeightsUnavailable(f"no readable weights and card in {folder}") from exc
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise WeightsUnavailable(f"{weights_path} differs from the sha256 in {card_path}")
+    checkpoint = load_checkpoint(folder)
     network = CompactNet()
     try:
-        state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-        network.load_state_dict({name: value.float() for name, value in state.items()})
-    except (RuntimeError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as exc:
-        raise WeightsUnavailable(f"{weights_path} does not hold this network's weights") from exc
+        network.load_state_dict(checkpoint.state)
+    except RuntimeError as exc:
+        raise WeightsUnavailable(f"the weights in {folder} are not this network's") from exc
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

@@ -38,7 +38,7 @@ def test_a_wrong_setting_is_refused_by_name(override: str, named: str) -> None:
 
 
 def test_a_typo_in_the_environment_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="media.querry_rate_hz"):
+    with pytest.raises(ConfigurationError, match="querry_rate_hz"):
         load_settings(environment={"DUBL__MEDIA__QUERRY_RATE_HZ": "2"})
 
 

@@ -13,10 +13,8 @@ from dubl.models.checkpoints import ModelCard, load_checkpoint, read_card, save_
 
 CARD = ModelCard(
     name="test-net",
-    config={"dims": 4},
-    feature_spec={"rate_hz": 1.0, "regions": 9},
-    training_data=("procedural pictures",),
-    licenses=("CC0-1.0",),
+    feature={"frame_size": 160, "regions": 9},
+    training_data=({"source": "made by rules", "license": "CC0-1.0"},),
     metrics={"micro_ap": 0.5},
     notes="für Tests",
 )
@@ -31,7 +29,7 @@ def test_saved_weights_and_card_come_back(tmp_path: Path) -> None:
     stamped = save_checkpoint(tmp_path / "net", state(), CARD)
     loaded = load_checkpoint(tmp_path / "net")
     assert loaded.card == stamped
-    assert loaded.card.training_data == ("procedural pictures",)
+    assert loaded.card.training_data == CARD.training_data
     assert loaded.state["layer.weight"].dtype == torch.float32
     torch.testing.assert_close(
         loaded.state["layer.weight"], state()["layer.weight"], rtol=1e-3, atol=1e-3
