@@ -42,8 +42,7 @@ def test_every_copy_is_found_with_its_seconds_and_no_stranger_is_flagged(
 
     wrong: list[str] = []
     flagged: list[str] = []
-    with running_server(tmp_path / "data") as address:
-        client = Client(address)
+    with running_server(tmp_path / "data") as address, Client(address) as client:
         for name, query in truth.queries.items():
             body = client.check(tmp_path / "suite" / QUERIES / name).json()
             if query.matches:

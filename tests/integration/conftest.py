@@ -63,5 +63,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def client(address: str) -> Client:
-    return Client(address)
+def client(address: str) -> Iterator[Client]:
+    with Client(address) as client:
+        yield client

@@ -74,9 +74,9 @@ def test_the_shipped_configuration_deploys_and_answers(
     address = f"http://{LOOPBACK}:{cluster['SERVE_PORT']}"
     _wait_ready(address, tmp_path / "ray.log")
 
-    client = Client(address)
-    assert client.register(clips.references[0], id="one").status_code == 201
-    found = client.check(clips.queries("recode")[0]).json()
+    with Client(address) as client:
+        assert client.register(clips.references[0], id="one").status_code == 201
+        found = client.check(clips.queries("recode")[0]).json()
     assert found["outcome"] == "duplicate"
     status = subprocess.run(
         [BIN / "serve", "status"], env=cluster, capture_output=True, text=True, check=True

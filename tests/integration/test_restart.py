@@ -27,8 +27,7 @@ def test_a_restarted_service_knows_what_it_knew_and_finishes_what_it_accepted(
     clips: Clips, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with running_server(data) as address:
-        client = Client(address)
+    with running_server(data) as address, Client(address) as client:
         assert client.register(clips.references[0], id="first").status_code == 201
         check = client.check(clips.references[0]).json()
         # Accepted, and killed before it can be finished.
@@ -40,8 +39,7 @@ def test_a_restarted_service_knows_what_it_knew_and_finishes_what_it_accepted(
         for process in family:
             _kill(process)
 
-    with running_server(data) as address:
-        client = Client(address)
+    with running_server(data) as address, Client(address) as client:
         assert client.http.get("/v1/references/first").json()["id"] == "first"
         assert client.http.get(f"/v1/checks/{check['id']}").json() == check
         assert client.check(clips.references[0]).json()["outcome"] == "duplicate"

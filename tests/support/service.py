@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -14,6 +15,12 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self.http = httpx.Client(base_url=address, timeout=180)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
 
     def register(self, path: Path, **fields: str) -> httpx.Response:
         with path.open("rb") as file:
