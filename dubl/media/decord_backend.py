@@ -15,6 +15,7 @@ from dubl.media.sampling import SamplingPlan
 from dubl.settings import MediaSettings
 from dubl.types import Sampling
 
+_CLOCK_S = 2e-3
 _BATCH_ROWS = 32  # the deadline is looked at between batches
 
 
@@ -56,7 +57,7 @@ class DecordReader:
             raise NotAVideo("decord cannot open the file") from exc
         times_s -= times_s.min()
         numbers = _nearest(times_s, plan)
-        if np.any(np.abs(times_s[numbers] - plan.picture_times_s) > plan.tolerance_s):
+        if np.any(np.abs(times_s[numbers] - plan.picture_times_s) > _CLOCK_S):
             raise NotAVideo("decord reads other times from the file than FFmpeg does")
         for start in range(0, len(plan), _BATCH_ROWS):
             deadline.check()
