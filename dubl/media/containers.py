@@ -6,9 +6,17 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from dubl.errors import EmptyFile, NotAVideo, NoVideoStream, SourceNotFound, TruncatedVideo
+from dubl.errors import (
+    EmptyFile,
+    NotAVideo,
+    NoVideoStream,
+    SourceNotFound,
+    TruncatedVideo,
+    UnsupportedCodec,
+)
 from dubl.settings import MediaSettings
 
 # No playlist, no image sequence, no format that names other files (hls, dash, concat, image2 …).
@@ -30,7 +38,10 @@ _ISO_BOX_TYPES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 
 
-def open_container(path: str, *, settings: MediaSettings) -> InputContainer:
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(ACCEPTED_FORMATS)}
+
+
+def open_container(path: str) -> InputContainer:
     """Opens a file for reading; a context manager that closes it.
 
     Raises SourceNotFound, EmptyFile, NotAVideo, or TruncatedVideo for a file that begins like a
@@ -42,7 +53,7 @@ def open_container(path: str, *, settings: MediaSettings) -> InputContainer:
     if file.stat().st_size == 0:
         raise EmptyFile("the file has no bytes")
     try:
-        container: InputContainer = av.open(f"file:{file.absolute()}", options=_options(settings))
+        container: InputContainer = av.open(f"file:{file.absolute()}", options=_OPTIONS)
     except av.error.ArgumentError as exc:
         raise NotAVideo("the format of the file is not among the accepted containers") from exc
     except (av.error.FFmpegError, UnicodeDecodeError) as exc:
@@ -52,22 +63,21 @@ def open_container(path: str, *, settings: MediaSettings) -> InputContainer:
     return container
 
 
-def video_stream(container: InputContainer) -> VideoStream:
-    """The first stream of moving pictures; cover art does not count. Raises NoVideoStream."""
+def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
+    """The first stream of moving pictures, its decoder bounded; cover art does not count.
+
+    Raises NoVideoStream, UnsupportedCodec.
+    """
     for stream in container.streams.video:
-        if not stream.disposition & stream.disposition.__class__.attached_pic:
-            return stream
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise UnsupportedCodec("there is no decoder for the video's codec")
+        stream.codec_context.thread_count = settings.decode_threads
+        # A stream may grow in its middle: no memory is taken for larger frames.
+        stream.codec_context.options = {"max_pixels": str(settings.max_pixels)}
+        return stream
     raise NoVideoStream("the file holds no stream of pictures")
-
-
-def _options(settings: MediaSettings) -> dict[str, str]:
-    return {
-        "protocol_whitelist": "file",
-        "format_whitelist": ",".join(ACCEPTED_FORMATS),
-        # Frames of this size are refused before memory is taken for them.
-        "max_pixels": str(settings.max_pixels),
-        "threads": "1",
-    }
 
 
 def _begins_like_video(file: Path) -> bool:

@@ -23,8 +23,6 @@ from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts, VideoSource
 
 logger = logging.getLogger(__name__)
 
-_LEAST_DECORD_SIDE = 32
-
 
 class FileDecoder:
     """Decodes in this process (ports.Decoder). One may be shared by threads.
@@ -123,7 +121,6 @@ def decord_serves(probe: Probe, sampling: Sampling) -> bool:
         and probe.container.startswith(("mov,", "matroska,"))
         and probe.orientation.is_upright
         and probe.video_streams == 1
-        and min(probe.width, probe.height) >= _LEAST_DECORD_SIDE
         and sampling.resize == "squash"
         and not probe.is_cut
     )

@@ -73,10 +73,8 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
     Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
     VideoTooLong, FrameTooLarge), DecodeTimeout.
     """
-    with open_container(path, settings=settings) as container:
-        stream = video_stream(container)
-        if stream.codec_context is None:
-            raise UnsupportedCodec("there is no decoder for the video's codec")
+    with open_container(path) as container:
+        stream = video_stream(container, settings=settings)
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
         check_length(claimed_s, settings)
@@ -121,7 +119,6 @@ def _scan(
     container: InputContainer, stream: VideoStream, frame_rate_hz: float, deadline: Deadline
 ) -> _Scan:
     """Reads all packets, and decodes them up to the first picture."""
-    stream.codec_context.thread_count = 1
     usual_s, tick_s = 1 / frame_rate_hz, stream.time_base or Fraction(1, av.time_base)
     times: list[float] = []
     key_times: list[float] = []

@@ -96,9 +96,8 @@ class _Pass:
         self._drawn: tuple[float, Uint8Array] | None = None
 
     def run(self, path: str) -> Reading:
-        with open_container(path, settings=self._settings) as container:
-            stream = video_stream(container)
-            stream.codec_context.thread_count = self._settings.decode_threads
+        with open_container(path) as container:
+            stream = video_stream(container, settings=self._settings)
             stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
                 self._offer(time_s, frame)

@@ -1,0 +1,243 @@
+"""Both backends are held against clips whose pictures carry their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dubl.errors import ConfigurationError, DecodeTimeout, NotAVideo
+from dubl.evaluation.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
+from dubl.evaluation.video_file import Encoding
+from dubl.media import decoder
+from dubl.media.deadline import Deadline
+from dubl.media.decoder import FileDecoder, decord_serves
+from dubl.media.decord_backend import DecordReader
+from dubl.media.probe import Probe, probe_file
+from dubl.media.pyav_backend import PyAvReader
+from dubl.media.readers import FrameReader, Reading
+from dubl.media.sampling import plan_rows
+from dubl.settings import MediaSettings
+from dubl.types import Sampling
+from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, true_times
+
+SETTINGS = MediaSettings()
+SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96)
+TRUE_TO_DECORD = sorted(
+    name
+    for name, kind in KINDS.items()
+    if kind.encoding.codec in ("h264", "hevc", "vp9")
+    and kind.suffix in ("mp4", "mov", "mkv", "webm")
+    and not kind.encoding.rotation_deg
+)
+ClipOf = Callable[[str], NumberedFile]
+
+
+def _probe(path: Path) -> Probe:
+    return probe_file(str(path), settings=SETTINGS, deadline=Deadline(60))
+
+
+def _read(reader: FrameReader, path: Path, sampling: Sampling = SAMPLING) -> Reading:
+    probe = _probe(path)
+    plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
+    return reader.read(str(path), probe=probe, plan=plan, sampling=sampling, deadline=Deadline(60))
+
+
+def _is_true(reading: Reading, clip: NumberedFile) -> bool:
+    shown_s = true_times(reading.frames, clip.times_s)
+    return reading.timestamps_s.tolist() == pytest.approx(shown_s, abs=2e-3)
+
+
+@pytest.mark.parametrize("sparingly", [True, False])
+@pytest.mark.parametrize("name", KINDS)
+def test_pyav_gives_every_picture_its_true_time(
+    clip_of: ClipOf, name: str, sparingly: bool
+) -> None:
+    clip = clip_of(name)
+    reading = _read(PyAvReader(SETTINGS, sparingly=sparingly), clip.path)
+    assert _is_true(reading, clip)
+    targets = np.arange(len(reading.frames)) / SAMPLING.rate_hz
+    assert np.all(np.abs(reading.timestamps_s - targets) <= 0.25)
+    assert (reading.missing, reading.errors) == (0, 0)
+
+
+@pytest.mark.parametrize("name", TRUE_TO_DECORD)
+def test_decord_gives_every_picture_its_true_time_where_it_may_serve(
+    clip_of: ClipOf, name: str
+) -> None:
+    clip = clip_of(name)
+    assert decord_serves(_probe(clip.path), SAMPLING)
+    assert _is_true(_read(DecordReader(SETTINGS), clip.path), clip)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - set(TRUE_TO_DECORD)))
+def test_decord_is_kept_from_everything_else(clip_of: ClipOf, name: str) -> None:
+    assert not decord_serves(_probe(clip_of(name).path), SAMPLING)
+
+
+@pytest.mark.parametrize("name", ["h264 avi", "av1 mp4"])
+def test_decord_cannot_read_some_files(clip_of: ClipOf, name: str) -> None:
+    with pytest.raises(NotAVideo):
+        _read(DecordReader(SETTINGS), clip_of(name).path)
+
+
+def test_decord_misreads_a_transport_stream_with_b_frames(clip_of: ClipOf) -> None:
+    clip = clip_of("h264 ts, b-frames")
+    assert not _is_true(_read(DecordReader(SETTINGS), clip.path), clip)
+
+
+@pytest.mark.parametrize("name", ["h264 mp4", "hevc mp4", "vp9 webm"])
+def test_both_backends_draw_the_same_picture(clip_of: ClipOf, name: str) -> None:
+    path = clip_of(name).path
+    readings = [
+        _read(reader, path)
+        for reader in (PyAvReader(SETTINGS, sparingly=False), DecordReader(SETTINGS))
+    ]
+    difference = readings[0].frames.astype(int) - readings[1].frames
+    assert np.abs(difference).mean() < 1.0
+    assert readings[0].timestamps_s == pytest.approx(readings[1].timestamps_s, abs=2e-3)
+
+
+def test_passing_over_the_rest_of_a_group_changes_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "groups.mp4"
+    write_numbered_clip(path, frames=200, encoding=Encoding(keyframe_interval=10))
+    sparing, full = (_read(PyAvReader(SETTINGS, sparingly=way), path) for way in (True, False))
+    assert np.array_equal(sparing.frames, full.frames)
+    assert np.array_equal(sparing.timestamps_s, full.timestamps_s)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_open_groups_of_pictures_are_read_truly(tmp_path: Path, codec: str, suffix: str) -> None:
+    path = tmp_path / f"open.{suffix}"
+    times_s = _write_open_groups(path, codec)
+    clip = NumberedFile(path=path, times_s=times_s)
+    for sparingly in (True, False):
+        assert _is_true(_read(PyAvReader(SETTINGS, sparingly=sparingly), path), clip)
+
+
+def test_false_key_frame_marks_do_no_harm(clip_of: ClipOf, tmp_path: Path) -> None:
+    clip = clip_of("h264 mp4")
+    path = tmp_path / "all_keys.mp4"
+    path.write_bytes(clip.path.read_bytes().replace(b"stss", b"free"))
+    assert _is_true(_read(PyAvReader(SETTINGS), path), NumberedFile(path, clip.times_s))
+
+
+def test_a_held_picture_gives_rows_while_it_stays(tmp_path: Path, decode: Decode) -> None:
+    path = tmp_path / "slides.mp4"
+    write_numbered_clip(path, frames=4, times_s=[0.0, 5.0, 5.5, 12.0])
+    clip = decode(path, rate_hz=1.0)
+    assert clip.timestamps_s.tolist() == [0, 1, 2, 3, 4, 5, 5.5, 7, 8, 9, 10, 11, 12]
+    numbers = [read_frame_number(frame) for frame in clip.frames]
+    assert numbers == [0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 3]
+
+
+def test_a_short_video_gives_the_least_number_of_frames(tmp_path: Path, decode: Decode) -> None:
+    path = tmp_path / "short.mp4"
+    write_numbered_clip(path, frames=25)
+    clip = decode(path, rate_hz=1.0, min_frames=8)
+    assert len(clip.frames) == 8
+    assert clip.timestamps_s[-1] == pytest.approx(0.88)
+
+
+@pytest.mark.parametrize(
+    ("name", "rotation_deg", "size"),
+    [
+        ("turned 90 mp4", 90, (192, 128)),
+        ("turned 180 mp4", 180, (192, 128)),
+        ("h264 ts", 0, (192, 128)),
+    ],
+)
+def test_facts_speak_of_the_upright_picture(
+    clip_of: ClipOf, decode: Decode, name: str, rotation_deg: int, size: tuple[int, int]
+) -> None:
+    facts = decode(clip_of(name).path).facts
+    assert (facts.width, facts.height) == size
+    assert facts.rotation_deg == rotation_deg
+    assert (facts.codec, facts.backend, facts.damaged) == ("h264", "pyav", False)
+    assert facts.duration_s == pytest.approx(FRAMES / 25)
+    assert facts.frame_rate_hz == pytest.approx(25)
+
+
+def test_a_mirrored_video_is_mirrored_back(tmp_path: Path, decode: Decode) -> None:
+    path = tmp_path / "selfie.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        stream.set_display_rotation(0, hflip=True)
+        for number in range(25):
+            image = np.ascontiguousarray(numbered_frame(number)[:, ::-1])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    clip = decode(path)
+    assert [read_frame_number(frame) for frame in clip.frames] == [0, 6, 12, 19]
+
+
+def test_the_probe_tells_variable_rates_from_constant_ones(clip_of: ClipOf) -> None:
+    found = {name: _probe(clip_of(name).path).has_variable_rate for name in KINDS}
+    assert {name for name, variable in found.items() if variable} == {
+        name for name, kind in KINDS.items() if kind.variable
+    }
+
+
+def test_cropped_pictures_have_the_asked_size(clip_of: ClipOf, decode: Decode) -> None:
+    clip = decode(clip_of("turned 90 mp4").path, resize="crop", frame_size=224)
+    assert clip.frames.shape[1:] == (224, 224, 3)
+
+
+def test_the_asked_backend_serves_what_it_can(clip_of: ClipOf, decode: Decode) -> None:
+    settings = MediaSettings(backend="decord")
+    for name, backend in (("h264 mp4", "decord"), ("av1 mp4", "pyav"), ("h264 ts", "pyav")):
+        assert decode(clip_of(name).path, settings=settings).facts.backend == backend
+
+
+def test_pyav_takes_over_where_decord_gives_up(
+    clip_of: ClipOf, decode: Decode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "decord_serves", lambda _probe, _sampling: True)
+    clip = decode(clip_of("av1 mp4").path, settings=MediaSettings(backend="decord"))
+    assert clip.facts.backend == "pyav"
+
+
+def test_a_missing_decord_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "decord_is_installed", lambda: False)
+    with pytest.raises(ConfigurationError):
+        FileDecoder(MediaSettings(backend="decord"))
+
+
+def test_decoding_ends_when_the_time_is_over(clip_of: ClipOf, decode: Decode) -> None:
+    with pytest.raises(DecodeTimeout) as caught:
+        decode(clip_of("h264 mp4").path, settings=MediaSettings(decode_timeout_s=1e-6))
+    assert caught.value.context["name"] == "the h264_mp4.mp4"
+
+
+def test_the_time_taken_is_told(clip_of: ClipOf, decode: Decode) -> None:
+    assert decode(clip_of("h264 mp4").path).timings_ms["decode"] > 0
+
+
+def _write_open_groups(path: Path, codec: str) -> tuple[float, ...]:
+    """150 numbered pictures whose groups begin with B-frames that refer to the group before."""
+    options = {
+        "libx264": {
+            "preset": "veryfast",
+            "x264-params": "open-gop=1:keyint=20:bframes=3:scenecut=0",
+        },
+        "libx265": {
+            "preset": "ultrafast",
+            "x265-params": "log-level=none:pools=none:open-gop=1:keyint=20:bframes=3:scenecut=0",
+        },
+        "mpeg2video": {"qmin": "2", "qmax": "4"},
+    }[codec]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = 20, 3
+        stream.codec_context.thread_count = 1
+        for number in range(150):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return tuple(number / 25 for number in range(150))
