@@ -44,7 +44,6 @@ from dubl.ports import Comparator, Decoder, Embedder
 from dubl.settings import Settings, load_settings
 from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
 
-UNRELATED_QUANTILE = 0.99
 LEVEL_ABOVE_FLOOR = 0.1
 BACKGROUND_PAIRS = 300
 # Which segment of a pair says most, before anything is fitted.
@@ -119,13 +118,14 @@ def choose_pairs(
 
 
 def background_floor(pairs: Sequence[Pair], comparator: Comparator) -> float:
-    """The similarity that hardly any two frames of unrelated videos reach."""
+    """The best similarity of any two frames in the usual pair of videos that share nothing."""
     others = [pair for pair in pairs if not pair.truth]
     unrelated = others[:: max(1, len(others) // BACKGROUND_PAIRS)]
-    cells = [
-        pair_matrix(pair.query, pair.reference, comparator).similarity.ravel() for pair in unrelated
+    best = [
+        float(pair_matrix(pair.query, pair.reference, comparator).similarity.max())
+        for pair in unrelated
     ]
-    return float(np.quantile(np.concatenate(cells).astype(np.float64), UNRELATED_QUANTILE))
+    return float(np.median(best))
 
 
 def compare_all(pairs: Sequence[Pair], reranker: ViSiLReranker) -> list[Compared]:

@@ -34,7 +34,7 @@ from dubl.matching.timeline import Line, Timeline, stretch_end
 from dubl.types import Float64Array, Segment
 
 PEAK_REACH = 0.15
-BLANK_PRIOR = 0.3
+BLANK_PRIOR = 0.15
 MAX_ECHOES = 3
 
 
@@ -146,7 +146,7 @@ class _Search:
             weights,
             rows=len(self.query.times_s),
             column_spans_s=self.reference.spans_s,
-            width_s=4 * self.reference.step_s,
+            width_s=min(4 * self.reference.step_s, self.reference.duration_s / 8),
         )
         told = weights * telling[peaks.rows] * self.query.spans_s[peaks.rows]
         lines = strongest_lines(
@@ -169,20 +169,13 @@ class _Search:
     def _polished(
         self, best: _Stretch, peaks: Peaks, weights: Float64Array, telling: Float64Array
     ) -> _Stretch:
-        """The stretch on its corrected line, with the speed left as it is where that does."""
-        candidates = [best]
-        for free_slope in (False, True):
-            line = polish_line(
-                best.line,
-                best.first,
-                best.last,
-                self.similarity,
-                self.query,
-                self.reference,
-                free_slope=free_slope,
-            )
-            candidates += self._stretches(line, peaks, weights, telling)
-        return max(candidates, key=lambda stretch: stretch.score * stretch.similarity)
+        """The same stretch on its corrected line."""
+        line = polish_line(
+            best.line, best.first, best.last, self.similarity, self.query, self.reference
+        )
+        corrected = self._stretches(line, peaks, weights, telling)
+        near = [one for one in corrected if one.first <= best.last and one.last >= best.first]
+        return max(near, key=lambda stretch: stretch.score, default=best)
 
     def _stretches(
         self, line: Line, peaks: Peaks, weights: Float64Array, telling: Float64Array

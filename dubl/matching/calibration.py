@@ -20,15 +20,15 @@ CALIBRATION_FILE = "calibration.json"
 class Evidence:
     """What speaks for a match, each value the higher the more.
 
-    similarity: mean along the best segment, in [0,1]; contrast: how far that stands above what
-    its frames meet anyway; agreement: share of its rows whose best reference frame lies on it;
-    log_duration: ln(1 + its seconds). All 0 without a segment.
+    similarity: mean along the segment, in [0,1]; motion: how far both sides change alike, in
+    [0,1]; log_duration: ln(1 + its seconds); inner: 1, or 0 for what may be a shared intro or
+    outro. All 0 without a segment.
     """
 
     similarity: float = 0.0
-    contrast: float = 0.0
-    agreement: float = 0.0
+    motion: float = 0.0
     log_duration: float = 0.0
+    inner: float = 0.0
 
 
 EVIDENCE_NAMES = tuple(item.name for item in fields(Evidence))
@@ -55,19 +55,11 @@ class Calibration:
             raise ValueError(f"no such evidence: {sorted(unknown)}")
 
 
-INTERIM_CALIBRATION = Calibration(
-    intercept=-12.0,
-    weights={"similarity": 12.0, "contrast": 6.0, "agreement": 3.0, "log_duration": 0.5},
-    floor=0.3,
-    level=0.85,
-    description="set by hand; not fitted",
-)
-
-
 def probability(evidence: Evidence, calibration: Calibration) -> float:
     """1 / (1 + exp(-(intercept + Σ weight · evidence))), in [0,1]."""
+    values = asdict(evidence)
     total = calibration.intercept + sum(
-        weight * getattr(evidence, name) for name, weight in calibration.weights.items()
+        weight * values[name] for name, weight in calibration.weights.items()
     )
     return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
 

@@ -1,4 +1,4 @@
-"""Scalars that speak for or against a segment, read from the similarity matrix."""
+"""What speaks for a segment being a copy, as a few numbers."""
 
 from __future__ import annotations
 
@@ -7,38 +7,20 @@ import math
 import numpy as np
 
 from dubl.matching.calibration import Evidence
-from dubl.matching.matrix import PairMatrix
-from dubl.matching.profile import Background, read_line
-from dubl.matching.timeline import Line, Timeline
-from dubl.types import Segment
+from dubl.matching.timeline import Line
+from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoFeatures
+
+EDGE_S = 0.75
+MOST = 0.7
 
 
-def gather_evidence(
-    segment: Segment,
-    matrix: PairMatrix,
-    *,
-    query_duration_s: float,
-    reference_duration_s: float,
-) -> Evidence:
-    """Evidence of one segment of `matrix`."""
-    query = Timeline.of(matrix.query_times_s, query_duration_s)
-    reference = Timeline.of(matrix.reference_times_s, reference_duration_s)
-    times = query.times_s
-    rows = np.flatnonzero((times >= segment.query_start_s) & (times <= segment.query_end_s))
-    if not len(rows):
-        rows = np.array([np.abs(times - segment.query_start_s).argmin()])
-    block = matrix.similarity[rows]
-    positions = line_of(segment).at(times[rows])
-    values, columns = read_line(block, positions, reference)
-    background = Background.of(matrix.similarity)
-    around = np.maximum(background.rows[rows], background.columns[columns])
-    best_s = reference.times_s[block.argmax(axis=1)]
-    agrees = np.abs(best_s - positions) <= 1.5 * reference.step_s
+def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> Evidence:
+    """Evidence of one segment of two videos."""
     return Evidence(
-        similarity=float(np.clip(values.mean(), 0.0, 1.0)),
-        contrast=float((values - around).mean()),
-        agreement=float(agrees.mean()),
+        similarity=segment.similarity,
+        motion=common_motion(segment, query, reference),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
+        inner=0.0 if _is_intro_or_outro(segment, query, reference) else 1.0,
     )
 
 
@@ -47,3 +29,82 @@ def line_of(segment: Segment) -> Line:
     slope = -segment.speed if segment.reversed else segment.speed
     start_s = segment.reference_end_s if segment.reversed else segment.reference_start_s
     return Line(slope=slope, offset_s=start_s - slope * segment.query_start_s)
+
+
+def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:
+    """How far both sides *change* alike along the segment, in [0,1].
+
+    The correlation of the features' deviations from their means over the segment,
+    Σ (q - q̄)(r - r̄) / sqrt(Σ (q - q̄)² · Σ (r - r̄)²), averaged over descriptors and region
+    features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
+    room score near 0 however alike their pictures are; a still copy scores low too. Of several
+    views, the two that are most alike count.
+    """
+    pairs = [
+        _paired(segment, query, reference, int(ours), int(theirs))
+        for ours in np.unique(query.views)
+        for theirs in np.unique(reference.views)
+    ]
+    usable = [pair for pair in pairs if len(pair[0]) > 1]
+    if not usable:
+        return 0.0
+    left, right, left_regions, right_regions = max(
+        usable, key=lambda pair: float((pair[0] * pair[1]).sum(axis=1).mean())
+    )
+    mean = (_correlation(left, right) + _correlation(left_regions, right_regions)) / 2
+    return min(max(mean, 0.0), 1.0)
+
+
+def _paired(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
+) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
+    """Descriptors of the query's rows in the segment and of the reference at the same moments,
+    [n,D'] each, then region features likewise, [n,R·D]; all of one view a side."""
+    times = query.timestamps_s
+    rows = np.flatnonzero(
+        (query.views == ours)
+        & (times >= segment.query_start_s - 1e-6)
+        & (times <= segment.query_end_s + 1e-6)
+    )
+    columns = np.flatnonzero(reference.views == theirs)
+    positions = line_of(segment).at(times[rows])
+    column_times = reference.timestamps_s[columns]
+    return (
+        query.descriptors[rows].astype(np.float32),
+        _at(reference.descriptors[columns], column_times, positions),
+        query.region_features[rows].reshape(len(rows), -1).astype(np.float32),
+        _at(reference.region_features[columns], column_times, positions),
+    )
+
+
+def _at(features: Float16Array, times_s: Float64Array, positions_s: Float64Array) -> Float32Array:
+    """Features [U,...] at `times_s` [U], linearly between frames, at `positions_s`: [n,·]."""
+    place = np.interp(positions_s, times_s, np.arange(len(times_s)))
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, len(times_s) - 1)
+    flat = features.reshape(len(features), -1)
+    share = (place - low)[:, None].astype(np.float32)
+    values = flat[low] * (1 - share) + flat[high] * share
+    return values.astype(np.float32)
+
+
+def _correlation(before: Float32Array, after: Float32Array) -> float:
+    left = before - before.mean(axis=0)
+    right = after - after.mean(axis=0)
+    scale = math.sqrt(float((left * left).sum()) * float((right * right).sum()))
+    return float((left * right).sum()) / scale if scale > 1e-9 else 0.0
+
+
+def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> bool:
+    """Both videos begin with it, or both end with it, and neither is mostly made of it:
+    what a shared title or shared credits look like."""
+    if segment.reversed:
+        return False
+    query_s, reference_s = max(query.duration_s, 1e-6), max(reference.duration_s, 1e-6)
+    begins = max(segment.query_start_s, segment.reference_start_s) <= EDGE_S
+    ends = max(query_s - segment.query_end_s, reference_s - segment.reference_end_s) <= EDGE_S
+    covered = max(
+        (segment.query_end_s - segment.query_start_s) / query_s,
+        (segment.reference_end_s - segment.reference_start_s) / reference_s,
+    )
+    return (begins or ends) and covered < MOST

@@ -7,7 +7,7 @@ import time
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, probability
 from dubl.matching.evidence import gather_evidence
-from dubl.matching.matrix import PairMatrix, pair_matrix
+from dubl.matching.matrix import pair_matrix
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.settings import MatchingSettings
 from dubl.types import Candidate, CandidateSet, Match, MatchSet, Segment, VideoFeatures
@@ -83,22 +83,6 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
-        return segments, self._best_evidence(segments, matrix, query, reference)
-
-    def _best_evidence(
-        self,
-        segments: tuple[Segment, ...],
-        matrix: PairMatrix,
-        query: VideoFeatures,
-        reference: VideoFeatures,
-    ) -> Evidence:
-        found = [
-            gather_evidence(
-                segment,
-                matrix,
-                query_duration_s=query.duration_s,
-                reference_duration_s=reference.duration_s,
-            )
-            for segment in segments
-        ]
-        return max(found, key=lambda one: probability(one, self._calibration), default=Evidence())
+        found = [gather_evidence(segment, query, reference) for segment in segments]
+        best = max(found, key=lambda one: probability(one, self._calibration), default=Evidence())
+        return segments, best

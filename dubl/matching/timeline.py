@@ -16,6 +16,12 @@ class Line:
     slope: float
     offset_s: float
 
+    @classmethod
+    def through(cls, query_s: float, reference_s: float, to_query_s: float, to_s: float) -> Line:
+        """The line from (query_s, reference_s) to (to_query_s, to_s)."""
+        slope = (to_s - reference_s) / (to_query_s - query_s)
+        return cls(slope=slope, offset_s=reference_s - slope * query_s)
+
     def at(self, query_times_s: Float64Array) -> Float64Array:
         return self.slope * query_times_s + self.offset_s
 
