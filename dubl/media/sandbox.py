@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ _START_TIMEOUT_S = 120.0
 # The process looks at the clock between pictures; it is killed only when it does not.
 _PATIENCE = 1.1
 _PATIENCE_S = 1.0
-_KEPT_LINES = 20
+_KEPT_BYTES = 2000
 
 
 class SandboxedDecoder:
@@ -160,9 +159,9 @@ class _Worker:
             bufsize=0,
             cwd=Path(dubl.__path__[0]).parent,
         )
-        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._last_words = bytearray()
         threading.Thread(
-            target=_drain, args=(process, self._last_lines), name="decoder-stderr", daemon=True
+            target=_drain, args=(process, self._last_words), name="decoder-stderr", daemon=True
         ).start()
         self._process = process
         try:
@@ -174,9 +173,8 @@ class _Worker:
     def _restart(self) -> int:
         """Replaces the process; returns the exit status of the old one (-9: killed)."""
         status = self._end()
-        logger.warning(
-            "replacing a decoding process, exit status %d: %s", status, "\n".join(self._last_lines)
-        )
+        last_words = self._last_words.decode(errors="replace")
+        logger.warning("replacing a decoding process, exit status %d: %s", status, last_words)
         if not self._closed:
             self._process, self._ready = self._start(), False
         return status
@@ -219,9 +217,10 @@ class _Worker:
             view = view[count:]
 
 
-def _drain(process: subprocess.Popen[bytes], last_lines: deque[str]) -> None:
+def _drain(process: subprocess.Popen[bytes], last_words: bytearray) -> None:
     """Keeps the end of what the process writes, so that it never waits for a reader."""
     assert process.stderr is not None
     with process.stderr as stream:
-        for line in stream:
-            last_lines.append(line.decode(errors="replace").rstrip()[:500])
+        while chunk := stream.read(1 << 16):
+            last_words += chunk
+            del last_words[:-_KEPT_BYTES]

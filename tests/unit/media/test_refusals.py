@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from dubl.errors import (
@@ -196,24 +197,17 @@ def test_a_stream_that_grows_in_the_middle_keeps_to_the_limit(
 
 
 def test_cover_art_is_no_video(tmp_path: Path, decode: Decode) -> None:
-    write_audio_file(tmp_path / "sound.flac", duration_s=1.0)
-    sound = (tmp_path / "sound.flac").read_bytes()
-    Image.new("RGB", (64, 64), "red").save(tmp_path / "cover.jpg")
-    cover = (tmp_path / "cover.jpg").read_bytes()
-    assert sound[4] & 0x7F == 0  # the block that every FLAC file begins with
-    picture = (
-        struct.pack(">II", 3, 10)
-        + b"image/jpeg"
-        + struct.pack(">IIIIII", 0, 64, 64, 24, 0, len(cover))
-        + cover
-    )
-    block = bytes([6]) + len(picture).to_bytes(3, "big") + picture
-    first_end = 8 + int.from_bytes(sound[5:8], "big")
-    with_cover = sound[:4] + bytes([0]) + sound[5:first_end] + block + sound[first_end:]
-    path = _written(tmp_path / "album.flac", with_cover)
-    with av.open(str(path)) as container:
-        assert len(container.streams.video) == 1
-    with pytest.raises((NoVideoStream, NotAVideo)):
+    path = tmp_path / "album.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        sound, cover = container.add_stream("aac", rate=16000), container.add_stream("mjpeg")
+        sound.layout, cover.disposition = "mono", Disposition.attached_pic
+        cover.width, cover.height, cover.pix_fmt = 192, 128, "yuvj420p"
+        picture = av.VideoFrame.from_ndarray(numbered_frame(1), format="rgb24")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), "s16", "mono")
+        silence.sample_rate, silence.pts = 16000, 0
+        for stream, frame in ((cover, picture), (cover, None), (sound, silence), (sound, None)):
+            container.mux(stream.encode(frame))
+    with pytest.raises(NoVideoStream):
         decode(path)
 
 
