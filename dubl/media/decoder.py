@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,13 +46,7 @@ class FileDecoder:
         except DublError as exc:
             raise exc.with_context({"name": source.name}) from exc
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        return FrameClip(
-            frames=clip.frames,
-            timestamps_s=clip.timestamps_s,
-            views=clip.views,
-            facts=clip.facts,
-            timings_ms={"decode": elapsed_ms},
-        )
+        return replace(clip, timings_ms={"decode": elapsed_ms})
 
     def _decode(self, path: str, sampling: Sampling) -> FrameClip:
         deadline = Deadline(self._settings.decode_timeout_s)
