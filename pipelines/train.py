@@ -2,7 +2,7 @@
 
     python -m pipelines.train --config configs/train_descriptor.yaml --output runs/descriptor
 
-The result is a folder with weights and a model card, which `models.weights` in the settings can name.
+The result is a folder with weights and a model card, which `model.weights` can name.
 """
 
 from __future__ import annotations

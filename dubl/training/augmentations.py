@@ -25,7 +25,7 @@ from dubl.training.photometric import degrade
 WEAK_WARP = WarpRanges(
     min_area=0.75, max_aspect=1.2, mirror=0.0, quarter_turn=0.0, rotation=0.0, perspective=0.0
 )
-NO_GUEST = -1
+NO_GUEST = -1  # as dubl.training.contrastive.NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,16 +68,34 @@ def forbidden_pairs(groups: Tensor, guest_groups: Tensor, key_groups: Tensor) ->
     return own | (guest_groups[:, None] == key_groups[None])
 
 
-def info_nce(similarities: Tensor, forbidden: Tensor, *, temperature: float) -> Tensor:
-    """-log softmax of the diagonal: similarities [B, K], K ≥ B; query n belongs to key n.
+def info_nce(
+    similarities: Tensor, forbidden: Tensor, targets: Tensor, *, temperature: float
+) -> Tensor:
+    """Sum of -log softmax at the targets: similarities [B, K], targets [B] below K.
 
-    `forbidden` [B, K] leaves pairs out; its diagonal is ignored.
+    `forbidden` [B, K] leaves pairs out; a target counts even where it is forbidden.
     """
-    targets = torch.arange(len(similarities))
-    masked = forbidden.clone()
-    masked[targets, targets] = False
+    masked = forbidden.scatter(1, targets[:, None], False)
     logits = (similarities / temperature).masked_fill(masked, float("-inf"))
-    return F.cross_entropy(logits, targets)
+    return F.cross_entropy(logits, targets, reduction="sum")
+
+
+def find_both(
+    similarities: Tensor, forbidden: Tensor, guests: Tensor, *, temperature: float
+) -> Tensor:
+    """InfoNCE for query n and key n and, where the view shows a guest too, for the guest's key.
+
+    `guests` [B]: index of the guest's key or -1. The two finds do not compete: each leaves the
+    other's key out. Divided by the number of queries.
+    """
+    own = torch.arange(len(similarities))
+    rows = (guests != NOBODY).nonzero().flatten()
+    total = info_nce(similarities, forbidden, own, temperature=temperature)
+    if len(rows):
+        total = total + info_nce(
+            similarities[rows], forbidden[rows], guests[rows], temperature=temperature
+        )
+    return total / len(similarities)
 
 
 def entropy_term(similarities: Tensor, forbidden: Tensor) -> Tensor:
@@ -92,18 +110,23 @@ def contrastive_loss(
     queue: KeyQueue,
     *,
     groups: Tensor,
-    guest_groups: Tensor,
+    guests: Tensor,
     weights: LossWeights,
 ) -> LossTerms:
-    """Loss of strong views against the weak views of the same B pictures, in the same order."""
+    """Loss of strong views against the weak views of the same B pictures, in the same order.
+
+    `groups` [B] of the pictures; `guests` [B]: which picture of the batch the strong view shows
+    besides its own, or -1.
+    """
+    guest_groups = torch.where(guests == NOBODY, NOBODY, groups[guests])
     old_keys, old_groups = queue.filled()
     similarities = queries.descriptors @ torch.cat([keys.descriptors, old_keys]).T
     forbidden = forbidden_pairs(groups, guest_groups, torch.cat([groups, old_groups]))
-    contrast = info_nce(similarities, forbidden, temperature=weights.temperature)
+    contrast = find_both(similarities, forbidden, guests, temperature=weights.temperature)
     entropy = entropy_term(similarities, forbidden)
     batch = region_similarities(queries.region_features, keys.region_features)
     own = forbidden[:, : len(groups)]
-    regions = info_nce(batch, own, temperature=weights.region_temperature)
+    regions = find_both(batch, own, guests, temperature=weights.region_temperature)
     total = contrast + weights.entropy * entropy + weights.regions * regions
     return LossTerms(total=total, contrast=contrast, entropy=entropy, regions=regions)
 

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from dubl.training.augmentations import NO_GUEST, StrongRanges, strong_views, weak_views
-from dubl.training.contrastive import NOBODY
+from dubl.training.augmentations import StrongRanges, strong_views, weak_views
 from dubl.training.datasets import Pack
 from dubl.training.overlays import Atlas
 
@@ -23,13 +22,13 @@ MIN_SCENE = 4  # pictures of different groups that make a scene worth drawing fr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Weak and strong views uint8 [B, S, S, 3] of the same B pictures; groups [B] of the pictures
-    and of the guests in their strong views, -1 where there is none."""
+    """Weak and strong views uint8 [B, S, S, 3] of the same B pictures; groups [B] of the pictures;
+    guests [B]: which picture of the batch the strong view shows too, -1 where none."""
 
     weak: Tensor
     strong: Tensor
     groups: Tensor
-    guest_groups: Tensor
+    guests: Tensor
 
 
 class BatchMaker:
@@ -64,9 +63,8 @@ class BatchMaker:
         frames = torch.from_numpy(pictures)
         groups = torch.from_numpy(self._groups[places])
         strong = strong_views(frames, self._ranges, self._atlas, generator, size=size)
-        guests = torch.where(strong.guests == NO_GUEST, NOBODY, groups[strong.guests])
         weak = weak_views(frames, generator, size=size)
-        return Batch(weak=weak, strong=strong.frames, groups=groups, guest_groups=guests)
+        return Batch(weak=weak, strong=strong.frames, groups=groups, guests=strong.guests)
 
     def _find_scenes(self) -> list[NDArray[np.int64]]:
         """Places of the pictures of each scene that has several groups."""

@@ -110,7 +110,7 @@ class Trainer:
             keys,
             self._queue,
             groups=batch.groups,
-            guest_groups=batch.guest_groups,
+            guests=batch.guests,
             weights=self._weights,
         )
         self._optimizer.zero_grad(set_to_none=True)

@@ -12,12 +12,14 @@ from dubl.training.contrastive import (
     LossWeights,
     contrastive_loss,
     entropy_term,
+    find_both,
     forbidden_pairs,
     info_nce,
     region_similarities,
 )
 
 NONE = torch.zeros(3, 3, dtype=torch.bool)
+OWN = torch.arange(3)
 
 
 def features(seed: int, count: int = 4) -> CompactFeatures:
@@ -30,7 +32,7 @@ def features(seed: int, count: int = 4) -> CompactFeatures:
 def loss(queries: CompactFeatures, keys: CompactFeatures, queue: KeyQueue) -> float:
     groups, guests = torch.arange(4), torch.full((4,), -1)
     terms = contrastive_loss(
-        queries, keys, queue, groups=groups, guest_groups=guests, weights=LossWeights()
+        queries, keys, queue, groups=groups, guests=guests, weights=LossWeights()
     )
     return float(terms.total)
 
@@ -42,23 +44,36 @@ def test_loss_is_least_for_matching_views() -> None:
 
 
 def test_info_nce_of_equal_similarities_is_the_log_of_the_choices() -> None:
-    value = info_nce(torch.zeros(3, 3), NONE, temperature=0.1)
-    assert torch.allclose(value, torch.log(torch.tensor(3.0)))
+    value = info_nce(torch.zeros(3, 3), NONE, OWN, temperature=0.1)
+    assert torch.allclose(value, 3 * torch.log(torch.tensor(3.0)))
 
 
 def test_forbidden_pairs_do_not_count_as_negatives() -> None:
     similarities = torch.tensor([[1.0, 0.9, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     forbidden = NONE.clone()
     forbidden[0, 1] = True
-    free = info_nce(similarities, NONE, temperature=0.1)
-    assert info_nce(similarities, forbidden, temperature=0.1) < free
+    free = info_nce(similarities, NONE, OWN, temperature=0.1)
+    assert info_nce(similarities, forbidden, OWN, temperature=0.1) < free
 
 
 def test_a_forbidden_diagonal_stays_the_target() -> None:
     own = torch.eye(3, dtype=torch.bool)
     similarities = torch.rand(3, 3)
-    expected = info_nce(similarities, NONE, temperature=0.1)
-    assert torch.equal(info_nce(similarities, own, temperature=0.1), expected)
+    expected = info_nce(similarities, NONE, OWN, temperature=0.1)
+    assert torch.equal(info_nce(similarities, own, OWN, temperature=0.1), expected)
+
+
+def test_a_view_with_a_guest_must_find_both_pictures() -> None:
+    guests = torch.tensor([1, -1, -1])
+    shown = torch.eye(3, dtype=torch.bool)
+    shown[0, 1] = True
+    both, own_only = torch.eye(3), torch.eye(3)
+    both[0, 1] = 1.0
+    found = find_both(both, shown, guests, temperature=0.1)
+    missed = find_both(own_only, shown, guests, temperature=0.1)
+    assert found < missed
+    ignoring = find_both(both, shown, torch.full((3,), -1), temperature=0.1)
+    assert torch.allclose(found, ignoring, atol=1e-2)
 
 
 def test_frames_of_one_clip_and_guests_are_forbidden() -> None:
