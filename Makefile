@@ -8,6 +8,8 @@ DATA ?= ./data
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
 export RAY_AUTH_MODE := token
 export RAY_USAGE_STATS_ENABLED := 0
+# On a busy machine a node needs longer than the 30 s after which Ray gives up.
+export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
 .PHONY: install demo test serve check format lock clean

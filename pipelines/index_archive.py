@@ -177,6 +177,7 @@ def main(
     chosen = [f"data_dir={data}"] if data is not None else []
     settings = load_settings(config, [*chosen, *(overrides or [])])
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     import ray
 
     try:

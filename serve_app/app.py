@@ -1,7 +1,7 @@
 """Where `serve run serve_app.app:build_app config=FILE` and serve_config.yaml start."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: Serve reads the builder's annotation as a class to
+# make its typed argument.
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict

@@ -36,10 +36,11 @@ def serve_locally(
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Ray is told before it is imported: replicas reserve no GPU here, but may see one, and
-    # usage statistics are not sent.
+    # Ray is told before it is imported: replicas reserve no GPU here, but may see one; usage
+    # statistics are not sent; a busy machine may take longer than 30 s to start a node.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     import ray
     from ray import serve
 

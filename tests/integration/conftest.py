@@ -37,6 +37,7 @@ class Clips:
 def _ray_environment() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_raylet_start_wait_time_s"] = "180"
 
 
 @pytest.fixture(scope="session")

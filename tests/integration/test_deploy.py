@@ -39,6 +39,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
         "RAY_DASHBOARD_ADDRESS": f"http://{LOOPBACK}:{ports['dashboard']}",
         "SERVE_PORT": str(free_port()),
     }
+    log = (tmp_path / "ray.log").open("wb")
     head = subprocess.Popen(
         [
             *(BIN / "ray", "start", "--head", "--block", "--num-cpus=4", "--num-gpus=1"),
@@ -48,7 +49,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
         ],
         env={name: value for name, value in environment.items() if name != "RAY_ADDRESS"},
         cwd=tmp_path,
-        stdout=(tmp_path / "ray.log").open("wb"),
+        stdout=log,
         stderr=subprocess.STDOUT,
     )
     try:
@@ -60,6 +61,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
         _, alive = psutil.wait_procs(family, timeout=30)
         for process in alive:
             process.kill()
+        log.close()
         shutil.rmtree(session, ignore_errors=True)
 
 
