@@ -113,7 +113,7 @@ def test_loader_refuses_altered_weights(folder: Path) -> None:
 
 
 def test_loader_refuses_a_folder_without_weights(tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="card.json"):
+    with pytest.raises(WeightsUnavailable, match="model card"):
         load_compact(tmp_path)
 
 
