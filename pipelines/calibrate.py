@@ -44,12 +44,13 @@ from dubl.ports import Comparator, Decoder, Embedder
 from dubl.settings import Settings, load_settings
 from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
 
-LEVEL_ABOVE_FLOOR = 0.1
+FLOOR_SHARE = 0.8
+LEVEL_ABOVE_FLOOR = 0.05
 BACKGROUND_PAIRS = 300
 # Which segment of a pair says most, before anything is fitted.
 PRELIMINARY = Calibration(
     intercept=-8.0,
-    weights={"similarity": 8.0, "motion": 8.0, "log_duration": 1.0, "inner": 1.0},
+    weights={"similarity": 8.0, "motion": 8.0, "log_duration": 1.0},
     floor=0.0,
     level=0.0,
 )
@@ -118,14 +119,17 @@ def choose_pairs(
 
 
 def background_floor(pairs: Sequence[Pair], comparator: Comparator) -> float:
-    """The best similarity of any two frames in the usual pair of videos that share nothing."""
+    """Four fifths of the best similarity of two frames in the usual pair that shares nothing.
+
+    Matching may find more than there is: what it finds by chance gets a low probability.
+    """
     others = [pair for pair in pairs if not pair.truth]
     unrelated = others[:: max(1, len(others) // BACKGROUND_PAIRS)]
     best = [
         float(pair_matrix(pair.query, pair.reference, comparator).similarity.max())
         for pair in unrelated
     ]
-    return float(np.median(best))
+    return FLOOR_SHARE * float(np.median(best))
 
 
 def compare_all(pairs: Sequence[Pair], reranker: ViSiLReranker) -> list[Compared]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dubl.errors import WeightsUnavailable
@@ -18,34 +18,36 @@ CALIBRATION_FILE = "calibration.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What speaks for a match, each value the higher the more.
+    """What speaks for a match, each number the higher the more.
 
     similarity: mean along the segment, in [0,1]; motion: how far both sides change alike, in
-    [0,1]; log_duration: ln(1 + its seconds); inner: 1, or 0 for what may be a shared intro or
-    outro. All 0 without a segment.
+    [0,1]; log_duration: ln(1 + its seconds). All 0 without a segment. shared_edge: it may be
+    a shared intro or outro: both videos begin (or end) with it and go on (before) differently.
     """
 
     similarity: float = 0.0
     motion: float = 0.0
     log_duration: float = 0.0
-    inner: float = 0.0
+    shared_edge: bool = False
 
 
-EVIDENCE_NAMES = tuple(item.name for item in fields(Evidence))
+EVIDENCE_NAMES = ("similarity", "motion", "log_duration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Coefficients of the logistic function, and the similarity from which frames are alike.
 
-    `floor` and `level` are those of AlignmentOptions, in this network's similarities.
-    `description` says on what it was fitted, `figures` how well.
+    `edge_ceiling`: the most that a shared intro or outro can prove. `floor` and `level` are those
+    of AlignmentOptions, in this network's similarities. `description` says on what it was fitted,
+    `figures` how well.
     """
 
     intercept: float
     weights: dict[str, float]
     floor: float
     level: float
+    edge_ceiling: float = 0.8
     description: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -56,12 +58,13 @@ class Calibration:
 
 
 def probability(evidence: Evidence, calibration: Calibration) -> float:
-    """1 / (1 + exp(-(intercept + Σ weight · evidence))), in [0,1]."""
+    """1 / (1 + exp(-(intercept + Σ weight · evidence))), at most `edge_ceiling` for an edge."""
     values = asdict(evidence)
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
-    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
+    chance = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
+    return min(chance, calibration.edge_ceiling) if evidence.shared_edge else chance
 
 
 def load_calibration(path: Path) -> Calibration:

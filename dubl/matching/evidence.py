@@ -11,7 +11,7 @@ from dubl.matching.timeline import Line
 from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoFeatures
 
 EDGE_S = 0.75
-MOST = 0.7
+MOST = 0.8
 
 
 def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> Evidence:
@@ -20,7 +20,7 @@ def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeat
         similarity=segment.similarity,
         motion=common_motion(segment, query, reference),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
-        inner=0.0 if _is_intro_or_outro(segment, query, reference) else 1.0,
+        shared_edge=_is_intro_or_outro(segment, query, reference),
     )
 
 
@@ -38,7 +38,8 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
     Σ (q - q̄)(r - r̄) / sqrt(Σ (q - q̄)² · Σ (r - r̄)²), averaged over descriptors and region
     features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
     room score near 0 however alike their pictures are; a still copy scores low too. Of several
-    views, the two that are most alike count.
+    views, the two that are most alike count. Few frames agree by chance: n of them count
+    (n - 1) / (n + 1).
     """
     pairs = [
         _paired(segment, query, reference, int(ours), int(theirs))
@@ -52,7 +53,8 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
         usable, key=lambda pair: float((pair[0] * pair[1]).sum(axis=1).mean())
     )
     mean = (_correlation(left, right) + _correlation(left_regions, right_regions)) / 2
-    return min(max(mean, 0.0), 1.0)
+    trust = (len(left) - 1) / (len(left) + 1)
+    return trust * min(max(mean, 0.0), 1.0)
 
 
 def _paired(

@@ -7,7 +7,6 @@ For the logistic likelihood Newton's step is iteratively reweighted least square
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def fit_weights(
     (weight 0), so that more evidence never lowers a probability. Raises ValueError unless both
     labels occur.
     """
-    values = np.array([astuple(one) for one in evidence], dtype=np.float64)
+    values = np.array([[getattr(one, name) for name in EVIDENCE_NAMES] for one in evidence])
     target = np.array(labels, dtype=np.float64)
     if not 0 < target.sum() < len(target):
         raise ValueError("fitting needs copies and others")

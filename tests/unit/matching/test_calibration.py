@@ -1,0 +1,105 @@
+"""Probabilities follow the evidence, and the fit recovers what made the labels."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubl.errors import WeightsUnavailable
+from dubl.matching.calibration import (
+    EVIDENCE_NAMES,
+    Calibration,
+    Evidence,
+    load_calibration,
+    probability,
+    save_calibration,
+)
+from dubl.matching.fitting import fit_weights, separation
+
+CALIBRATION = Calibration(
+    intercept=-6.0,
+    weights={"similarity": 7.0, "motion": 5.0, "log_duration": 0.4},
+    floor=0.3,
+    level=0.4,
+    edge_ceiling=0.8,
+)
+SURE = Evidence(similarity=0.99, motion=0.9, log_duration=3.0)
+
+
+@pytest.mark.parametrize("name", EVIDENCE_NAMES)
+def test_more_evidence_is_more_probable(name: str) -> None:
+    levels = np.linspace(0, 1, 8)
+    start = Evidence(similarity=0.5, motion=0.2, log_duration=1.0)
+    chances = [probability(replace(start, **{name: level}), CALIBRATION) for level in levels]
+    assert all(later > earlier for earlier, later in pairwise(chances))
+    assert 0 < chances[0] < chances[-1] < 1
+
+
+def test_without_a_segment_a_copy_is_improbable() -> None:
+    assert probability(Evidence(), CALIBRATION) < 0.01
+
+
+def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:
+    assert probability(SURE, CALIBRATION) > 0.99
+    assert probability(replace(SURE, shared_edge=True), CALIBRATION) == 0.8
+
+
+def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    save_calibration(CALIBRATION, path)
+    assert load_calibration(path) == CALIBRATION
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"intercept": 1, "weights": {"beauty": 2}, "floor": 0, "level": 0}']
+)
+def test_what_is_no_calibration_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(text)
+    with pytest.raises(WeightsUnavailable):
+        load_calibration(path)
+
+
+def test_an_absent_calibration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable):
+        load_calibration(tmp_path / "calibration.json")
+
+
+def drawn(count: int, *, sign: float = 1.0) -> tuple[list[Evidence], list[bool]]:
+    """Labels drawn from logit = 8 · similarity + sign · 4 · motion - 6."""
+    rng = np.random.default_rng(0)
+    similarity, motion = rng.uniform(size=(2, count))
+    chance = 1 / (1 + np.exp(-(8 * similarity + sign * 4 * motion - 6)))
+    labels = rng.uniform(size=count) < chance
+    evidence = [
+        Evidence(similarity=float(one), motion=float(other), log_duration=1.0)
+        for one, other in zip(similarity, motion, strict=True)
+    ]
+    return evidence, [bool(label) for label in labels]
+
+
+def test_the_fit_recovers_the_weights_behind_the_labels() -> None:
+    evidence, labels = drawn(4000)
+    _, weights = fit_weights(evidence, labels, ridge=1e-5)
+    assert weights["similarity"] == pytest.approx(8.0, rel=0.15)
+    assert weights["motion"] == pytest.approx(4.0, rel=0.2)
+    assert weights["log_duration"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_evidence_that_speaks_against_copies_is_left_out() -> None:
+    _, weights = fit_weights(*drawn(2000, sign=-1.0))
+    assert weights["motion"] == 0
+    assert weights["similarity"] > 0
+
+
+def test_labels_of_one_kind_cannot_be_fitted() -> None:
+    with pytest.raises(ValueError, match="copies"):
+        fit_weights([SURE, SURE], [True, True])
+
+
+def test_separation_counts_what_lies_above() -> None:
+    figures = separation([0.9, 0.2, 0.5, 0.1], [True, True, False, False])
+    assert figures["auc"] == 0.75
+    assert figures["copies_above_all_others"] == 0.5

@@ -1,0 +1,76 @@
+"""Evidence tells copies from look-alikes."""
+
+from dataclasses import replace
+
+import pytest
+
+from dubl.matching.evidence import common_motion, gather_evidence
+from dubl.types import Segment
+from tests.unit.matching.features import video
+from tests.unit.matching.footage import Film, film
+
+WHOLE = Segment(
+    query_start_s=0.0,
+    query_end_s=20.0,
+    reference_start_s=0.0,
+    reference_end_s=20.0,
+    similarity=0.9,
+)
+
+
+def in_room(seed: int) -> Film:
+    room, actor = film(9, shot_s=1e4, drift=0.0), film(seed, shot_s=1e4, drift=1.0)
+    return lambda times: room(times) * 3.0 + actor(times)
+
+
+def test_a_copy_moves_as_its_original_does() -> None:
+    query = video(in_room(1), 20.0, rate_hz=2.0, noise=0.1)
+    assert common_motion(WHOLE, query, video(in_room(1), 20.0)) > 0.6
+
+
+def test_another_take_in_the_same_room_does_not() -> None:
+    query = video(in_room(1), 20.0, rate_hz=2.0, noise=0.1)
+    assert common_motion(WHOLE, query, video(in_room(2), 20.0)) < 0.3
+
+
+def test_backwards_motion_is_compared_backwards() -> None:
+    forwards = in_room(1)
+    query = video(lambda times: forwards(20.0 - times), 20.0, rate_hz=2.0)
+    backwards = replace(WHOLE, reversed=True)
+    assert common_motion(backwards, query, video(forwards, 20.0)) > 0.6
+
+
+def test_a_single_frame_proves_no_motion() -> None:
+    clip = video(film(1), 20.0)
+    short = replace(WHOLE, query_end_s=0.4, reference_end_s=0.4)
+    assert common_motion(short, clip, clip) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "edge"),
+    [
+        ((0, 8, 0, 8), True),
+        ((52, 60, 72, 80), True),
+        ((0, 8, 30, 38), False),
+        ((20, 28, 30, 38), False),
+        ((0, 58, 0, 58), False),
+    ],
+)
+def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
+    seconds: tuple[float, float, float, float], edge: bool
+) -> None:
+    query, reference = video(film(1), 60.0), video(film(1), 80.0)
+    start, end, reference_start, reference_end = seconds
+    segment = Segment(
+        query_start_s=start,
+        query_end_s=end,
+        reference_start_s=reference_start,
+        reference_end_s=reference_end,
+        similarity=0.9,
+    )
+    assert gather_evidence(segment, query, reference).shared_edge is edge
+
+
+def test_a_trimmed_copy_of_the_beginning_is_no_intro() -> None:
+    query, reference = video(film(1), 20.0), video(film(1), 80.0)
+    assert not gather_evidence(WHOLE, query, reference).shared_edge

@@ -1,0 +1,122 @@
+"""Re-ranking compares the query with its best candidates and orders what it finds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dubl.matching.calibration import Calibration
+from dubl.matching.reranker import ViSiLReranker
+from dubl.settings import MatchingSettings
+from dubl.types import Candidate, CandidateSet, VideoFeatures
+from tests.unit.matching.features import MeanComparator, Shelf, video
+from tests.unit.matching.footage import Film, film
+
+CALIBRATION = Calibration(
+    intercept=-8.0,
+    weights={"similarity": 8.0, "motion": 8.0, "log_duration": 1.0},
+    floor=0.35,
+    level=0.45,
+)
+ORIGINAL, OTHER, HOST = film(1), film(2), film(3)
+
+
+def candidates(*names: str) -> CandidateSet:
+    return CandidateSet(
+        candidates=tuple(
+            Candidate(reference_id=name, library="main", score=0.5, hits=()) for name in names
+        ),
+        index_version=4,
+        timings_ms={"retrieve": 1.0},
+    )
+
+
+def reranker(shelf: Shelf, **settings: int) -> ViSiLReranker:
+    return ViSiLReranker(shelf, MeanComparator(), CALIBRATION, MatchingSettings(**settings))
+
+
+def copy_of(source: Film, start_s: float, length_s: float, *, noise: float = 0.4) -> VideoFeatures:
+    return video(lambda times: source(times + start_s), length_s, rate_hz=2.0, noise=noise)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf({"original": video(ORIGINAL, 40.0), "other": video(OTHER, 30.0)})
+
+
+def test_a_copy_is_probable_and_its_seconds_are_told(shelf: Shelf) -> None:
+    query = copy_of(ORIGINAL, 10.0, 15.0)
+    found = reranker(shelf).rerank(query, candidates("other", "original"))
+    best, second = found.matches
+    assert (best.reference_id, best.library) == ("original", "main")
+    assert best.probability > 0.95
+    (segment,) = best.segments
+    assert segment.reference_start_s == pytest.approx(10.0, abs=0.5)
+    assert segment.query_end_s == pytest.approx(15.0, abs=0.5)
+    assert second.probability < 0.1
+    assert found.index_version == 4
+
+
+def test_a_candidate_without_a_common_stretch_stays_with_a_low_probability(shelf: Shelf) -> None:
+    found = reranker(shelf).rerank(copy_of(HOST, 0.0, 20.0), candidates("original", "other"))
+    assert [match.segments for match in found.matches] == [(), ()]
+    assert max(match.probability for match in found.matches) < 0.01
+
+
+def test_references_are_read_in_one_call_and_only_the_best(shelf: Shelf) -> None:
+    names = ["original", "other", "third"]
+    reranker(shelf, rerank_candidates=2).rerank(copy_of(HOST, 0, 8), candidates(*names))
+    assert shelf.asked == [("original", "other")]
+
+
+def test_a_reference_that_is_gone_is_left_out(shelf: Shelf) -> None:
+    found = reranker(shelf).rerank(copy_of(ORIGINAL, 0, 9), candidates("gone", "original"))
+    assert [match.reference_id for match in found.matches] == ["original"]
+
+
+def test_no_candidates_make_no_matches(shelf: Shelf) -> None:
+    found = reranker(shelf).rerank(copy_of(ORIGINAL, 0, 9), candidates())
+    assert found.matches == ()
+    assert shelf.asked == []
+
+
+def test_the_time_it_took_is_added_to_the_others(shelf: Shelf) -> None:
+    query = replace(copy_of(ORIGINAL, 0, 9), timings_ms={"embed": 2.0})
+    timings = reranker(shelf).rerank(query, candidates("original")).timings_ms
+    assert set(timings) == {"embed", "retrieve", "rerank"}
+
+
+def test_a_view_of_part_of_the_frame_is_enough(shelf: Shelf) -> None:
+    """The whole frame shows something else; one view of it shows the copy."""
+    whole, part = copy_of(HOST, 0.0, 12.0), copy_of(ORIGINAL, 20.0, 12.0)
+    query = VideoFeatures(
+        descriptors=np.concatenate([whole.descriptors, part.descriptors]),
+        region_features=np.concatenate([whole.region_features, part.region_features]),
+        timestamps_s=np.concatenate([whole.timestamps_s, part.timestamps_s]),
+        views=np.repeat(np.array([0, 1], dtype=np.uint8), len(whole.views)),
+        duration_s=12.0,
+        spec=whole.spec,
+    )
+    (match,) = reranker(shelf).rerank(query, candidates("original")).matches
+    assert match.probability > 0.95
+    assert match.segments[0].reference_start_s == pytest.approx(20.0, abs=0.6)
+
+
+def test_a_stranger_from_the_same_room_is_less_probable_than_a_copy() -> None:
+    """Frames are alike throughout, but what moves, moves otherwise."""
+    room = film(9, shot_s=1e4, drift=0.0)
+
+    def take(seed: int) -> Film:
+        actor = film(seed, shot_s=1e4, drift=1.0)
+        return lambda times: room(times) * 3.0 + actor(times)
+
+    shelf = Shelf({"take": video(take(21), 20.0)})
+    strict = replace(CALIBRATION, intercept=-12.0)
+    judge = ViSiLReranker(shelf, MeanComparator(), strict, MatchingSettings())
+    (copied, stranger) = (
+        judge.rerank(video(take(seed), 12.0, rate_hz=2.0, noise=0.1), candidates("take")).matches[0]
+        for seed in (21, 22)
+    )
+    assert stranger.similarity > 0.85
+    assert copied.probability > 0.9
+    assert stranger.probability < 0.5
