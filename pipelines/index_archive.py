@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pickle
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -127,6 +128,9 @@ def _source(path: Path) -> VideoSource:
 def _described(items: list[ArchiveItem], settings: Settings, *, workers: int) -> Iterable[Batch]:
     import ray.data
 
+    # Bars on a terminal; in a log our own line a batch says enough.
+    ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     # Shares of a CPU: two pools of whole CPUs leave none for reading on two cores, and hang.
     rows = ray.data.from_items([asdict(item) for item in items], override_num_blocks=len(items))
     decoded = rows.map(
