@@ -6,6 +6,7 @@ The folder gets `pack/` (the pictures), `last.pt` (to resume), `best.pt` (the be
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dubl.models.compact import CompactNet
@@ -21,7 +23,7 @@ from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
 from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
 from dubl.training.export import CardFacts, Metrics, export_weights
-from dubl.training.heads import fit_heads
+from dubl.training.heads import fit_heads, whiten_heads
 from dubl.training.overlays import render_atlas
 from dubl.training.procedural import font
 from dubl.training.sampling import BatchMaker
@@ -33,6 +35,7 @@ from dubl.training.validation import ValidationSet, make_validation_set, validat
 logger = logging.getLogger(__name__)
 
 HEAD_PICTURES = 3000  # enough to estimate 1408 x 1408 covariances
+WHITENING_PICTURES = 1200  # enough for 256 x 256
 TEACHER_CREDIT: dict[str, str | int] = {
     "source": "MobileNetV2 1.0 224, ImageNet classifier (quantized TFLite): the starting weights",
     "license": "Apache-2.0",
@@ -64,15 +67,19 @@ class DescriptorRun:
 
     def _start(self) -> CompactNet:
         config = self._config
-        rng = np.random.default_rng(config.run.seed)
-        chosen = rng.permutation(self._pack.select(validation=False))[:HEAD_PICTURES]
-        pictures = self._pack.pictures[np.sort(chosen)]
+        pictures = self._head_pictures(limit=HEAD_PICTURES)
         if config.teacher is None:
             network = untrained_network(pictures[:: len(pictures) // 32 + 1], seed=config.run.seed)
         else:
             network = network_from_tflite(config.teacher)
         fit_heads(network, pictures)
         return network
+
+    def _head_pictures(self, *, limit: int) -> NDArray[np.uint8]:
+        """Training pictures drawn at random, uint8 [N, S, S, 3]."""
+        rng = np.random.default_rng(self._config.run.seed)
+        chosen = rng.permutation(self._pack.select(validation=False))[:limit]
+        return np.array(self._pack.pictures[np.sort(chosen)])
 
     def _batches(self) -> BatchMaker:
         run = self._config.run
@@ -86,7 +93,13 @@ class DescriptorRun:
         )
 
     def _validate(self, network: CompactNet, step: int) -> None:
-        """Measures, draws the loss curve and exports when nothing before was better."""
+        """Measures, draws the loss curve and exports when nothing before was better.
+
+        What is measured and exported is a copy with its heads whitened.
+        """
+        if step > 0:
+            network = copy.deepcopy(network)
+            whiten_heads(network, self._head_pictures(limit=WHITENING_PICTURES))
         quality = validate(network, self._validation)
         metrics: Metrics = {name: asdict(value) for name, value in quality.items()}
         best = max((_score(result) for result in self._results.values()), default=-1.0)

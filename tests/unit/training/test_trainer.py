@@ -15,7 +15,7 @@ from dubl.training.augmentations import StrongRanges
 from dubl.training.config import TrainingConfig, parse_training_config
 from dubl.training.datasets import Pack, Sources, build_pack
 from dubl.training.descriptor_run import DescriptorRun, draw_loss_curve
-from dubl.training.heads import fit_projection
+from dubl.training.heads import fit_projection, whiten_head
 from dubl.training.overlays import render_atlas
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import LossPoint, Trainer
@@ -125,6 +125,16 @@ def test_a_fitted_head_whitens() -> None:
     fit_projection(head, samples, whitening=1.0)
     projected = head(samples).detach()
     covariance = projected.T @ projected / len(samples)
+    assert torch.allclose(covariance / covariance[0, 0], torch.eye(4), atol=1e-3)
+
+
+def test_whitening_a_head_afterwards_removes_the_common_direction() -> None:
+    samples = torch.randn(500, 8, generator=torch.Generator().manual_seed(0)) + 3
+    head = nn.Linear(8, 4)
+    whiten_head(head, samples, whitening=1.0)
+    outputs = head(samples).detach()
+    covariance = outputs.T @ outputs / len(samples)
+    assert torch.allclose(outputs.mean(dim=0), torch.zeros(4), atol=1e-4)
     assert torch.allclose(covariance / covariance[0, 0], torch.eye(4), atol=1e-3)
 
 
