@@ -12,6 +12,9 @@ from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoF
 
 EDGE_S = 0.75
 MOST = 0.8
+STILL = 0.12
+SAME_FROM = 0.8
+SAME_AT = 0.95
 
 
 def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> Evidence:
@@ -37,10 +40,12 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
     The correlation of the features' deviations from their means over the segment,
     Σ (q - q̄)(r - r̄) / sqrt(Σ (q - q̄)² · Σ (r - r̄)²), averaged over descriptors and region
     features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
-    room score near 0 however alike their pictures are; a still copy scores low too. Of several
-    views, the two that are most alike count. Few frames agree by chance: n of them count
-    (n - 1) / (n + 1).
+    room score near 0 however alike their pictures are. Where neither side changes (a still
+    picture) there is nothing to correlate, and that both stand still counts for as much as their
+    pictures are nearly the same. Of several views, the two that are most alike count. Few frames
+    agree by chance: n of them count (n - 1) / (n + 1).
     """
+    sameness = min(max((segment.similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
     pairs = [
         _paired(segment, query, reference, int(ours), int(theirs))
         for ours in np.unique(query.views)
@@ -52,7 +57,9 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
     left, right, left_regions, right_regions = max(
         usable, key=lambda pair: float((pair[0] * pair[1]).sum(axis=1).mean())
     )
-    mean = (_correlation(left, right) + _correlation(left_regions, right_regions)) / 2
+    mean = (
+        _correlation(left, right, sameness) + _correlation(left_regions, right_regions, sameness)
+    ) / 2
     trust = (len(left) - 1) / (len(left) + 1)
     return trust * min(max(mean, 0.0), 1.0)
 
@@ -90,11 +97,19 @@ def _at(features: Float16Array, times_s: Float64Array, positions_s: Float64Array
     return values.astype(np.float32)
 
 
-def _correlation(before: Float32Array, after: Float32Array) -> float:
-    left = before - before.mean(axis=0)
-    right = after - after.mean(axis=0)
-    scale = math.sqrt(float((left * left).sum()) * float((right * right).sum()))
-    return float((left * right).sum()) / scale if scale > 1e-9 else 0.0
+def _correlation(before: Float32Array, after: Float32Array, sameness: float) -> float:
+    """Correlation [n,·] with a prior: changes of STILL of the features' length correlate as
+    `sameness` says."""
+    left, right = before - before.mean(axis=0), after - after.mean(axis=0)
+    scale = math.sqrt(_energy(left) * _energy(right))
+    still = STILL**2 * math.sqrt(_energy(before) * _energy(after))
+    if scale + still <= 0:
+        return 0.0
+    return (float((left * right).sum()) + still * sameness) / (scale + still)
+
+
+def _energy(features: Float32Array) -> float:
+    return float((features * features).sum())
 
 
 def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> bool:
