@@ -186,8 +186,9 @@ def main(
 
     try:
         items = list_archive(archive)
+        # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         store = make_store(settings)
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
         summary = index_archive(items, store, settings, library=library, workers=workers)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
