@@ -41,16 +41,18 @@ def serve_locally(
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     import ray
     from ray import serve
-
-    from serve_app.app import bind_graph
 
     # Sockets live in this folder and their paths are limited to 107 bytes.
     session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
     try:
         ray.init(address="local", include_dashboard=False, _temp_dir=session)
         stopped = _stop_signal()
+        # LanceDB comes with the graph, and must not be there when Ray forks.
+        from serve_app.app import bind_graph
+
         serve.start(http_options={"host": host, "port": port})
         serve.run(
             bind_graph(settings), logging_config={"logs_dir": str(settings.data_dir / "logs")}
