@@ -46,7 +46,7 @@ format: install
 
 # Hashes of every dependency for every platform; no index is named.
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
 
 clean:
