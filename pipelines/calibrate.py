@@ -47,6 +47,7 @@ from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
 FLOOR_SHARE = 0.8
 LEVEL_ABOVE_FLOOR = 0.05
 BACKGROUND_PAIRS = 300
+LEVELS = (0.5, 0.9)
 # Which segment of a pair says most, before anything is fitted.
 PRELIMINARY = Calibration(
     intercept=-8.0,
@@ -143,16 +144,25 @@ def compare_all(pairs: Sequence[Pair], reranker: ViSiLReranker) -> list[Compared
 def fitted(
     compared: Sequence[Compared], preliminary: Calibration, *, description: str
 ) -> Calibration:
-    """The calibration that the pairs call for, with its figures on those same pairs."""
+    """The calibration that the pairs call for, with its figures on those same pairs.
+
+    What may be a shared intro is held down by the ceiling and has no say in the weights.
+    """
     evidence = [one.evidence for one in compared]
     copies = [bool(one.pair.truth) for one in compared]
-    intercept, weights = fit_weights(evidence, copies)
+    plain = [one for one in compared if not one.evidence.shared_edge]
+    intercept, weights = fit_weights(
+        [one.evidence for one in plain], [bool(one.pair.truth) for one in plain]
+    )
     result = replace(preliminary, intercept=intercept, weights=weights, description=description)
     chances = [probability(one, result) for one in evidence]
     others = [chance for chance, copy in zip(chances, copies, strict=True) if not copy]
+    found = [chance for chance, copy in zip(chances, copies, strict=True) if copy]
     errors = [error for one in compared for error in end_errors(one)]
     figures = {
         **separation(chances, copies),
+        **{f"copies_at_{level}": float(np.mean(np.array(found) >= level)) for level in LEVELS},
+        **{f"others_at_{level}": float(np.mean(np.array(others) >= level)) for level in LEVELS},
         "highest_other": max(others),
         "median_end_error_s": float(np.median(errors)),
         "end_error_90_percent_s": float(np.quantile(errors, 0.9)),

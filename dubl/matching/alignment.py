@@ -56,7 +56,7 @@ class AlignmentOptions:
     floor: float = 0.3
     level: float = 0.85
     contrast_gain: float = 3.0
-    sharpness: float = 0.05
+    sharpness: float = 0.18
     max_gap_s: float = 2.0
     max_peaks: int = 200_000
     max_lines: int = 12

@@ -12,6 +12,7 @@ from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoF
 
 EDGE_S = 0.75
 MOST = 0.8
+OWN_SPEED = 0.03
 STILL = 0.12
 SAME_FROM = 0.8
 SAME_AT = 0.95
@@ -23,6 +24,7 @@ def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeat
         similarity=segment.similarity,
         motion=common_motion(segment, query, reference),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
+        own_speed=float(not segment.reversed and abs(segment.speed - 1.0) <= OWN_SPEED),
         shared_edge=_is_intro_or_outro(segment, query, reference),
     )
 

@@ -6,6 +6,7 @@ For the logistic likelihood Newton's step is iteratively reweighted least square
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,20 +15,26 @@ from dubl.matching.calibration import EVIDENCE_NAMES, Evidence
 from dubl.types import Float64Array
 
 RIDGE = 1e-3
+COPY_SHARE = 0.1
 STEPS = 100
 TOLERANCE = 1e-9
 
 
 def fit_weights(
-    evidence: Sequence[Evidence], labels: Sequence[bool], *, ridge: float = RIDGE
+    evidence: Sequence[Evidence],
+    labels: Sequence[bool],
+    *,
+    ridge: float = RIDGE,
+    copy_share: float = COPY_SHARE,
 ) -> tuple[float, dict[str, float]]:
     """Intercept and weights; a weight is never negative.
 
-    Each label counts by the inverse of its share, so that 0.5 is where copies and others are
-    equally likely *given as many of each*. `ridge` is the strength of the penalty per example,
-    on standardized evidence. A piece of evidence that would speak against a copy is left out
-    (weight 0), so that more evidence never lowers a probability. Raises ValueError unless both
-    labels occur.
+    A set of examples holds as many copies as its maker wanted; the probabilities are those for a
+    world in which `copy_share` of the compared pairs are copies (one candidate in ten). Both kinds
+    have half of the say in the weights; the share then moves the intercept. `ridge` is the
+    strength of the penalty per example, on standardized evidence. A piece of evidence that would
+    speak against a copy is left out (weight 0), so that more evidence never lowers a probability.
+    Raises ValueError unless both labels occur.
     """
     values = np.array([[getattr(one, name) for name in EVIDENCE_NAMES] for one in evidence])
     target = np.array(labels, dtype=np.float64)
@@ -42,7 +49,7 @@ def fit_weights(
         used.pop(int(weights.argmin()))
     fitted = dict.fromkeys(EVIDENCE_NAMES, 0.0)
     fitted |= {EVIDENCE_NAMES[k]: float(weight) for k, weight in zip(used, weights, strict=True)}
-    return intercept, fitted
+    return intercept + math.log(copy_share / (1 - copy_share)), fitted
 
 
 def _newton(

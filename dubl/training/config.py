@@ -60,6 +60,7 @@ class LossSettings(_Part):
 
     temperature: float = Field(default=0.05, gt=0)
     entropy: float = Field(default=5.0, ge=0)
+    common: float = Field(default=2.0, ge=0)
     region_temperature: float = Field(default=0.07, gt=0)
     regions: float = Field(default=0.5, ge=0)
     queue: int = Field(default=4096, ge=1)
@@ -80,8 +81,13 @@ class RunSettings(_Part):
 
 
 class TrainingConfig(_Part):
-    """Everything that a run depends on. `teacher` is a MobileNetV2 TFLite file, or none."""
+    """Everything that a run depends on.
 
+    It starts from `weights` (a folder with weights and their card), or from `teacher` (a
+    MobileNetV2 TFLite file), or from nothing.
+    """
+
+    weights: Path | None = None
     teacher: Path | None = None
     data: DataSettings = DataSettings()
     views: ViewSettings = ViewSettings()

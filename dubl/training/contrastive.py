@@ -20,10 +20,11 @@ NOBODY = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeights:
-    """Temperatures and weights of the three terms."""
+    """Temperatures and weights of the terms."""
 
     temperature: float = 0.05
     entropy: float = 5.0
+    common: float = 2.0
     region_temperature: float = 0.07
     regions: float = 0.5
 
@@ -35,6 +36,7 @@ class LossTerms:
     total: Tensor
     contrast: Tensor
     entropy: Tensor
+    common: Tensor
     regions: Tensor
 
 
@@ -104,6 +106,15 @@ def entropy_term(similarities: Tensor, forbidden: Tensor) -> Tensor:
     return -0.5 * torch.log((2 - 2 * nearest).clamp(min=1e-4)).mean()
 
 
+def common_term(descriptors: Tensor) -> Tensor:
+    """Squared length of the mean of unit vectors [B, D]: what all pictures share.
+
+    InfoNCE does not see a direction common to all descriptors, and without this term it grows
+    until nothing else is left to tell pictures apart.
+    """
+    return descriptors.mean(dim=0).square().sum()
+
+
 def contrastive_loss(
     queries: CompactFeatures,
     keys: CompactFeatures,
@@ -127,8 +138,12 @@ def contrastive_loss(
     batch = region_similarities(queries.region_features, keys.region_features)
     own = forbidden[:, : len(groups)]
     regions = find_both(batch, own, guests, temperature=weights.region_temperature)
-    total = contrast + weights.entropy * entropy + weights.regions * regions
-    return LossTerms(total=total, contrast=contrast, entropy=entropy, regions=regions)
+    common = common_term(queries.descriptors) + common_term(queries.region_features.flatten(0, 1))
+    total = contrast + weights.entropy * entropy
+    total = total + weights.common * common + weights.regions * regions
+    return LossTerms(
+        total=total, contrast=contrast, entropy=entropy, common=common, regions=regions
+    )
 
 
 def region_similarities(queries: Tensor, keys: Tensor) -> Tensor:

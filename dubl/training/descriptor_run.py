@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dubl.models.compact import CompactNet
+from dubl.models.checkpoints import load_checkpoint
+from dubl.models.compact import CompactNet, load_compact
 from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
 from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
@@ -67,6 +68,8 @@ class DescriptorRun:
 
     def _start(self) -> CompactNet:
         config = self._config
+        if config.weights is not None:
+            return load_compact(config.weights).requires_grad_(True)
         pictures = self._head_pictures(limit=HEAD_PICTURES)
         if config.teacher is None:
             network = untrained_network(pictures[:: len(pictures) // 32 + 1], seed=config.run.seed)
@@ -74,6 +77,13 @@ class DescriptorRun:
             network = network_from_tflite(config.teacher)
         fit_heads(network, pictures)
         return network
+
+    def _start_credits(self) -> list[dict[str, str | int]]:
+        """What the starting weights owe to whom."""
+        if self._config.weights is not None:
+            card = load_checkpoint(self._config.weights).card
+            return [dict(entry) for entry in card.training_data]
+        return [TEACHER_CREDIT] if self._config.teacher is not None else []
 
     def _head_pictures(self, *, limit: int) -> NDArray[np.uint8]:
         """Training pictures drawn at random, uint8 [N, S, S, 3]."""
@@ -117,10 +127,9 @@ class DescriptorRun:
         run = self._config.run
         chosen = self._pack.select(validation=False)
         summary = license_summary([self._pack.items[index] for index in chosen])
-        start = [TEACHER_CREDIT] if self._config.teacher is not None else []
         return CardFacts(
             version=f"step-{step}",
-            training_data=[*start, *summary],
+            training_data=_distinct([*self._start_credits(), *summary]),
             metrics={"start": self._results.get("0", {}), "trained": self._results[str(step)]},
             notes=(
                 f"{step} steps of {run.batch_size} pairs of views "
@@ -128,6 +137,11 @@ class DescriptorRun:
                 "Metrics: edited copies of pictures held out from training."
             ),
         )
+
+
+def _distinct(entries: Sequence[dict[str, str | int]]) -> list[dict[str, str | int]]:
+    """The first entry of each source."""
+    return list({str(entry["source"]): entry for entry in reversed(entries)}.values())[::-1]
 
 
 def open_pack(settings: DataSettings, folder: Path, *, seed: int) -> Pack:

@@ -14,7 +14,7 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -37,6 +37,7 @@ class LossPoint:
     elapsed_s: float
     contrast: float
     entropy: float
+    common: float
     regions: float
 
 
@@ -55,12 +56,13 @@ class Trainer:
         self._weights = LossWeights(
             temperature=loss.temperature,
             entropy=loss.entropy,
+            common=loss.common,
             region_temperature=loss.region_temperature,
             regions=loss.regions,
         )
         self._queue = KeyQueue(loss.queue, DESCRIPTOR_DIMS)
         self._optimizer = self._make_optimizer()
-        self._recent: list[tuple[float, float, float]] = []
+        self._recent: list[tuple[float, ...]] = []
 
     def run(self, checkpoint: Path, *, on_validation: OnValidation) -> None:
         """Trains to the end of the run.
@@ -133,9 +135,7 @@ class Trainer:
             "queue_cursor": self._queue.cursor,
             "step": self.step,
             "elapsed_s": self.elapsed_s,
-            "history": [
-                (p.step, p.elapsed_s, p.contrast, p.entropy, p.regions) for p in self.history
-            ],
+            "history": [astuple(point) for point in self.history],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -155,10 +155,7 @@ class Trainer:
             raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
         self._queue.cursor = state["queue_cursor"]
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
-        self.history = [
-            LossPoint(step=step, elapsed_s=elapsed, contrast=a, entropy=b, regions=c)
-            for step, elapsed, a, b, c in state["history"]
-        ]
+        self.history = [_loss_point(*values) for values in state["history"]]
         logger.info("resumed at step %d", self.step)
 
     def _prepare(self, executor: ThreadPoolExecutor) -> Future[Batch]:
@@ -201,27 +198,28 @@ class Trainer:
                 kept.lerp_(new, 1 - decay)
 
     def _note(self, terms: LossTerms) -> None:
-        values = torch.stack([terms.contrast, terms.entropy, terms.regions]).tolist()
-        self._recent.append((values[0], values[1], values[2]))
+        values = [terms.contrast, terms.entropy, terms.common, terms.regions]
+        self._recent.append(tuple(torch.stack(values).tolist()))
 
     def _log(self) -> None:
-        contrast, entropy, regions = (
-            sum(column) / len(column) for column in zip(*self._recent, strict=True)
-        )
+        means = [sum(column) / len(column) for column in zip(*self._recent, strict=True)]
         self._recent.clear()
-        point = LossPoint(
-            step=self.step,
-            elapsed_s=self.elapsed_s,
-            contrast=contrast,
-            entropy=entropy,
-            regions=regions,
-        )
+        point = _loss_point(self.step, self.elapsed_s, *means)
         self.history.append(point)
         logger.info(
-            "step %d  %.0f s  contrast %.3f  entropy %.3f  regions %.3f",
-            self.step,
-            self.elapsed_s,
-            contrast,
-            entropy,
-            regions,
+            "step %d  %.0f s  contrast %.3f  entropy %.3f  common %.3f  regions %.3f",
+            *astuple(point),
         )
+
+
+def _loss_point(
+    step: int, elapsed_s: float, contrast: float, entropy: float, common: float, regions: float
+) -> LossPoint:
+    return LossPoint(
+        step=step,
+        elapsed_s=elapsed_s,
+        contrast=contrast,
+        entropy=entropy,
+        common=common,
+        regions=regions,
+    )

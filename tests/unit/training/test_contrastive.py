@@ -10,6 +10,7 @@ from dubl.models.compact import CompactFeatures
 from dubl.training.contrastive import (
     KeyQueue,
     LossWeights,
+    common_term,
     contrastive_loss,
     entropy_term,
     find_both,
@@ -86,6 +87,13 @@ def test_entropy_term_rewards_distance_to_the_nearest_negative() -> None:
     near, far = torch.full((3, 3), 0.9), torch.full((3, 3), 0.1)
     own = torch.eye(3, dtype=torch.bool)
     assert entropy_term(far, own) < entropy_term(near, own)
+
+
+def test_a_direction_that_all_share_costs() -> None:
+    spread = F.normalize(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    alike = F.normalize(torch.tensor([[1.0, 0.1], [1.0, -0.1], [1.0, 0.2], [1.0, 0.0]]))
+    assert common_term(spread) == 0
+    assert common_term(alike) > 0.9
 
 
 def test_queue_keeps_the_newest_keys() -> None:

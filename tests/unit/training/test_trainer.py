@@ -140,7 +140,7 @@ def test_whitening_a_head_afterwards_removes_the_common_direction() -> None:
 
 def test_a_loss_curve_is_drawn_for_short_and_long_runs() -> None:
     points = [
-        LossPoint(step=n, elapsed_s=n, contrast=3.0 / (n + 1), entropy=0.1, regions=1.0)
+        LossPoint(step=n, elapsed_s=n, contrast=3.0 / (n + 1), entropy=0.1, common=0.1, regions=1.0)
         for n in range(5)
     ]
     blank = draw_loss_curve(points[:1]).tobytes()
