@@ -48,7 +48,9 @@ class MediaSettings(Section):
     )
     reference_rate_hz: float = Field(default=1.0, gt=0)
     query_rate_hz: float = Field(default=2.0, gt=0)
-    min_frames: int = Field(default=8, ge=1)
+    min_frames: int = Field(
+        default=16, ge=1, description="frames read of a short video, whatever the rate"
+    )
 
 
 class ModelSettings(Section):
