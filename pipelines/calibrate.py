@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +64,8 @@ logger = logging.getLogger(__name__)
 class Pair:
     """A query with one reference; `truth` is empty when nothing is shared."""
 
-    name: str
+    query_name: str
+    reference_name: str
     attack: str
     query: VideoFeatures
     reference: VideoFeatures
@@ -111,7 +113,8 @@ def choose_pairs(
         chosen = set(sorted(scores, key=lambda other: -scores[other])[:per_query])
         for other in sorted(chosen | (shared & references.keys())):
             yield Pair(
-                name=f"{name} | {other}",
+                query_name=name,
+                reference_name=other,
                 attack=facts.attack,
                 query=query,
                 reference=references[other],
@@ -134,10 +137,15 @@ def background_floor(pairs: Sequence[Pair], comparator: Comparator) -> float:
 
 
 def compare_all(pairs: Sequence[Pair], reranker: ViSiLReranker) -> list[Compared]:
+    """Compares each query with its references as the service would: all of them at once."""
     compared = []
-    for pair in pairs:
-        segments, evidence = reranker.compare(pair.query, pair.reference)
-        compared.append(Compared(pair=pair, segments=segments, evidence=evidence))
+    for _, group in groupby(pairs, key=lambda pair: id(pair.query)):
+        asked = list(group)
+        references = {pair.reference_name: pair.reference for pair in asked}
+        found = reranker.compare(asked[0].query, references)
+        for pair in asked:
+            result = found[pair.reference_name]
+            compared.append(Compared(pair=pair, segments=result.segments, evidence=result.evidence))
     return compared
 
 
@@ -154,7 +162,13 @@ def fitted(
     intercept, weights = fit_weights(
         [one.evidence for one in plain], [bool(one.pair.truth) for one in plain]
     )
-    result = replace(preliminary, intercept=intercept, weights=weights, description=description)
+    result = replace(
+        preliminary,
+        intercept=intercept,
+        weights=weights,
+        usual_rival=usual_rival(compared),
+        description=description,
+    )
     chances = [probability(one, result) for one in evidence]
     others = [chance for chance, copy in zip(chances, copies, strict=True) if not copy]
     found = [chance for chance, copy in zip(chances, copies, strict=True) if copy]
@@ -168,6 +182,12 @@ def fitted(
         "end_error_90_percent_s": float(np.quantile(errors, 0.9)),
     }
     return replace(result, figures={name: round(value, 4) for name, value in figures.items()})
+
+
+def usual_rival(compared: Sequence[Compared]) -> float:
+    """What other references usually reach along a copy."""
+    found = [one.evidence for one in compared if one.pair.truth and one.segments]
+    return float(np.median([one.similarity - one.distinction for one in found]))
 
 
 def end_errors(compared: Compared) -> list[float]:
@@ -231,7 +251,7 @@ def main(
     suites: Annotated[list[Path], typer.Argument(help="folders written by pipelines.make_attacks")],
     weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")],
     config: Annotated[Path | None, typer.Option(help="settings to start from")] = None,
-    per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 6,
+    per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
     out: Annotated[Path | None, typer.Option(help="file to write instead")] = None,
 ) -> None:
     """Writes calibration.json beside the weights."""

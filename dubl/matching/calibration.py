@@ -20,20 +20,22 @@ CALIBRATION_FILE = "calibration.json"
 class Evidence:
     """What speaks for a match, each number the higher the more.
 
-    similarity: mean along the segment, in [0,1]; motion: how far both sides change alike, in
-    [0,1]; log_duration: ln(1 + its seconds); own_speed: 1 when it plays forwards at the
-    reference's speed, as most copies do, else 0. All 0 without a segment. shared_edge: it may be
+    similarity: mean along the segment, in [0,1]; distinction: how far that is above what other
+    references reach, in [-1,1] (rivals.py); motion: how far both sides change alike, in [0,1];
+    log_duration: ln(1 + its seconds); own_speed: 1 when it plays forwards at the reference's
+    speed, as most copies do, else 0. All 0 without a segment. shared_edge: it may be
     a shared intro or outro: both videos begin (or end) with it and go on (before) differently.
     """
 
     similarity: float = 0.0
+    distinction: float = 0.0
     motion: float = 0.0
     log_duration: float = 0.0
     own_speed: float = 0.0
     shared_edge: bool = False
 
 
-EVIDENCE_NAMES = ("similarity", "motion", "log_duration", "own_speed")
+EVIDENCE_NAMES = ("similarity", "distinction", "motion", "log_duration", "own_speed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +43,16 @@ class Calibration:
     """Coefficients of the logistic function, and the similarity from which frames are alike.
 
     `edge_ceiling`: the most that a shared intro or outro can prove. `floor` and `level` are those
-    of AlignmentOptions, in this network's similarities. `description` says on what it was fitted,
-    `figures` how well.
+    of AlignmentOptions, in this network's similarities; `usual_rival` is what other references
+    usually reach, for libraries that have too few to tell. `description` says on what it was
+    fitted, `figures` how well.
     """
 
     intercept: float
     weights: dict[str, float]
     floor: float
     level: float
+    usual_rival: float = 0.3
     edge_ceiling: float = 0.8
     description: str = ""
     figures: dict[str, float] = field(default_factory=dict)

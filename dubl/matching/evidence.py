@@ -19,7 +19,7 @@ SAME_AT = 0.95
 
 
 def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> Evidence:
-    """Evidence of one segment of two videos."""
+    """Evidence of one segment of two videos; how it stands out among others is not yet known."""
     return Evidence(
         similarity=segment.similarity,
         motion=common_motion(segment, query, reference),

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, probability
 from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
+from dubl.matching.rivals import Rivals
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.settings import MatchingSettings
-from dubl.types import Candidate, CandidateSet, Match, MatchSet, Segment, VideoFeatures
+from dubl.types import CandidateSet, Match, MatchSet, Segment, VideoFeatures
+
+Found = tuple[Segment, Evidence]
+SURE_MOTION = 0.5  # which other takes of one scene do not reach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Segments of a pair, best first, and the evidence of the one that says most."""
+
+    segments: tuple[Segment, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 class ViSiLReranker:
@@ -44,10 +58,17 @@ class ViSiLReranker:
         started = time.perf_counter()
         best = candidates.candidates[: self._rerank_candidates]
         stored = self._features.read_features([one.reference_id for one in best]) if best else {}
+        comparisons = self.compare(features, stored)
         matches = [
-            self.match(features, stored[candidate.reference_id], candidate)
+            Match(
+                reference_id=candidate.reference_id,
+                library=candidate.library,
+                similarity=comparisons[candidate.reference_id].evidence.similarity,
+                probability=self.probability(comparisons[candidate.reference_id].evidence),
+                segments=comparisons[candidate.reference_id].segments,
+            )
             for candidate in best
-            if candidate.reference_id in stored
+            if candidate.reference_id in comparisons
         ]
         matches.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3
@@ -57,23 +78,29 @@ class ViSiLReranker:
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
         )
 
-    def match(self, query: VideoFeatures, reference: VideoFeatures, candidate: Candidate) -> Match:
-        """Compares the query with one reference."""
-        segments, evidence = self.compare(query, reference)
-        return Match(
-            reference_id=candidate.reference_id,
-            library=candidate.library,
-            similarity=evidence.similarity,
-            probability=probability(evidence, self._calibration),
-            segments=segments,
-        )
-
     def compare(
-        self, query: VideoFeatures, reference: VideoFeatures
-    ) -> tuple[tuple[Segment, ...], Evidence]:
-        """Segments, best first, and the evidence of the one that says most."""
+        self, query: VideoFeatures, references: Mapping[str, VideoFeatures]
+    ) -> dict[str, Comparison]:
+        """Compares the query with the references that look most like it, by id.
+
+        What moves as the query does is a copy itself and no rival: many copies of one video in a
+        library do not speak against each other.
+        """
+        found = {name: self._align(query, reference) for name, reference in references.items()}
+        rivals = Rivals(
+            query,
+            {name: references[name] for name, pairs in found.items() if not _moves_alike(pairs)},
+            usual=self._calibration.usual_rival,
+        )
+        return {name: self._judge(name, pairs, rivals) for name, pairs in found.items()}
+
+    def probability(self, evidence: Evidence) -> float:
+        return probability(evidence, self._calibration)
+
+    def _align(self, query: VideoFeatures, reference: VideoFeatures) -> list[Found]:
+        """Segments with their evidence, best first."""
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
-            return (), Evidence()
+            return []
         matrix = pair_matrix(query, reference, self._comparator)
         segments = align(
             matrix.similarity,
@@ -83,6 +110,16 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
-        found = [gather_evidence(segment, query, reference) for segment in segments]
-        best = max(found, key=lambda one: probability(one, self._calibration), default=Evidence())
-        return segments, best
+        return [(segment, gather_evidence(segment, query, reference)) for segment in segments]
+
+    def _judge(self, name: str, found: Sequence[Found], rivals: Rivals) -> Comparison:
+        judged = [
+            replace(evidence, distinction=evidence.similarity - rivals.similarity(name, segment))
+            for segment, evidence in found
+        ]
+        best = max(judged, key=self.probability, default=Evidence())
+        return Comparison(segments=tuple(segment for segment, _ in found), evidence=best)
+
+
+def _moves_alike(found: Sequence[Found]) -> bool:
+    return any(evidence.motion >= SURE_MOTION for _, evidence in found)

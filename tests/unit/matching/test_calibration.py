@@ -20,7 +20,13 @@ from dubl.matching.fitting import fit_weights, separation
 
 CALIBRATION = Calibration(
     intercept=-6.0,
-    weights={"similarity": 7.0, "motion": 5.0, "log_duration": 0.4, "own_speed": 0.5},
+    weights={
+        "similarity": 7.0,
+        "distinction": 3.0,
+        "motion": 5.0,
+        "log_duration": 0.4,
+        "own_speed": 0.5,
+    },
     floor=0.3,
     level=0.4,
     edge_ceiling=0.8,

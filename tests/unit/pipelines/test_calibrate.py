@@ -38,9 +38,9 @@ def suite() -> tuple[SuiteTruth, dict[str, VideoFeatures]]:
 def test_true_references_are_always_among_the_pairs() -> None:
     truth, queries = suite()
     pairs = list(choose_pairs(truth, queries, REFERENCES, per_query=1))
-    true = {pair.name for pair in pairs if pair.truth}
-    assert true == {f"copy{number} | r{number}" for number in range(6)}
-    assert all(f"{name} | " in " ".join(pair.name for pair in pairs) for name in queries)
+    true = {(pair.query_name, pair.reference_name) for pair in pairs if pair.truth}
+    assert true == {(f"copy{number}", f"r{number}") for number in range(6)}
+    assert {pair.query_name for pair in pairs} == set(queries)
 
 
 def test_copies_become_probable_and_others_do_not() -> None:
@@ -65,7 +65,14 @@ def test_ends_are_judged_where_there_is_one_truth() -> None:
         reference_end_s=8.0,
         similarity=0.9,
     )
-    pair = Pair(name="q | r", attack="trim", query=clip, reference=clip, truth=(truth,))
+    pair = Pair(
+        query_name="q",
+        reference_name="r",
+        attack="trim",
+        query=clip,
+        reference=clip,
+        truth=(truth,),
+    )
     compared = Compared(pair=pair, segments=(segment,), evidence=Evidence())
     assert end_errors(compared) == pytest.approx([0.5, 0.0, 0.5, 1.0])
     assert end_errors(Compared(pair=pair, segments=(), evidence=Evidence())) == []
