@@ -49,6 +49,11 @@ class MediaSettings(Section):
     reference_rate_hz: float = Field(default=1.0, gt=0)
     query_rate_hz: float = Field(default=2.0, gt=0)
     min_frames: int = Field(default=8, ge=1)
+    query_views: Literal["whole", "parts", "thorough"] = Field(
+        default="parts",
+        description="what of a query's picture is compared: all of it, also what bars, stacked "
+        "screens and insets show, or also mirrored, turned and cut (takes up to 14 times as long)",
+    )
 
 
 class ModelSettings(Section):
