@@ -7,7 +7,7 @@ searches must not load torch.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
@@ -74,7 +74,8 @@ def make_ledger(settings: Settings) -> Ledger:
 
 
 def query_sampling(settings: Settings) -> Sampling:
-    return _sampling(settings, settings.media.query_rate_hz)
+    sampling = _sampling(settings, settings.media.query_rate_hz)
+    return replace(sampling, views=settings.media.query_views)
 
 
 def reference_sampling(settings: Settings) -> Sampling:

@@ -31,6 +31,7 @@ Metadata = Mapping[str, object]
 NO_TIMINGS: Timings = MappingProxyType({})
 MAIN_LIBRARY = "main"
 WHOLE_FRAME = 0
+MAX_VIEWS = 14  # of one instant, the whole frame included
 
 Item = TypeVar("Item")
 
@@ -64,12 +65,16 @@ class Sampling:
     two-second clip at one frame a second would leave nothing to align.
     `resize`: "squash" scales to frame_size x frame_size whatever the aspect; "crop" scales the
     short side to frame_size * 8 / 7 and cuts the center square (256 → 224, ViSiL).
+    `views`: "whole" frames alone, as references have them; "parts" adds what bars frame, stacked
+    screens and insets where there are any; "thorough" adds mirrored and turned frames, halves and
+    the middle to that. Cropped pictures have whole frames alone.
     """
 
     rate_hz: float
     min_frames: int
     frame_size: int
     resize: Literal["squash", "crop"] = "squash"
+    views: Literal["whole", "parts", "thorough"] = "whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

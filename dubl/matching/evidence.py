@@ -44,8 +44,8 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
     features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
     room score near 0 however alike their pictures are. Where neither side changes (a still
     picture) there is nothing to correlate, and that both stand still counts for as much as their
-    pictures are nearly the same. Of several views, the two that are most alike count. Few frames
-    agree by chance: n of them count (n - 1) / (n + 1).
+    pictures are nearly the same. Of several views, the two that are most alike count, among those
+    that show half of the segment. Few frames agree by chance: n of them count (n - 1) / (n + 1).
     """
     sameness = min(max((segment.similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
     pairs = [
@@ -53,7 +53,8 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
         for ours in np.unique(query.views)
         for theirs in np.unique(reference.views)
     ]
-    usable = [pair for pair in pairs if len(pair[0]) > 1]
+    most = max((len(pair[0]) for pair in pairs), default=0)
+    usable = [pair for pair in pairs if len(pair[0]) > 1 and 2 * len(pair[0]) >= most]
     if not usable:
         return 0.0
     left, right, left_regions, right_regions = max(

@@ -10,8 +10,6 @@ import logging
 import time
 from dataclasses import replace
 
-import numpy as np
-
 from dubl.errors import ConfigurationError, DublError, MediaError, TruncatedVideo, VideoTooShort
 from dubl.media.deadline import Deadline
 from dubl.media.decord_backend import DecordReader, decord_is_installed
@@ -19,8 +17,9 @@ from dubl.media.probe import Probe, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import SamplingPlan, plan_rows
+from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
-from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts, VideoSource
+from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +52,14 @@ class FileDecoder:
         probe = probe_file(path, settings=self._settings, deadline=deadline)
         self._check_readable(probe, sampling)
         plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
-        reader, reading = self._read(path, probe, plan, sampling, deadline)
-        return FrameClip(
-            frames=reading.frames,
-            timestamps_s=reading.timestamps_s,
-            views=np.full(len(reading.frames), WHOLE_FRAME, dtype=np.uint8),
-            facts=_facts(probe, reading, backend=reader.name),
-        )
+        if not has_views(sampling, rows=len(plan)):
+            reader, reading = self._read(path, probe, plan, sampling, deadline)
+            return _clip(probe, reading, whole_frames(reading.frames, reading.timestamps_s), reader)
+        larger = replace(sampling, frame_size=max(WORKING_SIDE, sampling.frame_size))
+        reader, reading = self._read(path, probe, plan, larger, deadline)
+        deadline.check()
+        views = views_of(reading.frames, reading.timestamps_s, sampling=sampling)
+        return _clip(probe, reading, views, reader)
 
     def _read(
         self,
@@ -129,6 +129,15 @@ def _check_enough(reading: Reading, plan: SamplingPlan, sampling: Sampling) -> N
             f"only {count} of {len(plan)} sampled pictures can be decoded",
             context={"decoded_frames": count, "planned_frames": len(plan)},
         )
+
+
+def _clip(probe: Probe, reading: Reading, views: Views, reader: FrameReader) -> FrameClip:
+    return FrameClip(
+        frames=views.frames,
+        timestamps_s=views.timestamps_s,
+        views=views.views,
+        facts=_facts(probe, reading, backend=reader.name),
+    )
 
 
 def _facts(probe: Probe, reading: Reading, *, backend: str) -> VideoFacts:

@@ -21,7 +21,7 @@ import dubl
 from dubl.errors import DecoderCrashed, DecodeTimeout
 from dubl.media import wire
 from dubl.settings import MediaSettings
-from dubl.types import FrameClip, Sampling, VideoSource
+from dubl.types import MAX_VIEWS, FrameClip, Sampling, VideoSource
 
 logger = logging.getLogger(__name__)
 
@@ -140,10 +140,11 @@ class _Worker:
         expires_at = time.monotonic() + self._limit_s
         self._write(wire.request(source, sampling))
         max_rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
+        views = 1 if sampling.views == "whole" else MAX_VIEWS
         clip = wire.empty_clip(
             self._read_header(expires_at),
             frame_size=sampling.frame_size,
-            max_rows=max(max_rows, sampling.min_frames),
+            max_rows=max(max_rows, sampling.min_frames) * views,
         )
         for part in wire.buffers(clip):
             self._read_into(part, expires_at)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dubl.matching.evidence import common_motion, gather_evidence
@@ -38,6 +39,20 @@ def test_backwards_motion_is_compared_backwards() -> None:
     query = video(lambda times: forwards(20.0 - times), 20.0, rate_hz=2.0)
     backwards = replace(WHOLE, reversed=True)
     assert common_motion(backwards, query, video(forwards, 20.0)) > 0.6
+
+
+def test_a_part_seen_for_a_moment_does_not_stand_for_the_segment() -> None:
+    query, reference = video(in_room(1), 20.0, rate_hz=2.0, noise=0.3), video(in_room(1), 20.0)
+    moment = video(in_room(1), 20.0, times=query.timestamps_s[:2])
+    both = replace(
+        query,
+        descriptors=np.concatenate([query.descriptors, moment.descriptors]),
+        region_features=np.concatenate([query.region_features, moment.region_features]),
+        timestamps_s=np.concatenate([query.timestamps_s, moment.timestamps_s]),
+        views=np.concatenate([query.views, moment.views + np.uint8(1)]),
+    )
+    whole = common_motion(WHOLE, query, reference)
+    assert common_motion(WHOLE, both, reference) == pytest.approx(whole)
 
 
 def test_a_single_frame_proves_no_motion() -> None:

@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -76,10 +78,15 @@ def _called(name: str, source: VideoSource) -> VideoSource:
     return VideoSource(path=source.path, sha256="", size_bytes=0, name=name)
 
 
-def test_the_process_gives_what_the_decoder_gives(clip: VideoSource) -> None:
+@pytest.mark.parametrize("views", ["whole", "parts", "thorough"])
+def test_the_process_gives_what_the_decoder_gives(
+    clip: VideoSource, views: Literal["whole", "parts", "thorough"]
+) -> None:
+    sampling = replace(SAMPLING, views=views)
     with SandboxedDecoder(MediaSettings()) as decoder:
-        there = decoder.decode(clip, sampling=SAMPLING)
-    here = FileDecoder(MediaSettings()).decode(clip, sampling=SAMPLING)
+        there = decoder.decode(clip, sampling=sampling)
+    here = FileDecoder(MediaSettings()).decode(clip, sampling=sampling)
+    assert (len(np.unique(here.views)) > 9) == (views == "thorough")
     assert np.array_equal(there.frames, here.frames)
     assert np.array_equal(there.timestamps_s, here.timestamps_s)
     assert np.array_equal(there.views, here.views)

@@ -1,0 +1,107 @@
+"""Edges that stand still in a stretch of frames, and how well they cover a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubl.types import Float32Array, Uint8Array
+
+BoolArray = NDArray[np.bool_]
+
+MOST_FRAMES = 24  # more tell no more
+EDGE_LEVELS = 5.0
+EDGE_RATIO = 1.8
+# Pixels beside an edge with which it is compared: from, to.
+NEAR, FAR = 4, 10
+MAX_LINES = 20
+LINE_COVER = 0.5
+BEYOND = 24
+OVERSHOOT = 0.5
+QUARTER_COVER = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maps:
+    """gray int16 [n,S,S]; edges [S,S]: an upright edge, one of the two columns beside it;
+    detail float32 [S,S]: mean curvature along rows, in levels."""
+
+    gray: NDArray[np.int16]
+    edges: BoolArray
+    detail: Float32Array
+
+
+def maps_of(frames: Uint8Array) -> tuple[Maps, Maps]:
+    """Maps of frames [N,S,S,3] as they are, and transposed."""
+    count = min(len(frames), MOST_FRAMES)
+    few = frames[np.linspace(0, len(frames) - 1, count).round().astype(np.intp)].astype(np.int16)
+    gray = (few[..., 0] + 2 * few[..., 1] + few[..., 2]) // 4
+    return _maps(gray), _maps(np.ascontiguousarray(gray.transpose(0, 2, 1)))
+
+
+def _maps(gray: NDArray[np.int16]) -> Maps:
+    before, here, after = gray[:, :, :-2], gray[:, :, 1:-1], gray[:, :, 2:]
+    step = np.pad(np.abs(after - before).mean(axis=0), ((0, 0), (1, 1)))
+    bend = np.pad(np.abs(after - 2 * here + before).mean(axis=0), ((0, 0), (1, 1)))
+    step = _running_mean(np.pad(step, ((2, 2), (0, 0)), mode="edge"), 5)
+    beside = _running_mean(np.pad(step.T, ((FAR, FAR), (0, 0))), FAR - NEAR).T
+    # Means of the columns x - FAR + 1 … x - NEAR and x + NEAR … x + FAR - 1.
+    left, right = beside[:, 1 : -FAR - NEAR], beside[:, FAR + NEAR : -1]
+    edges = (step > EDGE_LEVELS) & (step > EDGE_RATIO * np.maximum(left, right))
+    return Maps(gray=gray, edges=edges, detail=bend.astype(np.float32))
+
+
+def _running_mean(values: NDArray[np.floating], length: int) -> NDArray[np.float64]:
+    """Means of `length` rows that follow each other: `length` - 1 rows fewer."""
+    sums = np.cumsum(np.pad(values, ((1, 0), (0, 0))), axis=0, dtype=np.float64)
+    means: NDArray[np.float64] = (sums[length:] - sums[:-length]) / length
+    return means
+
+
+def covers_of(edges: BoolArray) -> Float32Array:
+    """Per column of [H,W], in which share of the rows it has an edge; 0 where nearly all of a
+    quarter has none."""
+    quarters = np.stack([part.mean(axis=0) for part in np.array_split(edges, 4)])
+    covers: Float32Array = edges.mean(axis=0).astype(np.float32)
+    covers[quarters.min(axis=0) < QUARTER_COVER] = 0
+    return covers
+
+
+def side_places(edges: BoolArray, region: tuple[slice, slice], least: int) -> list[int]:
+    """Columns of the region with an edge along most of `least` rows somewhere, and its ends."""
+    start, end = region[1].start, region[1].stop
+    shown = edges[region]
+    if shown.shape[0] < least:
+        return [start, end]
+    covers = _running_mean(shown.astype(np.float32), least).max(axis=0)
+    places: list[int] = []
+    for place in np.argsort(-covers, kind="stable"):
+        if covers[place] < LINE_COVER or len(places) == MAX_LINES:
+            break
+        if all(abs(int(place) - other) > 3 for other in (0, end - start, *places)):
+            places.append(int(place))
+    return sorted([start, *(start + place for place in places), end])
+
+
+def side_covers(
+    edges: BoolArray, columns: Sequence[int], rows: Sequence[int], ends: tuple[int, int]
+) -> NDArray[np.float64]:
+    """[C,R,R]: how well edges cover column c from row r to row s > r, less OVERSHOOT of how well
+    they do beyond; NaN for columns at the region's `ends`, which need no edge."""
+    size = edges.shape[0]
+    lines = edges[:, np.minimum(columns, size - 1)]
+    sums = np.cumsum(np.pad(lines.astype(np.float64), ((1, 0), (0, 0))), axis=0)
+    covers = np.zeros((len(columns), len(rows), len(rows)))
+    for first, start in enumerate(rows):
+        for last, end in enumerate(rows[first + 1 :], start=first + 1):
+            above = max(start - BEYOND, 0), max(start - 2, 0)
+            below = min(end + 2, size), min(end + BEYOND, size)
+            beyond = sum(sums[stop] - sums[go] for go, stop in (above, below))
+            length = above[1] - above[0] + below[1] - below[0]
+            inside = (sums[end] - sums[start]) / (end - start)
+            covers[:, first, last] = inside - OVERSHOOT * beyond / max(length, 1)
+    covers[[column in ends for column in columns]] = np.nan
+    return covers

@@ -1,0 +1,259 @@
+"""Where videos are shown inside the picture: within bars, on stacked screens, as an inset.
+
+What was composed shows in edges that stand still, are straight to the pixel and run exactly from
+one end to the other: of the picture, or of a rectangle. Edges of things in the scene seldom do.
+The thresholds were set on real clips with a static camera, whose walls, doors and tables are the
+hardest to tell apart from what was composed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubl.media.edges import Maps, covers_of, maps_of, side_covers, side_places
+from dubl.types import Uint8Array
+
+MAX_PARTS = 4
+LEAST_SIDE = 0.2  # of the picture's side
+MOST_AREA = 0.94  # of the picture; what leaves out less is the picture
+RIM = 0.04  # of the picture's side, within which no line is looked for
+
+# A bar: rows whose levels stay around one, up to where they suddenly do not.
+FLAT_LEVELS = 10
+FLAT_SHARE = 0.97
+JUMP_SHARE = 0.4
+# A pair of bars filled with a blurred picture: detail relative to what lies between them.
+BAR_COVER = 0.35
+SOFT = 0.5
+# A line that parts two screens. Where one side is always the brighter one it may be a thing.
+LINE_COVER = 0.57
+ONE_SIDED = 0.85
+ONE_SIDED_COVER = 0.8
+# An inset: mean cover that is needed of two, three, four sides inside the picture, and of each.
+INSET_COVER = (0.76, 0.74, 0.63)
+SIDE_COVER = 0.3
+MOST_INSET = 0.6  # of the region
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Box:
+    """A rectangle of rows top..bottom and columns left..right, ends excluded, in pixels."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def area(self) -> int:
+        return self.height * self.width
+
+    @property
+    def turned(self) -> Box:
+        """The box in the transposed picture."""
+        return Box(self.left, self.top, self.right, self.bottom)
+
+    def within(self, rim: int = 0) -> tuple[slice, slice]:
+        """Its rows and columns, less a rim."""
+        return slice(self.top + rim, self.bottom - rim), slice(self.left + rim, self.right - rim)
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union."""
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        width = min(self.right, other.right) - max(self.left, other.left)
+        shared = max(height, 0) * max(width, 0)
+        return shared / (self.area + other.area - shared)
+
+
+def find_parts(frames: Uint8Array) -> list[Box]:
+    """The videos that are shown inside frames [N,S,S,3], at most MAX_PARTS, largest first.
+
+    Nothing where the picture is one video from edge to edge. S should be about 320: lines are
+    compared with what lies 4 to 10 pixels beside them.
+    """
+    size = frames.shape[1]
+    whole = Box(0, 0, size, size)
+    leaves, groups = _Search(maps_of(frames)).parts(whole)
+    parts: list[Box] = []
+    for box in (*_largest_first(leaves), *_largest_first(groups)):
+        if box.area <= MOST_AREA * whole.area and box not in parts:
+            parts.append(box)
+    return _largest_first(parts[:MAX_PARTS])
+
+
+def _largest_first(boxes: list[Box]) -> list[Box]:
+    return sorted(boxes, key=lambda box: (-box.area, box))
+
+
+class _Search:
+    """Takes a region apart: bars off, then in two at a line, and so on; at last an inset."""
+
+    def __init__(self, maps: tuple[Maps, Maps]) -> None:
+        self._upright, self._lying = maps
+        size = int(self._upright.edges.shape[0])
+        self._least = round(LEAST_SIDE * size)
+        self._rim = round(RIM * size)
+
+    def parts(self, region: Box) -> tuple[list[Box], list[Box]]:
+        """Regions that are not taken apart any further, and those they were taken from: a line
+        may turn out to belong to the scene."""
+        inner = self._without_bars(region)
+        pieces = self._split(inner)
+        if not pieces:
+            return [inner, *self._insets(inner)], []
+        leaves: list[Box] = []
+        groups = [inner]
+        for piece in pieces:
+            below, between = self.parts(piece)
+            leaves += below
+            groups += between
+        return leaves, groups
+
+    def _without_bars(self, region: Box) -> Box:
+        while True:
+            inner = self._unblurred(self._trimmed(region))
+            if inner == region or min(inner.width, inner.height) < self._least:
+                return region
+            region = inner
+
+    def _trimmed(self, region: Box) -> Box:
+        left, right = _margins(self._upright.gray, region)
+        top, bottom = _margins(self._lying.gray, region.turned)
+        return Box(
+            region.top + top, region.left + left, region.bottom - bottom, region.right - right
+        )
+
+    def _unblurred(self, region: Box) -> Box:
+        bar = self._blurred_bar(region, turned=False)
+        if bar:
+            return Box(region.top, region.left + bar, region.bottom, region.right - bar)
+        bar = self._blurred_bar(region, turned=True)
+        return Box(region.top + bar, region.left, region.bottom - bar, region.right)
+
+    def _blurred_bar(self, region: Box, *, turned: bool) -> int:
+        """Width of the bars at the left and at the right (top and bottom, if turned), or 0."""
+        edges, shown = self._seen(region, turned)
+        covers = covers_of(edges[shown.within()])
+        near = np.max([covers, np.roll(covers, 1), np.roll(covers, -1)], axis=0)
+        pairs = np.minimum(near, near[::-1])[: (shown.width - self._least) // 2]
+        pairs[: self._rim] = 0
+        if not len(pairs) or pairs.max() < BAR_COVER:
+            return 0
+        bar = int(np.argmax(pairs))
+        cuts = (shown.left, shown.left + bar, shown.right - bar, shown.right)
+        left, inner, right = (
+            self._detail(Box(shown.top, start, shown.bottom, end), turned)
+            for start, end in pairwise(cuts)
+        )
+        return bar if max(left, right) < SOFT * inner else 0
+
+    def _split(self, region: Box) -> list[Box]:
+        """The two sides of the clearest line through the region."""
+        upright, column = self._clearest_line(region, turned=False)
+        lying, row = self._clearest_line(region, turned=True)
+        if max(upright, lying) < 0:
+            return []
+        if upright >= lying:
+            first = Box(region.top, region.left, region.bottom, column)
+            second = Box(region.top, column, region.bottom, region.right)
+        else:
+            first = Box(region.top, region.left, row, region.right)
+            second = Box(row, region.left, region.bottom, region.right)
+        return [piece for piece in (first, second) if self._is_large(piece)]
+
+    def _clearest_line(self, region: Box, *, turned: bool) -> tuple[float, int]:
+        """By how much the clearest line is clearer than it must be, and its column (row)."""
+        edges, shown = self._seen(region, turned)
+        covers = covers_of(edges[shown.within()])
+        covers[: self._rim] = covers[len(covers) - self._rim :] = 0
+        gray = (self._lying if turned else self._upright).gray
+        best, place = -1.0, shown.left
+        for column in shown.left + np.argsort(-covers, kind="stable")[:4]:
+            cover = float(covers[column - shown.left])
+            needed = LINE_COVER
+            if _one_sided(gray[:, shown.top : shown.bottom], int(column)):
+                needed = ONE_SIDED_COVER
+            if cover - needed > best:
+                best, place = cover - needed, int(column)
+        return best, place
+
+    def _insets(self, region: Box) -> list[Box]:
+        """The rectangle with the clearest sides that end at its corners, if one is clear."""
+        columns = side_places(self._upright.edges, region.within(), self._least)
+        rows = side_places(self._lying.edges, region.turned.within(), self._least)
+        upright = side_covers(self._upright.edges, columns, rows, (region.left, region.right))
+        lying = side_covers(self._lying.edges, rows, columns, (region.top, region.bottom))
+        shape = (len(rows), len(rows), len(columns), len(columns))
+        by_rows = upright.transpose(1, 2, 0)
+        sides = np.stack(
+            [
+                np.broadcast_to(by_rows[:, :, :, None], shape),
+                np.broadcast_to(by_rows[:, :, None, :], shape),
+                np.broadcast_to(lying[:, None], shape),
+                np.broadcast_to(lying[None], shape),
+            ]
+        )
+        inside = np.isfinite(sides)
+        heights, widths = np.subtract.outer(rows, rows).T, np.subtract.outer(columns, columns).T
+        fits = np.minimum.outer(heights, widths) >= self._least
+        fits &= np.multiply.outer(heights, widths) <= MOST_INSET * region.area
+        fits &= inside[:2].any(axis=0) & inside[2:].any(axis=0)
+        fits &= np.where(inside, sides, 1).min(axis=0) >= SIDE_COVER
+        count = inside.sum(axis=0)
+        means = np.where(inside, sides, 0).sum(axis=0) / np.maximum(count, 1)
+        clear = np.where(fits, means - np.asarray(INSET_COVER)[np.maximum(count, 2) - 2], -1)
+        top, bottom, left, right = np.unravel_index(int(np.argmax(clear)), shape)
+        if clear[top, bottom, left, right] < 0:
+            return []
+        return [Box(rows[top], columns[left], rows[bottom], columns[right])]
+
+    def _seen(self, region: Box, turned: bool) -> tuple[NDArray[np.bool_], Box]:
+        """Edges and region of the picture as it is, or transposed."""
+        if turned:
+            return self._lying.edges, region.turned
+        return self._upright.edges, region
+
+    def _detail(self, box: Box, turned: bool) -> float:
+        """Mean curvature inside, away from the lines around it."""
+        upright = box.turned if turned else box
+        return float(
+            self._upright.detail[upright.within(5)].mean()
+            + self._lying.detail[upright.turned.within(5)].mean()
+        )
+
+    def _is_large(self, box: Box) -> bool:
+        return bool(min(box.width, box.height) >= self._least)
+
+
+def _margins(gray: NDArray[np.int16], region: Box) -> tuple[int, int]:
+    """Widths of the flat margins at the left and at the right."""
+    rows, columns = region.within()
+    shown = gray[:, rows, columns]
+    return _margin(shown), _margin(shown[:, :, ::-1])
+
+
+def _margin(shown: NDArray[np.int16]) -> int:
+    level = np.median(shown[:, :, 1])
+    like = (np.abs(shown - level) <= FLAT_LEVELS).mean(axis=(0, 1))
+    width = int(np.argmax(np.append(like, 0.0) < FLAT_SHARE))
+    if width == 0 or width >= len(like):
+        return 0
+    return width if 1 - like[min(width + 2, len(like) - 1)] >= JUMP_SHARE else 0
+
+
+def _one_sided(gray: NDArray[np.int16], column: int) -> bool:
+    """Whether one side of the line is nearly always the brighter one."""
+    steps = (gray[:, :, column + 1] - gray[:, :, column - 2]).astype(np.float32)
+    return bool(np.abs(steps.mean()) > ONE_SIDED * np.abs(steps).mean())
