@@ -1,0 +1,297 @@
+"""report.md: the page that a person reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from dubl.evaluation.benchmark.figures import thresholds
+from dubl.evaluation.benchmark.findings import Findings
+from dubl.evaluation.metrics.detection import Estimate
+from dubl.evaluation.report import pictures
+from dubl.evaluation.report.cases import FalsePair, Miss
+from dubl.evaluation.report.facts import machine, minutes, time_shares
+
+FALSE_PAIRS = "false_pairs.png"
+MISSES = "misses.png"
+LISTED_MISSES = 60
+
+# What each headline figure is, in the order of the table.
+_HEADLINE = (
+    ("micro_ap", "micro-AP", "one ranking of all pairs (VSC descriptor track)"),
+    ("recall_at_precision_1", "recall at precision 1.0", "true pairs above every false pair"),
+    ("recall_at_precision_95", "recall at precision 0.95", "one false pair among twenty"),
+    ("strict_f1_duplicate", "strict F1, duplicate", "top reference right, shipped threshold"),
+    ("strict_f1_review", "strict F1, review", "the same from the review threshold on"),
+    ("best_f1", "strict F1, best threshold", "in hindsight, to compare with others"),
+    ("recall_duplicate", "recall, duplicate", "copies with a true reference"),
+    ("recall_review", "recall, review", "the same from the review threshold on"),
+    ("false_positives_all_duplicate", "false positives", "originals called duplicate (Wilson)"),
+    ("false_positives_strangers_duplicate", "– of strangers", "unrelated videos"),
+    ("false_positives_hard_negatives_duplicate", "– of hard negatives", "same camera, intro, …"),
+    ("false_positives_all_review", "false positives, review", "originals sent to review"),
+    ("segment_ap", "segment AP", "VSC matching track, all segments"),
+    ("vcsl_precision", "segment precision", "VCSL, matches from the review threshold on"),
+    ("vcsl_recall", "segment recall", "VCSL"),
+    ("vcsl_f1", "segment F", "VCSL"),
+    ("end_error_median_s", "end error, median", "seconds, four ends of each found segment"),
+    ("end_error_90_percent_s", "end error, 90 %", "nine of ten ends are nearer"),
+)
+_PEER_FIGURES = (
+    ("micro_ap", "micro-AP"),
+    ("recall_at_precision_1", "recall at precision 1.0"),
+    ("recall_at_precision_95", "at 0.95"),
+    ("best_f1", "best strict F1"),
+)
+
+
+def report_page(
+    findings: Findings, false_pairs: Sequence[FalsePair], missed: Sequence[Miss]
+) -> str:
+    """The whole page."""
+    parts = (
+        _opening(findings),
+        _headline(findings),
+        _peers(findings),
+        _passport(findings),
+        _originals(findings),
+        _false_pairs(findings, false_pairs),
+        _misses(missed),
+        _making(findings),
+        _failures(findings),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _opening(findings: Findings) -> Iterator[str]:
+    run, figures = findings.run, findings.figures
+    copies = len(findings.copies)
+    edits = {query.attack for query in findings.copies}
+    strict, _ = thresholds(run.settings.policy)
+    found = sum(query.found_at(strict.probability) for query in findings.copies)
+    flagged = sum(row.duplicate.value * row.count for row in findings.originals)
+    yield f"# Copies found in {findings.suite.name}"
+    yield ""
+    yield (
+        f"**{found} of {copies}** copies made by {len(edits)} edits were called duplicates of the "
+        f"right video, and **{round(flagged)} of {len(findings.queries) - copies}** videos that "
+        f"copy nothing were called a duplicate. micro-AP {_value(figures['micro_ap'])}, strict F1 "
+        f"{_value(figures['strict_f1_duplicate'])}, segment F {_value(figures['vcsl_f1'])}, "
+        f"median end error {_value(figures['end_error_median_s'])} s."
+    )
+    yield ""
+    yield (
+        f"{len(run.truth.references)} references ({minutes(run, 'references'):.0f} min), "
+        f"{len(findings.queries)} queries ({minutes(run, 'queries'):.0f} min); model "
+        f"`{run.model_id}`; duplicate from {strict.probability:g}, review from "
+        f"{run.settings.policy.review_probability:g}. Intervals are 95 %: bootstrap over queries, "
+        "Wilson for shares of one group."
+    )
+    yield ""
+
+
+def _headline(findings: Findings) -> Iterator[str]:
+    yield "## Figures"
+    yield ""
+    rows = [
+        (label, _value(findings.figures[key]), _interval(findings.figures[key]), note)
+        for key, label, note in _HEADLINE
+    ]
+    yield from _table(("figure", "value", "95 %", ""), rows)
+    yield f"![probabilities]({pictures.PROBABILITIES})"
+    yield ""
+
+
+def _peers(findings: Findings) -> Iterator[str]:
+    yield "## Beside others, on the same files"
+    yield ""
+    names = [label for _, label in _PEER_FIGURES]
+    ours = [_cell(findings.figures[key]) for key, _ in _PEER_FIGURES]
+    rows = [("**Dubl**", *ours, f"`{findings.run.model_id}`")]
+    rows += [
+        (one.name, *(_cell(one.figures[key]) for key, _ in _PEER_FIGURES), one.summary)
+        for one in findings.peers
+    ]
+    rows += [(name, *("–" for _ in names), why) for name, why in findings.skipped_peers.items()]
+    if len(rows) > 1:
+        yield from _table(("method", *names, ""), rows)
+    else:
+        yield "Not asked for (`--peers`)."
+        yield ""
+    yield f"![precision and recall of pairs]({pictures.CURVES})"
+    yield ""
+    if findings.peers:
+        yield "Copies found at zero false pairs, the threshold of each method just above its worst:"
+        yield ""
+        yield from _table(
+            ("edit", "copies", "Dubl", *(one.name for one in findings.peers)),
+            (
+                (
+                    row.edit,
+                    str(row.count),
+                    f"{row.clean.value:.2f}",
+                    *(f"{one.clean[row.edit].value:.2f}" for one in findings.peers),
+                )
+                for row in sorted(findings.edits, key=lambda row: row.edit)
+            ),
+        )
+
+
+def _passport(findings: Findings) -> Iterator[str]:
+    yield "## Robustness passport"
+    yield ""
+    yield "The weakest edit first. Shares of its copies, the interval is that of the first column."
+    yield ""
+    yield from _table(
+        ("edit", "copies", "duplicate", "95 %", "review", "top is right", "median end error, s"),
+        (
+            (
+                row.edit,
+                str(row.count),
+                f"{row.duplicate.value:.2f}",
+                _interval(row.duplicate),
+                f"{row.review.value:.2f}",
+                f"{row.top.value:.2f}",
+                _number(row.end_error_s),
+            )
+            for row in findings.edits
+        ),
+    )
+    if findings.edits:
+        yield f"![passport]({pictures.PASSPORT})"
+        yield ""
+
+
+def _originals(findings: Findings) -> Iterator[str]:
+    yield "## What copies nothing"
+    yield ""
+    yield from _table(
+        ("kind", "queries", "duplicate", "95 %", "review", "highest probability"),
+        (
+            (
+                row.kind,
+                str(row.count),
+                f"{row.duplicate.value:.3f}",
+                _interval(row.duplicate),
+                f"{row.review.value:.3f}",
+                f"{row.highest:.3f}",
+            )
+            for row in findings.originals
+        ),
+    )
+
+
+def _false_pairs(findings: Findings, pairs: Sequence[FalsePair]) -> Iterator[str]:
+    yield "## The worst false pairs"
+    yield ""
+    policy = findings.run.settings.policy
+    wrong = [
+        match.probability
+        for query in findings.queries
+        for match in query.matches
+        if match.reference_id not in query.expected
+    ]
+    above = sum(one >= policy.duplicate_probability for one in wrong)
+    doubtful = sum(one >= policy.review_probability for one in wrong)
+    yield (
+        f"Of {len(wrong)} wrong pairs that were compared in full, {above} reach the duplicate "
+        f"threshold and {doubtful} the review threshold."
+    )
+    yield ""
+    rows = [
+        (f"{one.match.probability:.3f}", one.query.name, one.match.reference_id, one.query.attack)
+        for one in pairs
+    ]
+    yield from _table(("probability", "query", "taken for", "kind or edit"), rows)
+    if pairs:
+        yield "The query's frames above those of the reference it was taken for:"
+        yield ""
+        yield f"![false pairs]({FALSE_PAIRS})"
+        yield ""
+
+
+def _misses(missed: Sequence[Miss]) -> Iterator[str]:
+    yield "## The worst misses"
+    yield ""
+    yield f"{len(missed)} copies stay under the duplicate threshold; 0 was not even retrieved."
+    yield ""
+    rows = [
+        (
+            f"{one.probability:.3f}",
+            one.query.name,
+            one.query.attack,
+            "" if one.query.strength is None else f"{one.query.strength:g}",
+            one.found_instead,
+        )
+        for one in missed[:LISTED_MISSES]
+    ]
+    yield from _table(("probability", "query", "edit", "strength", "top instead"), rows)
+    if missed:
+        yield "The query's frames above the reference's at the same moments:"
+        yield ""
+        yield f"![misses]({MISSES})"
+        yield ""
+
+
+def _making(findings: Findings) -> Iterator[str]:
+    run = findings.run
+    yield "## How it was measured"
+    yield ""
+    rows = [
+        ("weights", f"`{run.model_id}`, feature space `{run.space_id}`"),
+        ("machine", machine()),
+        ("policy", f"version {run.settings.policy.version}"),
+        ("time of queries", _shares(time_shares(run.query_timings))),
+        ("time of references", _shares(time_shares(run.reference_timings))),
+    ]
+    yield from _table(("", ""), rows)
+    yield (
+        "The service's own steps answered, in one process and with one library of all references. "
+        "A pair's confidence is its probability, equal ones in order of similarity. All pairs are "
+        "in `pairs.parquet`, all queries in `queries.parquet`, figures and settings in "
+        "`summary.json`."
+    )
+    yield ""
+
+
+def _failures(findings: Findings) -> Iterator[str]:
+    if not findings.run.failures:
+        return
+    yield "## Videos that failed"
+    yield ""
+    yield "A query that failed counts as one that found nothing."
+    yield ""
+    rows = [(one.video, one.code, one.detail) for one in findings.run.failures]
+    yield from _table(("video", "code", "what happened"), rows)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(heading)
+    yield _row(["---"] * len(heading))
+    for row in rows:
+        yield _row(row)
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(estimate: Estimate) -> str:
+    return f"{_value(estimate)} ({_interval(estimate)})"
+
+
+def _value(estimate: Estimate) -> str:
+    return _number(estimate.value)
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{_number(estimate.low)}–{_number(estimate.high)}"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _shares(shares: dict[str, float]) -> str:
+    return ", ".join(f"{step} {share:.0%}" for step, share in shares.items())
