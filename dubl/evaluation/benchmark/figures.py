@@ -18,6 +18,7 @@ from dubl.evaluation.metrics.detection import (
     false_positive_rate,
     recall_at_precision,
     strict_f1,
+    wilson,
 )
 from dubl.evaluation.metrics.ranking import grouped_average_precision
 from dubl.evaluation.metrics.segments import SegmentGains, gains_ap, segment_gains
@@ -107,7 +108,7 @@ def ranking_figures(queries: Sequence[ScoredQuery]) -> Figures:
 
 
 def decision_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> Figures:
-    """Figures at the shipped thresholds; false-positive rates have Wilson intervals."""
+    """Figures at the shipped thresholds; recalls and false-positive rates have Wilson intervals."""
     figures: dict[str, Estimate] = {}
     for threshold in thresholds(policy):
         level, name = threshold.probability, threshold.name
@@ -115,7 +116,7 @@ def decision_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> 
         strict = partial(strict_f1, threshold=level)
         figures[f"strict_f1_{name}"] = bootstrap(strict, answers, rounds=ROUNDS)
         copies = [query.found_at(level) for query in queries if query.expected]
-        figures[f"recall_{name}"] = _share(copies)
+        figures[f"recall_{name}"] = wilson(sum(copies), len(copies))
         for kind, some in originals(queries).items():
             figures[f"false_positives_{kind}_{name}"] = false_positive_rate(
                 [query.answer for query in some], level
@@ -149,14 +150,6 @@ def segment_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> F
         partial(_quantile, share=0.9), errors, rounds=ROUNDS
     )
     return figures
-
-
-def _share(flags: Sequence[bool]) -> Estimate:
-    return bootstrap(_mean, flags, rounds=ROUNDS) if flags else Estimate(0.0, 0.0, 1.0)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
 
 
 def _best_f1(answers: Sequence[Answer]) -> float:
