@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,9 +58,19 @@ def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
     )
 
 
-def pair_curve(queries: Sequence[ScoredQuery]) -> list[tuple[float, float]]:
-    """(recall, precision) of all pairs down to each score, the highest first; pair_micro_ap is the
-    area under its staircase. Empty when no pair has a score or none is true."""
+class PairPoint(NamedTuple):
+    """All pairs from `score` on."""
+
+    score: float
+    recall: float
+    precision: float
+
+
+def pair_curve(queries: Sequence[ScoredQuery]) -> list[PairPoint]:
+    """A point a score, the highest first; pair_micro_ap is the area under the staircase.
+
+    Empty when no pair has a score or none is true.
+    """
     scores = np.concatenate([query.scores for query in queries])
     relevant = np.concatenate([query.relevant for query in queries])
     positives = sum(len(query.expected) for query in queries)
@@ -68,19 +79,20 @@ def pair_curve(queries: Sequence[ScoredQuery]) -> list[tuple[float, float]]:
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     right = np.cumsum(relevant[order])[ends]
-    return list(zip((right / positives).tolist(), (right / (ends + 1)).tolist(), strict=True))
+    columns = (scores[order][ends], right / positives, right / (ends + 1))
+    return list(map(PairPoint, *(column.tolist() for column in columns)))
+
+
+def lowest_point(queries: Sequence[ScoredQuery], *, precision: float) -> PairPoint:
+    """The point of the highest recall at this precision or better; score ∞ when there is none."""
+    nothing = PairPoint(float("inf"), 0.0, 1.0)
+    reached = [point for point in pair_curve(queries) if point.precision >= precision]
+    return max([nothing, *reached], key=lambda point: point.recall)
 
 
 def pair_recall(queries: Sequence[ScoredQuery], *, precision: float) -> float:
-    """The highest recall of pairs that a threshold gives at this precision or better."""
-    reached = [recall for recall, exact in pair_curve(queries) if exact >= precision]
-    return max(reached, default=0.0)
-
-
-def highest_false_score(queries: Sequence[ScoredQuery]) -> float:
-    """Score of the worst false pair; −∞ when there is none."""
-    false = [query.scores[~query.relevant].max(initial=-np.inf) for query in queries]
-    return float(max(false, default=-np.inf))
+    """Recall of lowest_point."""
+    return lowest_point(queries, precision=precision).recall
 
 
 def clean_answers(answers: Sequence[Answer]) -> float:

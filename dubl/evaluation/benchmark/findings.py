@@ -16,30 +16,34 @@ from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery, judged
 from dubl.evaluation.benchmark.passport import (
     EditRow,
     OriginalRow,
-    clean_by_edit,
     original_rows,
     passport,
+    recall_by_edit,
 )
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.metrics.detection import Estimate
 from dubl.evaluation.peers.field import score_suite
 from dubl.evaluation.peers.methods import Peers
 
+PRECISIONS = (1.0, 0.95)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerFindings:
-    """A peer on the same files; `clean`: recall above its worst false pair, by edit."""
+class MethodFindings:
+    """A method, by its ranking of pairs. `recalls`: recall by edit, by precision of the pairs of
+    the whole set (PRECISIONS)."""
 
     name: str
     summary: str
     queries: Sequence[ScoredQuery]
     figures: Figures
-    clean: Mapping[str, Estimate]
+    recalls: Mapping[float, Mapping[str, Estimate]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """A run of a suite, judged. `skipped_peers`: reasons by name."""
+    """A run of a suite, judged. `ranking` is Dubl as `peers` are seen; `skipped_peers`: reasons by
+    name."""
 
     suite: Path
     run: SuiteRun
@@ -47,7 +51,8 @@ class Findings:
     figures: Figures
     edits: Sequence[EditRow]
     originals: Sequence[OriginalRow]
-    peers: Sequence[PeerFindings] = ()
+    ranking: MethodFindings
+    peers: Sequence[MethodFindings]
     skipped_peers: Mapping[str, str]
 
     @property
@@ -65,6 +70,7 @@ def judge(suite: Path, run: SuiteRun, peers: Peers) -> Findings:
         figures=suite_figures(run),
         edits=passport(queries, policy),
         originals=original_rows(queries, policy),
+        ranking=_method("Dubl", f"`{run.model_id}`", [query.scored for query in queries]),
         peers=_peer_findings(suite, run, queries, peers),
         skipped_peers=peers.skipped,
     )
@@ -82,18 +88,19 @@ def suite_figures(run: SuiteRun) -> Figures:
 
 def _peer_findings(
     suite: Path, run: SuiteRun, queries: Sequence[JudgedQuery], peers: Peers
-) -> list[PeerFindings]:
+) -> list[MethodFindings]:
     if not peers.ready:
         return []
     references = [name for name in run.truth.references if name not in run.same_as]
     scored = score_suite(suite, queries, references, peers.ready, run.settings)
-    return [
-        PeerFindings(
-            name=peer.name,
-            summary=peer.summary,
-            queries=scored[peer.name],
-            figures=ranking_figures(scored[peer.name]),
-            clean=clean_by_edit(scored[peer.name]),
-        )
-        for peer in peers.ready
-    ]
+    return [_method(peer.name, peer.summary, scored[peer.name]) for peer in peers.ready]
+
+
+def _method(name: str, summary: str, queries: Sequence[ScoredQuery]) -> MethodFindings:
+    return MethodFindings(
+        name=name,
+        summary=summary,
+        queries=queries,
+        figures=ranking_figures(queries),
+        recalls={one: recall_by_edit(queries, precision=one) for one in PRECISIONS},
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubl.evaluation.benchmark.figures import highest_false_score
+from dubl.evaluation.benchmark.figures import lowest_point
 from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
 from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.evaluation.metrics.detection import Estimate, wilson
@@ -17,15 +17,14 @@ from dubl.settings import PolicySettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRow:
     """One edit. Recalls are shares of its `count` copies with Wilson intervals: a true reference
-    from the duplicate threshold on, from the review threshold on, as the top one; `clean`: above
-    the highest false pair of the whole set. end_error_s: median, NaN where none was found."""
+    from the duplicate threshold on, from the review threshold on, as the top one. end_error_s:
+    median, NaN where none was found."""
 
     edit: str
     count: int
     duplicate: Estimate
     review: Estimate
     top: Estimate
-    clean: Estimate
     end_error_s: float
 
 
@@ -43,24 +42,23 @@ class OriginalRow:
 
 def passport(queries: Sequence[JudgedQuery], policy: PolicySettings) -> list[EditRow]:
     """A row an edit, the weakest first."""
-    clean = clean_by_edit([query.scored for query in queries])
+    copies = [query for query in queries if query.expected]
     rows = [
-        _edit_row(
-            edit, [one for one in queries if one.expected and one.attack == edit], policy, share
-        )
-        for edit, share in clean.items()
+        _edit_row(edit, [one for one in copies if one.attack == edit], policy)
+        for edit in sorted({query.attack for query in copies})
     ]
     return sorted(rows, key=lambda row: (row.duplicate.value, row.review.value, row.edit))
 
 
-def clean_by_edit(queries: Sequence[ScoredQuery]) -> dict[str, Estimate]:
-    """Share of each edit's copies with a true pair above the highest false pair of the set."""
-    floor = highest_false_score(queries)
+def recall_by_edit(queries: Sequence[ScoredQuery], *, precision: float) -> dict[str, Estimate]:
+    """Share of each edit's copies with a true pair, at the threshold that gives the whole set this
+    precision of pairs; 1.0 is zero false pairs."""
+    floor = lowest_point(queries, precision=precision).score
     groups: dict[str, list[bool]] = {}
     for query in queries:
         if query.expected:
             best = query.scores[query.relevant].max(initial=-np.inf)
-            groups.setdefault(query.attack, []).append(bool(best > floor))
+            groups.setdefault(query.attack, []).append(bool(best >= floor))
     return {edit: wilson(sum(groups[edit]), len(groups[edit])) for edit in sorted(groups)}
 
 
@@ -75,9 +73,7 @@ def original_rows(queries: Sequence[JudgedQuery], policy: PolicySettings) -> lis
     ]
 
 
-def _edit_row(
-    edit: str, queries: Sequence[JudgedQuery], policy: PolicySettings, clean: Estimate
-) -> EditRow:
+def _edit_row(edit: str, queries: Sequence[JudgedQuery], policy: PolicySettings) -> EditRow:
     count = len(queries)
     errors = [error for query in queries for error in end_errors(query, policy.review_probability)]
     return EditRow(
@@ -86,7 +82,6 @@ def _edit_row(
         duplicate=wilson(sum(one.found_at(policy.duplicate_probability) for one in queries), count),
         review=wilson(sum(one.found_at(policy.review_probability) for one in queries), count),
         top=wilson(sum(one.answer.is_right for one in queries), count),
-        clean=clean,
         end_error_s=float(np.median(errors)) if errors else float("nan"),
     )
 

@@ -23,7 +23,7 @@ from dubl.assembly import (
     query_sampling,
     reference_sampling,
 )
-from dubl.errors import InputError, ResourceError
+from dubl.errors import InputError, InvalidRequest, ResourceError
 from dubl.evaluation.suite_truth import (
     QUERIES,
     REFERENCES,
@@ -79,8 +79,11 @@ def summed_timings(timings: Sequence[Timings]) -> Timings:
 def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path) -> SuiteRun:
     """Registers the references in a new library under `home` and asks about every query.
 
-    Videos that do not decode become failures. Raises what is the installation's fault.
+    Videos that do not decode become failures. Raises InvalidRequest for a suite without queries
+    or references, and what is the installation's fault.
     """
+    if not truth.queries or not truth.references:
+        raise InvalidRequest(f"the truth of {suite} names no queries or no references")
     own = settings.model_copy(
         update={"data_dir": home, "index": settings.index.model_copy(update={"uri": ""})}
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from dubl.evaluation.benchmark.figures import thresholds
-from dubl.evaluation.benchmark.findings import Findings
+from dubl.evaluation.benchmark.findings import Findings, MethodFindings
 from dubl.evaluation.metrics.detection import Estimate, best_operating_point
 from dubl.evaluation.report import pictures
 from dubl.evaluation.report.cases import FalsePair, Miss
@@ -112,36 +112,32 @@ def _headline(findings: Findings) -> Iterator[str]:
 def _peers(findings: Findings) -> Iterator[str]:
     yield "## Beside others, on the same files"
     yield ""
+    methods = (findings.ranking, *findings.peers)
     names = [label for _, label in _PEER_FIGURES]
-    ours = [_cell(findings.figures[key]) for key, _ in _PEER_FIGURES]
-    rows = [("**Dubl**", *ours, f"`{findings.run.model_id}`")]
-    rows += [
+    rows = [
         (one.name, *(_cell(one.figures[key]) for key, _ in _PEER_FIGURES), one.summary)
-        for one in findings.peers
+        for one in methods
     ]
     rows += [(name, *("–" for _ in names), why) for name, why in findings.skipped_peers.items()]
-    if len(rows) > 1:
-        yield from _table(("method", *names, ""), rows)
-    else:
-        yield "Not asked for (`--peers`)."
-        yield ""
+    yield from _table(("method", *names, ""), rows)
     yield f"![precision and recall of pairs]({pictures.CURVES})"
     yield ""
-    if findings.peers:
-        yield "Copies found at zero false pairs, the threshold of each method just above its worst:"
+    if not findings.peers:
+        yield "Other methods were not asked for (`--peers`)."
         yield ""
-        yield from _table(
-            ("edit", "copies", "Dubl", *(one.name for one in findings.peers)),
-            (
-                (
-                    row.edit,
-                    str(row.count),
-                    f"{row.clean.value:.2f}",
-                    *(f"{one.clean[row.edit].value:.2f}" for one in findings.peers),
-                )
-                for row in sorted(findings.edits, key=lambda row: row.edit)
-            ),
-        )
+        return
+    yield (
+        "Copies found by edit: at zero false pairs / at precision 0.95, each method with the "
+        "threshold that gives it that on the whole set."
+    )
+    yield ""
+    yield from _table(
+        ("edit", "copies", *(one.name for one in methods)),
+        (
+            (row.edit, str(row.count), *(_recalls(one, row.edit) for one in methods))
+            for row in sorted(findings.edits, key=lambda row: row.edit)
+        ),
+    )
 
 
 def _passport(findings: Findings) -> Iterator[str]:
@@ -302,6 +298,10 @@ def _interval(estimate: Estimate) -> str:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _recalls(method: MethodFindings, edit: str) -> str:
+    return " / ".join(f"{recalls[edit].value:.2f}" for recalls in method.recalls.values())
 
 
 def _shares(shares: dict[str, float]) -> str:

@@ -17,10 +17,9 @@ PASSPORT = "passport.png"
 
 def write_plots(folder: Path, findings: Findings) -> None:
     """Curves of pairs, the histogram of probabilities and the passport as bars."""
-    ours = [query.scored for query in findings.queries]
     curves = [
-        Curve(label="Dubl", points=staircase(ours)),
-        *(Curve(label=one.name, points=staircase(one.queries)) for one in findings.peers),
+        Curve(label=one.name, points=staircase(one.queries))
+        for one in (findings.ranking, *findings.peers)
     ]
     line_plot("Pairs of query and reference", curves, x_label="recall", y_label="precision").save(
         folder / CURVES
@@ -54,9 +53,9 @@ def staircase(queries: Sequence[ScoredQuery]) -> list[Point]:
     """The curve of pairs as steps: the area under it is the average precision."""
     points: list[Point] = []
     before = 0.0
-    for recall, precision in pair_curve(queries):
-        points += [(before, precision), (recall, precision)]
-        before = recall
+    for point in pair_curve(queries):
+        points += [(before, point.precision), (point.recall, point.precision)]
+        before = point.recall
     return points
 
 

@@ -37,7 +37,6 @@ def summary(findings: Findings) -> Tree:
                 "duplicate": _tree(row.duplicate),
                 "review": _tree(row.review),
                 "top": _tree(row.top),
-                "clean": _tree(row.clean),
                 "end_error_s": _plain(row.end_error_s),
             }
             for row in findings.edits
@@ -51,13 +50,16 @@ def summary(findings: Findings) -> Tree:
             }
             for row in findings.originals
         },
-        "peers": {
+        "methods": {
             one.name: {
                 "method": one.summary,
                 "figures": figures_tree(one.figures),
-                "clean": {edit: _tree(share) for edit, share in one.clean.items()},
+                "recall_at_precision": {
+                    str(precision): {edit: _tree(share) for edit, share in recalls.items()}
+                    for precision, recalls in one.recalls.items()
+                },
             }
-            for one in findings.peers
+            for one in (findings.ranking, *findings.peers)
         },
         "skipped_peers": dict(findings.skipped_peers),
         "time_shares": {

@@ -18,7 +18,7 @@ from dubl.evaluation.benchmark.figures import (
     segment_figures,
 )
 from dubl.evaluation.benchmark.judged import JudgedQuery, judged
-from dubl.evaluation.benchmark.passport import clean_by_edit, original_rows, passport
+from dubl.evaluation.benchmark.passport import original_rows, passport, recall_by_edit
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.evaluation.suite_truth import SuiteTruth, TrueQuery, find_video, load_truth
@@ -76,7 +76,7 @@ def test_recall_at_precision_1_counts_true_pairs_above_every_false_one() -> None
     ]
     assert pair_recall(queries, precision=1.0) == pytest.approx(1 / 3)
     assert pair_recall(queries, precision=0.6) == pytest.approx(2 / 3)
-    assert pair_curve(queries) == [(1 / 3, 1.0), (2 / 3, 2 / 3)]
+    assert pair_curve(queries) == [(0.9, 1 / 3, 1.0), (0.8, 2 / 3, 2 / 3)]
 
 
 def test_drawing_a_query_twice_in_the_bootstrap_is_no_error() -> None:
@@ -152,13 +152,13 @@ def test_the_passport_starts_with_the_weakest_edit() -> None:
     blur, crop = rows
     assert (blur.count, blur.duplicate.value, blur.review.value) == (2, 0, 0.5)
     assert crop.duplicate.value == crop.top.value == 1
-    assert crop.clean.value == 1
     assert not math.isnan(blur.end_error_s)
 
 
 def test_a_peer_that_finds_nothing_has_no_clean_copies() -> None:
-    found = clean_by_edit([scored("x", "a", {"a": 0.5, "b": 0.5}), scored("y", "b", {})])
-    assert found["crop"].value == 0
+    queries = [scored("x", "a", {"a": 0.5, "b": 0.5}), scored("y", "b", {})]
+    assert recall_by_edit(queries, precision=1.0)["crop"].value == 0
+    assert recall_by_edit(queries, precision=0.5)["crop"].value == 0.5
 
 
 def test_originals_are_listed_by_kind_with_their_most_probable_answer() -> None:
