@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from dubl.evaluation.benchmark.judged import JudgedQuery
 from dubl.evaluation.metrics.segments import ScoredSegment
@@ -37,7 +38,7 @@ def end_errors(query: JudgedQuery, threshold: float) -> list[float]:
     for true in query.true_segments():
         near = [one for one in found if one.pair == true.pair and one.overlaps(true)]
         if near:
-            best = max(near, key=lambda one, true=true: _overlap(one, true))  # type: ignore[misc]
+            best = max(near, key=partial(_overlap, true))
             errors.extend(
                 abs(have - want) for have, want in zip(_box(best), _box(true), strict=True)
             )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from dubl.evaluation.benchmark.figures import thresholds
 from dubl.evaluation.benchmark.findings import Findings, MethodFindings
-from dubl.evaluation.metrics.detection import Estimate, best_operating_point
+from dubl.evaluation.metrics.detection import best_operating_point
 from dubl.evaluation.report import pictures
 from dubl.evaluation.report.cases import FalsePair, Miss
+from dubl.evaluation.report.cells import cell, interval, number, table, value
 from dubl.evaluation.report.facts import machine, minutes, time_shares
 
 FALSE_PAIRS = "false_pairs.png"
@@ -76,9 +76,9 @@ def _opening(findings: Findings) -> Iterator[str]:
     yield (
         f"**{found} of {copies}** copies made by {len(edits)} edits were called duplicates of the "
         f"right video, and **{round(flagged)} of {len(findings.queries) - copies}** videos that "
-        f"copy nothing were called a duplicate. micro-AP {_value(figures['micro_ap'])}, strict F1 "
-        f"{_value(figures['strict_f1_duplicate'])}, segment F {_value(figures['vcsl_f1'])}, "
-        f"median end error {_value(figures['end_error_median_s'])} s."
+        f"copy nothing were called a duplicate. micro-AP {value(figures['micro_ap'])}, strict F1 "
+        f"{value(figures['strict_f1_duplicate'])}, segment F {value(figures['vcsl_f1'])}, "
+        f"median end error {value(figures['end_error_median_s'])} s."
     )
     yield ""
     yield (
@@ -95,10 +95,10 @@ def _headline(findings: Findings) -> Iterator[str]:
     yield "## Figures"
     yield ""
     rows = [
-        (label, _value(findings.figures[key]), _interval(findings.figures[key]), note)
+        (label, value(findings.figures[key]), interval(findings.figures[key]), note)
         for key, label, note in _HEADLINE
     ]
-    yield from _table(("figure", "value", "95 %", ""), rows)
+    yield from table(("figure", "value", "95 %", ""), rows)
     best = best_operating_point([query.answer for query in findings.queries])
     yield (
         f"In hindsight strict F1 would be highest, {best.f1:.3f}, with a threshold of "
@@ -115,11 +115,11 @@ def _peers(findings: Findings) -> Iterator[str]:
     methods = (findings.ranking, *findings.peers)
     names = [label for _, label in _PEER_FIGURES]
     rows = [
-        (one.name, *(_cell(one.figures[key]) for key, _ in _PEER_FIGURES), one.summary)
+        (one.name, *(cell(one.figures[key]) for key, _ in _PEER_FIGURES), one.summary)
         for one in methods
     ]
     rows += [(name, *("–" for _ in names), why) for name, why in findings.skipped_peers.items()]
-    yield from _table(("method", *names, ""), rows)
+    yield from table(("method", *names, ""), rows)
     yield f"![precision and recall of pairs]({pictures.CURVES})"
     yield ""
     if not findings.peers:
@@ -131,7 +131,7 @@ def _peers(findings: Findings) -> Iterator[str]:
         "threshold that gives it that on the whole set."
     )
     yield ""
-    yield from _table(
+    yield from table(
         ("edit", "copies", *(one.name for one in methods)),
         (
             (row.edit, str(row.count), *(_recalls(one, row.edit) for one in methods))
@@ -149,17 +149,17 @@ def _passport(findings: Findings) -> Iterator[str]:
         "weakest edit first; shares of its copies, the interval is that of the first column."
     )
     yield ""
-    yield from _table(
+    yield from table(
         ("edit", "copies", "duplicate", "95 %", "review", "top is right", "median end error, s"),
         (
             (
                 row.edit,
                 str(row.count),
                 f"{row.duplicate.value:.2f}",
-                _interval(row.duplicate),
+                interval(row.duplicate),
                 f"{row.review.value:.2f}",
                 f"{row.top.value:.2f}",
-                _number(row.end_error_s),
+                number(row.end_error_s),
             )
             for row in findings.edits
         ),
@@ -172,14 +172,14 @@ def _passport(findings: Findings) -> Iterator[str]:
 def _originals(findings: Findings) -> Iterator[str]:
     yield "## What copies nothing"
     yield ""
-    yield from _table(
+    yield from table(
         ("kind", "queries", "duplicate", "95 %", "review", "highest probability"),
         (
             (
                 row.kind,
                 str(row.count),
                 f"{row.duplicate.value:.3f}",
-                _interval(row.duplicate),
+                interval(row.duplicate),
                 f"{row.review.value:.3f}",
                 f"{row.highest:.3f}",
             )
@@ -209,7 +209,7 @@ def _false_pairs(findings: Findings, pairs: Sequence[FalsePair]) -> Iterator[str
         (f"{one.match.probability:.3f}", one.query.name, one.match.reference_id, one.query.attack)
         for one in pairs
     ]
-    yield from _table(("probability", "query", "taken for", "kind or edit"), rows)
+    yield from table(("probability", "query", "taken for", "kind or edit"), rows)
     if pairs:
         yield "The query's frames above those of the reference it was taken for:"
         yield ""
@@ -232,7 +232,7 @@ def _misses(missed: Sequence[Miss]) -> Iterator[str]:
         )
         for one in missed[:LISTED_MISSES]
     ]
-    yield from _table(("probability", "query", "edit", "strength", "top instead"), rows)
+    yield from table(("probability", "query", "edit", "strength", "top instead"), rows)
     if missed:
         yield "The query's frames above the reference's at the same moments:"
         yield ""
@@ -251,7 +251,7 @@ def _making(findings: Findings) -> Iterator[str]:
         ("time of queries", _shares(time_shares(run.query_timings))),
         ("time of references", _shares(time_shares(run.reference_timings))),
     ]
-    yield from _table(("", ""), rows)
+    yield from table(("", ""), rows)
     yield (
         "The service's own steps answered, in one process and with one library of all references. "
         "A pair's confidence is its probability, equal ones in order of similarity. All pairs are "
@@ -269,35 +269,7 @@ def _failures(findings: Findings) -> Iterator[str]:
     yield "A query that failed counts as one that found nothing."
     yield ""
     rows = [(one.video, one.code, one.detail) for one in findings.run.failures]
-    yield from _table(("video", "code", "what happened"), rows)
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(heading)
-    yield _row(["---"] * len(heading))
-    for row in rows:
-        yield _row(row)
-    yield ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _cell(estimate: Estimate) -> str:
-    return f"{_value(estimate)} ({_interval(estimate)})"
-
-
-def _value(estimate: Estimate) -> str:
-    return _number(estimate.value)
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{_number(estimate.low)}–{_number(estimate.high)}"
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    yield from table(("video", "code", "what happened"), rows)
 
 
 def _recalls(method: MethodFindings, edit: str) -> str:

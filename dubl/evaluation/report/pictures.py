@@ -65,4 +65,4 @@ def _probabilities(findings: Findings) -> list[tuple[str, list[float]]]:
     for query in findings.queries:
         for match in query.matches:
             (copies if match.reference_id in query.expected else others).append(match.probability)
-    return [("copies", copies), ("other pairs that were compared", others)]
+    return [("copies", copies), ("other pairs", others)]
