@@ -8,6 +8,9 @@
 Names are file names in references/ and queries/; times are seconds. A query without matches is
 a stranger, or a hard negative when its attack says so. A query of several pieces has one match a
 piece; "reversed" pieces run backwards.
+
+Sets of other makers need only {"references", "queries": {name: {"attack", "matches":
+[{"reference", "q", "r"}]}}}; what else they say is passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dubl.errors import InvalidRequest, NotFound
+from dubl.errors import InvalidRequest, NotFound, SourceNotFound
 
 TRUTH_FILE = "truth.json"
 REFERENCES = "references"
@@ -25,7 +28,7 @@ QUERIES = "queries"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class TrueMatch(_Record):
@@ -38,13 +41,16 @@ class TrueMatch(_Record):
 
 
 class TrueQuery(_Record):
-    """How a query was made and what it shows. `steps` are the edits of a chain."""
+    """How a query was made and what it shows. `steps` are the edits of a chain.
+
+    `duration_s` is 0 where the maker did not say it.
+    """
 
     attack: str
-    matches: tuple[TrueMatch, ...]
+    matches: tuple[TrueMatch, ...] = ()
     strength: float | None = None
     steps: tuple[str, ...] = ()
-    duration_s: float
+    duration_s: float = 0.0
 
 
 class Failure(_Record):
@@ -75,3 +81,17 @@ def load_truth(folder: Path) -> SuiteTruth:
         raise NotFound(f"{path} does not exist; {folder} is no attack suite") from exc
     except ValidationError as exc:
         raise InvalidRequest(f"{path} is no truth of an attack suite: {exc}") from exc
+
+
+def find_video(folder: Path, name: str) -> Path:
+    """The file of that name in a suite's folder; a name without its suffix will do.
+
+    Raises SourceNotFound.
+    """
+    path = folder / name
+    if path.is_file():
+        return path
+    found = [other for other in sorted(path.parent.glob("*")) if other.stem == path.name]
+    if len(found) != 1:
+        raise SourceNotFound(f"{name} is not in {folder.name}/")
+    return found[0]

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dubl.errors import InvalidRequest
 from dubl.evaluation.metrics.ranking import Pair, PairScore, micro_ap
@@ -25,6 +26,8 @@ from dubl.evaluation.metrics.ranking import Pair, PairScore, micro_ap
 Interval = tuple[float, float]
 # Seconds on the query's axis and on the reference's.
 Lengths = tuple[float, float]
+
+_TINY_S = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,33 +77,69 @@ class _PairState:
         return shared, predicted
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentGains:
+    """What each prediction adds to the sums of the formula; sets of whole queries add up.
+
+    scores float64 [n]; shared, covered float64 [n,2]: seconds added to I and to Σ|∪ predicted| on
+    both axes by each prediction in the order of scores; wanted float64 [2]: Σ|∪ true|.
+    """
+
+    scores: NDArray[np.float64]
+    shared: NDArray[np.float64]
+    covered: NDArray[np.float64]
+    wanted: NDArray[np.float64]
+
+
+def segment_gains(
+    predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]
+) -> SegmentGains:
+    """Gains of predictions about some queries, given all that is true of those queries."""
+    pairs: defaultdict[Pair, _PairState] = defaultdict(_PairState)
+    for segment in truth:
+        pairs[segment.pair].truth.append(segment)
+    wanted = [_union_lengths(state.truth) for state in pairs.values()]
+    ranked = sorted(predictions, key=lambda segment: segment.score, reverse=True)
+    gains = np.zeros((len(ranked), 2, 2))
+    for place, segment in enumerate(ranked):
+        state = pairs[segment.pair]
+        before = state.lengths()
+        state.predicted.append(segment)
+        gains[place] = np.subtract(state.lengths(), before)
+    return SegmentGains(
+        scores=np.array([segment.score for segment in ranked], dtype=np.float64),
+        shared=gains[:, 0],
+        covered=gains[:, 1],
+        wanted=np.array(wanted, dtype=np.float64).reshape(-1, 2).sum(axis=0),
+    )
+
+
+def gains_ap(parts: Sequence[SegmentGains]) -> float:
+    """Average precision of the predictions of all parts; see the module for the formula.
+
+    Raises InvalidRequest when there is no true segment to find.
+    """
+    wanted = np.sum([part.wanted for part in parts], axis=0)
+    if wanted.min(initial=np.inf) <= 0 or not parts:
+        raise InvalidRequest("segment AP needs true segments with a length")
+    scores = np.concatenate([part.scores for part in parts])
+    if not len(scores):
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    shared = np.cumsum(np.concatenate([part.shared for part in parts])[order], axis=0)[ends]
+    covered = np.cumsum(np.concatenate([part.covered for part in parts])[order], axis=0)[ends]
+    precision = np.where(covered > 0, shared / np.maximum(covered, _TINY_S), 0.0)
+    reached = _geometric_mean(shared / wanted)
+    return float(np.sum(_geometric_mean(precision) * np.diff(reached, prepend=0.0)))
+
+
 def segment_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]) -> float:
     """Average precision of predicted segments in [0,1]; see the module for the formula.
 
     Raises InvalidRequest when there is no true segment to find.
     """
-    pairs: defaultdict[Pair, _PairState] = defaultdict(_PairState)
-    for segment in truth:
-        pairs[segment.pair].truth.append(segment)
-    wanted = _sum(_union_lengths(state.truth) for state in pairs.values())
-    if min(wanted) <= 0:
-        raise InvalidRequest("segment AP needs true segments with a length")
-    ranked = sorted(predictions, key=lambda segment: segment.score, reverse=True)
-    area, recall = 0.0, 0.0
-    shared: Lengths = (0.0, 0.0)
-    covered: Lengths = (0.0, 0.0)
-    for _, group in groupby(ranked, key=lambda segment: segment.score):
-        for segment in group:
-            state = pairs[segment.pair]
-            before = state.lengths()
-            state.predicted.append(segment)
-            after = state.lengths()
-            shared = _advance(shared, before[0], after[0])
-            covered = _advance(covered, before[1], after[1])
-        reached = _geometric_mean(shared, wanted)
-        area += _geometric_mean(shared, covered) * (reached - recall)
-        recall = reached
-    return area
+    return gains_ap([segment_gains(predictions, truth)])
 
 
 def pair_scores(segments: Iterable[ScoredSegment]) -> list[PairScore]:
@@ -135,15 +174,6 @@ def _union_lengths(segments: Sequence[ScoredSegment]) -> Lengths:
     )
 
 
-def _sum(lengths: Iterable[Lengths]) -> Lengths:
-    columns = list(lengths)
-    return sum(one[0] for one in columns), sum(one[1] for one in columns)
-
-
-def _advance(total: Lengths, before: Lengths, after: Lengths) -> Lengths:
-    return total[0] + after[0] - before[0], total[1] + after[1] - before[1]
-
-
-def _geometric_mean(parts: Lengths, wholes: Lengths) -> float:
-    shares = [part / whole if whole > 0 else 0.0 for part, whole in zip(parts, wholes, strict=True)]
-    return sqrt(max(0.0, shares[0] * shares[1]))
+def _geometric_mean(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sqrt(query share · reference share) of [n,2]."""
+    return np.sqrt(np.maximum(shares[:, 0] * shares[:, 1], 0.0))

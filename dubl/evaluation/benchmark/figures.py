@@ -1,0 +1,187 @@
+"""The figures of a benchmark, each with its 95 % interval over queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.benchmark.seconds import boxes, end_errors
+from dubl.evaluation.metrics.detection import (
+    Answer,
+    Estimate,
+    best_operating_point,
+    bootstrap,
+    false_positive_rate,
+    recall_at_precision,
+    strict_f1,
+    wilson,
+)
+from dubl.evaluation.metrics.ranking import grouped_average_precision
+from dubl.evaluation.metrics.segments import SegmentGains, gains_ap, segment_gains
+from dubl.evaluation.metrics.vcsl import VcslPair, vcsl_report
+from dubl.settings import PolicySettings
+
+ROUNDS = 300
+STRANGER = "stranger"
+
+Figures = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A probability of the policy, with its name in figures."""
+
+    name: str
+    probability: float
+
+
+def thresholds(policy: PolicySettings) -> tuple[Threshold, Threshold]:
+    """The shipped ones, the stricter first."""
+    return (
+        Threshold(name="duplicate", probability=policy.duplicate_probability),
+        Threshold(name="review", probability=policy.review_probability),
+    )
+
+
+def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
+    """VSC's µAP over all pairs, equal scores together; pairs without a score count as missed."""
+    positives = sum(len(query.expected) for query in queries)
+    return grouped_average_precision(
+        np.concatenate([query.relevant for query in queries]),
+        np.concatenate([query.scores for query in queries]),
+        positives=positives,
+    )
+
+
+class PairPoint(NamedTuple):
+    """All pairs from `score` on."""
+
+    score: float
+    recall: float
+    precision: float
+
+
+def pair_curve(queries: Sequence[ScoredQuery]) -> list[PairPoint]:
+    """A point a score, the highest first; pair_micro_ap is the area under the staircase.
+
+    Empty when no pair has a score or none is true.
+    """
+    scores = np.concatenate([query.scores for query in queries])
+    relevant = np.concatenate([query.relevant for query in queries])
+    positives = sum(len(query.expected) for query in queries)
+    if not len(scores) or not positives:
+        return []
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    right = np.cumsum(relevant[order])[ends]
+    columns = (scores[order][ends], right / positives, right / (ends + 1))
+    return list(map(PairPoint, *(column.tolist() for column in columns)))
+
+
+def lowest_point(queries: Sequence[ScoredQuery], *, precision: float) -> PairPoint:
+    """The point of the highest recall at this precision or better; score ∞ when there is none."""
+    nothing = PairPoint(float("inf"), 0.0, 1.0)
+    reached = [point for point in pair_curve(queries) if point.precision >= precision]
+    return max([nothing, *reached], key=lambda point: point.recall)
+
+
+def pair_recall(queries: Sequence[ScoredQuery], *, precision: float) -> float:
+    """Recall of lowest_point."""
+    return lowest_point(queries, precision=precision).recall
+
+
+def clean_answers(answers: Sequence[Answer]) -> float:
+    """Recall at precision 1.0 of the top answers: the right reference, before any wrong answer."""
+    return recall_at_precision(answers).recall
+
+
+def ranking_figures(queries: Sequence[ScoredQuery]) -> Figures:
+    """Figures that need no threshold: the same for Dubl and for its peers.
+
+    `best_f1` is strict F1 at the threshold that suits these very queries best.
+    """
+    answers = [query.answer for query in queries]
+    return {
+        "micro_ap": bootstrap(pair_micro_ap, queries, rounds=ROUNDS),
+        "recall_at_precision_1": bootstrap(
+            partial(pair_recall, precision=1.0), queries, rounds=ROUNDS
+        ),
+        "recall_at_precision_95": bootstrap(
+            partial(pair_recall, precision=0.95), queries, rounds=ROUNDS
+        ),
+        "answer_recall_at_precision_1": bootstrap(clean_answers, answers, rounds=ROUNDS),
+        "best_f1": bootstrap(_best_f1, answers, rounds=ROUNDS),
+    }
+
+
+def decision_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> Figures:
+    """Figures at the shipped thresholds; recalls and false-positive rates have Wilson intervals."""
+    figures: dict[str, Estimate] = {}
+    for threshold in thresholds(policy):
+        level, name = threshold.probability, threshold.name
+        answers = [query.answer for query in queries]
+        strict = partial(strict_f1, threshold=level)
+        figures[f"strict_f1_{name}"] = bootstrap(strict, answers, rounds=ROUNDS)
+        copies = [query.found_at(level) for query in queries if query.expected]
+        figures[f"recall_{name}"] = wilson(sum(copies), len(copies))
+        for kind, some in originals(queries).items():
+            figures[f"false_positives_{kind}_{name}"] = false_positive_rate(
+                [query.answer for query in some], level
+            )
+    return figures
+
+
+def originals(queries: Sequence[JudgedQuery]) -> dict[str, list[JudgedQuery]]:
+    """Queries that copy nothing: strangers, and what only looks like a copy."""
+    found = [query for query in queries if not query.expected]
+    strangers = [query for query in found if STRANGER in query.attack]
+    return {
+        "all": found,
+        "strangers": strangers,
+        "hard_negatives": [query for query in found if STRANGER not in query.attack],
+    }
+
+
+def segment_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> Figures:
+    """VSC's segment AP over all segments; VCSL's values and the errors of ends over what the
+    service shows, the matches from the review threshold on. Seconds for the errors."""
+    level = policy.review_probability
+    gains = [segment_gains(query.found_segments(), query.true_segments()) for query in queries]
+    pairs = [boxes(query, level) for query in queries]
+    errors = [end_errors(query, level) for query in queries if query.expected]
+    figures = {"segment_ap": bootstrap(_segment_ap, gains, rounds=ROUNDS)}
+    for name in ("precision", "recall", "f1"):
+        figures[f"vcsl_{name}"] = bootstrap(partial(_vcsl, name=name), pairs, rounds=ROUNDS)
+    figures["end_error_median_s"] = bootstrap(partial(_quantile, share=0.5), errors, rounds=ROUNDS)
+    figures["end_error_90_percent_s"] = bootstrap(
+        partial(_quantile, share=0.9), errors, rounds=ROUNDS
+    )
+    return figures
+
+
+def _best_f1(answers: Sequence[Answer]) -> float:
+    return best_operating_point(answers).f1
+
+
+def _segment_ap(parts: Sequence[SegmentGains]) -> float:
+    return gains_ap(parts) if any(part.wanted.min() > 0 for part in parts) else 0.0
+
+
+def _vcsl(parts: Sequence[Sequence[VcslPair]], *, name: str) -> float:
+    report = vcsl_report([pair for pairs in parts for pair in pairs])
+    values: Mapping[str, float] = {
+        "precision": report.precision,
+        "recall": report.recall,
+        "f1": report.f1,
+    }
+    return values[name]
+
+
+def _quantile(parts: Sequence[Sequence[float]], *, share: float) -> float:
+    errors = [error for part in parts for error in part]
+    return float(np.quantile(errors, share)) if errors else float("nan")

@@ -1,0 +1,68 @@
+"""How well the seconds of a match agree with the truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from dubl.evaluation.benchmark.judged import JudgedQuery
+from dubl.evaluation.metrics.segments import ScoredSegment
+from dubl.evaluation.metrics.vcsl import Box, VcslPair
+
+
+def boxes(query: JudgedQuery, threshold: float) -> list[VcslPair]:
+    """Found and true boxes of each pair of the query with either; found: matches from
+    `threshold` on."""
+    shown = {one.reference_id for one in query.matches if one.probability >= threshold}
+    found = [one for one in query.found_segments() if one.reference_id in shown]
+    predicted, true = _by_reference(found), _by_reference(query.true_segments())
+    return [
+        VcslPair(
+            predicted=[_box(one) for one in predicted.get(reference, ())],
+            truth=[_box(one) for one in true.get(reference, ())],
+        )
+        for reference in sorted(predicted.keys() | true.keys())
+    ]
+
+
+def end_errors(query: JudgedQuery, threshold: float) -> list[float]:
+    """Distances of the four ends in seconds, of each true segment that was found.
+
+    A true segment is compared with the found one that overlaps it most; one that none overlaps
+    was missed and has no ends to compare. Only matches from `threshold` on count.
+    """
+    shown = {one.reference_id for one in query.matches if one.probability >= threshold}
+    found = [one for one in query.found_segments() if one.reference_id in shown]
+    errors: list[float] = []
+    for true in query.true_segments():
+        near = [one for one in found if one.pair == true.pair and one.overlaps(true)]
+        if near:
+            best = max(near, key=partial(_overlap, true))
+            errors.extend(
+                abs(have - want) for have, want in zip(_box(best), _box(true), strict=True)
+            )
+    return errors
+
+
+def _by_reference(segments: Sequence[ScoredSegment]) -> dict[str, list[ScoredSegment]]:
+    groups: defaultdict[str, list[ScoredSegment]] = defaultdict(list)
+    for segment in segments:
+        groups[segment.reference_id].append(segment)
+    return groups
+
+
+def _box(segment: ScoredSegment) -> Box:
+    return (
+        segment.query_start_s,
+        segment.reference_start_s,
+        segment.query_end_s,
+        segment.reference_end_s,
+    )
+
+
+def _overlap(one: ScoredSegment, other: ScoredSegment) -> float:
+    """Common query seconds times common reference seconds."""
+    (left, up), (right, down) = one.axes, other.axes
+    query_s = min(left[1], right[1]) - max(left[0], right[0])
+    return query_s * (min(up[1], down[1]) - max(up[0], down[0]))

@@ -1,0 +1,83 @@
+"""Runs peers over a suite: decode once, describe by each, score all pairs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dubl.assembly import make_decoder
+from dubl.errors import InputError, ResourceError
+from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.peers.methods import Described, Peer
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES, find_video
+from dubl.settings import Settings
+from dubl.types import Sampling, VideoSource
+
+logger = logging.getLogger(__name__)
+
+# All of these hashes shrink the picture to 144 pixels or fewer, whatever its shape.
+SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=256, resize="squash")
+LOGGED_EACH = 50
+
+Descriptions = dict[str, dict[str, Described]]
+
+
+def score_suite(
+    suite: Path,
+    queries: Sequence[JudgedQuery],
+    references: Sequence[str],
+    peers: Sequence[Peer],
+    settings: Settings,
+) -> Mapping[str, list[ScoredQuery]]:
+    """Every query with its scores, by peer. Videos that do not decode have no score."""
+    theirs = _describe(suite / REFERENCES, references, peers, settings)
+    asked = _describe(suite / QUERIES, [query.name for query in queries], peers, settings)
+    return {
+        peer.name: [_scored(query, peer, asked[peer.name], theirs[peer.name]) for query in queries]
+        for peer in peers
+    }
+
+
+def _describe(
+    folder: Path, names: Sequence[str], peers: Sequence[Peer], settings: Settings
+) -> Descriptions:
+    """Descriptions by peer and video."""
+    decoder = make_decoder(settings)
+    found: Descriptions = {peer.name: {} for peer in peers}
+    for count, name in enumerate(names, 1):
+        try:
+            path = find_video(folder, name)
+            source = VideoSource(
+                path=str(path), sha256="", size_bytes=path.stat().st_size, name=name
+            )
+            frames = decoder.decode(source, sampling=SAMPLING).frames
+        except (InputError, ResourceError) as exc:
+            logger.warning("peers cannot read %s: %s", name, exc.detail)
+            continue
+        for peer in peers:
+            found[peer.name][name] = peer.describe(frames)
+        if count % LOGGED_EACH == 0 or count == len(names):
+            logger.info("peers, %s: %d of %d", folder.name, count, len(names))
+    return found
+
+
+def _scored(
+    query: JudgedQuery,
+    peer: Peer,
+    asked: Mapping[str, Described],
+    theirs: Mapping[str, Described],
+) -> ScoredQuery:
+    names = list(theirs) if query.name in asked else []
+    scores = np.zeros(0)
+    if names:
+        scores = peer.scores(asked[query.name], [theirs[name] for name in names])
+    return ScoredQuery(
+        name=query.name,
+        attack=query.attack,
+        expected=query.expected,
+        references=tuple(names),
+        scores=scores,
+    )

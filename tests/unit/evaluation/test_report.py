@@ -1,0 +1,85 @@
+"""The report shows the worst cases and draws what was measured."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from dubl.evaluation.benchmark.figures import pair_micro_ap
+from dubl.evaluation.plots import COLORS, Bar, Curve, bar_chart, histogram, line_plot
+from dubl.evaluation.report.cases import misses, varied, worst_false_pairs
+from dubl.evaluation.report.facts import time_shares
+from dubl.evaluation.report.filmstrips import moments_of
+from dubl.evaluation.report.pictures import staircase
+from tests.unit.evaluation.answers import match, query, scored, true
+
+
+def test_the_most_probable_wrong_pair_comes_first() -> None:
+    queries = [
+        query("copy", match("a", 0.99), match("b", 0.6), copies=(true("a"),)),
+        query("other", match("a", 0.8), attack="stranger"),
+    ]
+    found = worst_false_pairs(queries)
+    assert [(one.query.name, one.match.reference_id) for one in found] == [
+        ("other", "a"),
+        ("copy", "b"),
+    ]
+
+
+def test_misses_name_what_was_found_instead_and_start_with_the_least_probable() -> None:
+    queries = [
+        query("weak", match("a", 0.4), copies=(true("a"),)),
+        query("wrong", match("b", 0.7), match("a", 0.1), copies=(true("a"),)),
+        query("found", match("a", 0.95), copies=(true("a"),)),
+        query("original", match("a", 0.1), attack="stranger"),
+    ]
+    found = misses(queries, 0.9)
+    assert [one.query.name for one in found] == ["wrong", "weak"]
+    assert [one.found_instead for one in found] == ["b", ""]
+
+
+def test_pictures_show_at_most_two_misses_of_an_edit() -> None:
+    edits = ["crop"] * 5 + ["blur"]
+    queries = [query(str(n), copies=(true("a"),), attack=edit) for n, edit in enumerate(edits)]
+    assert [one.query.attack for one in varied(misses(queries, 0.9))] == ["crop", "crop", "blur"]
+
+
+def test_moments_of_a_reversed_copy_run_backwards_in_the_reference() -> None:
+    moments = moments_of((0, 4), (10, 14), backwards=True)
+    assert moments[0] == pytest.approx((0.5, 13.5))
+    assert moments[-1] == pytest.approx((3.5, 10.5))
+
+
+def test_the_area_under_the_curve_of_pairs_is_micro_ap() -> None:
+    rng = np.random.default_rng(0)
+    queries = [
+        scored(str(n), "a", {name: round(float(rng.uniform()), 1) for name in "abcd"})
+        for n in range(20)
+    ]
+    points = staircase(queries)
+    area = sum((right[0] - left[0]) * right[1] for left, right in pairwise(points))
+    assert area == pytest.approx(pair_micro_ap(queries))
+
+
+def test_shares_of_time_sum_to_one() -> None:
+    shares = time_shares({"decode": 30.0, "embed": 10.0, "total": 99.0})
+    assert shares == {"decode": 0.75, "embed": 0.25}
+    assert time_shares({}) == {}
+
+
+def test_every_curve_group_and_bar_is_drawn() -> None:
+    curves = [Curve(label="x", points=[(0, 1), (1, 1)]), Curve(label="y", points=[(0, 0), (1, 0)])]
+    plot = np.asarray(line_plot("t", curves, x_label="x", y_label="y"))
+    shares = np.asarray(histogram("t", [("a", [0.1]), ("b", [0.9, 1.0])], x_label="p"))
+    bars = [Bar(label="crop", value=0.5, low=0.2, high=0.8, second=0.7)]
+    chart = np.asarray(bar_chart("t", bars, x_label="recall"))
+    for picture, colors in ((plot, COLORS[:2]), (shares, COLORS[:2]), (chart, COLORS[:1])):
+        for color in colors:
+            assert (picture == color).all(axis=2).sum() > 1000
+
+
+def test_plots_without_data_are_drawn() -> None:
+    empty = histogram("t", [("a", []), ("b", [])], x_label="p")
+    assert empty.width == line_plot("t", [], x_label="x", y_label="y").width
