@@ -14,7 +14,7 @@ from dubl.errors import ConfigurationError, WeightsUnavailable
 from dubl.index.retriever import LanceRetriever
 from dubl.index.store import LibraryStore
 from dubl.ledger.ledger import Ledger
-from dubl.matching.calibration import load_calibration
+from dubl.matching.calibration import CALIBRATION_FILE, load_background, load_calibration
 from dubl.matching.reranker import ViSiLReranker
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.ports import Decoder, Embedder, Reranker, Retriever
@@ -61,11 +61,13 @@ def make_reranker(settings: Settings) -> Reranker:
     from dubl.models.comparator import TorchComparator
 
     folder = weights_folder(settings)
+    calibration = load_calibration(folder / CALIBRATION_FILE)
     return ViSiLReranker(
         make_store(settings, read_only=True),
         TorchComparator(folder, threads=settings.model.threads),
-        load_calibration(folder / "calibration.json"),
+        calibration,
         settings.matching,
+        load_background(folder, calibration),
     )
 
 

@@ -50,6 +50,7 @@ class MediaSettings(Section):
     query_rate_hz: float = Field(default=2.0, gt=0)
     min_frames: int = Field(
         default=16, ge=1, description="frames read of a short video, whatever the rate"
+    )
     query_views: Literal["whole", "parts", "thorough"] = Field(
         default="parts",
         description="what of a query's picture is compared: all of it, also what bars, stacked "

@@ -4,8 +4,8 @@ python -m pipelines.calibrate suite/ [suite2/ …] --weights dubl-compact
 
 A suite is a folder as pipelines.make_attacks writes it. Its videos must not be those by which
 the result is judged. Every query is compared with its true references and with those that look
-most like it, and a logistic function is fitted to the evidence. `calibration.json` is written
-beside the weights.
+most like it, and a logistic function is fitted to the evidence. `calibration.json` and the
+background bank, `background.npy`, are written beside the weights.
 """
 
 from __future__ import annotations
@@ -35,19 +35,32 @@ from dubl.matching.calibration import (
     Calibration,
     Evidence,
     probability,
+    save_background,
     save_calibration,
 )
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
+from dubl.matching.rivals import NO_BACKGROUND
 from dubl.models.comparator import TorchComparator
 from dubl.ports import Comparator, Decoder, Embedder
 from dubl.settings import Settings, load_settings
-from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
+from dubl.training.common_pictures import common_pictures
+from dubl.types import (
+    Float16Array,
+    FrameClip,
+    Sampling,
+    Segment,
+    VideoFacts,
+    VideoFeatures,
+    VideoSource,
+)
 
 FLOOR_SHARE = 0.8
 LEVEL_ABOVE_FLOOR = 0.05
 BACKGROUND_PAIRS = 300
+BANK_PICTURES = 1000
+ROUNDS = 2
 LEVELS = (0.5, 0.9)
 # Which segment of a pair says most, before anything is fitted.
 PRELIMINARY = Calibration(
@@ -225,14 +238,43 @@ def suite_pairs(
     return list(choose_pairs(truth, queries, references, per_query=per_query))
 
 
+def background_bank(embedder: Embedder, *, size: int = BANK_PICTURES) -> Float16Array:
+    """Descriptors [size,D] of pictures that many videos show."""
+    pictures = common_pictures(size, size=embedder.spec.frame_size)
+    side = embedder.spec.frame_size
+    clip = FrameClip(
+        frames=pictures,
+        timestamps_s=np.arange(size, dtype=np.float64),
+        views=np.zeros(size, dtype=np.uint8),
+        facts=VideoFacts(
+            duration_s=float(size),
+            width=side,
+            height=side,
+            rotation_deg=0,
+            codec="",
+            container="",
+            frame_rate_hz=1.0,
+            backend="",
+        ),
+    )
+    return embedder.embed([clip])[0].descriptors
+
+
 def calibrated(
-    pairs: Sequence[Pair], comparator: Comparator, settings: Settings, *, description: str
+    pairs: Sequence[Pair],
+    comparator: Comparator,
+    settings: Settings,
+    *,
+    description: str,
+    background: Float16Array = NO_BACKGROUND,
 ) -> Calibration:
-    """Measures the background, compares all pairs and fits."""
+    """Compares all pairs and fits, once more with the segments that the first fit prefers."""
     floor = background_floor(pairs, comparator)
-    preliminary = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
-    reranker = ViSiLReranker(_NoFeatures(), comparator, preliminary, settings.matching)
-    return fitted(compare_all(pairs, reranker), preliminary, description=description)
+    result = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
+    for _ in range(ROUNDS):
+        reranker = ViSiLReranker(_NoFeatures(), comparator, result, settings.matching, background)
+        result = fitted(compare_all(pairs, reranker), result, description=description)
+    return result
 
 
 def _nearness(query: VideoFeatures, reference: VideoFeatures) -> float:
@@ -252,9 +294,9 @@ def main(
     weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")],
     config: Annotated[Path | None, typer.Option(help="settings to start from")] = None,
     per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
-    out: Annotated[Path | None, typer.Option(help="file to write instead")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder to write to instead")] = None,
 ) -> None:
-    """Writes calibration.json beside the weights."""
+    """Writes calibration.json and background.npy beside the weights."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = load_settings(config, [f"model.weights={weights}"])
@@ -267,13 +309,17 @@ def main(
         ]
         comparator = TorchComparator(folder, threads=settings.model.threads)
         spec = feature_spec(settings)
+        background = background_bank(embedder)
         calibration = calibrated(
             pairs,
             comparator,
             settings,
             description=f"{len(pairs)} pairs of {len(suites)} attack suites, {spec.space_id}",
+            background=background,
         )
-        save_calibration(calibration, out or folder / CALIBRATION_FILE)
+        digest = save_background(background, out or folder)
+        calibration = replace(calibration, background_sha256=digest)
+        save_calibration(calibration, (out or folder) / CALIBRATION_FILE)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc

@@ -6,14 +6,20 @@ beside its weights, written by pipelines/calibrate.py.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from dubl.errors import WeightsUnavailable
+from dubl.types import Float16Array
 
 CALIBRATION_FILE = "calibration.json"
+BACKGROUND_FILE = "background.npy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,8 @@ class Calibration:
     `edge_ceiling`: the most that a shared intro or outro can prove. `floor` and `level` are those
     of AlignmentOptions, in this network's similarities; `usual_rival` is what other references
     usually reach, for libraries that have too few to tell. `description` says on what it was
-    fitted, `figures` how well.
+    fitted, `figures` how well. `background_sha256`: of the background bank it was fitted with,
+    empty for none.
     """
 
     intercept: float
@@ -54,6 +61,7 @@ class Calibration:
     level: float
     usual_rival: float = 0.3
     edge_ceiling: float = 0.8
+    background_sha256: str = ""
     description: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -64,13 +72,18 @@ class Calibration:
 
 
 def probability(evidence: Evidence, calibration: Calibration) -> float:
-    """1 / (1 + exp(-(intercept + Σ weight · evidence))), at most `edge_ceiling` for an edge."""
+    """1 / (1 + exp(-(intercept + Σ weight · evidence))).
+
+    At most `edge_ceiling` for a shared edge, and for what looks no more like this reference than
+    like its rivals: what is black, or a title, may move alike everywhere.
+    """
     values = asdict(evidence)
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
     chance = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
-    return min(chance, calibration.edge_ceiling) if evidence.shared_edge else chance
+    held_down = evidence.shared_edge or evidence.distinction <= 0
+    return min(chance, calibration.edge_ceiling) if held_down else chance
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -86,3 +99,29 @@ def load_calibration(path: Path) -> Calibration:
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
     path.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+
+
+def load_background(folder: Path, calibration: Calibration) -> Float16Array:
+    """The background bank [B,D] beside a calibration, empty where it was fitted without one.
+
+    Raises WeightsUnavailable when the file is absent or another one.
+    """
+    if not calibration.background_sha256:
+        return np.zeros((0, 1), dtype=np.float16)
+    path = folder / BACKGROUND_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise WeightsUnavailable(f"cannot read {path}: {exc.strerror}") from exc
+    if hashlib.sha256(content).hexdigest() != calibration.background_sha256:
+        raise WeightsUnavailable(f"{path} is not the bank that {CALIBRATION_FILE} was fitted with")
+    background: Float16Array = np.load(io.BytesIO(content), allow_pickle=False)
+    return background
+
+
+def save_background(background: Float16Array, folder: Path) -> str:
+    """Writes the bank [B,D]; returns its sha256."""
+    buffer = io.BytesIO()
+    np.save(buffer, background.astype(np.float16))
+    (folder / BACKGROUND_FILE).write_bytes(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -84,7 +84,7 @@ def _paired(
     return (
         query.descriptors[rows].astype(np.float32),
         _at(reference.descriptors[columns], column_times, positions),
-        query.region_features[rows].reshape(len(rows), -1).astype(np.float32),
+        _flat(query.region_features[rows]),
         _at(reference.region_features[columns], column_times, positions),
     )
 
@@ -94,10 +94,18 @@ def _at(features: Float16Array, times_s: Float64Array, positions_s: Float64Array
     place = np.interp(positions_s, times_s, np.arange(len(times_s)))
     low = np.floor(place).astype(np.int64)
     high = np.minimum(low + 1, len(times_s) - 1)
-    flat = features.reshape(len(features), -1)
+    flat = _flat(features)
     share = (place - low)[:, None].astype(np.float32)
     values = flat[low] * (1 - share) + flat[high] * share
     return values.astype(np.float32)
+
+
+def _flat(features: Float16Array) -> Float32Array:
+    """[n,...] → [n,·], also for no rows at all."""
+    flat: Float32Array = features.astype(np.float32).reshape(
+        len(features), math.prod(features.shape[1:])
+    )
+    return flat
 
 
 def _correlation(before: Float32Array, after: Float32Array, sameness: float) -> float:

@@ -10,10 +10,10 @@ from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, probability
 from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
-from dubl.matching.rivals import Rivals
+from dubl.matching.rivals import NO_BACKGROUND, Rivals
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.settings import MatchingSettings
-from dubl.types import CandidateSet, Match, MatchSet, Segment, VideoFeatures
+from dubl.types import CandidateSet, Float16Array, Match, MatchSet, Segment, VideoFeatures
 
 Found = tuple[Segment, Evidence]
 SURE_MOTION = 0.5  # which other takes of one scene do not reach
@@ -39,10 +39,13 @@ class ViSiLReranker:
         comparator: Comparator,
         calibration: Calibration,
         settings: MatchingSettings,
+        background: Float16Array = NO_BACKGROUND,
     ) -> None:
+        """`background`: unit descriptors [B,D] of what many videos show (dubl.matching.rivals)."""
         self._features = features
         self._comparator = comparator
         self._calibration = calibration
+        self._background = background
         self._rerank_candidates = settings.rerank_candidates
         self._options = AlignmentOptions(
             max_segments=settings.max_segments,
@@ -81,16 +84,14 @@ class ViSiLReranker:
     def compare(
         self, query: VideoFeatures, references: Mapping[str, VideoFeatures]
     ) -> dict[str, Comparison]:
-        """Compares the query with the references that look most like it, by id.
-
-        What moves as the query does is a copy itself and no rival: many copies of one video in a
-        library do not speak against each other.
-        """
+        """Compares the query with the references that look most like it, by id."""
         found = {name: self._align(query, reference) for name, reference in references.items()}
         rivals = Rivals(
             query,
-            {name: references[name] for name, pairs in found.items() if not _moves_alike(pairs)},
+            references,
             usual=self._calibration.usual_rival,
+            sure=[name for name, pairs in found.items() if _moves_alike(pairs)],
+            background=self._background,
         )
         return {name: self._judge(name, pairs, rivals) for name, pairs in found.items()}
 

@@ -9,7 +9,7 @@ are what a similarity is measured against, as in score normalization (Pizzi et a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -29,9 +29,14 @@ class Rivals:
         references: Mapping[str, VideoFeatures],
         *,
         usual: float,
+        sure: Collection[str] = (),
         background: Float16Array = NO_BACKGROUND,
     ) -> None:
-        """`background`: unit descriptors [B,D] of pictures that copies may look like by chance."""
+        """`sure`: references that move as the query does and so are copies, whatever the others.
+
+        `background`: unit descriptors [B,D] of pictures that copies may look like by chance.
+        """
+        self._sure = frozenset(sure)
         self._usual = usual
         order = np.argsort(query.timestamps_s, kind="stable")
         self._times_s, self._starts = np.unique(query.timestamps_s[order], return_index=True)
@@ -46,23 +51,29 @@ class Rivals:
         )
 
     def similarity(self, name: str, segment: Segment) -> float:
-        """Mean similarity, over the instants of a segment, of the third best reference but `name`.
+        """What others reach over the instants of a segment of `name`, on average.
 
-        Where there are fewer, the usual similarity stands in for those that are missing. The
-        background counts where it is more alike.
+        That is the third best reference (the usual similarity stands in where there are fewer),
+        or the background where that is more alike. A sure copy is no rival to another one, so a
+        library may hold a video many times; but it explains away what merely looks like it.
         """
         inside = (self._times_s >= segment.query_start_s - 1e-6) & (
             self._times_s <= segment.query_end_s + 1e-6
         )
         if not inside.any():
             return self._usual
-        others = [nearest[inside] for other, nearest in self._nearest.items() if other != name]
-        missing = np.full(int(inside.sum()), self._usual, dtype=np.float32)
-        rows = np.stack([*others, *[missing] * RIVAL_RANK])
-        reached = np.sort(rows, axis=0)[-RIVAL_RANK]
+        nearest = {
+            other: values[inside] for other, values in self._nearest.items() if other != name
+        }
+        usual = np.full(int(inside.sum()), self._usual, dtype=np.float32)
+        others = [values for other, values in nearest.items() if other not in self._sure]
+        ranked = np.sort(np.stack([*others, *[usual] * RIVAL_RANK]), axis=0)
+        reached = [ranked[-RIVAL_RANK]]
         if self._common is not None:
-            reached = np.maximum(reached, self._common[inside])
-        return float(reached.mean())
+            reached.append(self._common[inside])
+        if name not in self._sure:
+            reached += [values for other, values in nearest.items() if other in self._sure]
+        return float(np.max(reached, axis=0).mean())
 
     def _per_instant(self, descriptors: Float32Array, others: Float16Array) -> Float32Array:
         """The best cosine at each instant, over all views, with any of `others` [B,D]."""

@@ -12,8 +12,10 @@ from dubl.matching.calibration import (
     EVIDENCE_NAMES,
     Calibration,
     Evidence,
+    load_background,
     load_calibration,
     probability,
+    save_background,
     save_calibration,
 )
 from dubl.matching.fitting import fit_weights, separation
@@ -31,13 +33,13 @@ CALIBRATION = Calibration(
     level=0.4,
     edge_ceiling=0.8,
 )
-SURE = Evidence(similarity=0.99, motion=0.9, log_duration=3.0)
+SURE = Evidence(similarity=0.99, distinction=0.6, motion=0.9, log_duration=3.0)
 
 
 @pytest.mark.parametrize("name", EVIDENCE_NAMES)
 def test_more_evidence_is_more_probable(name: str) -> None:
-    levels = np.linspace(0, 1, 8)
-    start = Evidence(similarity=0.5, motion=0.2, log_duration=1.0)
+    levels = np.linspace(0.01, 1, 8)
+    start = Evidence(similarity=0.5, distinction=0.2, motion=0.2, log_duration=1.0)
     chances = [probability(replace(start, **{name: level}), CALIBRATION) for level in levels]
     assert all(later > earlier for earlier, later in pairwise(chances))
     assert 0 < chances[0] < chances[-1] < 1
@@ -109,3 +111,21 @@ def test_separation_counts_what_lies_above() -> None:
     figures = separation([0.9, 0.2, 0.5, 0.1], [True, True, False, False])
     assert figures["auc"] == 0.75
     assert figures["copies_above_all_others"] == 0.5
+
+
+def test_what_looks_like_anything_never_passes_the_ceiling() -> None:
+    assert probability(replace(SURE, distinction=-0.1), CALIBRATION) == CALIBRATION.edge_ceiling
+
+
+def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> None:
+    bank = np.eye(4, dtype=np.float16)
+    digest = save_background(bank, tmp_path)
+    fitted = replace(CALIBRATION, background_sha256=digest)
+    assert np.array_equal(load_background(tmp_path, fitted), bank)
+    assert len(load_background(tmp_path, CALIBRATION)) == 0
+    save_background(2 * bank, tmp_path)
+    with pytest.raises(WeightsUnavailable, match="not the bank"):
+        load_background(tmp_path, fitted)
+    (tmp_path / "background.npy").unlink()
+    with pytest.raises(WeightsUnavailable, match="cannot read"):
+        load_background(tmp_path, fitted)
