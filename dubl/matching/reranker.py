@@ -83,6 +83,6 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
-        found = [gather_evidence(segment, query, reference) for segment in segments]
+        found = [gather_evidence(one, query, reference, self._comparator) for one in segments]
         best = max(found, key=lambda one: probability(one, self._calibration), default=Evidence())
         return segments, best

@@ -6,7 +6,7 @@ import pytest
 
 from dubl.matching.evidence import common_motion, gather_evidence
 from dubl.types import Segment
-from tests.unit.matching.features import video
+from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import Film, film
 
 WHOLE = Segment(
@@ -68,9 +68,9 @@ def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
         reference_end_s=reference_end,
         similarity=0.9,
     )
-    assert gather_evidence(segment, query, reference).shared_edge is edge
+    assert gather_evidence(segment, query, reference, MeanComparator()).shared_edge is edge
 
 
 def test_a_trimmed_copy_of_the_beginning_is_no_intro() -> None:
     query, reference = video(film(1), 20.0), video(film(1), 80.0)
-    assert not gather_evidence(WHOLE, query, reference).shared_edge
+    assert not gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
