@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dubl.errors import ConfigurationError
 from dubl.models.chamfer import chamfer
 from dubl.models.visil import Visil
 from dubl.training.clip_batches import Rows
@@ -39,9 +40,12 @@ class ClipQueries:
 def make_clip_queries(pack: FeaturePack, *, share: float) -> ClipQueries:
     """`share` of each edited clip, from its middle, against whole originals.
 
-    Both sides have 16 rows; a clip that an edit shows as well counts neither way.
+    Both sides have 16 rows; a clip that an edit shows as well counts neither way. Raises
+    ConfigurationError where nothing is held out.
     """
     numbers = pack.select(validation=True)
+    if not len(numbers):
+        raise ConfigurationError("no clip is held out: validation needs some")
     queries, right, counted, kinds, edits = [], [], [], [], []
     for number in numbers:
         features = pack.features[number]

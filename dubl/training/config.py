@@ -108,9 +108,9 @@ class ClipSettings(_Part):
 
     videos: Path | None = None
     images: Path | None = None
-    scenes: int = Field(default=50, ge=0)
-    picture_clips: int = Field(default=160, ge=0)
-    validation_scenes: int = Field(default=20, ge=0)
+    scenes: int = Field(default=30, ge=0)
+    picture_clips: int = Field(default=90, ge=0)
+    validation_scenes: int = Field(default=10, ge=0)
     validation_share: float = Field(default=0.2, gt=0, lt=1)
     validation_repositories: tuple[str, ...] = ()
     licenses: LicenseSettings = LicenseSettings()
