@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, save_checkpoint
 from dubl.models.comparator import (
     COMPARATOR_CARD_FILE,
     COMPARATOR_FILE,
     TorchComparator,
+    load_comparator,
     save_comparator,
 )
 from dubl.models.visil import Visil, VisilConfig
@@ -108,3 +110,9 @@ def test_a_comparator_for_features_of_other_weights_is_refused(tmp_path: Path) -
     save_comparator(tmp_path, Visil(VisilConfig(dims=DIMS)), card)
     with pytest.raises(WeightsUnavailable, match="other weights"):
         TorchComparator(tmp_path)
+
+
+def test_the_comparator_that_ships_belongs_to_the_network_that_ships() -> None:
+    network = load_comparator(SHIPPED_WEIGHTS / "dubl-compact")
+    assert network is not None
+    assert network.config.dims == 128
