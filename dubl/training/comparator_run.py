@@ -1,7 +1,8 @@
 """A whole training run of attention and comparator in one folder.
 
-The folder gets `pack/` (the features), `last.pt` (to resume), `validation.json`, `loss.png` and
-`export/` (`comparator.pt` and its card, to be put beside the weights whose features it reads).
+The folder gets `pack-…/` (the features of one network; used as they are where they are there),
+`last.pt` (to resume), `validation.json`, `loss.png` and `export/` (`comparator.pt` and its card,
+to be put beside the weights whose features it reads).
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ class ComparatorRun:
             trainer.resume(last)
             self._results = json.loads(report.read_text(encoding="utf-8"))
         else:
-            self._results = {"plain": measured(None, self._queries)}
-            logger.info("plain Chamfer: %s", self._results["plain"])
+            self._note("plain", measured(None, self._queries))
 
         def on_validation(network: Visil, step: int) -> None:
             self._validate(network, step)
@@ -88,7 +88,9 @@ class ComparatorRun:
 
     def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
         """The pack in the folder, made (or completed) first where it is not there."""
-        folder, config = self._folder / "pack", self._config
+        config = self._config
+        network = "limac" if config.limac else feature_spec(self._settings).weights_sha256[:12]
+        folder = self._folder / f"pack-{network}"
         if (folder / "items.json").is_file():
             return FeaturePack(folder)
         clips = list_clips(config.clips, paint_scene, seed=config.run.seed)
@@ -101,13 +103,15 @@ class ComparatorRun:
         best = max(
             (_score(other) for key, other in self._results.items() if key != "plain"), default=-1.0
         )
-        self._results[str(step)] = figures
-        (self._folder / "validation.json").write_text(
-            json.dumps(self._results, indent=1), encoding="utf-8"
-        )
-        logger.info("step %d: %s", step, {name: part["all"] for name, part in figures.items()})
+        self._note(str(step), figures)
         if _score(figures) > best:
             save_comparator(self._folder / "export", network, self._card(step))
+
+    def _note(self, name: str, figures: Figures) -> None:
+        self._results[name] = figures
+        text = json.dumps(self._results, indent=1)
+        (self._folder / "validation.json").write_text(text, encoding="utf-8")
+        logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
 
     def _card(self, step: int) -> ModelCard:
         trained = [self._pack.items[number] for number in self._pack.select(validation=False)]

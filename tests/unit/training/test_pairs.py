@@ -81,9 +81,9 @@ def test_tuning_moves_similarities_towards_the_labels() -> None:
     ]
     network = Visil(VisilConfig(dims=16))
     before = [float(pair_loss(network, pair).detach()) for pair in pairs]
-    tune(network, pairs, steps=40, seed=0)
+    tune(network, pairs, steps=25, seed=0)
     after = [float(pair_loss(network, pair).detach()) for pair in pairs]
-    assert sum(after) < sum(before) - 0.3
+    assert sum(after) < sum(before) - 0.2
 
 
 def write_walk(path: Path, place: int, *, start: float) -> Path:
