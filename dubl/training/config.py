@@ -124,7 +124,7 @@ class ClipSettings(_Part):
 class ComparatorRunSettings(_Part):
     """A run ends after `steps` or `time_limit_s`; a batch holds `clips` of them, twice each."""
 
-    steps: int = Field(default=800, ge=1)
+    steps: int = Field(default=500, ge=1)
     time_limit_s: float = Field(default=86400.0, gt=0)
     clips: int = Field(default=12, ge=2)
     frames: tuple[int, ...] = (8, 12, 16)
