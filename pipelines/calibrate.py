@@ -65,7 +65,7 @@ LEVELS = (0.5, 0.9)
 # Which segment of a pair says most, before anything is fitted.
 PRELIMINARY = Calibration(
     intercept=-8.0,
-    weights={"similarity": 8.0, "motion": 8.0, "log_duration": 1.0},
+    weights={"similarity": 8.0, "motion": 8.0, "log_duration": 1.0, "comparator": 1.0},
     floor=0.0,
     level=0.0,
 )

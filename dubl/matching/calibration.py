@@ -29,7 +29,8 @@ class Evidence:
     similarity: mean along the segment, in [0,1]; distinction: how far that is above what other
     references reach, in [-1,1] (rivals.py); motion: how far both sides change alike, in [0,1];
     log_duration: ln(1 + its seconds); own_speed: 1 when it plays forwards at the reference's
-    speed, as most copies do, else 0. All 0 without a segment. shared_edge: it may be
+    speed, as most copies do, else 0; comparator: the learned similarity (S2VS) of what the segment
+    spans on both sides, in [0,1]. All 0 without a segment. shared_edge: it may be
     a shared intro or outro: both videos begin (or end) with it and go on (before) differently.
     """
 
@@ -38,10 +39,18 @@ class Evidence:
     motion: float = 0.0
     log_duration: float = 0.0
     own_speed: float = 0.0
+    comparator: float = 0.0
     shared_edge: bool = False
 
 
-EVIDENCE_NAMES = ("similarity", "distinction", "motion", "log_duration", "own_speed")
+EVIDENCE_NAMES = (
+    "similarity",
+    "distinction",
+    "motion",
+    "log_duration",
+    "own_speed",
+    "comparator",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

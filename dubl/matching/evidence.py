@@ -8,6 +8,7 @@ import numpy as np
 
 from dubl.matching.calibration import Evidence
 from dubl.matching.timeline import Line
+from dubl.ports import Comparator
 from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoFeatures
 
 EDGE_S = 0.75
@@ -16,15 +17,28 @@ OWN_SPEED = 0.03
 STILL = 0.12
 SAME_FROM = 0.8
 SAME_AT = 0.95
+MARGIN_S = 0.25
+MOST_FRAMES = 128
 
 
-def gather_evidence(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> Evidence:
-    """Evidence of one segment of two videos; how it stands out among others is not yet known."""
+def gather_evidence(
+    segment: Segment,
+    query: VideoFeatures,
+    reference: VideoFeatures,
+    comparator: Comparator | None = None,
+) -> Evidence:
+    """Evidence of one segment of two videos; how it stands out among others is not yet known.
+
+    Without a comparator its part is 0: it costs some milliseconds a segment.
+    """
     return Evidence(
         similarity=segment.similarity,
         motion=common_motion(segment, query, reference),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
         own_speed=float(not segment.reversed and abs(segment.speed - 1.0) <= OWN_SPEED),
+        comparator=(
+            learned_similarity(segment, query, reference, comparator) if comparator else 0.0
+        ),
         shared_edge=_is_intro_or_outro(segment, query, reference),
     )
 
@@ -34,6 +48,43 @@ def line_of(segment: Segment) -> Line:
     slope = -segment.speed if segment.reversed else segment.speed
     start_s = segment.reference_end_s if segment.reversed else segment.reference_start_s
     return Line(slope=slope, offset_s=start_s - slope * segment.query_start_s)
+
+
+def learned_similarity(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, comparator: Comparator
+) -> float:
+    """The comparator's similarity of what the segment spans, in [0,1], of the best two views.
+
+    Only the span counts, so that a short copy in a long video is not diluted.
+    """
+    ours, theirs = spans(segment, query, reference)
+    return max(comparator.similarity(one, other) for one in ours for other in theirs)
+
+
+def spans(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures
+) -> tuple[list[Float16Array], list[Float16Array]]:
+    """Region features [n,R,D] of what the segment spans, one array a view, query then reference.
+
+    The query's side of a reversed segment runs backwards: to the comparator it then looks like
+    any other.
+    """
+    span_s = (segment.query_start_s, segment.query_end_s)
+    reference_span_s = (segment.reference_start_s, segment.reference_end_s)
+    direction = -1 if segment.reversed else 1
+    return (
+        [_span(query, int(view), span_s)[::direction] for view in np.unique(query.views)],
+        [_span(reference, int(view), reference_span_s) for view in np.unique(reference.views)],
+    )
+
+
+def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Float16Array:
+    """Region features [n,R,D] of a view within the seconds, at most MOST_FRAMES, evenly thinned."""
+    times = features.timestamps_s
+    inside = (times >= span_s[0] - MARGIN_S) & (times <= span_s[1] + MARGIN_S)
+    rows = np.flatnonzero((features.views == view) & inside)
+    step = max(1, -(-len(rows) // MOST_FRAMES))
+    return features.region_features[rows[::step]]
 
 
 def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:

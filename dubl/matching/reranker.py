@@ -111,7 +111,11 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
-        return [(segment, gather_evidence(segment, query, reference)) for segment in segments]
+        wanted = self._calibration.weights.get("comparator", 0.0) > 0
+        learned = self._comparator if wanted else None
+        return [
+            (segment, gather_evidence(segment, query, reference, judge)) for segment in segments
+        ]
 
     def _judge(self, name: str, found: Sequence[Found], rivals: Rivals) -> Comparison:
         judged = [

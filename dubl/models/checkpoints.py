@@ -48,7 +48,14 @@ class Checkpoint(NamedTuple):
     card: ModelCard
 
 
-def save_checkpoint(folder: Path, state: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
+def save_checkpoint(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    card: ModelCard,
+    *,
+    weights_file: str = WEIGHTS_FILE,
+    card_file: str = CARD_FILE,
+) -> ModelCard:
     """Writes weights and card into `folder` (made if absent); returns the card with its sha256.
 
     The card goes last: a folder without one, or with the card of other weights, does not load.
@@ -60,30 +67,32 @@ def save_checkpoint(folder: Path, state: Mapping[str, Tensor], card: ModelCard) 
     text = json.dumps(asdict(stamped), indent=2, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WEIGHTS_FILE, content)
-        _write(folder / CARD_FILE, text.encode())
+        _write(folder / weights_file, content)
+        _write(folder / card_file, text.encode())
     except OSError as exc:
         raise WeightsUnavailable(f"{folder} cannot be written: {exc}") from exc
     return stamped
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(
+    folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
+) -> Checkpoint:
     """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
-    card = read_card(folder)
-    path = folder / WEIGHTS_FILE
+    card = read_card(folder, card_file=card_file)
+    path = folder / weights_file
     try:
         content = path.read_bytes()
     except OSError as exc:
         raise WeightsUnavailable(f"{path} cannot be read: {exc}") from exc
     if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / CARD_FILE}")
+        raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / card_file}")
     loaded = read_state(content, name=str(path))
     return Checkpoint({name: _single(value) for name, value in loaded.items()}, card)
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
     """The card alone, unchecked against the weights."""
-    path = folder / CARD_FILE
+    path = folder / card_file
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         known = {entry.name for entry in fields(ModelCard)}

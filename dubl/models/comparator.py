@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,12 @@ from torch import Tensor
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.chamfer import chamfer, frame_similarities
+from dubl.models.checkpoints import ModelCard, load_checkpoint, read_card, save_checkpoint
 from dubl.models.visil import Visil, VisilConfig
 from dubl.types import Float16Array, Float32Array
 
 COMPARATOR_FILE = "comparator.pt"
+COMPARATOR_CARD_FILE = "comparator.json"
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +24,17 @@ logger = logging.getLogger(__name__)
 class TorchComparator:
     """Compares raw region features [T,R,D] of two videos.
 
-    With trained weights (S2VS), its attention weighs the regions and its comparator cleans the
-    matrix. Without them, regions count alike and the video similarity is the Chamfer similarity
-    of the frame matrix (ViSiL, section 3.3: "ViSiL_f").
+    With trained weights (S2VS), attention weighs the regions and the comparator cleans the matrix
+    before the similarity of the videos is taken. Without them, regions count alike and it is the
+    Chamfer similarity of the frame matrix (ViSiL, section 3.3: "ViSiL_f"). The frame matrix that
+    alignment reads is unweighted in both cases: its levels are those of the calibration.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1, device: str = "cpu") -> None:
-        """Reads `comparator.pt` of the model's folder, where there is one.
-
-        Raises WeightsUnavailable when that file is damaged or does not fit.
-        """
+        """Reads `comparator.pt` of the model's folder, where there is one; see load_comparator."""
         torch.set_num_threads(threads)
         self._device = torch.device(device)
-        network = _load_network(folder / COMPARATOR_FILE)
+        network = load_comparator(folder)
         self._network = None if network is None else network.to(self._device)
 
     @torch.inference_mode()
@@ -57,12 +55,15 @@ class TorchComparator:
         """
         if not len(query) or not len(reference):
             return np.zeros((len(query), len(reference)), dtype=np.float32)
-        left, right = self._indexed(query), self._indexed(reference)
+        left, right = self._tensor(query), self._tensor(reference)
         values: Float32Array = frame_similarities(left, right, symmetric=True).cpu().numpy()
         return values
 
+    def _tensor(self, regions: Float16Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(regions)).to(self._device).float()
+
     def _indexed(self, regions: Float16Array) -> Tensor:
-        features = torch.from_numpy(np.ascontiguousarray(regions)).to(self._device).float()
+        features = self._tensor(regions)
         return features if self._network is None else self._network.index_video(features)
 
     def _directed(self, query: Tensor, reference: Tensor) -> float:
@@ -72,19 +73,50 @@ class TorchComparator:
         return float(self._network.similarity(query, reference).item()) / 2 + 0.5
 
 
-def _load_network(path: Path) -> Visil | None:
-    if not path.exists():
-        logger.info("no %s: plain Chamfer similarity", path)
+def save_comparator(folder: Path, network: Visil, card: ModelCard) -> None:
+    """Writes `comparator.pt` (float16) and `comparator.json` into `folder`.
+
+    `card.feature` names the `weights_sha256` of the network whose features it was trained on.
+    """
+    save_checkpoint(
+        folder,
+        network.state_dict(),
+        card,
+        weights_file=COMPARATOR_FILE,
+        card_file=COMPARATOR_CARD_FILE,
+    )
+
+
+def load_comparator(folder: Path) -> Visil | None:
+    """The network in `folder`, ready for inference, or None where there is none.
+
+    Raises WeightsUnavailable when it is damaged, does not fit, or was trained on the features of
+    other weights than those beside it.
+    """
+    if not (folder / COMPARATOR_FILE).exists():
+        logger.info("no %s in %s: plain Chamfer similarity", COMPARATOR_FILE, folder)
         return None
+    state, card = load_checkpoint(
+        folder, weights_file=COMPARATOR_FILE, card_file=COMPARATOR_CARD_FILE
+    )
+    _check_features(card, folder)
     try:
-        state = torch.load(io.BytesIO(path.read_bytes()), weights_only=True, map_location="cpu")
         network = Visil(_config_of(state))
-        network.load_state_dict({name: value.float() for name, value in state.items()})
-    except (OSError, RuntimeError, AttributeError, TypeError, KeyError, EOFError) as exc:
-        raise WeightsUnavailable(f"{path} does not hold the network's weights") from exc
-    except pickle.UnpicklingError as exc:
-        raise WeightsUnavailable(f"{path} is not a state dict of tensors") from exc
+        network.load_state_dict(state)
+    except (RuntimeError, KeyError) as exc:
+        raise WeightsUnavailable(
+            f"{folder / COMPARATOR_FILE} does not hold the network's weights"
+        ) from exc
     return network.eval().requires_grad_(False)
+
+
+def _check_features(card: ModelCard, folder: Path) -> None:
+    trained_on = card.feature.get("weights_sha256")
+    if trained_on is not None and trained_on != read_card(folder).sha256:
+        raise WeightsUnavailable(
+            f"{folder / COMPARATOR_FILE} was trained on the features of other weights than those "
+            "beside it: train it anew, or take it away"
+        )
 
 
 def _config_of(state: dict[str, Tensor]) -> VisilConfig:

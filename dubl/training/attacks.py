@@ -133,3 +133,4 @@ ATTACKS: dict[str, Attack] = {
     "reaction": _reaction,
     "split": _split,
 }
+COMPOSITIONS = frozenset({"inset", "reaction", "split"})  # these show the other picture as well

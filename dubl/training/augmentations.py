@@ -85,14 +85,14 @@ def strong_views(
     edited = []
     for index in range(len(frames)):
         other = int(others[index])
-        image, has_guest = _edit(planes[index], canvases[other], ranges, atlas, generator)
+        image, has_guest = edit_picture(planes[index], canvases[other], ranges, atlas, generator)
         guests[index] = other if has_guest else NO_GUEST
         edited.append(image)
     planes = degrade(torch.stack(edited), generator, strength=ranges.strength)
     return StrongViews(frames=to_frames(planes), guests=guests)
 
 
-def _edit(
+def edit_picture(
     image: Tensor, other: Tensor, ranges: StrongRanges, atlas: Atlas, generator: Generator
 ) -> tuple[Tensor, bool]:
     """Overlays and one composition; tells whether `other` shows in the result."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dubl.errors import ConfigurationError
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -96,10 +99,74 @@ class TrainingConfig(_Part):
     run: RunSettings = RunSettings()
 
 
+class ClipSettings(_Part):
+    """Clips for the comparator: where they come from, how many, and what is held out.
+
+    `images` is a tar of pictures, from which `picture_clips` films are made; `versions` of each
+    clip are embedded beside the original.
+    """
+
+    videos: Path | None = None
+    images: Path | None = None
+    scenes: int = Field(default=30, ge=0)
+    picture_clips: int = Field(default=90, ge=0)
+    validation_scenes: int = Field(default=10, ge=0)
+    validation_share: float = Field(default=0.2, gt=0, lt=1)
+    validation_repositories: tuple[str, ...] = ()
+    licenses: LicenseSettings = LicenseSettings()
+    versions: int = Field(default=4, ge=1)
+    min_frames: int = Field(default=16, ge=4)
+    max_frames: int = Field(default=32, ge=4)
+    frame_size: int = Field(default=160, multiple_of=8, ge=72)
+    strength: float = Field(default=1.0, ge=0, le=1)
+
+
+class ComparatorRunSettings(_Part):
+    """A run ends after `steps` or `time_limit_s`; a batch holds `clips` of them, twice each."""
+
+    steps: int = Field(default=500, ge=1)
+    time_limit_s: float = Field(default=86400.0, gt=0)
+    clips: int = Field(default=12, ge=2)
+    frames: tuple[int, ...] = (8, 12, 16)
+    scene_share: float = Field(default=0.5, ge=0, le=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=50, ge=1)
+    temperature: float = Field(default=0.03, gt=0)
+    gradient_norm: float = Field(default=1.0, gt=0)
+    seed: int = 0
+    threads: int = Field(default=1, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    checkpoint_every: int = Field(default=50, ge=1)
+    validate_every: int = Field(default=100, ge=1)
+
+
+class ComparatorConfig(_Part):
+    """Training of attention and comparator on the features of `weights`.
+
+    `weights`: name of shipped weights, or a folder with weights and card. `limac`: a file with
+    the published region extractor (ResNet50 L-iMAC, 224 pixels), used instead where it is given.
+    """
+
+    weights: str = "dubl-compact"
+    limac: Path | None = None
+    clips: ClipSettings = ClipSettings()
+    run: ComparatorRunSettings = ComparatorRunSettings()
+
+
 def parse_training_config(text: str) -> TrainingConfig:
     """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
+    return _parsed(TrainingConfig, text)
+
+
+def parse_comparator_config(text: str) -> ComparatorConfig:
+    """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
+    return _parsed(ComparatorConfig, text)
+
+
+def _parsed(kind: type[Config], text: str) -> Config:
     try:
-        return TrainingConfig.model_validate(yaml.safe_load(text) or {})
+        return kind.model_validate(yaml.safe_load(text) or {})
     except yaml.YAMLError as exc:
         raise ConfigurationError("the training configuration is not valid YAML") from exc
     except ValidationError as exc:

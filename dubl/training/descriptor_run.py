@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dubl.models.checkpoints import load_checkpoint
 from dubl.models.compact import CompactNet, load_compact
 from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
+from dubl.training.curves import draw_curves
 from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
 from dubl.training.export import CardFacts, Metrics, export_weights
 from dubl.training.heads import fit_heads, whiten_heads
 from dubl.training.overlays import render_atlas
-from dubl.training.procedural import font
 from dubl.training.sampling import BatchMaker
 from dubl.training.teacher import network_from_tflite
 from dubl.training.trainer import LossPoint, Trainer
@@ -167,25 +167,10 @@ def license_filter(settings: LicenseSettings) -> LicenseFilter:
     return LicenseFilter(allow=settings.allow, deny=settings.deny)
 
 
-def draw_loss_curve(
-    history: Sequence[LossPoint], *, size: tuple[int, int] = (640, 360)
-) -> Image.Image:
+def draw_loss_curve(history: Sequence[LossPoint]) -> Image.Image:
     """The three loss terms over the steps, each scaled to its own range."""
-    image = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(image)
-    curves = (("contrast", (200, 30, 30)), ("entropy", (30, 120, 30)), ("regions", (30, 30, 200)))
-    for row, (name, color) in enumerate(curves):
-        values = [float(getattr(point, name)) for point in history]
-        if len(values) < 2:
-            continue
-        low, high = min(values), max(values)
-        label = f"{name}: {values[0]:.3f} to {values[-1]:.3f}, least {low:.3f}"
-        draw.text((size[0] // 3, 8 + 16 * row), label, fill=color, font=font(12))
-        step = (size[0] - 20) / (len(values) - 1)
-        scale = (size[1] - 80) / max(high - low, 1e-9)
-        line = [(10 + i * step, size[1] - 10 - (v - low) * scale) for i, v in enumerate(values)]
-        draw.line(line, fill=color, width=2)
-    return image
+    names = ("contrast", "entropy", "regions")
+    return draw_curves({name: [getattr(point, name) for point in history] for name in names})
 
 
 def _validation_set(pack: Pack, config: TrainingConfig) -> ValidationSet:

@@ -67,7 +67,7 @@ class MeanComparator:
     shapes: list[tuple[int, int]] = field(default_factory=list)
 
     def similarity(self, query: Float16Array, reference: Float16Array) -> float:
-        return float(self.similarity_matrix(query, reference).max())
+        return float(self.similarity_matrix(query, reference).max(initial=0.0))
 
     def similarity_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array:
         self.shapes.append((len(query), len(reference)))

@@ -9,7 +9,6 @@ import pytest
 
 from dubl.errors import WeightsUnavailable
 from dubl.matching.calibration import (
-    EVIDENCE_NAMES,
     Calibration,
     Evidence,
     load_background,
@@ -36,7 +35,7 @@ CALIBRATION = Calibration(
 SURE = Evidence(similarity=0.99, distinction=0.6, motion=0.9, log_duration=3.0)
 
 
-@pytest.mark.parametrize("name", EVIDENCE_NAMES)
+@pytest.mark.parametrize("name", CALIBRATION.weights)
 def test_more_evidence_is_more_probable(name: str) -> None:
     levels = np.linspace(0.01, 1, 8)
     start = Evidence(similarity=0.5, distinction=0.2, motion=0.2, log_duration=1.0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dubl.matching.evidence import common_motion, gather_evidence
+from dubl.matching.evidence import MOST_FRAMES, common_motion, gather_evidence, spans
 from dubl.types import Segment
-from tests.unit.matching.features import video
+from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import Film, film
 
 WHOLE = Segment(
@@ -83,9 +83,48 @@ def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
         reference_end_s=reference_end,
         similarity=0.9,
     )
-    assert gather_evidence(segment, query, reference).shared_edge is edge
+    assert gather_evidence(segment, query, reference, MeanComparator()).shared_edge is edge
 
 
 def test_a_trimmed_copy_of_the_beginning_is_no_intro() -> None:
     query, reference = video(film(1), 20.0), video(film(1), 80.0)
-    assert not gather_evidence(WHOLE, query, reference).shared_edge
+    assert not gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
+
+
+def test_the_comparator_sees_only_what_the_segment_spans() -> None:
+    query, reference = video(film(1), 60.0, rate_hz=2.0), video(film(1), 80.0)
+    segment = replace(WHOLE, query_start_s=10.0, query_end_s=15.0, reference_end_s=5.0)
+    comparator = MeanComparator()
+    evidence = gather_evidence(segment, query, reference, comparator)
+    assert comparator.shapes == [(11, 6)]
+    assert 0.0 <= evidence.comparator <= 1.0
+
+
+def test_a_reversed_segment_is_shown_to_the_comparator_forwards() -> None:
+    forwards = film(1)
+    query = video(lambda times: forwards(19.0 - times), 20.0)
+    (ours,), (theirs,) = spans(replace(WHOLE, reversed=True), query, video(forwards, 20.0))
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_long_spans_are_thinned_evenly() -> None:
+    clip = video(film(1), 600.0)
+    segment = replace(WHOLE, query_end_s=600.0, reference_end_s=600.0)
+    (ours,), (theirs,) = spans(segment, clip, clip)
+    assert len(ours) == len(theirs) <= MOST_FRAMES
+    np.testing.assert_array_equal(ours[1], clip.region_features[5])
+
+
+def test_of_several_views_the_most_alike_counts() -> None:
+    query = video(film(1), 20.0)
+    stranger = video(film(2), 20.0)
+    both = replace(
+        query,
+        descriptors=np.concatenate([stranger.descriptors, query.descriptors]),
+        region_features=np.concatenate([stranger.region_features, query.region_features]),
+        timestamps_s=np.concatenate([query.timestamps_s] * 2),
+        views=np.repeat([0, 1], len(query.views)).astype(np.uint8),
+    )
+    comparator = MeanComparator()
+    alone = gather_evidence(WHOLE, query, query, comparator).comparator
+    assert gather_evidence(WHOLE, both, query, comparator).comparator == pytest.approx(alone)

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import WeightsUnavailable
-from dubl.models.comparator import COMPARATOR_FILE, TorchComparator
+from dubl.models.checkpoints import ModelCard, save_checkpoint
+from dubl.models.comparator import (
+    COMPARATOR_CARD_FILE,
+    COMPARATOR_FILE,
+    TorchComparator,
+    load_comparator,
+    save_comparator,
+)
 from dubl.models.visil import Visil, VisilConfig
 from dubl.types import Float16Array
 
@@ -34,8 +42,7 @@ def plain(tmp_path: Path) -> TorchComparator:
 def trained(tmp_path: Path) -> TorchComparator:
     torch.manual_seed(0)
     folder = tmp_path / "trained"
-    folder.mkdir()
-    torch.save(Visil(VisilConfig(dims=DIMS)).state_dict(), folder / COMPARATOR_FILE)
+    save_comparator(folder, Visil(VisilConfig(dims=DIMS)), ModelCard(name="trained"))
     return TorchComparator(folder)
 
 
@@ -61,12 +68,13 @@ def test_the_matrix_is_that_of_both_directions_and_peaks_on_the_diagonal(
     assert (matrix.argmax(axis=1) == np.arange(5)).all()
 
 
-def test_trained_weights_beside_the_model_weigh_regions(
+def test_trained_weights_change_the_similarity_but_not_the_matrix_of_alignment(
     plain: TorchComparator, trained: TorchComparator
 ) -> None:
     left, right = regions(3), regions(7, seed=1)
     unweighted = plain.similarity_matrix(left, right)
-    assert not np.allclose(trained.similarity_matrix(left, right), unweighted)
+    np.testing.assert_array_equal(trained.similarity_matrix(left, right), unweighted)
+    assert trained.similarity(left, right) != pytest.approx(plain.similarity(left, right), abs=0.05)
 
 
 def test_a_trained_network_answers_between_zero_and_one(trained: TorchComparator) -> None:
@@ -82,12 +90,29 @@ def test_no_frames_are_similar_to_nothing(plain: TorchComparator) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not weights"])
 def test_damaged_weights_are_refused(tmp_path: Path, content: bytes) -> None:
+    save_comparator(tmp_path, Visil(VisilConfig(dims=DIMS)), ModelCard(name="trained"))
     (tmp_path / COMPARATOR_FILE).write_bytes(content)
     with pytest.raises(WeightsUnavailable):
         TorchComparator(tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    torch.save({"attention.transform.weight": torch.zeros(8, 8)}, tmp_path / COMPARATOR_FILE)
-    with pytest.raises(WeightsUnavailable):
+    state = {"attention.transform.weight": torch.zeros(8, 8)}
+    files = {"weights_file": COMPARATOR_FILE, "card_file": COMPARATOR_CARD_FILE}
+    save_checkpoint(tmp_path, state, ModelCard(name="other"), **files)
+    with pytest.raises(WeightsUnavailable, match="does not hold"):
         TorchComparator(tmp_path)
+
+
+def test_a_comparator_for_features_of_other_weights_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, {"weight": torch.zeros(2)}, ModelCard(name="network"))
+    card = ModelCard(name="trained", feature={"weights_sha256": "0" * 64})
+    save_comparator(tmp_path, Visil(VisilConfig(dims=DIMS)), card)
+    with pytest.raises(WeightsUnavailable, match="other weights"):
+        TorchComparator(tmp_path)
+
+
+def test_the_comparator_that_ships_belongs_to_the_network_that_ships() -> None:
+    network = load_comparator(SHIPPED_WEIGHTS / "dubl-compact")
+    assert network is not None
+    assert network.config.dims == 128

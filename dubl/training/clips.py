@@ -1,0 +1,200 @@
+"""Clips to train the comparator on: real videos, generated scenes, and pictures made into films.
+
+Clips of one `scene` look alike without being copies of each other: hard negatives.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dubl.errors import ConfigurationError
+from dubl.training.config import ClipSettings
+from dubl.training.descriptor_run import license_filter
+
+Frames = NDArray[np.uint8]
+PaintScene = Callable[[int, float], Iterator[Frames]]
+RATE_HZ = 2.0
+LONGEST_S = 12.0
+SHOT_FRAMES = (4, 10)
+HELD_OUT_SCENES = 1_000_000  # added to the seeds of generated scenes that are held out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A clip and what is known about it; `read` makes its frames, uint8 [T, S, S, 3]."""
+
+    name: str
+    kind: str  # video | scene | pictures
+    scene: str
+    source: str
+    license: str
+    validation: bool
+    read: Callable[[], Frames] = field(repr=False, compare=False)
+
+
+def list_clips(settings: ClipSettings, paint_scene: PaintScene, *, seed: int) -> list[Clip]:
+    """All clips of the sources, the same for the same seed.
+
+    `paint_scene` gives the frames, uint8 [H, W, 3] each, of the generated scene of a seed at a
+    rate: the shell has it from dubl.evaluation, a sibling of this package.
+    """
+    clips = [
+        *(_videos(settings) if settings.videos is not None else ()),
+        *_scenes(paint_scene, settings, seed, validation=False),
+        *_scenes(paint_scene, settings, seed + HELD_OUT_SCENES, validation=True),
+        *(_picture_clips(settings, seed) if settings.images is not None else ()),
+    ]
+    if not clips:
+        raise ConfigurationError("no clip is left: check the sources and the license filter")
+    return clips
+
+
+def _videos(settings: ClipSettings) -> Iterator[Clip]:
+    folder = cast(Path, settings.videos)
+    keeps = license_filter(settings.licenses).keeps
+    for entry in _entries(folder / "manifest.json"):
+        if entry["split"] != "train" or not keeps(entry["licence"]):
+            continue
+        path, duration_s = folder / entry["file"], float(entry["duration_s"])
+        yield Clip(
+            name=f"video/{entry['id']}",
+            kind="video",
+            scene=entry["scene_group"] or entry["source_repo"],
+            source=entry["source_repo"],
+            license=entry["licence"],
+            validation=entry["source_repo"] in settings.validation_repositories,
+            read=partial(_video_frames, path, duration_s, settings),
+        )
+
+
+def _video_frames(path: Path, duration_s: float, settings: ClipSettings) -> Frames:
+    """The clip's beginning at 2 frames a second, denser where that gives too few."""
+    rate_hz = max(RATE_HZ, settings.min_frames / max(duration_s, 0.1))
+    kept: list[Frames] = []
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                if (frame.time or 0.0) * rate_hz >= len(kept) - 1e-6:
+                    kept.append(square(frame.to_image(), settings.frame_size))
+                if len(kept) == settings.max_frames:
+                    break
+    except (av.error.FFmpegError, OSError) as exc:
+        raise ConfigurationError(f"{path} cannot be decoded") from exc
+    return _at_least(np.stack(kept), settings.min_frames)
+
+
+def _scenes(
+    paint: PaintScene, settings: ClipSettings, seed: int, *, validation: bool
+) -> Iterator[Clip]:
+    count = settings.validation_scenes if validation else settings.scenes
+    for number in range(seed * 10_000, seed * 10_000 + count):
+        yield Clip(
+            name=f"scene/{number}",
+            kind="scene",
+            scene="scenes",
+            source="generated scenes",
+            license="none needed",
+            validation=validation,
+            read=partial(_scene_frames, paint, number, settings.frame_size),
+        )
+
+
+def _scene_frames(paint: PaintScene, number: int, size: int) -> Frames:
+    painted = islice(paint(number, RATE_HZ), int(LONGEST_S * RATE_HZ))
+    return np.stack([square(Image.fromarray(frame), size) for frame in painted])
+
+
+def _picture_clips(settings: ClipSettings, seed: int) -> Iterator[Clip]:
+    """Films of several pictures of one folder each; a picture shows in one film alone."""
+    archive = cast(Path, settings.images)
+    keeps = license_filter(settings.licenses).keeps
+    folders: dict[str, list[dict[str, str]]] = {}
+    for entry in _entries(archive.with_suffix(".json")):
+        if keeps(entry["licence"]):
+            folder = f"{entry['source_repo']}/{PurePosixPath(entry['source_path']).parent}"
+            folders.setdefault(folder, []).append(entry)
+    rng = np.random.default_rng([seed, 0xF11])
+    films: list[tuple[str, list[dict[str, str]]]] = []
+    for folder, entries in sorted(folders.items()):
+        order = [entries[place] for place in rng.permutation(len(entries))]
+        while len(order) >= 3:
+            count = int(rng.integers(3, 6))
+            films.append((folder, order[:count]))
+            del order[:count]
+    chosen = [films[place] for place in rng.permutation(len(films))[: settings.picture_clips]]
+    for number, (folder, entries) in enumerate(chosen):
+        names = [entry["file"] for entry in entries]
+        yield Clip(
+            name=f"pictures/{names[0]}",
+            kind="pictures",
+            scene=folder,
+            source=entries[0]["source_repo"],
+            license=entries[0]["licence"],
+            validation=zlib.crc32(folder.encode()) % 1000 < settings.validation_share * 1000,
+            read=partial(_film, archive, names, [seed, number], settings.frame_size),
+        )
+
+
+def read_pictures(archive: Path, names: Sequence[str]) -> list[Image.Image]:
+    """Pictures of a tar by file name, in the order of `names`."""
+    found: dict[str, Image.Image] = {}
+    wanted = set(names)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = PurePosixPath(member.name).name
+            content = tar.extractfile(member) if name in wanted else None
+            if content is not None:
+                found[name] = Image.open(io.BytesIO(content.read())).convert("RGB")
+            if len(found) == len(wanted):
+                break
+    return [found[name] for name in names]
+
+
+def _film(archive: Path, names: Sequence[str], seed: Sequence[int], size: int) -> Frames:
+    """A shot of each picture: the camera pans and zooms over it. At most 12 s."""
+    rng = np.random.default_rng(seed)
+    frames: list[Frames] = []
+    for picture in read_pictures(archive, names):
+        ways = rng.uniform((0.0, 0.0, 0.55), (1.0, 1.0, 0.95), (2, 3))
+        count = int(rng.integers(*SHOT_FRAMES))
+        for part in np.linspace(0, 1, count):
+            x, y, share = ways[0] + (ways[1] - ways[0]) * part
+            width, height = picture.width * share, picture.height * share
+            left, top = (picture.width - width) * x, (picture.height - height) * y
+            frames.append(square(picture, size, (left, top, left + width, top + height)))
+    return np.stack(frames[: int(LONGEST_S * RATE_HZ)])
+
+
+def square(
+    image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
+) -> Frames:
+    """Squashed to a square, uint8 [size, size, 3]."""
+    resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def _at_least(frames: Frames, count: int) -> Frames:
+    """Repeats the last frame where a clip holds fewer frames than its duration promised."""
+    missing = max(count - len(frames), 0)
+    return np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+
+
+def _entries(path: Path) -> list[dict[str, str]]:
+    try:
+        return cast(list[dict[str, str]], json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(f"{path} is not a readable index") from exc

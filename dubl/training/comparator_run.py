@@ -1,0 +1,193 @@
+"""A whole training run of attention and comparator in one folder.
+
+The folder gets `pack-…/` (the features of one network; used as they are where they are there),
+`last.pt` (to resume), `validation.json`, `loss.png` and `export/` (`comparator.pt` and its card,
+to be put beside the weights whose features it reads).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dubl.assembly import feature_spec, weights_folder
+from dubl.models.checkpoints import ModelCard
+from dubl.models.compact import CompactFeatures, load_compact
+from dubl.models.comparator import save_comparator
+from dubl.models.presets import load_limac
+from dubl.models.visil import Visil, VisilConfig
+from dubl.settings import Settings, load_settings
+from dubl.training.clip_batches import ClipBatches
+from dubl.training.clips import Frames, PaintScene, list_clips
+from dubl.training.comparator_trainer import ComparatorTrainer
+from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
+from dubl.training.config import ComparatorConfig
+from dubl.training.curves import draw_curves
+from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
+
+logger = logging.getLogger(__name__)
+
+BATCH_FRAMES = 32
+SHARES = {"whole": 1.0, "half": 0.5}  # of a clip that a validation query shows
+
+Figures = dict[str, dict[str, dict[str, float]]]
+
+
+class ComparatorRun:
+    """Embeds clips, trains on their features, exports the network that did best."""
+
+    def __init__(self, config: ComparatorConfig, folder: Path, paint_scene: PaintScene) -> None:
+        torch.set_num_threads(config.run.threads)
+        torch.manual_seed(config.run.seed)
+        self._config, self._folder = config, folder
+        self._settings = load_settings(None, [f"model.weights={config.weights}"], environment={})
+        self._pack = self._open_pack(paint_scene)
+        self._queries = {
+            name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
+        }
+        self._results: dict[str, Figures] = {}
+
+    def run(self, *, resume: bool) -> Path:
+        """Trains to the end; returns the folder with the comparator and its card."""
+        run = self._config.run
+        dims = self._pack.features[0].regions.shape[-1]
+        batches = ClipBatches(
+            self._pack,
+            clips=run.clips,
+            frames=run.frames,
+            scene_share=run.scene_share,
+            seed=run.seed,
+        )
+        trainer = ComparatorTrainer(Visil(VisilConfig(dims=dims)), batches, run)
+        last, report = self._folder / "last.pt", self._folder / "validation.json"
+        if resume and last.is_file():
+            trainer.resume(last)
+            self._results = json.loads(report.read_text(encoding="utf-8"))
+        else:
+            self._note("plain", measured(None, self._queries))
+
+        def on_validation(network: Visil, step: int) -> None:
+            self._validate(network, step)
+            points = trainer.history
+            curves = {
+                "contrast": [point.info_nce for point in points],
+                "hard negative": [point.hard_negative for point in points],
+                "self": [point.self_similarity for point in points],
+            }
+            draw_curves(curves).save(self._folder / "loss.png")
+
+        trainer.run(last, on_validation=on_validation)
+        return self._folder / "export"
+
+    def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
+        """The pack in the folder, made (or completed) first where it is not there."""
+        config = self._config
+        network = "limac" if config.limac else feature_spec(self._settings).weights_sha256[:12]
+        folder = self._folder / f"pack-{network}"
+        if (folder / "items.json").is_file():
+            return FeaturePack(folder)
+        clips = list_clips(config.clips, paint_scene, seed=config.run.seed)
+        embed = frame_embedder(self._settings, config.limac)
+        return build_feature_pack(clips, embed, config.clips, folder, seed=config.run.seed)
+
+    def _validate(self, network: Visil, step: int) -> None:
+        """Measures; exports when nothing before was better."""
+        figures = measured(network, self._queries)
+        best = max(
+            (_score(other) for key, other in self._results.items() if key != "plain"), default=-1.0
+        )
+        self._note(str(step), figures)
+        if _score(figures) > best:
+            save_comparator(self._folder / "export", network, self._card(step))
+
+    def _note(self, name: str, figures: Figures) -> None:
+        self._results[name] = figures
+        text = json.dumps(self._results, indent=1)
+        (self._folder / "validation.json").write_text(text, encoding="utf-8")
+        logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
+
+    def _card(self, step: int) -> ModelCard:
+        trained = [self._pack.items[number] for number in self._pack.select(validation=False)]
+        counts: dict[tuple[str, str, str], int] = {}
+        for item in trained:
+            key = (item.source, item.license, item.kind)
+            counts[key] = counts.get(key, 0) + 1
+        return ModelCard(
+            name="s2vs-comparator",
+            version=f"step-{step}",
+            feature=self._feature(),
+            training_data=tuple(
+                {"source": source, "license": text, "kind": kind, "clips": count}
+                for (source, text, kind), count in sorted(counts.items())
+            ),
+            metrics={"plain": self._results["plain"], "trained": self._results[str(step)]},
+            notes=(
+                f"Attention and comparator of S2VS, {step} steps of {self._config.run.clips} "
+                "clips. Metrics: edited versions of clips held out from training ask for their "
+                "originals; 'plain' is Chamfer similarity of the same features. The step was "
+                "chosen on the same clips."
+            ),
+        )
+
+    def _feature(self) -> dict[str, str | int]:
+        """The features that the comparator reads: those of these weights and no others."""
+        regions = self._pack.features[0].regions
+        shape: dict[str, str | int] = {
+            "regions": regions.shape[2],
+            "region_dims": regions.shape[3],
+        }
+        if self._config.limac is not None:
+            return shape
+        return {**shape, "weights_sha256": feature_spec(self._settings).weights_sha256}
+
+
+def frame_embedder(settings: Settings, limac: Path | None) -> Embed:
+    """The configured network, or ResNet50 L-iMAC from a file, as a function of frames.
+
+    L-iMAC has no frame descriptor: the mean of its regions stands for one.
+    """
+    network: nn.Module = (
+        load_compact(weights_folder(settings)) if limac is None else load_limac(limac)
+    )
+
+    @torch.inference_mode()
+    def embed(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+        parts = [
+            _features(network(part)) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
+        ]
+        descriptors, regions = (
+            torch.cat(column).half().numpy() for column in zip(*parts, strict=True)
+        )
+        return descriptors, regions
+
+    return embed
+
+
+def measured(network: Visil | None, queries: dict[str, ClipQueries]) -> Figures:
+    """Quality by share of the clip, and within it over all, by kind of clip and by edit."""
+    figures: Figures = {}
+    for name, data in queries.items():
+        values = scores(network, data)
+        parts = {"all": quality(values, data)}
+        for labels in (data.kinds, data.edits):
+            for label in np.unique(labels):
+                parts[str(label)] = quality(values, data, labels == label)
+        figures[name] = {part: asdict(result) for part, result in parts.items()}
+    return figures
+
+
+def _features(output: CompactFeatures | Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(output, CompactFeatures):
+        return output.descriptors, output.region_features
+    return F.normalize(output.mean(dim=1), dim=-1), output
+
+
+def _score(figures: Figures) -> float:
+    return sum(part["all"]["micro_ap"] for part in figures.values())

@@ -1,0 +1,266 @@
+"""Fits comparator and calibration to a user's own notion of a copy, given as labeled pairs.
+
+The folder gets everything that a model's folder has: the network's weights as they were, the
+tuned comparator and a calibration, so that `model.weights` can name it; beside them `pairs.json`
+(the chance given to each pair, by a comparator that did not see it) and `left_out.json`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dubl.assembly import feature_spec, query_sampling, reference_sampling, weights_folder
+from dubl.errors import ConfigurationError, MediaError
+from dubl.matching.calibration import (
+    BACKGROUND_FILE,
+    CALIBRATION_FILE,
+    Calibration,
+    Evidence,
+    load_background,
+    load_calibration,
+    probability,
+    save_calibration,
+)
+from dubl.matching.evidence import spans
+from dubl.matching.fitting import fit_weights, separation
+from dubl.matching.reranker import Comparison, ViSiLReranker
+from dubl.models.checkpoints import CARD_FILE, WEIGHTS_FILE, ModelCard
+from dubl.models.comparator import TorchComparator, load_comparator, save_comparator
+from dubl.models.visil import Visil, VisilConfig
+from dubl.ports import Decoder, Embedder
+from dubl.settings import Settings
+from dubl.training.pair_tuning import RegionPair, tune
+from dubl.training.pairs import LabeledPair
+from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
+
+logger = logging.getLogger(__name__)
+
+FOLDS = 3
+STEPS = 200
+FEWEST = 3  # pairs of either label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedPair:
+    """A labeled pair whose videos could be read."""
+
+    labeled: LabeledPair
+    query: VideoFeatures
+    reference: VideoFeatures
+
+
+class PairRun:
+    """Embeds the videos, tunes, calibrates, and writes the folder."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, *, decoder: Decoder, embedder: Embedder
+    ) -> None:
+        self._settings, self._folder = settings, folder
+        self._decoder, self._embedder = decoder, embedder
+        self._base = weights_folder(settings)
+        self._calibration = load_calibration(self._base / CALIBRATION_FILE)
+        self._features: dict[tuple[Path, float], VideoFeatures | None] = {}
+        self._left_out: dict[str, str] = {}
+
+    def run(self, labeled: Sequence[LabeledPair], *, steps: int = STEPS, seed: int = 0) -> Path:
+        """Raises ConfigurationError when too few pairs of a label can be read."""
+        torch.set_num_threads(self._settings.model.threads)
+        torch.manual_seed(seed)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        pairs = self.embedded(labeled)
+        self._write("left_out.json", self._left_out)
+        copies = sum(pair.labeled.copy for pair in pairs)
+        if min(copies, len(pairs) - copies) < FEWEST:
+            raise ConfigurationError(
+                f"{copies} copies and {len(pairs) - copies} others can be read; {FEWEST} of each "
+                "are needed"
+            )
+        samples = self._samples(pairs)
+        start = load_comparator(self._base) or Visil(
+            VisilConfig(dims=self._embedder.spec.region_dims)
+        )
+        evidence = self._unseen_evidence(pairs, samples, start, steps=steps, seed=seed)
+        calibration = self._fitted(evidence, [pair.labeled.copy for pair in pairs])
+        tuned = _tuned(start, samples, steps=steps, seed=seed)
+        self._export(tuned, calibration, len(pairs))
+        chances = [probability(one, calibration) for one in evidence]
+        self._write(
+            "pairs.json",
+            [
+                {
+                    "query": str(pair.labeled.query),
+                    "reference": str(pair.labeled.reference),
+                    "label": int(pair.labeled.copy),
+                    "probability": round(chance, 4),
+                }
+                for pair, chance in zip(pairs, chances, strict=True)
+            ],
+        )
+        return self._folder
+
+    def embedded(self, labeled: Sequence[LabeledPair]) -> list[EmbeddedPair]:
+        """The pairs both of whose videos decode."""
+        pairs = []
+        for one in labeled:
+            query = self._embed(one.query, query_sampling(self._settings))
+            reference = self._embed(one.reference, reference_sampling(self._settings))
+            if query is not None and reference is not None:
+                pairs.append(EmbeddedPair(labeled=one, query=query, reference=reference))
+        return pairs
+
+    def _embed(self, path: Path, sampling: Sampling) -> VideoFeatures | None:
+        """Features of a video, once for each rate; None where it does not decode."""
+        key = (path, sampling.rate_hz)
+        if key not in self._features:
+            source = VideoSource(
+                path=str(path), sha256="", size_bytes=path.stat().st_size, name=path.name
+            )
+            try:
+                clip = self._decoder.decode(source, sampling=sampling)
+                self._features[key] = self._embedder.embed([clip])[0]
+            except MediaError as exc:
+                logger.warning("%s is left out: %s", path, exc.detail)
+                self._left_out[str(path)] = exc.detail
+                self._features[key] = None
+        return self._features[key]
+
+    def _reranker(self, folder: Path) -> ViSiLReranker:
+        comparator = TorchComparator(folder, threads=self._settings.model.threads)
+        background = load_background(self._base, self._calibration)
+        # The comparator's evidence is wanted, whatever it weighs so far.
+        weights = {**self._calibration.weights, "comparator": 1.0}
+        calibration = replace(self._calibration, weights=weights)
+        return ViSiLReranker(
+            _NoStore(), comparator, calibration, self._settings.matching, background
+        )
+
+    def _samples(self, pairs: Sequence[EmbeddedPair]) -> list[RegionPair]:
+        """What the best segment of each pair spans, or all of both videos where there is none."""
+        reranker = self._reranker(self._base)
+        samples = []
+        for pair in pairs:
+            segments = _compared(reranker, pair).segments
+            segment = segments[0] if segments else _everything(pair)
+            ours, theirs = spans(segment, pair.query, pair.reference)
+            samples.append(
+                RegionPair(
+                    query=torch.from_numpy(ours[0]).float(),
+                    reference=torch.from_numpy(theirs[0]).float(),
+                    copy=pair.labeled.copy,
+                )
+            )
+        return samples
+
+    def _unseen_evidence(
+        self,
+        pairs: Sequence[EmbeddedPair],
+        samples: Sequence[RegionPair],
+        start: Visil,
+        *,
+        steps: int,
+        seed: int,
+    ) -> list[Evidence]:
+        """Evidence of each pair by a comparator tuned on the pairs of other queries.
+
+        A comparator tuned on a pair would flatter itself there, and its weight would be too great.
+        """
+        queries = sorted({pair.labeled.query for pair in pairs})
+        order = np.random.default_rng(seed).permutation(len(queries))
+        folds = {query: int(place) % FOLDS for query, place in zip(queries, order, strict=True)}
+        found: list[Evidence] = [Evidence()] * len(pairs)
+        for fold in range(FOLDS):
+            inside = [folds[pair.labeled.query] == fold for pair in pairs]
+            seen = [one for one, held_out in zip(samples, inside, strict=True) if not held_out]
+            folder = self._folder / f"fold{fold}"
+            tuned = _tuned(start, seen, steps=steps, seed=seed)
+            save_comparator(folder, tuned, ModelCard(name="fold"))
+            reranker = self._reranker(folder)
+            for place, pair in enumerate(pairs):
+                if inside[place]:
+                    found[place] = _compared(reranker, pair).evidence
+            shutil.rmtree(folder)
+        return found
+
+    def _fitted(self, evidence: Sequence[Evidence], labels: Sequence[bool]) -> Calibration:
+        """The base calibration with weights fitted to the pairs.
+
+        What may be a shared intro is held down by the ceiling and has no say, as in
+        pipelines/calibrate.py, unless nothing else is there.
+        """
+        plain = [place for place, one in enumerate(evidence) if not one.shared_edge]
+        if len({labels[place] for place in plain}) < 2:
+            plain = list(range(len(evidence)))
+        intercept, weights = fit_weights(
+            [evidence[place] for place in plain],
+            [labels[place] for place in plain],
+        )
+        result = replace(
+            self._calibration,
+            intercept=intercept,
+            weights=weights,
+            description=f"{len(labels)} labeled pairs, {FOLDS}-fold",
+        )
+        figures = separation([probability(one, result) for one in evidence], labels)
+        logger.info("pairs that the comparator did not see: %s", figures)
+        return replace(result, figures={name: round(value, 4) for name, value in figures.items()})
+
+    def _export(self, network: Visil, calibration: Calibration, count: int) -> None:
+        for name in (WEIGHTS_FILE, CARD_FILE, BACKGROUND_FILE):
+            if (self._base / name).is_file():
+                shutil.copyfile(self._base / name, self._folder / name)
+        spec = feature_spec(self._settings)
+        card = ModelCard(
+            name="s2vs-comparator",
+            feature={
+                "regions": spec.regions,
+                "region_dims": spec.region_dims,
+                "weights_sha256": spec.weights_sha256,
+            },
+            training_data=({"source": "labeled pairs of the user", "license": "", "pairs": count},),
+            metrics=calibration.figures,
+            notes="Tuned on labeled pairs; the figures are of pairs that it did not see.",
+        )
+        save_comparator(self._folder, network, card)
+        save_calibration(calibration, self._folder / CALIBRATION_FILE)
+
+    def _write(self, name: str, content: object) -> None:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (self._folder / name).write_text(text, encoding="utf-8")
+
+
+def _tuned(start: Visil, samples: Sequence[RegionPair], *, steps: int, seed: int) -> Visil:
+    network = copy.deepcopy(start).requires_grad_(True)
+    losses = tune(network, samples, steps=steps, seed=seed)
+    logger.info("tuned on %d pairs: loss %.3f to %.3f", len(samples), losses[0], losses[-1])
+    return network
+
+
+def _compared(reranker: ViSiLReranker, pair: EmbeddedPair) -> Comparison:
+    """The pair on its own: a table of pairs says nothing of the library that they will meet."""
+    return reranker.compare(pair.query, {"reference": pair.reference})["reference"]
+
+
+def _everything(pair: EmbeddedPair) -> Segment:
+    return Segment(
+        query_start_s=0.0,
+        query_end_s=pair.query.duration_s,
+        reference_start_s=0.0,
+        reference_end_s=pair.reference.duration_s,
+        similarity=0.0,
+    )
+
+
+class _NoStore:
+    """Pairs come with their features; nothing is looked up."""
+
+    def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
+        raise LookupError(f"no features are stored here: {reference_ids}")

@@ -1,0 +1,150 @@
+"""Clips from the three sources, their edits, and the pack of their features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dubl.errors import ConfigurationError
+from dubl.training.augmentations import StrongRanges
+from dubl.training.clip_edits import attacked, original, strong
+from dubl.training.clips import Clip, Frames, list_clips
+from dubl.training.config import ClipSettings
+from dubl.training.feature_pack import FeaturePack, build_feature_pack
+from dubl.training.overlays import render_atlas
+from dubl.training.procedural import procedural_picture
+from tests.unit.training.packs import write_archive
+
+SIZE = 72
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def paint(seed: int, rate_hz: float) -> Iterator[Frames]:
+    rng = np.random.default_rng(seed)
+    return (procedural_picture(rng, size=64) for _ in range(int(3 * rate_hz)))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ClipSettings:
+    archive = write_archive(tmp_path, count=32)
+    return ClipSettings(
+        images=archive,
+        scenes=2,
+        validation_scenes=1,
+        picture_clips=4,
+        versions=2,
+        frame_size=SIZE,
+        min_frames=4,
+    )
+
+
+def still(seed: int = 0) -> Frames:
+    return np.repeat(procedural_picture(np.random.default_rng(seed), size=SIZE)[None], 3, axis=0)
+
+
+def test_scenes_and_films_of_pictures_become_clips(settings: ClipSettings) -> None:
+    clips = list_clips(settings, paint, seed=0)
+    assert [clip.kind for clip in clips] == ["scene"] * 3 + ["pictures"] * 4
+    assert [clip.validation for clip in clips][:3] == [False, False, True]
+    for clip in clips:
+        frames = clip.read()
+        assert frames.shape[1:] == (SIZE, SIZE, 3)
+        assert frames.dtype == np.uint8
+        np.testing.assert_array_equal(frames, clip.read())
+
+
+def test_a_film_stays_in_one_folder_of_pictures(settings: ClipSettings) -> None:
+    films = [clip for clip in list_clips(settings, paint, seed=0) if clip.kind == "pictures"]
+    assert {film.scene.rpartition("/")[0] for film in films} == {"some/pictures"}
+    assert len({film.name for film in films}) == len(films)
+
+
+def test_no_source_is_an_error() -> None:
+    nothing = ClipSettings(scenes=0, validation_scenes=0)
+    with pytest.raises(ConfigurationError, match="no clip"):
+        list_clips(nothing, paint, seed=0)
+
+
+def test_an_edit_is_the_same_for_all_frames_of_a_clip() -> None:
+    ranges, atlas, seeds = StrongRanges(), render_atlas(count=3), range(8)
+    steady = 0
+    for seed in seeds:
+        edited, _ = strong(still(), still(1), ranges, atlas, seed)
+        assert edited.shape == still().shape
+        assert not np.array_equal(edited[0], still()[0])
+        steady += int(np.array_equal(edited[0], edited[2]))
+    assert steady >= len(seeds) // 2  # the others flicker
+
+
+def test_the_original_is_nearly_untouched() -> None:
+    changes = [np.abs(original(still(), seed).astype(int) - still()).mean() for seed in range(4)]
+    edits = [
+        np.abs(attacked(still(), still(1), "split", seed).astype(int) - still()).mean()
+        for seed in range(4)
+    ]
+    assert max(changes) < min(edits)
+
+
+class Eye:
+    """Describes frames by their mean color; counts what it saw."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, frames: Frames) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        self.seen += len(frames)
+        colors = frames.mean(axis=(1, 2)).astype(np.float16)
+        return colors, np.repeat(colors[:, None], 4, axis=1)
+
+
+def small_clips() -> list[Clip]:
+    return [
+        Clip(
+            name=f"still/{seed}",
+            kind="scene",
+            scene="stills",
+            source="test",
+            license="none needed",
+            validation=seed > 1,
+            read=lambda seed=seed: still(seed),  # type: ignore[misc]
+        )
+        for seed in range(4)
+    ]
+
+
+def test_a_pack_holds_all_versions_of_each_clip(tmp_path: Path) -> None:
+    settings = ClipSettings(versions=2)
+    pack = build_feature_pack(small_clips(), Eye(), settings, tmp_path, seed=0)
+    assert [item.edits[0] for item in pack.items] == ["original"] * 4
+    assert pack.items[0].edits[1:] == ("strong", "strong")
+    assert "strong" not in pack.items[3].edits
+    for number, features in enumerate(pack.features):
+        assert features.regions.shape == (3, 3, 4, 3)
+        assert features.descriptors.shape == (3, 3, 3)
+        assert number not in features.guests
+    assert list(pack.select(validation=True)) == [2, 3]
+
+
+def test_an_interrupted_pack_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    settings, whole, rest = ClipSettings(versions=1), Eye(), Eye()
+    first = build_feature_pack(small_clips(), whole, settings, tmp_path, seed=0)
+    (tmp_path / "items.json").unlink()
+    (tmp_path / "00002.npz").unlink()
+    again = build_feature_pack(small_clips(), rest, settings, tmp_path, seed=0)
+    assert rest.seen == whole.seen // 4
+    for one, other in zip(first.features, again.features, strict=True):
+        np.testing.assert_array_equal(one.regions, other.regions)
+
+
+def test_a_folder_without_a_pack_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no pack"):
+        FeaturePack(tmp_path)

@@ -1,0 +1,75 @@
+"""A whole run: clips in, a comparator out that loads beside the weights it was made for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dubl.assembly import SHIPPED_WEIGHTS
+from dubl.errors import ConfigurationError
+from dubl.models.checkpoints import CARD_FILE
+from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
+from dubl.training.clips import Frames
+from dubl.training.comparator_run import ComparatorRun
+from dubl.training.config import ComparatorConfig, parse_comparator_config
+from dubl.training.procedural import procedural_picture
+
+TINY = """
+clips: {scenes: 3, validation_scenes: 2, versions: 1, frame_size: 72}
+run: {steps: 2, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}
+"""
+CONFIG = Path(__file__).resolve().parents[3] / "configs/train_comparator.yaml"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def paint(seed: int, rate_hz: float) -> Iterator[Frames]:
+    rng = np.random.default_rng(seed)
+    return (procedural_picture(rng, size=64) for _ in range(int(2 * rate_hz)))
+
+
+def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) -> None:
+    run = ComparatorRun(parse_comparator_config(TINY), tmp_path / "run", paint)
+    export = run.run(resume=False)
+    assert (tmp_path / "run/loss.png").is_file()
+    results = json.loads((tmp_path / "run/validation.json").read_text())
+    assert set(results) == {"plain", "2"}
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    shutil.copy(SHIPPED_WEIGHTS / "dubl-compact" / CARD_FILE, weights)
+    for name in (COMPARATOR_FILE, COMPARATOR_CARD_FILE):
+        shutil.copy(export / name, weights)
+    network = load_comparator(weights)
+    assert network is not None
+    assert network.config.dims == 128
+
+
+def test_a_run_resumes_with_the_features_that_are_there(tmp_path: Path) -> None:
+    config = parse_comparator_config(TINY)
+    ComparatorRun(config, tmp_path, paint).run(resume=False)
+    (items,) = tmp_path.glob("pack-*/items.json")
+    before = items.stat().st_mtime_ns
+    again = ComparatorRun(config, tmp_path, paint)
+    again.run(resume=True)
+    assert items.stat().st_mtime_ns == before
+
+
+def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
+    config = parse_comparator_config(TINY.replace("validation_scenes: 2", "validation_scenes: 0"))
+    with pytest.raises(ConfigurationError, match="held out"):
+        ComparatorRun(config, tmp_path, paint)
+
+
+def test_the_configuration_that_ships_is_valid() -> None:
+    config = parse_comparator_config(CONFIG.read_text(encoding="utf-8"))
+    assert config.run == ComparatorConfig().run
+    assert config.clips.validation_repositories
