@@ -113,9 +113,7 @@ class ViSiLReranker:
         )
         wanted = self._calibration.weights.get("comparator", 0.0) > 0
         learned = self._comparator if wanted else None
-        return [
-            (segment, gather_evidence(segment, query, reference, judge)) for segment in segments
-        ]
+        return [(one, gather_evidence(one, query, reference, learned)) for one in segments]
 
     def _judge(self, name: str, found: Sequence[Found], rivals: Rivals) -> Comparison:
         judged = [
