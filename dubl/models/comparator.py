@@ -60,7 +60,8 @@ class TorchComparator:
         return values
 
     def _tensor(self, regions: Float16Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(regions)).to(self._device).float()
+        # Copied: torch takes no array that runs backwards.
+        return torch.from_numpy(regions.astype(np.float32)).to(self._device)
 
     def _indexed(self, regions: Float16Array) -> Tensor:
         features = self._tensor(regions)

@@ -82,6 +82,12 @@ def test_a_trained_network_answers_between_zero_and_one(trained: TorchComparator
     assert trained.similarity(regions(3), regions(7)) == trained.similarity(regions(7), regions(3))
 
 
+def test_a_video_may_be_given_backwards(plain: TorchComparator) -> None:
+    video = regions(12)
+    backwards = plain.similarity(video[::-1], video)
+    assert backwards == plain.similarity(np.ascontiguousarray(video[::-1]), video)
+
+
 def test_no_frames_are_similar_to_nothing(plain: TorchComparator) -> None:
     empty = regions(4)[:0]
     assert plain.similarity(empty, regions(4)) == 0.0
