@@ -142,7 +142,8 @@ class VideoFeatures:
     """Features of one video: N rows in the order of FrameClip.
 
     descriptors float16 [N,D'] unit length; region_features float16 [N,R,D];
-    timestamps_s float64 [N]; views uint8 [N].
+    timestamps_s float64 [N]; views uint8 [N]. damaged: part of the file could not be read, and
+    these are the features of the rest.
     """
 
     descriptors: Float16Array
@@ -151,6 +152,7 @@ class VideoFeatures:
     views: Uint8Array
     duration_s: float
     spec: FeatureSpec
+    damaged: bool = False
     timings_ms: Timings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -226,16 +228,20 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchSet:
-    """Matches, most probable first."""
+    """Matches, most probable first. damaged: part of the query could not be read."""
 
     matches: tuple[Match, ...]
     index_version: int
+    damaged: bool = False
     timings_ms: Timings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones)."""
+    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones).
+
+    damaged: it is about the part of the query that could be read.
+    """
 
     outcome: Outcome
     probability: float
@@ -243,6 +249,7 @@ class Verdict:
     model_id: str
     policy_version: str
     index_version: int
+    damaged: bool = False
     timings_ms: Timings = field(default_factory=dict)
 
 
@@ -259,7 +266,8 @@ class ReferenceDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A registered video, without its features. `created_at` is UTC, ISO 8601."""
+    """A registered video, without its features. `created_at` is UTC, ISO 8601. damaged: only the
+    part of its file that could be read is in the library."""
 
     id: str
     library: str
@@ -271,6 +279,7 @@ class Reference:
     duration_s: float
     frame_count: int
     created_at: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

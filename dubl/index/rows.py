@@ -51,6 +51,7 @@ def new_reference(entry: Entry, *, created_at: str) -> NewReference:
         duration_s=features.duration_s,
         frame_count=int(features.timestamps_s.shape[0]),
         created_at=created_at,
+        damaged=features.damaged,
     )
     return NewReference(reference=reference, features=features)
 
@@ -98,6 +99,7 @@ def to_references(table: pa.Table) -> list[Reference]:
             duration_s=row["duration_s"],
             frame_count=row["frame_count"],
             created_at=row["created_at"],
+            damaged=row["damaged"],
         )
         for row in table.to_pylist()
     ]
@@ -127,6 +129,7 @@ def _reference_row(item: NewReference) -> dict[str, object]:
         "duration_s": reference.duration_s,
         "frame_count": reference.frame_count,
         "created_at": reference.created_at,
+        "damaged": reference.damaged,
         "timestamps_s": features.timestamps_s.astype("<f8").tobytes(),
         "views": features.views.astype("u1").tobytes(),
         "descriptors": features.descriptors.astype("<f2").tobytes(),

@@ -34,6 +34,7 @@ FACT_COLUMNS = (
     "duration_s",
     "frame_count",
     "created_at",
+    "damaged",
 )
 FEATURE_COLUMNS = (
     "id",
@@ -65,6 +66,7 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
             pa.field("duration_s", pa.float64(), nullable=False),
             pa.field("frame_count", pa.int32(), nullable=False),
             text["created_at"],
+            pa.field("damaged", pa.bool_(), nullable=False),
             pa.field("licence_windows", pa.string()),
             pa.field("excluded_segments", pa.string()),
             pa.field("timestamps_s", pa.large_binary(), nullable=False),

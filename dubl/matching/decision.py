@@ -16,6 +16,7 @@ def decide(matches: MatchSet, policy: PolicySettings, *, model_id: str) -> Verdi
         model_id=model_id,
         policy_version=policy.version,
         index_version=matches.index_version,
+        damaged=matches.damaged,
         timings_ms=matches.timings_ms,
     )
 

@@ -78,6 +78,7 @@ class ViSiLReranker:
         return MatchSet(
             matches=tuple(matches),
             index_version=candidates.index_version,
+            damaged=features.damaged,
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
         )
 

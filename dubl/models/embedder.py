@@ -87,6 +87,7 @@ class TorchEmbedder:
                     views=clip.views,
                     duration_s=clip.facts.duration_s,
                     spec=self._spec,
+                    damaged=clip.facts.damaged,
                     timings_ms={**clip.timings_ms, "embed": embed_ms},
                 )
             )
@@ -109,7 +110,8 @@ class TorchEmbedder:
         return [np.concatenate(batch) if len(batch) > 1 else batch[0] for batch in batches]
 
     def _describe(self, frames: Uint8Array) -> tuple[Float16Array, Float16Array]:
-        tensor = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
+        # Copied: frames that another process sent are read-only, which torch warns of.
+        tensor = torch.from_numpy(np.array(frames, order="C")).to(self._device)
         features: FrameFeatures = self._network(tensor)
         return _half(features.descriptors), _half(features.region_features)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from dubl.types import Check, Job, JobState, Match, Reference, Segment
 
@@ -66,6 +66,7 @@ class CheckBody(BaseModel):
     model_id: str
     policy_version: str
     index_version: int
+    damaged: bool = Field(description="part of the file could not be read; this is of the rest")
     timings_ms: dict[str, float]
 
     @classmethod
@@ -85,6 +86,7 @@ class CheckBody(BaseModel):
             model_id=verdict.model_id,
             policy_version=verdict.policy_version,
             index_version=verdict.index_version,
+            damaged=verdict.damaged,
             timings_ms={name: round(value, 1) for name, value in verdict.timings_ms.items()},
         )
 
@@ -106,6 +108,7 @@ class ReferenceBody(BaseModel):
     duration_s: float
     frame_count: int
     created_at: str
+    damaged: bool = Field(description="only the readable part of its file is in the library")
 
     @classmethod
     def of(cls, reference: Reference) -> ReferenceBody:
@@ -121,6 +124,7 @@ class ReferenceBody(BaseModel):
             duration_s=_seconds(reference.duration_s),
             frame_count=reference.frame_count,
             created_at=reference.created_at,
+            damaged=reference.damaged,
         )
 
 

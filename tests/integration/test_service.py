@@ -184,6 +184,19 @@ def test_a_bad_file_is_refused_with_its_own_code(
     assert answer.json()["hint"]
 
 
+def test_what_can_be_read_of_a_damaged_file_is_compared_and_the_answer_says_so(
+    client: Client, clips: Clips, tmp_path: Path
+) -> None:
+    (whole,) = [path for path in clips.references if path.suffix == ".webm"][:1]
+    content = whole.read_bytes()
+    cut = tmp_path / whole.name
+    cut.write_bytes(content[: len(content) * 7 // 10])
+    body = client.check(cut).json()
+    assert (body["outcome"], body["matches"][0]["reference_id"]) == ("duplicate", whole.name)
+    assert body["damaged"]
+    assert not client.check(whole).json()["damaged"]
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass

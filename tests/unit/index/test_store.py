@@ -51,6 +51,12 @@ def test_same_bytes_in_one_library_are_one_reference(store: LibraryStore) -> Non
     assert frame_count(store) == 20
 
 
+def test_a_reference_remembers_that_its_file_was_damaged(store: LibraryStore) -> None:
+    damaged = replace(features_of(random_vectors(1)), damaged=True)
+    store.register([entry("whole"), entry("cut", features=damaged)])
+    assert [store.get(name).damaged for name in ("whole", "cut")] == [False, True]
+
+
 def test_same_bytes_in_two_libraries_are_two_references(store: LibraryStore) -> None:
     made = store.register(
         [entry("a", sha256="same"), entry("b", sha256="same", library="elsewhere")]
