@@ -149,7 +149,10 @@ class ServeSettings(Section):
     max_wait_s: float = Field(default=300.0, gt=0, description="longest Prefer: wait")
     max_concurrent_jobs: int = Field(default=8, ge=1, description="jobs one replica runs at once")
     max_waiting: int = Field(
-        default=64, ge=1, description="requests that may wait for their result at one ingress"
+        default=0,
+        ge=0,
+        description="requests that may wait for their result at one ingress; 0: twice its CPUs, "
+        "which keeps them about as fast as on an idle machine",
     )
     max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
     max_requests: int = Field(

@@ -49,11 +49,11 @@ class JobQueue:
                 _hand_out(connection, job.id, lease_s)
         return replace(job, state=JobState.RUNNING, attempts=1) if lease_s else job
 
-    def claim(self, *, limit: int, lease_s: float) -> tuple[Job, ...]:
-        """Hands out jobs that wait, or whose holder let the lease pass."""
+    def claim(self, *, limit: int, lease_s: float, older_than_s: float = 0.0) -> tuple[Job, ...]:
+        """Hands out jobs that wait, or whose holder let the lease pass: `older_than_s` ago."""
         claimed: list[Job] = []
         while len(claimed) < limit:
-            job = self._claim_next(lease_s)
+            job = self._claim_next(lease_s, older_than_s)
             if job is None:
                 break
             claimed.append(job)
@@ -210,12 +210,18 @@ class JobQueue:
         statement = "SELECT state, count(*) FROM jobs WHERE parent_id = ? GROUP BY state"
         return self._counts(statement, [job_id])
 
-    def _claim_next(self, lease_s: float) -> Job | None:
+    def _claim_next(self, lease_s: float, older_than_s: float) -> Job | None:
         with self._database.transaction("hand out a job") as connection:
             self._handed_out += 1
             order = "created_at" if self._handed_out % FAIR_SHARE == 0 else "rank, created_at"
-            statement = f"SELECT id, state, tries_left FROM jobs WHERE {DUE} ORDER BY {order}, id"
-            rows = connection.execute(f"{statement} LIMIT 1", [utc_now()]).fetchall()
+            statement = (
+                f"SELECT id, state, tries_left FROM jobs WHERE {DUE} AND created_at < ? "
+                f"ORDER BY {order}, id LIMIT 1"
+            )
+            overdue = utc_now(plus_s=-older_than_s)
+            # Clocks of other machines count only where minutes matter.
+            accepted_before = overdue if older_than_s else "9999"
+            rows = connection.execute(statement, [overdue, accepted_before]).fetchall()
             if not rows:
                 return None
             job_id, state, tries_left = rows[0]
@@ -224,7 +230,7 @@ class JobQueue:
             lost = ServiceInterrupted("what did the work was lost each time")
             assert state == JobState.RUNNING, "a queued job has a try left"
             _bury(connection, job_id, lost.code, lost.detail)
-        return self._claim_next(lease_s)
+        return self._claim_next(lease_s, older_than_s)
 
     def _where(self, condition: str, *values: Value) -> tuple[Job, ...]:
         statement = f"SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY created_at, id"
