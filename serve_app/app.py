@@ -3,13 +3,13 @@
 # Without `from __future__ import annotations`: Serve reads the builder's annotation as a class to
 # make its typed argument.
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import Application
 
-from dubl.settings import Settings, load_settings
+from dubl.settings import Settings
+from serve_app.configuration import settings_from
 from serve_app.deployments import (
     Decoder,
     Embedder,
@@ -21,7 +21,6 @@ from serve_app.deployments import (
 )
 
 MAX_ONGOING_REQUESTS = 1024
-PROJECT = Path(__file__).resolve().parent.parent
 
 
 class AppArgs(BaseModel):
@@ -34,8 +33,7 @@ class AppArgs(BaseModel):
 
 def build_app(args: AppArgs) -> Application:
     """The graph from a settings file and the environment."""
-    path = Path(args.config)
-    return bind_graph(load_settings(path if path.exists() else PROJECT / path))
+    return bind_graph(settings_from(args.config))
 
 
 def bind_graph(settings: Settings) -> Application:

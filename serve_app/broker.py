@@ -15,7 +15,8 @@ from ray.serve.schema import CeleryAdapterConfig, TaskProcessorConfig
 from ray.serve.task_consumer import instantiate_adapter_from_config
 
 from dubl.errors import ConfigurationError
-from dubl.settings import Settings, load_settings
+from dubl.settings import Settings
+from serve_app.configuration import settings_from
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +74,11 @@ class Dispatcher:
 
 class QueueLengthPolicy(AsyncInferenceAutoscalingPolicy):  # type: ignore[misc]  # Ray is untyped
     """As many consumers as the queue is long; addresses come from the settings, since
-    serve_config.yaml must not hold their passwords."""
+    serve_config.yaml must not hold their passwords. Ray reads the lengths from RabbitMQ's HTTP API
+    (`…/api/`), and only of named virtual hosts."""
 
     def __init__(self, config: str, poll_interval_s: float = 5.0) -> None:
-        serve = load_settings(config).serve
+        serve = settings_from(config).serve
         super().__init__(
             broker_url=serve.broker_url.get_secret_value(),
             queue_name=serve.broker_queue,
