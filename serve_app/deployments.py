@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from fastapi import FastAPI
 from ray import serve
@@ -125,26 +126,32 @@ class Librarian:
         use_serve_log()
         self._store = make_store(settings)
         self._writing = asyncio.Lock()
+        self._unclean = True  # an earlier life may have been killed
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
 
     async def _keep_up(self, interval_s: float) -> None:
-        try:
-            async with self._writing:
-                orphans = await asyncio.to_thread(self._store.delete_orphan_frames)
-            logger.info("removed %d frames whose registration or deletion was cut off", orphans)
-        except StoreUnavailable as exc:
-            logger.error("orphan frames stay: %s", exc.detail)
         kept = self._store.version
         while True:
-            await asyncio.sleep(interval_s)
-            if self._store.version == kept:
-                continue
             try:
                 async with self._writing:
-                    await asyncio.to_thread(self._store.optimize)
+                    if self._unclean:
+                        await asyncio.to_thread(self._store.delete_orphan_frames)
+                        self._unclean = False
+                    if self._store.version != kept:
+                        await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
+            await asyncio.sleep(interval_s)
+
+    @contextmanager
+    def _cleaned_up(self) -> Iterator[None]:
+        """A write that fails half-way may leave frames without a reference."""
+        try:
+            yield
+        except StoreUnavailable:
+            self._unclean = True
+            raise
 
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
@@ -156,7 +163,8 @@ class Librarian:
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
     async def _write(self, entries: list[Entry]) -> list[Registration]:
         async with self._writing:
-            return await asyncio.to_thread(self._store.register, entries)
+            with self._cleaned_up():
+                return await asyncio.to_thread(self._store.register, entries)
 
     async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
         """The registration that this one would repeat."""
@@ -182,7 +190,8 @@ class Librarian:
 
     async def delete(self, reference_id: str) -> None:
         async with self._writing:
-            await asyncio.to_thread(self._store.delete, reference_id)
+            with self._cleaned_up():
+                await asyncio.to_thread(self._store.delete, reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
