@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 DATA ?= ./data
+ROUNDS ?= 50
 
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
 export RAY_AUTH_MODE := token
@@ -12,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test serve check format lock clean
+.PHONY: install demo test chaos serve check format lock clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +30,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# Kills processes of a working service and looks whether anything acknowledged is missing.
+chaos: install
+	$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS)
 
 serve: install
 	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'

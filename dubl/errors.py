@@ -6,7 +6,8 @@ DublError
 │   │   ├── SourceNotFound         no such file
 │   │   ├── SourceForbidden        path or address outside what is allowed
 │   │   ├── SourceUnreachable      the link did not answer as it should
-│   │   └── SourceTooLarge         more bytes than allowed
+│   │   ├── SourceTooLarge         more bytes than allowed
+│   │   └── UnsafeArchive          a zip that would unpack to harm
 │   ├── MediaError             the file is there but cannot serve as a video
 │   │   ├── EmptyFile              zero bytes
 │   │   ├── NotAVideo              not a media file that a decoder knows
@@ -17,14 +18,18 @@ DublError
 │   │   ├── VideoTooLong           longer than allowed
 │   │   └── FrameTooLarge          more pixels a frame than allowed
 │   ├── InvalidRequest         a field is missing, unknown or out of range
+│   ├── StateConflict          not possible in the state that the job is in
 │   └── NotFound               no such reference, check, job or library
+│       ├── JobNotFound
 │       ├── ReferenceNotFound
 │       └── CheckNotFound
 ├── ResourceError              the service's limits
 │   ├── DecodeTimeout              the file took longer than its deadline
 │   ├── DecoderCrashed             the decoder process died on this file
 │   ├── DeadlineExceeded           the request's own time is over
-│   └── Overloaded                 queues are full; try again later
+│   ├── Overloaded                 queues are full; try again later
+│   ├── ServiceInterrupted         what did the work was lost again and again
+│   └── LeaseLost                  the job was cancelled, or another process does it now
 └── OperatorError              the installation's fault
     ├── ConfigurationError         a setting is wrong; names the key
     ├── FeatureSpaceMismatch       stored features come from another model
@@ -95,6 +100,11 @@ class SourceTooLarge(SourceError):
     hint = "Send a smaller file, or raise media.max_size_bytes."
 
 
+class UnsafeArchive(SourceError):
+    code = "unsafe_archive"
+    hint = "Send a plain zip of video files, or a list of links."
+
+
 class MediaError(InputError):
     code = "media_error"
 
@@ -143,8 +153,16 @@ class InvalidRequest(InputError):
     code = "invalid_request"
 
 
+class StateConflict(InputError):
+    code = "state_conflict"
+
+
 class NotFound(InputError):
     code = "not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
 
 
 class ReferenceNotFound(NotFound):
@@ -177,6 +195,15 @@ class DeadlineExceeded(ResourceError):
 class Overloaded(ResourceError):
     code = "overloaded"
     hint = "Wait for the time in Retry-After and send the request again."
+
+
+class ServiceInterrupted(ResourceError):
+    code = "service_interrupted"
+    hint = "Look into the service's log, then queue the job again."
+
+
+class LeaseLost(ResourceError):
+    code = "lease_lost"
 
 
 class OperatorError(DublError):

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from dubl.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DUBL__"
+SECRETS = (
+    ("serve", "broker_url"),
+    ("serve", "broker_management_url"),
+    ("webhooks", "secret"),
+)
 
 Tree = dict[str, object]
 
@@ -128,12 +133,59 @@ class LedgerSettings(Section):
 class ServeSettings(Section):
     """Behavior of the online service; placement stands in serve_config.yaml."""
 
+    broker: Literal["embedded", "rabbitmq"] = Field(
+        default="embedded",
+        description="who hands out accepted jobs: the ledger to the ingress's own replicas, or "
+        "RabbitMQ to consumers",
+    )
+    broker_url: SecretStr = Field(
+        default=SecretStr(""), description="amqp:// address; from the environment only"
+    )
+    broker_management_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="RabbitMQ's HTTP API, for autoscaling; from the environment only",
+    )
+    broker_queue: str = Field(default="dubl-jobs", min_length=1)
     max_wait_s: float = Field(default=300.0, gt=0, description="longest Prefer: wait")
-    max_concurrent_jobs: int = Field(default=8, ge=1, description="jobs one ingress runs at once")
+    max_concurrent_jobs: int = Field(default=8, ge=1, description="jobs one replica runs at once")
+    max_waiting: int = Field(
+        default=0,
+        ge=0,
+        description="requests that may wait for their result at one ingress; 0: twice its CPUs, "
+        "which keeps them about as fast as on an idle machine",
+    )
     max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
-    job_timeout_s: float = Field(default=1800.0, gt=0, description="one job from start to verdict")
+    max_requests: int = Field(
+        default=256, ge=1, description="HTTP requests under way at one ingress"
+    )
+    max_batch_items: int = Field(default=500, ge=1, description="videos in one batch")
+    job_timeout_s: float = Field(
+        default=1800.0, gt=0, description="one attempt from start to verdict"
+    )
+    job_tries: int = Field(default=5, ge=1, description="attempts before a job is given up as dead")
+    retry_delay_s: float = Field(default=1.0, gt=0, description="doubles with every attempt")
+    lease_s: float = Field(
+        default=20.0, gt=0, description="how soon a job of a killed process is taken over"
+    )
+    reconcile_interval_s: float = Field(default=300.0, gt=0)
+    keep_dead_s: float = Field(
+        default=7 * 86400.0, gt=0, description="how long a dead job's upload is kept"
+    )
     embed_batch_clips: int = Field(default=4, ge=1)
     embed_batch_wait_s: float = Field(default=0.02, ge=0)
+
+
+class WebhookSettings(Section):
+    """Who is told when jobs end. Addresses obey the rules for links."""
+
+    secret: SecretStr = Field(
+        default=SecretStr(""), description="whsec_ and base64; from the environment only"
+    )
+    library_urls: Mapping[str, str] = Field(
+        default={}, description="address by library, told of each of its jobs"
+    )
+    timeout_s: float = Field(default=15.0, gt=0)
+    give_up_s: float = Field(default=86400.0, gt=0)
 
 
 class Settings(Section):
@@ -147,6 +199,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def index_uri(self) -> str:
@@ -173,6 +226,7 @@ def load_settings(
     Relative folders are taken from the current one. Raises ConfigurationError naming the key.
     """
     tree = _read_yaml(Path(path)) if path is not None else {}
+    _refuse_secrets(tree, str(path))
     variables = os.environ if environment is None else environment
     for name, text in sorted(variables.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
@@ -182,6 +236,8 @@ def load_settings(
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigurationError(f"'{override}' is not of the form section.key=value")
+        if tuple(key.strip().split(".")) in SECRETS:
+            raise ConfigurationError(f"'{key}' is a secret: set it in the environment")
         _assign(tree, key.strip().split("."), _parse(key, text))
     return _validate(tree)
 
@@ -198,6 +254,16 @@ def _read_yaml(path: Path) -> Tree:
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{path} must hold sections with keys")
     return tree
+
+
+def _refuse_secrets(tree: Tree, path: str) -> None:
+    for section, key in SECRETS:
+        values = tree.get(section)
+        if isinstance(values, dict) and key in values:
+            raise ConfigurationError(
+                f"'{section}.{key}' is a secret: take it out of {path} and set "
+                f"{ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}"
+            )
 
 
 def _parse(name: str, text: str) -> object:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from fastapi import FastAPI
 from ray import serve
@@ -14,26 +15,18 @@ from ray.serve.handle import DeploymentHandle
 from dubl.assembly import (
     make_decoder,
     make_embedder,
-    make_ledger,
     make_reranker,
     make_retriever,
     make_store,
-    model_id,
-    query_sampling,
-    reference_sampling,
 )
 from dubl.errors import StoreUnavailable
 from dubl.index.store import Entry
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
-    Check,
     FrameClip,
-    Job,
-    JobState,
     MatchSet,
     Metadata,
-    Outcome,
     Page,
     Reference,
     ReferenceDraft,
@@ -43,16 +36,15 @@ from dubl.types import (
     VideoSource,
 )
 from serve_app.api.http import make_http_app
-from serve_app.flow import Flow, Steps
-from serve_app.jobs import JobService
+from serve_app.flow import Steps
+from serve_app.jobs import make_job_service
+from serve_app.ledger_client import LedgerClient
+from serve_app.ledger_deployment import Ledger as Ledger
+from serve_app.log import use_serve_log
+from serve_app.webhooks import WebhookSender
+from serve_app.workshop import PATIENCE_S
 
 logger = logging.getLogger(__name__)
-
-
-def use_serve_log() -> None:
-    """Sends our log lines where Serve's go, with the request id that Serve knows."""
-    for name in ("dubl", "serve_app"):
-        logging.getLogger(name).parent = logging.getLogger("ray.serve")
 
 
 class Decoder:
@@ -134,20 +126,32 @@ class Librarian:
         use_serve_log()
         self._store = make_store(settings)
         self._writing = asyncio.Lock()
+        self._unclean = True  # an earlier life may have been killed
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
 
     async def _keep_up(self, interval_s: float) -> None:
         kept = self._store.version
         while True:
-            await asyncio.sleep(interval_s)
-            if self._store.version == kept:
-                continue
             try:
                 async with self._writing:
-                    await asyncio.to_thread(self._store.optimize)
+                    if self._unclean:
+                        await asyncio.to_thread(self._store.delete_orphan_frames)
+                        self._unclean = False
+                    if self._store.version != kept:
+                        await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
+            await asyncio.sleep(interval_s)
+
+    @contextmanager
+    def _cleaned_up(self) -> Iterator[None]:
+        """A write that fails half-way may leave frames without a reference."""
+        try:
+            yield
+        except StoreUnavailable:
+            self._unclean = True
+            raise
 
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
@@ -159,7 +163,8 @@ class Librarian:
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
     async def _write(self, entries: list[Entry]) -> list[Registration]:
         async with self._writing:
-            return await asyncio.to_thread(self._store.register, entries)
+            with self._cleaned_up():
+                return await asyncio.to_thread(self._store.register, entries)
 
     async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
         """The registration that this one would repeat."""
@@ -185,66 +190,11 @@ class Librarian:
 
     async def delete(self, reference_id: str) -> None:
         async with self._writing:
-            await asyncio.to_thread(self._store.delete, reference_id)
+            with self._cleaned_up():
+                await asyncio.to_thread(self._store.delete, reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
-
-    async def ready(self) -> bool:
-        return True
-
-
-class Ledger:
-    """Jobs and verdicts. DuckDB knows one writing process: there is one replica."""
-
-    def __init__(self, settings: Settings) -> None:
-        use_serve_log()
-        self._ledger = make_ledger(settings)
-
-    async def create_job(self, job: Job) -> None:
-        await asyncio.to_thread(self._ledger.create_job, job)
-
-    async def start_job(self, job_id: str) -> None:
-        await asyncio.to_thread(self._ledger.start_job, job_id)
-
-    async def finish_job(self, job_id: str, result_id: str, created: bool) -> None:
-        await asyncio.to_thread(
-            self._ledger.finish_job, job_id, result_id=result_id, created=created
-        )
-
-    async def fail_job(self, job_id: str, code: str, detail: str) -> None:
-        await asyncio.to_thread(self._ledger.fail_job, job_id, code=code, detail=detail)
-
-    async def record_check(self, job_id: str, check: Check) -> None:
-        await asyncio.to_thread(self._ledger.record_check, check, job_id=job_id)
-
-    async def get_job(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.get_job, job_id)
-
-    async def find_job(self, subject_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.find_job, subject_id)
-
-    async def list_jobs(self, state: JobState | None, limit: int, cursor: str) -> Page[Job]:
-        return await asyncio.to_thread(
-            self._ledger.list_jobs, state=state, limit=limit, cursor=cursor
-        )
-
-    async def unfinished_jobs(self) -> Sequence[Job]:
-        return await asyncio.to_thread(self._ledger.unfinished_jobs)
-
-    async def get_check(self, check_id: str) -> Check:
-        return await asyncio.to_thread(self._ledger.get_check, check_id)
-
-    async def list_checks(
-        self, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
-    ) -> Page[Check]:
-        return await asyncio.to_thread(
-            self._ledger.list_checks,
-            outcome=outcome,
-            reference_id=reference_id,
-            limit=limit,
-            cursor=cursor,
-        )
 
     async def ready(self) -> bool:
         return True
@@ -263,7 +213,9 @@ class Ingress:
         reranker: DeploymentHandle,
         librarian: DeploymentHandle,
         ledger: DeploymentHandle,
+        consumer: DeploymentHandle | None = None,
     ) -> None:
+        del consumer  # is part of the graph, and reached by messages
         use_serve_log()
         self._settings = settings
         steps = Steps(
@@ -274,16 +226,10 @@ class Ingress:
             librarian=librarian,
             ledger=ledger,
         )
-        flow = Flow(
-            steps,
-            settings,
-            query=query_sampling(settings),
-            reference=reference_sampling(settings),
-            model_id=model_id(settings),
-        )
-        self._service = JobService(steps=steps, flow=flow, settings=settings)
+        self._sender = WebhookSender(LedgerClient(ledger, patience_s=PATIENCE_S), settings)
+        self._service = make_job_service(steps, settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        resumed = await self._service.resume()
-        logger.info("resumed %d unfinished jobs", resumed)
+        self._sender.start()
+        self._service.start()
         return make_http_app(self._service, self._settings)

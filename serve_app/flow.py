@@ -11,20 +11,17 @@ through the ingress; only the last one is awaited. Only the flow knows the order
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
 
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from dubl.errors import DublError, Overloaded
 from dubl.matching.decision import decide
 from dubl.settings import Settings
 from dubl.types import MatchSet, ReferenceDraft, Registration, Sampling, Verdict, VideoSource
-
-Result = TypeVar("Result")
+from serve_app.calls import answer
+from serve_app.progress import OnStage, followed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +34,12 @@ class Steps:
     reranker: DeploymentHandle
     librarian: DeploymentHandle
     ledger: DeploymentHandle
+
+    @classmethod
+    def of(cls, handles: Sequence[DeploymentHandle]) -> Self:
+        """In the order of the fields."""
+        names = (field.name for field in fields(cls))
+        return cls(**dict(zip(names, handles, strict=True)))
 
 
 class Flow:
@@ -64,16 +67,22 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
+        on_stage: OnStage,
     ) -> Verdict:
         clip = self._steps.decoder.decode.remote(source, self._query_sampling)
         features = self._steps.embedder.embed.remote(clip)
         candidates = self._steps.retriever.retrieve.remote(
             features, list(libraries), list(exclude_ids), registered_before
         )
-        matches: MatchSet = await answer(self._steps.reranker.rerank.remote(features, candidates))
+        matching = self._steps.reranker.rerank.remote(features, candidates)
+        stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
+        async with followed(stages, on_stage):
+            matches: MatchSet = await answer(matching)
         return decide(matches, self._policy, model_id=self._model_id)
 
-    async def register(self, source: VideoSource, draft: ReferenceDraft) -> Registration:
+    async def register(
+        self, source: VideoSource, draft: ReferenceDraft, *, on_stage: OnStage
+    ) -> Registration:
         known: Registration | None = await answer(
             self._steps.librarian.find.remote(draft, source.sha256)
         )
@@ -81,18 +90,6 @@ class Flow:
             return known
         clip = self._steps.decoder.decode.remote(source, self._reference_sampling)
         features = self._steps.embedder.embed.remote(clip)
-        return await answer(self._steps.librarian.register.remote(draft, source, features))
-
-
-async def answer(response: Awaitable[Result]) -> Result:
-    """Awaits a step. Raises the domain error that was raised in it, however many hops down."""
-    try:
-        return await response
-    except RayTaskError as exc:
-        if isinstance(exc.cause, DublError):
-            raise exc.cause from None
-        raise
-    except BackPressureError as exc:
-        raise Overloaded("all replicas of a step are busy") from exc
-    except (RayActorError, DeploymentUnavailableError) as exc:
-        raise Overloaded("a replica was lost while it worked; it is being replaced") from exc
+        writing = self._steps.librarian.register.remote(draft, source, features)
+        async with followed({"decode": clip, "embed": features, "register": writing}, on_stage):
+            return await answer(writing)

@@ -1,5 +1,5 @@
-"""Accepted work: written into the ledger before it is acknowledged, run in the background, resumed
-after a restart. Fulfills the HTTP layer's Service."""
+"""Accepted work: written into the ledger before it is acknowledged. Fulfills the HTTP layer's
+Service."""
 
 from __future__ import annotations
 
@@ -8,102 +8,168 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
-from pydantic import TypeAdapter
-
-from dubl.errors import DeadlineExceeded, DublError, Overloaded, ReferenceNotFound
-from dubl.media.links import fetch_link
-from dubl.media.sources import open_path
+from dubl.errors import DublError, InvalidRequest, Overloaded, StateConflict
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.outbox import Outbox
+from dubl.ledger.statements import utc_now
 from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import (
     Check,
+    Delivery,
+    DeliveryState,
     Job,
     JobKind,
+    JobRank,
     JobState,
     Outcome,
     Page,
     Reference,
-    VideoSource,
 )
-from serve_app.api.metrics import UNFINISHED, count_job, count_verdict
+from serve_app.admission import Admission
 from serve_app.api.service import (
+    BatchOrder,
     CheckOrder,
+    JobFilter,
     Readiness,
     ReferenceChange,
     ReferenceFilter,
     ReferenceOrder,
-    VideoInput,
+    Terms,
 )
-from serve_app.flow import Flow, Steps, answer
+from serve_app.calls import answer
+from serve_app.flow import Steps
+from serve_app.ledger_client import LedgerClient
+from serve_app.runner import JobRunner, Schedule
+from serve_app.work import BATCH_ORDER, CHECK_ORDER, REFERENCE_ORDER, upload_of
+from serve_app.workshop import make_runner
 
 logger = logging.getLogger(__name__)
 
-CHECK_ORDER = TypeAdapter(CheckOrder)
-REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
 POLL_S = 0.25
 
 
 class JobService:
-    """One per ingress replica."""
+    """One per ingress replica. Jobs are run here by `runner`, or by consumers that `send` calls."""
 
-    def __init__(self, *, steps: Steps, flow: Flow, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        steps: Steps,
+        settings: Settings,
+        runner: JobRunner | None = None,
+        send: Schedule | None = None,
+    ) -> None:
         self._steps = steps
-        self._flow = flow
+        self._ledger = LedgerClient(steps.ledger)
         self._settings = settings
+        self._runner = runner
+        self._send = send
+        self._admission = Admission(settings.serve)
         self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
-        self._slots = asyncio.Semaphore(settings.serve.max_concurrent_jobs)
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._abandoned: set[asyncio.Task[None]] = set()
 
-    async def resume(self) -> int:
-        """Starts again what an earlier life of the service accepted and did not finish."""
-        jobs: list[Job] = await answer(self._steps.ledger.unfinished_jobs.remote())
-        for job in jobs:
-            self._start(job)
-        return len(jobs)
+    def start(self) -> None:
+        """Begins to take jobs."""
+        if self._runner is not None:
+            self._runner.start()
 
-    def require_room(self) -> None:
-        if len(self._running) >= self._settings.serve.max_queued_jobs:
-            raise Overloaded(f"{len(self._running)} jobs are waiting already")
+    def room(self, *, waits: bool) -> AbstractContextManager[None]:
+        return self._admission.room(waits=waits)
 
-    async def submit_check(self, order: CheckOrder) -> Job:
+    async def submit_check(self, order: CheckOrder, terms: Terms) -> Job:
         request = CHECK_ORDER.dump_python(order, mode="json")
-        return await self._accept(JobKind.CHECK, order.id, request)
+        return await self._accept(JobKind.CHECK, order.id, request, order.libraries, terms)
 
-    async def submit_reference(self, order: ReferenceOrder) -> Job:
+    async def submit_reference(self, order: ReferenceOrder, terms: Terms) -> Job:
         request = REFERENCE_ORDER.dump_python(order, mode="json")
-        return await self._accept(JobKind.REFERENCE, order.draft.id, request)
+        libraries = [order.draft.library]
+        return await self._accept(JobKind.REFERENCE, order.draft.id, request, libraries, terms)
+
+    async def submit_batch(self, order: BatchOrder, terms: Terms) -> Job:
+        request = BATCH_ORDER.dump_python(order, mode="json")
+        return await self._accept(JobKind.BATCH, order.id, request, order.libraries, terms)
 
     async def wait(self, job: Job, *, seconds: float) -> Job:
+        if seconds <= 0:
+            return job
         deadline = time.monotonic() + seconds
-        task = self._running.get(job.id)
+        task = self._runner.task_of(job.id) if self._runner is not None else None
         if task is not None:
             await asyncio.wait({task}, timeout=seconds)
         job = await self.get_job(job.id)
-        while job.state in (JobState.QUEUED, JobState.RUNNING) and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)  # another replica of the ingress runs it
+        while not job.state.ended and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)  # somebody else runs it, or it waits
             job = await self.get_job(job.id)
         return job
 
+    def abandon(self, job: Job) -> None:
+        task = asyncio.create_task(self._abandon(job))
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        cancelled = await self._ledger.jobs(JobQueue.cancel, job_id)
+        for job in cancelled:
+            if self._runner is not None:
+                self._runner.stop_job(job.id)
+            upload = upload_of(job)
+            if upload is not None:
+                self._spool.remove(upload)
+        return await self.get_job(job_id)
+
+    async def requeue_job(self, job_id: str) -> Job:
+        tries = self._settings.serve.job_tries
+        job = await self._ledger.jobs(JobQueue.requeue, job_id, tries=tries)
+        await self._hand_on(job)
+        return job
+
     async def get_job(self, job_id: str) -> Job:
-        return await answer(self._steps.ledger.get_job.remote(job_id))
+        return await self._ledger.jobs(JobQueue.get, job_id)
 
     async def find_job(self, subject_id: str) -> Job:
-        return await answer(self._steps.ledger.find_job.remote(subject_id))
+        return await self._ledger.jobs(JobQueue.find, subject_id)
 
-    async def list_jobs(self, *, state: JobState | None, limit: int, cursor: str) -> Page[Job]:
-        return await answer(self._steps.ledger.list_jobs.remote(state, limit, cursor))
+    async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]:
+        return await self._ledger.jobs(
+            JobQueue.list,
+            state=wanted.state,
+            parent_id=wanted.parent_id,
+            dead=wanted.dead,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def count_children(self, job_id: str) -> Mapping[JobState, int]:
+        return await self._ledger.jobs(JobQueue.count_children, job_id)
+
+    async def list_deliveries(
+        self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
+    ) -> Page[Delivery]:
+        return await self._ledger.outbox(
+            Outbox.list, job_id=job_id, state=state, limit=limit, cursor=cursor
+        )
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        return await self._ledger.outbox(Outbox.replay, delivery_id)
 
     async def get_check(self, check_id: str) -> Check:
-        return await answer(self._steps.ledger.get_check.remote(check_id))
+        return await self._ledger.checks(Ledger.get_check, check_id)
 
     async def list_checks(
         self, *, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
     ) -> Page[Check]:
-        listing = self._steps.ledger.list_checks
-        return await answer(listing.remote(outcome, reference_id, limit, cursor))
+        return await self._ledger.checks(
+            Ledger.list_checks,
+            outcome=outcome,
+            reference_id=reference_id,
+            limit=limit,
+            cursor=cursor,
+        )
 
     async def get_reference(self, reference_id: str) -> Reference:
         return await answer(self._steps.librarian.get.remote(reference_id))
@@ -133,12 +199,17 @@ class JobService:
         calls = [getattr(self._steps, name).ready.remote() for name in names]
         answers = await asyncio.gather(*(_is_ready(call) for call in calls))
         missing = tuple(name for name, ready in zip(names, answers, strict=True) if not ready)
-        return Readiness(
-            ready=not missing, waiting_for=missing, facts={"unfinished_jobs": len(self._running)}
-        )
+        running = self._runner.running if self._runner is not None else 0
+        return Readiness(ready=not missing, waiting_for=missing, facts={"running_jobs": running})
 
-    async def _accept(self, kind: JobKind, subject_id: str, request: Mapping[str, object]) -> Job:
-        self.require_room()
+    async def _accept(
+        self,
+        kind: JobKind,
+        subject_id: str,
+        request: Mapping[str, object],
+        libraries: Sequence[str],
+        terms: Terms,
+    ) -> Job:
         job = Job(
             id=str(uuid.uuid4()),
             kind=kind,
@@ -146,121 +217,54 @@ class JobService:
             subject_id=subject_id,
             request=request,
             created_at=utc_now(),
+            rank=JobRank.WAITED_FOR if terms.waits else JobRank.ORDINARY,
+            callbacks=self._callbacks(libraries, terms.callback_url),
         )
-        await answer(self._steps.ledger.create_job.remote(job))
-        self._start(job)
+        if self._runner is None or not self._runner.reserve():
+            job = await self._create(job, lease_s=0.0)
+            await self._hand_on(job)
+            return job
+        try:
+            job = await self._create(job, lease_s=self._settings.serve.lease_s)
+        finally:
+            self._runner.release()
+        self._runner.adopt(job)
         return job
 
-    def _start(self, job: Job) -> None:
-        task = asyncio.create_task(self._run(job), name=job.id)
-        self._running[job.id] = task
-        UNFINISHED.set(len(self._running))
-        task.add_done_callback(lambda _: self._forget(job.id))
-
-    def _forget(self, job_id: str) -> None:
-        self._running.pop(job_id, None)
-        UNFINISHED.set(len(self._running))
-
-    async def _run(self, job: Job) -> None:
-        async with self._slots:
-            await answer(self._steps.ledger.start_job.remote(job.id))
-            try:
-                async with asyncio.timeout(self._settings.serve.job_timeout_s):
-                    await self._perform(job)
-                ended = dataclasses.replace(job, state=JobState.DONE)
-            except DublError as exc:
-                ended = await self._fail(job, exc)
-            except TimeoutError:
-                late = f"the job took longer than {self._settings.serve.job_timeout_s:g} s"
-                ended = await self._fail(job, DeadlineExceeded(late))
-            except Exception:
-                logger.exception("job %s failed unexpectedly", job.id)
-                ended = await self._fail(job, DublError("the service failed; see its log"))
-            self._discard_upload(job)
-            count_job(ended)
-
-    async def _fail(self, job: Job, error: DublError) -> Job:
-        logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
-        await answer(self._steps.ledger.fail_job.remote(job.id, error.code, error.detail))
-        return dataclasses.replace(job, state=JobState.FAILED, error_code=error.code)
-
-    async def _perform(self, job: Job) -> None:
-        if job.kind is JobKind.CHECK:
-            await self._check(job, CHECK_ORDER.validate_python(job.request))
-        else:
-            await self._register(job, REFERENCE_ORDER.validate_python(job.request))
-
-    def _discard_upload(self, job: Job) -> None:
-        # Only once the ledger knows how the job ended: until then it may have to run again.
-        adapter = CHECK_ORDER if job.kind is JobKind.CHECK else REFERENCE_ORDER
-        upload = adapter.validate_python(job.request).video.upload
-        if upload is not None:
-            self._spool.remove(upload)
-
-    async def _check(self, job: Job, order: CheckOrder) -> None:
-        started = time.perf_counter()
-        source = await self._obtain(order.video)
-        obtained = time.perf_counter()
+    async def _create(self, job: Job, *, lease_s: float) -> Job:
+        serve = self._settings.serve
         try:
-            verdict = await self._flow.check(
-                source,
-                libraries=order.libraries,
-                exclude_ids=[order.self_id] if order.self_id else [],
-                registered_before=await self._registered_at(order.self_id),
+            return await self._ledger.jobs(
+                JobQueue.create,
+                job,
+                tries=serve.job_tries,
+                lease_s=lease_s,
+                max_unfinished=serve.max_queued_jobs,
             )
-        finally:
-            self._discard_download(order.video, source)
-        timings = {
-            "source": (obtained - started) * 1000,
-            **verdict.timings_ms,
-            "total": (time.perf_counter() - started) * 1000,
-        }
-        verdict = dataclasses.replace(verdict, timings_ms=timings)
-        check = Check(
-            id=order.id,
-            query_name=source.name,
-            query_sha256=source.sha256,
-            libraries=order.libraries,
-            created_at=job.created_at,
-            verdict=verdict,
-        )
-        await answer(self._steps.ledger.record_check.remote(job.id, check))
-        count_verdict(verdict)
-        shown = ", ".join(f"{stage} {value:.0f}" for stage, value in timings.items())
-        logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
+        except Overloaded:
+            self._admission.note_full()
+            raise
 
-    async def _register(self, job: Job, order: ReferenceOrder) -> None:
-        source = await self._obtain(order.video)
+    async def _hand_on(self, job: Job) -> None:
+        if self._send is not None:
+            await self._send(job.id, 0.0)
+
+    def _callbacks(self, libraries: Sequence[str], callback_url: str) -> tuple[str, ...]:
+        webhooks = self._settings.webhooks
+        if callback_url and not webhooks.secret.get_secret_value():
+            raise InvalidRequest("`callback_url` needs DUBL__WEBHOOKS__SECRET: nothing is set")
+        found = [webhooks.library_urls.get(name, "") for name in libraries]
+        return tuple(dict.fromkeys(url for url in (callback_url, *found) if url))
+
+    async def _abandon(self, job: Job) -> None:
         try:
-            registration = await self._flow.register(source, order.draft)
-        finally:
-            self._discard_download(order.video, source)
-        result = registration.reference.id
-        await answer(self._steps.ledger.finish_job.remote(job.id, result, registration.created))
-        logger.info("reference %s: created %s", result, registration.created)
-
-    async def _obtain(self, video: VideoInput) -> VideoSource:
-        media = self._settings.media
-        if video.upload is not None:
-            return video.upload
-        if video.link:
-            return await asyncio.to_thread(
-                fetch_link, video.link, spool_dir=self._settings.spool_dir, settings=media
-            )
-        return await asyncio.to_thread(open_path, video.path, settings=media)
-
-    def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
-        if video.link:
-            self._spool.remove(source)
-
-    async def _registered_at(self, reference_id: str) -> str:
-        """When this reference was registered; nothing when it is none."""
-        if not reference_id:
-            return ""
-        try:
-            return (await self.get_reference(reference_id)).created_at
-        except ReferenceNotFound:
-            return ""
+            await self.cancel_job(job.id)
+        except StateConflict:
+            return
+        except DublError as exc:
+            logger.warning("job %s goes on, though nobody waits: %s", job.id, exc.detail)
+            return
+        logger.info("job %s is cancelled: its only asker has gone", job.id)
 
 
 async def _is_ready(call: Awaitable[bool]) -> bool:
@@ -271,6 +275,11 @@ async def _is_ready(call: Awaitable[bool]) -> bool:
         return False
 
 
-def utc_now() -> str:
-    """Now, UTC, ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def make_job_service(steps: Steps, settings: Settings) -> JobService:
+    """By `serve.broker`."""
+    if settings.serve.broker == "embedded":
+        runner = make_runner(steps, settings, schedule=None)
+        return JobService(steps=steps, settings=settings, runner=runner)
+    from serve_app.broker import Dispatcher  # Celery is loaded only where it is used
+
+    return JobService(steps=steps, settings=settings, send=Dispatcher(settings).send)

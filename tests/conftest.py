@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=SHARED / "golden",
         help="folder of golden numbers; every case in it is run (default: ../shared/golden)",
     )
+    parser.addoption(
+        "--chaos-rounds", type=int, default=3, help="how often the chaos test kills (default: 3)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

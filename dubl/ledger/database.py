@@ -90,11 +90,11 @@ def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         connection.execute(statement)
     row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     version = row[0] if row is not None else None
-    if version is None:
-        connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA_VERSION])
-        logger.info("created the ledger %s", path)
-    elif version != SCHEMA_VERSION:
+    if version is not None and version > SCHEMA_VERSION:
         raise StoreUnavailable(
             f"the ledger {path} has version {version} of its tables, this program knows "
             f"{SCHEMA_VERSION}"
         )
+    if version != SCHEMA_VERSION:
+        connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA_VERSION])
+        logger.info("the ledger %s has version %d of its tables", path, SCHEMA_VERSION)

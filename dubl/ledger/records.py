@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from dubl.ledger.database import Row, Value
-from dubl.types import Check, Job, JobKind, JobState, Verdict
+from dubl.types import (
+    Check,
+    Delivery,
+    DeliveryState,
+    Job,
+    JobKind,
+    JobRank,
+    JobState,
+    Verdict,
+)
 
 JOB_COLUMNS = (
     "id",
@@ -17,12 +26,28 @@ JOB_COLUMNS = (
     "subject_id",
     "request",
     "created_at",
+    "rank",
+    "parent_id",
+    "callbacks",
     "finished_at",
     "attempts",
     "result_id",
     "created",
     "error_code",
     "error_detail",
+    "dead",
+)
+DELIVERY_COLUMNS = (
+    "id",
+    "job_id",
+    "url",
+    "state",
+    "created_at",
+    "next_attempt_at",
+    "attempts",
+    "status",
+    "error",
+    "delivered_at",
 )
 CHECK_COLUMNS = ("id", "query_name", "query_sha256", "libraries", "created_at", "verdict")
 # Copies of what stands in the verdict, to filter and to report by.
@@ -46,12 +71,16 @@ def job_row(job: Job) -> list[Value]:
         job.subject_id,
         json.dumps(dict(job.request), ensure_ascii=False),
         job.created_at,
+        int(job.rank),
+        job.parent_id,
+        json.dumps(job.callbacks),
         job.finished_at,
         job.attempts,
         job.result_id,
         job.created,
         job.error_code,
         job.error_detail,
+        job.dead,
     ]
 
 
@@ -65,12 +94,49 @@ def to_job(row: Row) -> Job:
         subject_id=str(values["subject_id"]),
         request=json.loads(str(values["request"])),
         created_at=str(values["created_at"]),
+        rank=JobRank(int(str(values["rank"]))),
+        parent_id=str(values["parent_id"]),
+        callbacks=to_callbacks(values["callbacks"]),
         finished_at=str(values["finished_at"]),
         attempts=int(str(values["attempts"])),
         result_id=str(values["result_id"]),
         created=bool(values["created"]),
         error_code=str(values["error_code"]),
         error_detail=str(values["error_detail"]),
+        dead=bool(values["dead"]),
+    )
+
+
+def delivery_row(delivery: Delivery) -> list[Value]:
+    """Values of DELIVERY_COLUMNS."""
+    return [
+        delivery.id,
+        delivery.job_id,
+        delivery.url,
+        delivery.state.value,
+        delivery.created_at,
+        delivery.next_attempt_at,
+        delivery.attempts,
+        delivery.status,
+        delivery.error,
+        delivery.delivered_at,
+    ]
+
+
+def to_delivery(row: Row) -> Delivery:
+    """From values of DELIVERY_COLUMNS."""
+    values = dict(zip(DELIVERY_COLUMNS, row, strict=True))
+    return Delivery(
+        id=str(values["id"]),
+        job_id=str(values["job_id"]),
+        url=str(values["url"]),
+        state=DeliveryState(str(values["state"])),
+        created_at=str(values["created_at"]),
+        next_attempt_at=str(values["next_attempt_at"]),
+        attempts=int(str(values["attempts"])),
+        status=int(str(values["status"])),
+        error=str(values["error"]),
+        delivered_at=str(values["delivered_at"]),
     )
 
 
@@ -105,3 +171,8 @@ def to_check(row: Row) -> Check:
         created_at=str(values["created_at"]),
         verdict=VERDICT.validate_json(str(values["verdict"])),
     )
+
+
+def to_callbacks(value: object) -> tuple[str, ...]:
+    """Addresses, from the column's text."""
+    return tuple(str(url) for url in json.loads(str(value)))

@@ -1,8 +1,11 @@
-"""Tables of the ledger, and their version."""
+"""Tables of the ledger, and their version.
+
+Statements only ever add, and may be run again: they bring a file of an older version up to date.
+"""
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STATEMENTS = (
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
@@ -56,6 +59,31 @@ STATEMENTS = (
         reviewer VARCHAR NOT NULL,
         note VARCHAR NOT NULL,
         created_at VARCHAR NOT NULL
+    )
+    """,
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS rank INTEGER DEFAULT 1",
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS parent_id VARCHAR DEFAULT ''",
+    # JSON. A list for a default would be a function, which the write-ahead log cannot be replayed
+    # with: functions are loaded later.
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS callbacks VARCHAR DEFAULT '[]'",
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS dead BOOLEAN DEFAULT false",
+    # How many times it may still be started before it is given up.
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS tries_left INTEGER DEFAULT 5",
+    # Queued: not to be started before. Running: the lease ends; empty for a batch that only waits
+    # for its children.
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS due_at VARCHAR DEFAULT ' '",
+    """
+    CREATE TABLE IF NOT EXISTS deliveries (
+        id VARCHAR PRIMARY KEY,
+        job_id VARCHAR NOT NULL,
+        url VARCHAR NOT NULL,
+        state VARCHAR NOT NULL,
+        created_at VARCHAR NOT NULL,
+        next_attempt_at VARCHAR NOT NULL,
+        attempts INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        error VARCHAR NOT NULL,
+        delivered_at VARCHAR NOT NULL
     )
     """,
 )

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,13 +40,14 @@ class Spool:
         if path.parent.resolve() == self._folder.resolve():
             path.unlink(missing_ok=True)
 
-    def remove_older_than(self, age_s: float) -> int:
-        """Removes what a crash has left behind; returns how many files."""
+    def remove_older_than(self, age_s: float, *, keep: Iterable[VideoSource] = ()) -> int:
+        """Removes what a crash has left behind, but for `keep`; returns how many files."""
         if not self._folder.is_dir():
             return 0
         limit, count = time.time() - age_s, 0
+        kept = {Path(source.path).name for source in keep}
         for path in self._folder.iterdir():
-            if path.is_file() and path.stat().st_mtime < limit:
+            if path.is_file() and path.name not in kept and path.stat().st_mtime < limit:
                 path.unlink(missing_ok=True)
                 count += 1
         if count:

@@ -8,11 +8,19 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from dubl.errors import CheckNotFound, DublError
+from dubl.errors import CheckNotFound
 from dubl.types import Check, JobState, Outcome
-from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.conversation import (
+    Context,
+    accepted,
+    awaited,
+    discarding,
+    error_of,
+    failure,
+    wait_seconds,
+)
 from serve_app.api.documents import SUBMISSION
-from serve_app.api.orders import check_order
+from serve_app.api.orders import check_order, terms_of
 from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
 from serve_app.api.uploads import read_submission
 
@@ -40,15 +48,14 @@ def checks_router(context: Context) -> APIRouter:
         Answers 202 at once; with `Prefer: wait=N` 200 and the verdict when it is there in time.
         """
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
-        service.require_room()
-        submission = await read_submission(request, spool=context.spool)
-        try:
-            job = await service.submit_check(check_order(submission, library))
-        except DublError:
-            submission.discard(context.spool)
-            raise
-        job = await service.wait(job, seconds=seconds)
-        if job.state is JobState.FAILED:
+        with service.room(waits=seconds > 0):
+            submission = await read_submission(request, spool=context.spool)
+            with discarding(submission, context.spool):
+                terms = terms_of(submission, waits=seconds > 0)
+                job = await service.submit_check(check_order(submission, library), terms)
+            known = bool(terms.callback_url or submission.fields.get("id"))
+            job = await awaited(context, job, seconds=seconds, known=known)
+        if job.state in (JobState.FAILED, JobState.CANCELLED):
             raise error_of(job)
         if job.state is not JobState.DONE:
             return accepted(job, location=f"/v1/checks/{quote(job.subject_id, safe='')}")

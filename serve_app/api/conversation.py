@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from dubl import errors
-from dubl.errors import DublError
+from dubl.errors import DublError, InputError, Overloaded, StateConflict
 from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import Job, JobState
 from serve_app.api.problems import problem
 from serve_app.api.schemas import AcceptedBody
 from serve_app.api.service import Service
+from serve_app.api.uploads import Submission
 
 WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
 
@@ -36,6 +40,29 @@ def wait_seconds(request: Request, *, longest: float) -> float:
     return min(float(found.group(1)), longest) if found else 0.0
 
 
+async def awaited(context: Context, job: Job, *, seconds: float, known: bool) -> Job:
+    """The job when it ends, or after `seconds`. When the caller hangs up before that and cannot
+    know of the job (no answer, no id of its own, no callback), the job is cancelled: what was
+    acknowledged never is."""
+    try:
+        return await context.service.wait(job, seconds=seconds)
+    except asyncio.CancelledError:
+        if not known:
+            context.service.abandon(job)
+        raise
+
+
+@contextmanager
+def discarding(submission: Submission, spool: Spool) -> Iterator[None]:
+    """Removes the file of a submission that is refused. What failed in another way may have been
+    accepted: its file stays, until the reconciler finds that no job needs it."""
+    try:
+        yield
+    except (InputError, Overloaded):
+        submission.discard(spool)
+        raise
+
+
 def accepted(job: Job, *, location: str) -> JSONResponse:
     """202 with where the result will be."""
     body = AcceptedBody(id=job.subject_id, job_id=job.id, status=job.state)
@@ -46,6 +73,8 @@ def accepted(job: Job, *, location: str) -> JSONResponse:
 
 def error_of(job: Job) -> DublError:
     """The error with which a job failed, as it was when it was raised."""
+    if job.state is JobState.CANCELLED:
+        return StateConflict("the job was cancelled")
     kind = ERRORS_BY_CODE.get(job.error_code, DublError)
     return kind(job.error_detail)
 

@@ -10,6 +10,7 @@ _FIELDS: dict[str, object] = {
     "title": _TEXT,
     "owner": _TEXT,
     "metadata": {"type": "object"},
+    "callback_url": _TEXT | {"description": "told of the end by a signed webhook"},
 }
 _LINK: dict[str, object] = {"link": _TEXT | {"description": "http(s) address of the video"}}
 _PATH: dict[str, object] = {"path": _TEXT | {"description": "file inside media.allowed_roots"}}
@@ -37,3 +38,15 @@ CHANGE = _body(
     {"application/json": _json({name: _FIELDS[name] for name in ("title", "owner", "metadata")})}
 )
 LEGACY = _body({"*/*": _json(_LINK, "link")})
+_BATCH_FIELDS: dict[str, object] = {
+    "kind": {"type": "string", "enum": ["check", "reference"], "default": "check"},
+    **{name: _FIELDS[name] for name in ("library", "owner", "callback_url")},
+}
+BATCH = _body(
+    {
+        "multipart/form-data": _json(_FILE | _BATCH_FIELDS, "file"),
+        "application/json": _json(
+            {"links": {"type": "array", "items": _TEXT, "minItems": 1}} | _BATCH_FIELDS, "links"
+        ),
+    }
+)

@@ -9,7 +9,10 @@ from dubl.settings import Settings
 from serve_app.api import problems
 from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
+from serve_app.api.deliveries import deliveries_router
+from serve_app.api.jobs import jobs_router
 from serve_app.api.legacy import legacy_router
+from serve_app.api.load_limit import LoadLimit
 from serve_app.api.references import references_router
 from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.service import Service
@@ -27,7 +30,10 @@ def make_http_app(service: Service, settings: Settings) -> FastAPI:
     app.include_router(checks_router(context))
     app.include_router(references_router(context))
     app.include_router(legacy_router(context))
+    app.include_router(jobs_router(context))
+    app.include_router(deliveries_router(context))
     app.include_router(system_router(context))
     problems.install(app)
+    app.add_middleware(LoadLimit, max_requests=settings.serve.max_requests)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -10,12 +10,13 @@ from fastapi.responses import JSONResponse, Response
 
 from dubl.errors import DeadlineExceeded, DublError, InputError
 from dubl.types import JobState, Outcome
-from serve_app.api.conversation import Context, error_of
+from serve_app.api.conversation import Context, awaited, error_of
 from serve_app.api.documents import LEGACY
 from serve_app.api.orders import legacy_order
 from serve_app.api.problems import MEDIA_TYPE, problem
 from serve_app.api.request_id import request_id_of
 from serve_app.api.schemas import LegacyBody
+from serve_app.api.service import Terms
 from serve_app.api.uploads import read_json_object
 
 logger = logging.getLogger(__name__)
@@ -45,9 +46,11 @@ def legacy_router(context: Context) -> APIRouter:
 
 async def _answer(request: Request, context: Context) -> LegacyBody:
     order = legacy_order(await read_json_object(request))
-    job = await context.service.submit_check(order)
-    job = await context.service.wait(job, seconds=context.settings.serve.max_wait_s)
-    if job.state is JobState.FAILED:
+    seconds = context.settings.serve.max_wait_s
+    with context.service.room(waits=False):
+        job = await context.service.submit_check(order, Terms(waits=True))
+        job = await awaited(context, job, seconds=seconds, known=False)
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
         raise error_of(job)
     if job.state is not JobState.DONE:
         raise DeadlineExceeded("the check is not finished yet")

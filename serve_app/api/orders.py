@@ -10,19 +10,27 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from dubl.errors import InvalidRequest
-from dubl.types import MAIN_LIBRARY, Metadata, ReferenceDraft
-from serve_app.api.service import CheckOrder, ReferenceChange, ReferenceOrder, VideoInput
+from dubl.types import MAIN_LIBRARY, JobKind, Metadata, ReferenceDraft
+from serve_app.api.service import (
+    BatchOrder,
+    CheckOrder,
+    ReferenceChange,
+    ReferenceOrder,
+    Terms,
+    VideoInput,
+)
 from serve_app.api.uploads import Submission
 
 ID_MAX_LENGTH = 256
 TEXT_MAX_LENGTH = 4096
 LIBRARY_PATTERN = re.compile(r"[\w.-]{1,64}")
 SOURCE_FIELDS = ("link", "path")
+TEXT_FIELDS = ("id", "library", "title", "owner", "metadata", "callback_url")
 
 
 def reference_order(submission: Submission) -> ReferenceOrder:
     fields = submission.fields
-    _refuse_unknown(fields, {*SOURCE_FIELDS, "id", "library", "title", "owner", "metadata"})
+    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS})
     video = _video_input(submission)
     draft = ReferenceDraft(
         id=_identifier(fields) or _id_in_link(video.link) or str(uuid.uuid4()),
@@ -36,13 +44,41 @@ def reference_order(submission: Submission) -> ReferenceOrder:
 
 def check_order(submission: Submission, libraries: Iterable[str]) -> CheckOrder:
     fields = submission.fields
-    _refuse_unknown(fields, {*SOURCE_FIELDS, "id", "library", "title", "owner", "metadata"})
+    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS})
     named = [*libraries, *([str(fields["library"])] if fields.get("library") else [])]
     return CheckOrder(
         id=_identifier(fields) or str(uuid.uuid4()),
         video=_video_input(submission),
         libraries=tuple(dict.fromkeys(_library(name) for name in named)),
     )
+
+
+def batch_order(submission: Submission, *, max_items: int) -> BatchOrder:
+    fields = submission.fields
+    _refuse_unknown(fields, {"links", "kind", "library", "owner", "callback_url"})
+    kind = fields.get("kind") or JobKind.CHECK
+    if kind not in (JobKind.CHECK, JobKind.REFERENCE):
+        raise InvalidRequest("`kind` must be check or reference")
+    links = _links(fields.get("links"), max_items)
+    if bool(links) == (submission.upload is not None):
+        raise InvalidRequest("send either a zip as `file` or a list of `links`")
+    named = fields.get("library") or (MAIN_LIBRARY if kind == JobKind.REFERENCE else "")
+    return BatchOrder(
+        id=str(uuid.uuid4()),
+        kind=JobKind(str(kind)),
+        archive=submission.upload,
+        links=links,
+        libraries=(_library(named),) if named else (),
+        owner=_text(fields, "owner"),
+    )
+
+
+def terms_of(submission: Submission, *, waits: bool) -> Terms:
+    """`waits`: the request stays open for the result."""
+    value = submission.fields.get("callback_url") or ""
+    if not isinstance(value, str):
+        raise InvalidRequest("`callback_url` must be text")
+    return Terms(callback_url=_link(value, "callback_url") if value else "", waits=waits)
 
 
 def legacy_order(fields: dict[str, object]) -> CheckOrder:
@@ -81,14 +117,22 @@ def _video_input(submission: Submission) -> VideoInput:
     return VideoInput(link=_link(value)) if given == ["link"] else VideoInput(path=value)
 
 
-def _link(value: str) -> str:
+def _link(value: str, name: str = "link") -> str:
     try:
         parts = urlsplit(value)
     except ValueError as exc:
-        raise InvalidRequest(f"`link` is not an address: {exc}") from exc
+        raise InvalidRequest(f"`{name}` is not an address: {exc}") from exc
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidRequest("`link` must be an http or https address")
+        raise InvalidRequest(f"`{name}` must be an http or https address")
     return value
+
+
+def _links(value: object, max_items: int) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not 0 < len(value) <= max_items:
+        raise InvalidRequest(f"`links` must be a list of 1 to {max_items} addresses")
+    return tuple(_link(item if isinstance(item, str) else "", "links") for item in value)
 
 
 def _id_in_link(link: str) -> str:

@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.DublError], HTTPStatus] = {
     errors.UnsupportedCodec: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NotAVideo: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.StateConflict: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.ResourceError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DecodeTimeout: HTTPStatus.UNPROCESSABLE_ENTITY,

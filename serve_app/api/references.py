@@ -8,11 +8,18 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from dubl.errors import DublError, ReferenceNotFound
+from dubl.errors import ReferenceNotFound
 from dubl.types import JobState
-from serve_app.api.conversation import Context, accepted, error_of, failure, wait_seconds
+from serve_app.api.conversation import (
+    Context,
+    accepted,
+    discarding,
+    error_of,
+    failure,
+    wait_seconds,
+)
 from serve_app.api.documents import CHANGE, SUBMISSION
-from serve_app.api.orders import reference_change, reference_order
+from serve_app.api.orders import reference_change, reference_order, terms_of
 from serve_app.api.schemas import (
     AcceptedBody,
     LibraryBody,
@@ -41,15 +48,13 @@ def references_router(context: Context) -> APIRouter:
         bytes or the same id were registered already.
         """
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
-        service.require_room()
-        submission = await read_submission(request, spool=context.spool)
-        try:
-            job = await service.submit_reference(reference_order(submission))
-        except DublError:
-            submission.discard(context.spool)
-            raise
-        job = await service.wait(job, seconds=seconds)
-        if job.state is JobState.FAILED:
+        with service.room(waits=seconds > 0):
+            submission = await read_submission(request, spool=context.spool)
+            with discarding(submission, context.spool):
+                terms = terms_of(submission, waits=seconds > 0)
+                job = await service.submit_reference(reference_order(submission), terms)
+            job = await service.wait(job, seconds=seconds)
+        if job.state in (JobState.FAILED, JobState.CANCELLED):
             raise error_of(job)
         if job.state is not JobState.DONE:
             return accepted(job, location=_location(job.subject_id))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from dubl.types import Check, Job, JobState, Match, Reference, Segment
+from dubl.types import (
+    Check,
+    Delivery,
+    DeliveryState,
+    Job,
+    JobState,
+    Match,
+    Reference,
+    Segment,
+)
 
 
 class SegmentBody(BaseModel):
@@ -152,6 +162,9 @@ class AcceptedBody(BaseModel):
 
 
 class JobBody(BaseModel):
+    """`stage` and `progress` (a share of the usual work) while it runs; `children` counts those
+    of a batch by status."""
+
     id: str
     kind: str
     status: str
@@ -160,9 +173,20 @@ class JobBody(BaseModel):
     created_at: str
     finished_at: str | None
     error: dict[str, object] | None
+    stage: str
+    progress: float
+    result_id: str | None
+    batch_id: str | None
+    dead: bool
+    children: dict[str, int] | None
 
     @classmethod
-    def of(cls, job: Job, error: dict[str, object] | None) -> JobBody:
+    def of(
+        cls,
+        job: Job,
+        error: dict[str, object] | None,
+        children: Mapping[JobState, int] | None = None,
+    ) -> JobBody:
         return cls(
             id=job.id,
             kind=job.kind,
@@ -172,7 +196,47 @@ class JobBody(BaseModel):
             created_at=job.created_at,
             finished_at=job.finished_at or None,
             error=error,
+            stage=job.progress.stage,
+            progress=_progress(job, children),
+            result_id=job.result_id or None,
+            batch_id=job.parent_id or None,
+            dead=job.dead,
+            children=None if children is None else {str(k): v for k, v in children.items()},
         )
+
+
+class DeliveryBody(BaseModel):
+    id: str
+    job_id: str
+    url: str
+    status: str
+    attempts: int
+    http_status: int | None
+    error: str | None
+    created_at: str
+    next_attempt_at: str | None
+    delivered_at: str | None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> DeliveryBody:
+        pending = delivery.state is DeliveryState.PENDING
+        return cls(
+            id=delivery.id,
+            job_id=delivery.job_id,
+            url=delivery.url,
+            status=delivery.state,
+            attempts=delivery.attempts,
+            http_status=delivery.status or None,
+            error=delivery.error or None,
+            created_at=delivery.created_at,
+            next_attempt_at=delivery.next_attempt_at if pending else None,
+            delivered_at=delivery.delivered_at or None,
+        )
+
+
+class DeliveryPage(BaseModel):
+    items: list[DeliveryBody]
+    next_cursor: str | None
 
 
 class JobPage(BaseModel):
@@ -185,6 +249,15 @@ class LegacyBody(BaseModel):
 
     is_duplicate: bool
     duplicate_for: str
+
+
+def _progress(job: Job, children: Mapping[JobState, int] | None) -> float:
+    if job.state is JobState.DONE:
+        return 1.0
+    total = sum(children.values()) if children else 0
+    if children is None or total == 0:
+        return job.progress.share
+    return _share(sum(count for state, count in children.items() if state.ended) / total)
 
 
 def _seconds(value: float) -> float:

@@ -4,12 +4,16 @@ fulfills this protocol with Serve handles."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from dubl.types import (
     Check,
+    Delivery,
+    DeliveryState,
     Job,
+    JobKind,
     JobState,
     Metadata,
     Outcome,
@@ -52,6 +56,35 @@ class ReferenceOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOrder:
+    """Many checks or registrations at once: a spooled zip, or links. References go into the one
+    library that is named; checks look into all of them (none: into any)."""
+
+    id: str
+    kind: JobKind
+    archive: VideoSource | None = None
+    links: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the caller wants to learn of the end. `waited`: this very request waits for it, and
+    nobody else knows of the job."""
+
+    callback_url: str = ""
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    state: JobState | None = None
+    parent_id: str = ""
+    dead: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceChange:
     """Fields to be replaced; None leaves a field as it is."""
 
@@ -79,12 +112,26 @@ class Readiness:
 class Service(Protocol):
     """Everything that a route may call. Methods raise dubl.errors."""
 
-    async def submit_check(self, order: CheckOrder) -> Job: ...
+    async def submit_check(self, order: CheckOrder, terms: Terms) -> Job: ...
 
-    async def submit_reference(self, order: ReferenceOrder) -> Job: ...
+    async def submit_reference(self, order: ReferenceOrder, terms: Terms) -> Job: ...
+
+    async def submit_batch(self, order: BatchOrder, terms: Terms) -> Job: ...
 
     async def wait(self, job: Job, *, seconds: float) -> Job:
         """The job as it is when it ends, or after `seconds`."""
+        ...
+
+    def abandon(self, job: Job) -> None:
+        """Cancels, in the background, a job whose only asker has gone."""
+        ...
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Raises JobNotFound, StateConflict when it has ended."""
+        ...
+
+    async def requeue_job(self, job_id: str) -> Job:
+        """Raises JobNotFound, StateConflict when it is not dead."""
         ...
 
     async def get_job(self, job_id: str) -> Job: ...
@@ -93,7 +140,15 @@ class Service(Protocol):
         """The newest job that makes this check or reference. Raises NotFound."""
         ...
 
-    async def list_jobs(self, *, state: JobState | None, limit: int, cursor: str) -> Page[Job]: ...
+    async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]: ...
+
+    async def count_children(self, job_id: str) -> Mapping[JobState, int]: ...
+
+    async def list_deliveries(
+        self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
+    ) -> Page[Delivery]: ...
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery: ...
 
     async def get_check(self, check_id: str) -> Check: ...
 
@@ -117,6 +172,6 @@ class Service(Protocol):
 
     async def readiness(self) -> Readiness: ...
 
-    def require_room(self) -> None:
-        """Raises Overloaded when no further job can be taken: asked before a body is read."""
+    def room(self, *, waits: bool) -> AbstractContextManager[None]:
+        """A place for a request, asked for before its body is read. Raises Overloaded."""
         ...

@@ -16,6 +16,8 @@ from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from pipelines.local_server import running_server
 from tests.support.service import Client
 
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Clips:
@@ -38,6 +40,7 @@ def _ray_environment() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_raylet_start_wait_time_s"] = "180"
+    os.environ["DUBL__WEBHOOKS__SECRET"] = WEBHOOK_SECRET
 
 
 @pytest.fixture(scope="session")

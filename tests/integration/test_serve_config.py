@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 from dubl.settings import load_settings
+from serve_app.broker import QueueLengthPolicy
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())
@@ -53,3 +55,16 @@ def test_autoscaling_can_fire(name: str) -> None:
 
 def test_a_full_batch_fits_into_the_embedders_queue() -> None:
     assert DEPLOYMENTS["Embedder"]["max_ongoing_requests"] >= SETTINGS.serve.embed_batch_clips
+
+
+def test_the_configuration_with_rabbitmq_adds_consumers_that_scale_with_their_queue() -> None:
+    config = yaml.safe_load((PROJECT / "serve_config_rabbitmq.yaml").read_text())
+    deployed = ServeDeploySchema.model_validate(config).applications[0]
+    *others, consumer = deployed.deployments
+    assert [item.name for item in others] == list(DEPLOYMENTS)
+    settings = load_settings(PROJECT / "configs" / "rabbitmq.yaml", environment={})
+    assert settings.serve.broker == "rabbitmq"
+    # Serve runs as many tasks at once in a consumer as it may have requests.
+    assert consumer.max_ongoing_requests == settings.serve.max_concurrent_jobs
+    policy = AutoscalingConfig.model_validate(consumer.autoscaling_config).policy
+    assert policy.get_policy() is QueueLengthPolicy

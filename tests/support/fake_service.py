@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from dubl.errors import CheckNotFound, DublError, NotFound, Overloaded, ReferenceNotFound
+from dubl.errors import (
+    CheckNotFound,
+    DublError,
+    NotFound,
+    Overloaded,
+    ReferenceNotFound,
+    StateConflict,
+)
 from dubl.types import (
     Check,
+    Delivery,
+    DeliveryState,
     Job,
     JobKind,
     JobState,
@@ -19,11 +29,14 @@ from dubl.types import (
     Verdict,
 )
 from serve_app.api.service import (
+    BatchOrder,
     CheckOrder,
+    JobFilter,
     Readiness,
     ReferenceChange,
     ReferenceFilter,
     ReferenceOrder,
+    Terms,
 )
 
 CREATED_AT = "2026-01-02T03:04:05.000Z"
@@ -59,18 +72,68 @@ class FakeService:
         self.references: dict[str, Reference] = {}
         self.checks: dict[str, Check] = {}
         self.waited_s: list[float] = []
+        self.terms: list[Terms] = []
+        self.batches: list[BatchOrder] = []
+        self.abandoned: list[str] = []
+        self.deliveries: dict[str, Delivery] = {}
 
-    def require_room(self) -> None:
+    @contextmanager
+    def room(self, *, waits: bool) -> Iterator[None]:
         if self.full:
-            raise Overloaded("256 jobs are waiting already")
+            raise Overloaded("256 jobs are waiting already", context={"waits": waits})
+        yield
 
-    async def submit_check(self, order: CheckOrder) -> Job:
+    async def submit_check(self, order: CheckOrder, terms: Terms) -> Job:
         self.orders.append(order)
+        self.terms.append(terms)
         return self._job(JobKind.CHECK, order.id)
 
-    async def submit_reference(self, order: ReferenceOrder) -> Job:
+    async def submit_reference(self, order: ReferenceOrder, terms: Terms) -> Job:
         self.orders.append(order)
+        self.terms.append(terms)
         return self._job(JobKind.REFERENCE, order.draft.id)
+
+    async def submit_batch(self, order: BatchOrder, terms: Terms) -> Job:
+        self.batches.append(order)
+        self.terms.append(terms)
+        return self._job(JobKind.BATCH, order.id)
+
+    def abandon(self, job: Job) -> None:
+        self.abandoned.append(job.id)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        job = await self.get_job(job_id)
+        if job.state.ended:
+            raise StateConflict(f"the job is {job.state} already")
+        self.jobs[job_id] = dataclasses.replace(job, state=JobState.CANCELLED)
+        return self.jobs[job_id]
+
+    async def requeue_job(self, job_id: str) -> Job:
+        job = await self.get_job(job_id)
+        if not job.dead:
+            raise StateConflict("only a dead job can be queued again")
+        self.jobs[job_id] = dataclasses.replace(job, state=JobState.QUEUED, dead=False)
+        return self.jobs[job_id]
+
+    async def count_children(self, job_id: str) -> Mapping[JobState, int]:
+        children = [job.state for job in self.jobs.values() if job.parent_id == job_id]
+        return {state: children.count(state) for state in JobState}
+
+    async def list_deliveries(
+        self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
+    ) -> Page[Delivery]:
+        assert not cursor
+        found = [
+            delivery
+            for delivery in self.deliveries.values()
+            if job_id in ("", delivery.job_id) and state in (None, delivery.state)
+        ]
+        return Page(items=tuple(found[:limit]), next_cursor="")
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        if delivery_id not in self.deliveries:
+            raise NotFound(f"there is no delivery '{delivery_id}'")
+        return self.deliveries[delivery_id]
 
     def _job(self, kind: JobKind, subject_id: str) -> Job:
         job = Job(
@@ -149,9 +212,15 @@ class FakeService:
             raise NotFound(f"nothing is known of {subject_id}")
         return found[-1]
 
-    async def list_jobs(self, *, state: JobState | None, limit: int, cursor: str) -> Page[Job]:
+    async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]:
         assert not cursor
-        found = [job for job in self.jobs.values() if state in (None, job.state)]
+        found = [
+            job
+            for job in self.jobs.values()
+            if wanted.state in (None, job.state)
+            and wanted.dead in (None, job.dead)
+            and wanted.parent_id in ("", job.parent_id)
+        ]
         return Page(items=tuple(found[:limit]), next_cursor="")
 
     async def get_check(self, check_id: str) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
@@ -14,13 +13,20 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dubl.errors import CheckNotFound, InvalidRequest, NotFound, StoreUnavailable
+from dubl.errors import (
+    CheckNotFound,
+    InvalidRequest,
+    JobNotFound,
+    LeaseLost,
+    StoreUnavailable,
+)
 from dubl.ledger.ledger import Ledger
 from dubl.types import (
     Check,
     Job,
     JobKind,
     JobState,
+    Lease,
     Match,
     Outcome,
     Segment,
@@ -110,73 +116,43 @@ def test_a_check_has_one_verdict(ledger: Ledger) -> None:
 
 
 def test_a_verdict_finishes_its_job(ledger: Ledger) -> None:
-    ledger.create_job(job("j"))
-    ledger.record_check(check("a"), job_id="j")
-    done = ledger.get_job("j")
+    started = ledger.jobs.create(job("j"), tries=1, lease_s=60)
+    ledger.record_check(check("a"), lease=started.lease)
+    done = ledger.jobs.get("j")
     assert (done.state, done.result_id) == (JobState.DONE, "a")
-    assert ledger.unfinished_jobs() == ()
+    assert ledger.jobs.unfinished() == ()
 
 
-def test_a_verdict_without_its_job_is_not_kept(ledger: Ledger) -> None:
-    with pytest.raises(NotFound, match="absent"):
-        ledger.record_check(check("a"), job_id="absent")
+def test_a_verdict_recorded_again_because_its_answer_was_lost_changes_nothing(
+    ledger: Ledger,
+) -> None:
+    started = ledger.jobs.create(job("j"), tries=1, lease_s=60)
+    ledger.record_check(check("a"), lease=started.lease)
+    ledger.record_check(check("a"), lease=started.lease)
+    assert ledger.count_checks()[Outcome.REVIEW] == 1
+
+
+def test_a_verdict_of_a_cancelled_job_is_not_kept(ledger: Ledger) -> None:
+    started = ledger.jobs.create(job("j"), tries=1, lease_s=60)
+    ledger.jobs.cancel("j")
+    with pytest.raises(LeaseLost):
+        ledger.record_check(check("a"), lease=started.lease)
     with pytest.raises(CheckNotFound):
         ledger.get_check("a")
 
 
-def test_a_job_goes_its_way(ledger: Ledger) -> None:
-    ledger.create_job(job("j"))
-    assert ledger.get_job("j") == job("j")
-    ledger.start_job("j")
-    ledger.start_job("j")
-    running = ledger.get_job("j")
-    assert (running.state, running.attempts) == (JobState.RUNNING, 2)
-    ledger.finish_job("j", result_id="reference", created=True)
-    done = ledger.get_job("j")
-    assert (done.state, done.result_id, done.created) == (JobState.DONE, "reference", True)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done.finished_at)
-
-
-def test_a_failed_job_says_why(ledger: Ledger) -> None:
-    ledger.create_job(job("j"))
-    ledger.fail_job("j", code="empty_file", detail="it's «пусто»")
-    failed = ledger.get_job("j")
-    assert (failed.state, failed.error_code) == (JobState.FAILED, "empty_file")
-    assert failed.error_detail == "it's «пусто»"
-    assert failed.finished_at
-
-
-def test_a_job_created_again_keeps_its_state(ledger: Ledger) -> None:
-    ledger.create_job(job("j"))
-    ledger.start_job("j")
-    ledger.create_job(job("j"))
-    assert ledger.get_job("j").state is JobState.RUNNING
-
-
-def test_unfinished_jobs_come_oldest_first(ledger: Ledger) -> None:
-    for number, name in enumerate(("late", "done", "early", "failed", "running")):
-        second = {"late": 9, "early": 1}.get(name, 4 + number)
-        ledger.create_job(job(name, created_at=f"2026-01-01T00:00:0{second}.000Z"))
-    ledger.finish_job("done")
-    ledger.fail_job("failed", code="x", detail="y")
-    ledger.start_job("running")
-    assert [found.id for found in ledger.unfinished_jobs()] == ["early", "running", "late"]
-
-
-def test_the_latest_job_of_a_subject_is_found(ledger: Ledger) -> None:
-    ledger.create_job(job("old", subject_id="s"))
-    ledger.create_job(job("new", subject_id="s", created_at="2026-01-01T00:00:01.000Z"))
-    assert ledger.find_job("s").id == "new"
+def test_a_verdict_without_its_job_is_not_kept(ledger: Ledger) -> None:
+    with pytest.raises(JobNotFound, match="absent"):
+        ledger.record_check(check("a"), lease=Lease(job_id="absent", attempt=1))
+    with pytest.raises(CheckNotFound):
+        ledger.get_check("a")
 
 
 def test_what_is_absent_is_said_to_be(ledger: Ledger) -> None:
-    for attempt in (ledger.get_job, ledger.find_job, ledger.start_job, ledger.finish_job):
-        with pytest.raises(NotFound):
-            attempt("absent")
     with pytest.raises(CheckNotFound):
         ledger.get_check("absent")
     with pytest.raises(InvalidRequest, match="cursor"):
-        ledger.list_jobs(cursor="zzz")
+        ledger.list_checks(cursor="zzz")
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
@@ -199,9 +175,6 @@ def test_listings_filter(ledger: Ledger) -> None:
     ledger.record_check(
         check("b", verdict=replace(VERDICT, outcome=Outcome.UNIQUE, matches=VERDICT.matches[1:]))
     )
-    ledger.create_job(job("queued"))
-    ledger.create_job(job("running"))
-    ledger.start_job("running")
     listed = {
         "review": ledger.list_checks(outcome=Outcome.REVIEW),
         "reference": ledger.list_checks(reference_id="it's «дубль» 影片"),
@@ -214,39 +187,33 @@ def test_listings_filter(ledger: Ledger) -> None:
         "both": ["b"],
         "neither": [],
     }
-    assert [found.id for found in ledger.list_jobs(state=JobState.QUEUED).items] == ["queued"]
-    assert len(ledger.list_jobs().items) == 2
 
 
-def test_counts_name_every_state(ledger: Ledger) -> None:
-    assert ledger.count_jobs() == dict.fromkeys(JobState, 0)
+def test_counts_name_every_outcome(ledger: Ledger) -> None:
     assert ledger.count_checks() == dict.fromkeys(Outcome, 0)
-    ledger.create_job(job("j"))
     ledger.record_failure("/видео's.mp4", code="empty_file", detail="no bytes", attempts=2)
     ledger.record_failure("/b.mp4", code="empty_file", detail="no bytes")
-    assert ledger.count_jobs()[JobState.QUEUED] == 1
     assert ledger.count_failures() == {"empty_file": 2}
 
 
 def test_threads_may_share_it(ledger: Ledger) -> None:
     def live(number: int) -> None:
-        ledger.create_job(job(f"{number}"))
-        ledger.start_job(f"{number}")
-        ledger.record_check(check(f"{number}"), job_id=f"{number}")
+        started = ledger.jobs.create(job(f"{number}"), tries=1, lease_s=60)
+        ledger.record_check(check(f"{number}"), lease=started.lease)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(live, range(40)))
-    assert ledger.count_jobs()[JobState.DONE] == 40
+    assert ledger.jobs.count()[JobState.DONE] == 40
     assert ledger.count_checks()[Outcome.REVIEW] == 40
 
 
 def test_it_reads_the_same_after_closing(path: Path) -> None:
     first = Ledger(path)
-    first.create_job(job("j"))
+    first.jobs.create(job("j"), tries=1)
     first.record_check(check("a"))
     first.close()
     second = Ledger(path)
-    assert second.get_job("j") == job("j")
+    assert second.jobs.get("j") == job("j")
     assert second.get_check("a") == check("a")
     second.close()
 
@@ -257,11 +224,11 @@ from dubl.ledger.ledger import Ledger
 from dubl.types import Job, JobKind, JobState
 
 ledger = Ledger(sys.argv[1])
-ledger.create_job(
+ledger.jobs.create(
     Job(id="j", kind=JobKind.CHECK, state=JobState.QUEUED, subject_id="s", request={},
-        created_at="2026-01-01T00:00:00.000Z")
+        created_at="2026-01-01T00:00:00.000Z"),
+    tries=1, lease_s=60,
 )
-ledger.start_job("j")
 sys.stdout.write("written\\n")
 sys.stdout.flush()
 sys.stdin.read()
@@ -279,7 +246,7 @@ def test_a_killed_process_loses_nothing_and_a_living_one_is_named(path: Path) ->
             Ledger(path)
         holder.send_signal(signal.SIGKILL)
     survivor = Ledger(path)
-    assert survivor.get_job("j") == job(
+    assert survivor.jobs.get("j") == job(
         "j", subject_id="s", request={}, state=JobState.RUNNING, attempts=1
     )
     survivor.close()
@@ -293,6 +260,35 @@ def test_tables_of_another_version_are_refused(path: Path) -> None:
         Ledger(path)
 
 
+FIRST_JOBS_TABLE = """
+    CREATE TABLE jobs (
+        id VARCHAR PRIMARY KEY, kind VARCHAR NOT NULL, state VARCHAR NOT NULL,
+        subject_id VARCHAR NOT NULL, request VARCHAR NOT NULL, created_at VARCHAR NOT NULL,
+        finished_at VARCHAR NOT NULL, attempts INTEGER NOT NULL, result_id VARCHAR NOT NULL,
+        created BOOLEAN NOT NULL, error_code VARCHAR NOT NULL, error_detail VARCHAR NOT NULL
+    )
+"""
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    path.parent.mkdir()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO schema_version VALUES (1)")
+        connection.execute(FIRST_JOBS_TABLE)
+        connection.execute(
+            "INSERT INTO jobs VALUES ('old', 'check', 'running', 's', '{}', "
+            "'2026-01-01T00:00:00.000Z', '', 1, '', false, '', '')"
+        )
+    for _ in range(2):
+        upgraded = Ledger(path)
+        upgraded.close()
+    upgraded = Ledger(path)
+    (claimed,) = upgraded.jobs.claim(limit=9, lease_s=60)
+    assert (claimed.id, claimed.attempts, claimed.callbacks) == ("old", 2, ())
+    upgraded.close()
+
+
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("not a database, but long enough to be looked at as one" * 100)
@@ -304,6 +300,6 @@ def test_a_closed_ledger_is_unavailable(path: Path) -> None:
     closed = Ledger(path)
     closed.close()
     with pytest.raises(StoreUnavailable):
-        closed.get_job("j")
+        closed.jobs.get("j")
     with pytest.raises(StoreUnavailable):
-        closed.create_job(job("j"))
+        closed.jobs.create(job("j"), tries=1)

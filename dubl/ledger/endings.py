@@ -1,0 +1,93 @@
+"""How jobs end: once, with whoever wants to know noted in the same transaction.
+
+An attempt holds a job by its number (`Lease`). Whoever comes with an older number, or after a
+cancellation, is refused; the same call made twice, because its answer was lost, does nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import duckdb
+
+from dubl.errors import JobNotFound, LeaseLost
+from dubl.ledger.database import Value
+from dubl.ledger.records import DELIVERY_COLUMNS, delivery_row, to_callbacks
+from dubl.ledger.statements import insert, utc_now
+from dubl.types import Delivery, DeliveryState, JobState, Lease
+
+UNFINISHED = "state IN ('queued', 'running')"
+
+
+def hold(connection: duckdb.DuckDBPyConnection, lease: Lease) -> bool:
+    """Whether the job is this attempt's to end; False when this attempt has ended it already.
+
+    Raises LeaseLost, JobNotFound.
+    """
+    statement = "SELECT state, attempts FROM jobs WHERE id = ?"
+    row = connection.execute(statement, [lease.job_id]).fetchone()
+    if row is None:
+        raise no_job(lease.job_id)
+    state, attempt = JobState(row[0]), int(row[1])
+    if attempt != lease.attempt or state is JobState.CANCELLED:
+        raise LeaseLost(
+            "the job was cancelled, or another process has taken it over",
+            context={"job_id": lease.job_id, "attempt": lease.attempt},
+        )
+    return state is JobState.RUNNING
+
+
+def end_job(
+    connection: duckdb.DuckDBPyConnection,
+    job_id: str,
+    state: JobState,
+    *,
+    result_id: str = "",
+    created: bool = False,
+    code: str = "",
+    detail: str = "",
+    dead: bool = False,
+) -> None:
+    """Ends a job, and the batch that it was the last child of."""
+    statement = (
+        "UPDATE jobs SET state = ?, finished_at = ?, result_id = ?, created = ?, error_code = ?, "
+        "error_detail = ?, dead = ? WHERE id = ? RETURNING parent_id, callbacks"
+    )
+    values: list[Value] = [state.value, utc_now(), result_id, created, code, detail, dead, job_id]
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        raise no_job(job_id)
+    parent_id, callbacks = row
+    for url in to_callbacks(callbacks):
+        _announce(connection, job_id, url)
+    if parent_id:
+        end_batch(connection, parent_id)
+
+
+def end_batch(connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
+    """Ends a batch of which every child has ended."""
+    running = connection.execute(
+        f"SELECT count(*) FROM jobs WHERE parent_id = ? AND {UNFINISHED}", [job_id]
+    ).fetchone()
+    waiting = connection.execute(
+        "SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND due_at = ''", [job_id]
+    ).fetchone()
+    if waiting and running == (0,):
+        end_job(connection, job_id, JobState.DONE, result_id=job_id, created=True)
+
+
+def no_job(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job '{job_id}'", context={"job_id": job_id})
+
+
+def _announce(connection: duckdb.DuckDBPyConnection, job_id: str, url: str) -> None:
+    now = utc_now()
+    delivery = Delivery(
+        id=f"msg_{uuid.uuid4().hex}",
+        job_id=job_id,
+        url=url,
+        state=DeliveryState.PENDING,
+        created_at=now,
+        next_attempt_at=now,
+    )
+    insert(connection, "deliveries", DELIVERY_COLUMNS, delivery_row(delivery))

@@ -1,0 +1,285 @@
+"""Jobs, and who may work on them.
+
+A job is handed out under a lease: a number and a time. Whoever lets the time pass without renewing
+it loses the job to the next who asks, and cannot end it any more: each job ends exactly once,
+whatever is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import duckdb
+
+from dubl.errors import Overloaded, ServiceInterrupted, StateConflict
+from dubl.ledger.database import Database, Value
+from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
+from dubl.ledger.records import JOB_COLUMNS, job_row, to_job
+from dubl.ledger.statements import insert, newest, page, utc_now
+from dubl.types import NO_PROGRESS, Job, JobRank, JobState, Lease, Page, Progress
+
+COLUMNS = ", ".join(JOB_COLUMNS)
+DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
+# Every so many jobs handed out, the oldest goes first whatever its rank: no job waits for ever.
+FAIR_SHARE = 4
+
+
+class JobQueue:
+    """The jobs of a ledger. Methods raise StoreUnavailable where the file cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._progress: dict[str, Progress] = {}
+        self._handed_out = 0
+
+    def create(
+        self, job: Job, *, tries: int, lease_s: float = 0.0, max_unfinished: int | None = None
+    ) -> Job:
+        """Records an accepted job; an id that is there already stays as it is. With `lease_s` it
+        is handed out at once, to the caller.
+
+        Raises Overloaded when `max_unfinished` jobs, children not counted, are there already.
+        """
+        with self._database.transaction("record a job") as connection:
+            if max_unfinished is not None:
+                _require_room(connection, max_unfinished)
+            _insert_job(connection, job, tries)
+            if lease_s:
+                _hand_out(connection, job.id, lease_s)
+        return replace(job, state=JobState.RUNNING, attempts=1) if lease_s else job
+
+    def claim(self, *, limit: int, lease_s: float, older_than_s: float = 0.0) -> tuple[Job, ...]:
+        """Hands out jobs that wait, or whose holder let the lease pass: `older_than_s` ago."""
+        claimed: list[Job] = []
+        while len(claimed) < limit:
+            job = self._claim_next(lease_s, older_than_s)
+            if job is None:
+                break
+            claimed.append(job)
+        return tuple(claimed)
+
+    def claim_one(self, job_id: str, *, lease_s: float) -> Job | None:
+        """Hands out this job; nothing when it has ended, is held, or is not due yet."""
+        with self._database.transaction("hand out a job") as connection:
+            statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE}"
+            found = connection.execute(statement, [job_id, utc_now()]).fetchone()
+            return _hand_out(connection, job_id, lease_s) if found else None
+
+    def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:
+        """Keeps leases for `lease_s` more and notes how far the jobs are; the ids of those that
+        are lost. Work on them may stop."""
+        lost: set[str] = set()
+        with self._database.transaction("renew leases") as connection:
+            for lease, reached in progress.items():
+                statement = (
+                    "UPDATE jobs SET due_at = ? WHERE id = ? AND attempts = ? "
+                    "AND state = 'running' RETURNING id"
+                )
+                values: list[Value] = [utc_now(plus_s=lease_s), lease.job_id, lease.attempt]
+                if connection.execute(statement, values).fetchone():
+                    self._progress[lease.job_id] = reached
+                else:
+                    lost.add(lease.job_id)
+        return frozenset(lost)
+
+    def report(self, progress: Mapping[Lease, Progress]) -> None:
+        """Notes how far jobs are, in memory only."""
+        for lease, reached in progress.items():
+            self._progress[lease.job_id] = reached
+
+    def finish(self, lease: Lease, *, result_id: str, created: bool) -> None:
+        """Ends the job with its result. Raises LeaseLost, JobNotFound."""
+        with self._database.transaction("finish a job") as connection:
+            if hold(connection, lease):
+                end_job(
+                    connection, lease.job_id, JobState.DONE, result_id=result_id, created=created
+                )
+        self._progress.pop(lease.job_id, None)
+
+    def fail(self, lease: Lease, *, code: str, detail: str) -> None:
+        """Ends the job without a result. Raises LeaseLost, JobNotFound."""
+        with self._database.transaction("fail a job") as connection:
+            if hold(connection, lease):
+                end_job(connection, lease.job_id, JobState.FAILED, code=code, detail=detail)
+        self._progress.pop(lease.job_id, None)
+
+    def retry(self, lease: Lease, *, code: str, detail: str, delay_s: float) -> Job:
+        """Queues the job again, not to be started before `delay_s`; after its last try it is dead.
+
+        Returns the job as it is then. Raises LeaseLost, JobNotFound.
+        """
+        with self._database.transaction("queue a job again") as connection:
+            if hold(connection, lease):
+                statement = (
+                    "UPDATE jobs SET state = 'queued', due_at = ?, error_code = ?, "
+                    "error_detail = ? WHERE id = ? AND tries_left > 0 RETURNING id"
+                )
+                values: list[Value] = [utc_now(plus_s=delay_s), code, detail, lease.job_id]
+                if not connection.execute(statement, values).fetchone():
+                    _bury(connection, lease.job_id, code, detail)
+        self._progress.pop(lease.job_id, None)
+        return self.get(lease.job_id)
+
+    def expand(self, lease: Lease, children: Sequence[Job], *, tries: int) -> None:
+        """Puts a batch's children in its place; it ends when they have.
+
+        Raises LeaseLost, JobNotFound.
+        """
+        with self._database.transaction("expand a batch") as connection:
+            if hold(connection, lease):
+                for child in children:
+                    _insert_job(connection, child, tries)
+                waiting = "UPDATE jobs SET due_at = '' WHERE id = ?"
+                connection.execute(waiting, [lease.job_id])
+                end_batch(connection, lease.job_id)
+
+    def cancel(self, job_id: str) -> tuple[Job, ...]:
+        """Ends a job, and the children that it has; those that were ended. Raises StateConflict
+        when it has ended already, JobNotFound."""
+        with self._database.transaction("cancel a job") as connection:
+            rows = connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE (id = ? OR parent_id = ?) AND {UNFINISHED} "
+                "ORDER BY parent_id",  # the batch before its children, which would end it
+                [job_id, job_id],
+            ).fetchall()
+            jobs = [to_job(row) for row in rows]
+            if job_id not in {job.id for job in jobs}:
+                self._require_conflict(connection, job_id)
+            for job in jobs:
+                end_job(connection, job.id, JobState.CANCELLED)
+                self._progress.pop(job.id, None)
+        return tuple(replace(job, state=JobState.CANCELLED) for job in jobs)
+
+    def requeue(self, job_id: str, *, tries: int) -> Job:
+        """Queues a dead job again. Raises StateConflict when it is not dead, JobNotFound."""
+        with self._database.transaction("queue a dead job again") as connection:
+            statement = (
+                "UPDATE jobs SET state = 'queued', dead = false, tries_left = ?, due_at = ' ', "
+                "finished_at = '', error_code = '', error_detail = '' "
+                "WHERE id = ? AND dead RETURNING id"
+            )
+            if not connection.execute(statement, [tries, job_id]).fetchone():
+                if connection.execute("SELECT 1 FROM jobs WHERE id = ?", [job_id]).fetchone():
+                    raise StateConflict("only a dead job can be queued again")
+                raise no_job(job_id)
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        return self._one("id = ?", job_id)
+
+    def find(self, subject_id: str) -> Job:
+        """The latest job for that check or reference. Raises JobNotFound."""
+        return self._one("subject_id = ?", subject_id)
+
+    def list(
+        self,
+        *,
+        state: JobState | None = None,
+        parent_id: str = "",
+        dead: bool | None = None,
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Job]:
+        """A page, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        conditions: dict[str, Value] = {}
+        if state is not None:
+            conditions["state = ?"] = state.value
+        if parent_id:
+            conditions["parent_id = ?"] = parent_id
+        if dead is not None:
+            conditions["dead = ?"] = dead
+        rows = newest(self._database, JOB_COLUMNS, "jobs", conditions, limit=limit, cursor=cursor)
+        return page([self._seen(to_job(row)) for row in rows], limit)
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Jobs that have not ended, oldest first."""
+        return self._where(UNFINISHED)
+
+    def kept(self, *, dead_since: str) -> tuple[Job, ...]:
+        """Jobs whose input is still needed: unfinished ones, and those that died after then."""
+        return self._where(f"{UNFINISHED} OR (dead AND finished_at > ?)", dead_since)
+
+    def count(self) -> dict[JobState, int]:
+        """How many jobs are in each state; every state is named."""
+        return self._counts("SELECT state, count(*) FROM jobs GROUP BY state", [])
+
+    def count_children(self, job_id: str) -> dict[JobState, int]:
+        """How many children of a batch are in each state; every state is named."""
+        statement = "SELECT state, count(*) FROM jobs WHERE parent_id = ? GROUP BY state"
+        return self._counts(statement, [job_id])
+
+    def _claim_next(self, lease_s: float, older_than_s: float) -> Job | None:
+        with self._database.transaction("hand out a job") as connection:
+            self._handed_out += 1
+            order = "created_at" if self._handed_out % FAIR_SHARE == 0 else "rank, created_at"
+            statement = (
+                f"SELECT id, state, tries_left FROM jobs WHERE {DUE} AND created_at < ? "
+                f"ORDER BY {order}, id LIMIT 1"
+            )
+            overdue = utc_now(plus_s=-older_than_s)
+            # Clocks of other machines count only where minutes matter.
+            accepted_before = overdue if older_than_s else "9999"
+            rows = connection.execute(statement, [overdue, accepted_before]).fetchall()
+            if not rows:
+                return None
+            job_id, state, tries_left = rows[0]
+            if tries_left > 0:
+                return _hand_out(connection, job_id, lease_s)
+            lost = ServiceInterrupted("what did the work was lost each time")
+            assert state == JobState.RUNNING, "a queued job has a try left"
+            _bury(connection, job_id, lost.code, lost.detail)
+        return self._claim_next(lease_s, older_than_s)
+
+    def _where(self, condition: str, *values: Value) -> tuple[Job, ...]:
+        statement = f"SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY created_at, id"
+        return tuple(self._seen(to_job(row)) for row in self._database.rows(statement, values))
+
+    def _one(self, condition: str, value: str) -> Job:
+        latest = "ORDER BY created_at DESC, id DESC LIMIT 1"
+        statement = f"SELECT {COLUMNS} FROM jobs WHERE {condition} {latest}"
+        rows = self._database.rows(statement, [value])
+        if not rows:
+            raise no_job(value)
+        return self._seen(to_job(rows[0]))
+
+    def _seen(self, job: Job) -> Job:
+        return replace(job, progress=self._progress.get(job.id, NO_PROGRESS))
+
+    def _counts(self, statement: str, values: Sequence[Value]) -> dict[JobState, int]:
+        rows = self._database.rows(statement, values)
+        counted = {str(name): int(str(count)) for name, count in rows}
+        return {state: counted.get(state.value, 0) for state in JobState}
+
+    def _require_conflict(self, connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
+        row = connection.execute("SELECT state FROM jobs WHERE id = ?", [job_id]).fetchone()
+        if row is None:
+            raise no_job(job_id)
+        raise StateConflict(f"the job is {row[0]} already", context={"job_id": job_id})
+
+
+def _insert_job(connection: duckdb.DuckDBPyConnection, job: Job, tries: int) -> None:
+    columns = (*JOB_COLUMNS, "tries_left", "due_at")
+    insert(connection, "jobs", columns, [*job_row(job), tries, " "])
+
+
+def _hand_out(connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
+    row = connection.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, tries_left = tries_left - 1, "
+        f"due_at = ? WHERE id = ? RETURNING {COLUMNS}",
+        [utc_now(plus_s=lease_s), job_id],
+    ).fetchone()
+    assert row is not None, "the job was read in this transaction"
+    return to_job(row)
+
+
+def _bury(connection: duckdb.DuckDBPyConnection, job_id: str, code: str, detail: str) -> None:
+    end_job(connection, job_id, JobState.FAILED, code=code, detail=detail, dead=True)
+
+
+def _require_room(connection: duckdb.DuckDBPyConnection, max_unfinished: int) -> None:
+    statement = f"SELECT count(*) FROM jobs WHERE {UNFINISHED} AND rank <> ?"
+    (count,) = connection.execute(statement, [int(JobRank.CHILD)]).fetchone() or (0,)
+    if count >= max_unfinished:
+        raise Overloaded(f"{count} jobs are waiting already", context={"unfinished": count})

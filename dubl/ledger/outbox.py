@@ -1,0 +1,85 @@
+"""Webhooks that are to be delivered. They are written when their job ends, in one transaction."""
+
+from __future__ import annotations
+
+from dubl.errors import NotFound
+from dubl.ledger.database import Database, Value
+from dubl.ledger.records import DELIVERY_COLUMNS, to_delivery
+from dubl.ledger.statements import newest, page, utc_now
+from dubl.types import Delivery, DeliveryState, Page
+
+COLUMNS = ", ".join(DELIVERY_COLUMNS)
+
+
+class Outbox:
+    """The deliveries of a ledger. Methods raise StoreUnavailable where it cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, *, limit: int, lease_s: float) -> tuple[Delivery, ...]:
+        """Hands out deliveries that are due, oldest first, and counts an attempt of each. Whoever
+        does not record how it went within `lease_s` is taken for lost."""
+        with self._database.transaction("hand out deliveries") as connection:
+            rows = connection.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
+                "SELECT id FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ? "
+                f"ORDER BY next_attempt_at, id LIMIT ?) RETURNING {COLUMNS}",
+                [utc_now(plus_s=lease_s), utc_now(), limit],
+            ).fetchall()
+        return tuple(sorted((to_delivery(row) for row in rows), key=lambda item: item.created_at))
+
+    def delivered(self, delivery: Delivery, *, status: int) -> None:
+        changes = "state = 'delivered', status = ?, error = '', delivered_at = ?"
+        self._record(delivery, changes, [status, utc_now()])
+
+    def failed(
+        self, delivery: Delivery, *, status: int, error: str, retry_in_s: float | None
+    ) -> None:
+        """Notes a failed attempt; without `retry_in_s` it was the last."""
+        if retry_in_s is None:
+            changes = "state = 'failed', status = ?, error = ?"
+            self._record(delivery, changes, [status, error])
+            return
+        changes = "status = ?, error = ?, next_attempt_at = ?"
+        self._record(delivery, changes, [status, error, utc_now(plus_s=retry_in_s)])
+
+    def replay(self, delivery_id: str) -> Delivery:
+        """Makes a delivery due again, under its id, with a day before it. Raises NotFound."""
+        with self._database.transaction("replay a delivery") as connection:
+            rows = connection.execute(
+                "UPDATE deliveries SET state = 'pending', next_attempt_at = ?, attempts = 0, "
+                f"delivered_at = '' WHERE id = ? RETURNING {COLUMNS}",
+                [utc_now(), delivery_id],
+            ).fetchall()
+            if not rows:
+                raise NotFound(f"there is no delivery '{delivery_id}'")
+        return to_delivery(rows[0])
+
+    def _record(self, delivery: Delivery, changes: str, values: list[Value]) -> None:
+        # An attempt that was taken for lost says nothing any more.
+        with self._database.transaction("record a delivery") as connection:
+            statement = (
+                f"UPDATE deliveries SET {changes} "
+                "WHERE id = ? AND attempts = ? AND state = 'pending'"
+            )
+            connection.execute(statement, [*values, delivery.id, delivery.attempts])
+
+    def list(
+        self,
+        *,
+        job_id: str = "",
+        state: DeliveryState | None = None,
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[Delivery]:
+        """A page, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        conditions: dict[str, Value] = {}
+        if job_id:
+            conditions["job_id = ?"] = job_id
+        if state is not None:
+            conditions["state = ?"] = state.value
+        rows = newest(
+            self._database, DELIVERY_COLUMNS, "deliveries", conditions, limit=limit, cursor=cursor
+        )
+        return page([to_delivery(row) for row in rows], limit)

@@ -1,0 +1,67 @@
+"""Statements that several parts of the ledger share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import duckdb
+
+from dubl.ledger.database import Database, Row, Value
+from dubl.types import Check, Delivery, Job, Page, PagePosition
+
+Listed = TypeVar("Listed", Job, Check, Delivery)
+
+
+def utc_now(*, plus_s: float = 0.0) -> str:
+    """ "2026-11-22T16:26:17.789Z", or so many seconds later; texts compare as the times do."""
+    text = (datetime.now(UTC) + timedelta(seconds=plus_s)).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def insert(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[str],
+    values: Sequence[Value],
+) -> None:
+    """Adds a row unless its primary key is there."""
+    marks = ", ".join("?" for _ in columns)
+    statement = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+    connection.execute(statement, list(values))
+
+
+def newest(
+    database: Database,
+    columns: Sequence[str],
+    table: str,
+    conditions: dict[str, Value],
+    *,
+    limit: int,
+    cursor: str,
+) -> list[Row]:
+    """Rows for `page`, newest first: one more than `limit` where there are more.
+
+    `conditions` maps SQL with one mark to its value.
+    """
+    parts, values = list(conditions), list(conditions.values())
+    if cursor:
+        position = PagePosition.from_cursor(cursor)
+        parts.append("(created_at, id) < (?, ?)")
+        values += [position.created_at, position.id]
+    where = f"WHERE {' AND '.join(parts)}" if parts else ""
+    statement = (
+        f"SELECT {', '.join(columns)} FROM {table} {where} "
+        "ORDER BY created_at DESC, id DESC LIMIT ?"
+    )
+    return database.rows(statement, [*values, limit + 1])
+
+
+def page(items: Sequence[Listed], limit: int) -> Page[Listed]:
+    """The first `limit` items; a further one says that there are more pages."""
+    if len(items) <= limit:
+        return Page(items=tuple(items), next_cursor="")
+    last = items[limit - 1]
+    position = PagePosition(created_at=last.created_at, id=last.id)
+    return Page(items=tuple(items[:limit]), next_cursor=position.cursor)

@@ -1,0 +1,43 @@
+"""How much is taken in: what cannot be done soon is refused at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dubl.errors import Overloaded
+from dubl.settings import ServeSettings
+
+# For how long a full ledger is believed to be full without asking it again.
+FULL_FOR_S = 1.0
+
+
+class Admission:
+    """One per ingress replica. It knows how many requests wait here for their result, and when the
+    ledger last said that it is full."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._max_waiting = settings.max_waiting or max(4, 2 * (os.cpu_count() or 1))
+        self._waiting = 0
+        self._full_until = 0.0
+
+    @contextmanager
+    def room(self, *, waits: bool) -> Iterator[None]:
+        """A request's place while the block runs. Raises Overloaded when there is none."""
+        if time.monotonic() < self._full_until:
+            raise Overloaded("the queue of accepted jobs is full")
+        if waits and self._waiting >= self._max_waiting:
+            raise Overloaded(
+                f"{self._waiting} requests wait for their result already; without `Prefer: wait` "
+                "the job is queued"
+            )
+        self._waiting += waits
+        try:
+            yield
+        finally:
+            self._waiting -= waits
+
+    def note_full(self) -> None:
+        self._full_until = time.monotonic() + FULL_FOR_S

@@ -1,0 +1,44 @@
+"""Server-sent events of a job (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from dubl.errors import DublError
+from dubl.types import Job
+from serve_app.api.problems import problem
+from serve_app.api.schemas import JobBody
+from serve_app.api.service import Service
+
+LOOK_S = 0.25
+KEEP_ALIVE_S = 15.0
+
+
+async def job_events(
+    service: Service, job: Job, body_of: Callable[[Job], Awaitable[JobBody]]
+) -> AsyncIterator[str]:
+    """An event for each change, until the job ends, or the service cannot tell any more."""
+    shown, said_at = "", time.monotonic()
+    try:
+        while True:
+            text = (await body_of(job)).model_dump_json()
+            if job.state.ended:
+                yield _event("end", text)
+                return
+            if text != shown:
+                yield _event("progress", text)
+                shown, said_at = text, time.monotonic()
+            elif time.monotonic() - said_at > KEEP_ALIVE_S:
+                yield ": waiting\n\n"
+                said_at = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            job = await service.get_job(job.id)
+    except DublError as exc:
+        yield _event("error", json.dumps(problem(exc), ensure_ascii=False))
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"

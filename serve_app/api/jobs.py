@@ -1,0 +1,86 @@
+"""/v1/jobs and /v1/batches: accepted work, how far it is, and how it is called off."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from dubl.types import Job, JobKind, JobState
+from serve_app.api.conversation import Context, accepted, discarding, failure
+from serve_app.api.documents import BATCH
+from serve_app.api.events import job_events
+from serve_app.api.orders import batch_order, terms_of
+from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
+from serve_app.api.service import JobFilter
+from serve_app.api.uploads import read_submission
+
+
+def jobs_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["jobs"])
+    service = context.service
+
+    async def body_of(job: Job) -> JobBody:
+        children = await service.count_children(job.id) if job.kind is JobKind.BATCH else None
+        return JobBody.of(job, failure(job), children)
+
+    @router.get("/jobs", response_model=JobPage)
+    async def listing(
+        status: JobState | None = None,
+        batch: str = "",
+        dead: bool | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: str = "",
+    ) -> JobPage:
+        """Accepted work, newest first. `batch` keeps the children of one; `dead=true` is the
+        dead-letter list: jobs that were given up though their input may be good."""
+        wanted = JobFilter(state=status, parent_id=batch, dead=dead)
+        page = await service.list_jobs(wanted, limit=limit, cursor=cursor)
+        items = [JobBody.of(job, failure(job)) for job in page.items]
+        return JobPage(items=items, next_cursor=page.next_cursor or None)
+
+    @router.get("/jobs/{job_id}", response_model=JobBody)
+    async def get(job_id: str) -> JobBody:
+        """One job: its stage and share while it runs, how many children have ended."""
+        return await body_of(await service.get_job(job_id))
+
+    @router.get(
+        "/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def events(job_id: str) -> StreamingResponse:
+        """Server-sent events: `progress` with the job's body whenever it changes, `end` when it
+        has ended."""
+        job = await service.get_job(job_id)
+        return StreamingResponse(
+            job_events(service, job, body_of),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @router.delete("/jobs/{job_id}", response_model=JobBody)
+    async def cancel(job_id: str) -> JobBody:
+        """Ends a job, and a batch with its children; 409 when it has ended."""
+        return await body_of(await service.cancel_job(job_id))
+
+    @router.post("/jobs/{job_id}/requeue", status_code=202, response_model=JobBody)
+    async def requeue(job_id: str) -> JobBody:
+        """Queues a dead job again; 409 when it is not dead."""
+        return await body_of(await service.requeue_job(job_id))
+
+    @router.post("/batches", status_code=202, response_model=AcceptedBody, openapi_extra=BATCH)
+    async def submit(request: Request) -> Response:
+        """Many checks or registrations: a zip (multipart `file`) or JSON `links`.
+
+        Answers 202 with one job; its children are listed by `/v1/jobs?batch=`.
+        """
+        with service.room(waits=False):
+            submission = await read_submission(request, spool=context.spool)
+            with discarding(submission, context.spool):
+                order = batch_order(submission, max_items=context.settings.serve.max_batch_items)
+                job = await service.submit_batch(order, terms_of(submission, waits=False))
+        return accepted(job, location=f"/v1/jobs/{job.id}")
+
+    return router

@@ -1,0 +1,87 @@
+"""RabbitMQ, by Ray Serve's asynchronous tasks: a message names a job that the ledger holds.
+
+Messages are the fast road and no promise: one that is lost, doubled or late changes nothing, since
+who may work on a job, and whether it has ended, stands in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from kombu.exceptions import OperationalError
+from ray.serve.async_inference_autoscaling_policy import AsyncInferenceAutoscalingPolicy
+from ray.serve.schema import CeleryAdapterConfig, TaskProcessorConfig
+from ray.serve.task_consumer import instantiate_adapter_from_config
+
+from dubl.errors import ConfigurationError
+from dubl.settings import Settings
+from serve_app.configuration import settings_from
+
+logger = logging.getLogger(__name__)
+
+RUN_JOB = "run_job"
+CONNECT_TIMEOUT_S = 3
+DEAD_SUFFIX = "-dead"
+
+
+def task_config(settings: Settings) -> TaskProcessorConfig:
+    """How tasks reach consumers. Raises ConfigurationError without an address."""
+    url = settings.serve.broker_url.get_secret_value()
+    if not url:
+        raise ConfigurationError(
+            "serve.broker is rabbitmq: set DUBL__SERVE__BROKER_URL in the environment"
+        )
+    results = settings.data_dir / "task-results"
+    results.mkdir(parents=True, exist_ok=True)
+    return TaskProcessorConfig(
+        queue_name=settings.serve.broker_queue,
+        failed_task_queue_name=settings.serve.broker_queue + DEAD_SUFFIX,
+        adapter_config=CeleryAdapterConfig(
+            broker_url=url,
+            backend_url=f"file://{results}",
+            app_custom_config={
+                # A message is taken when there is a free hand for it, so that others may take it.
+                "worker_prefetch_multiplier": 1,
+                "broker_connection_retry_on_startup": True,
+                "broker_connection_max_retries": None,
+                "broker_connection_timeout": CONNECT_TIMEOUT_S,
+                "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1},
+            },
+            # Results are the ledger's.
+            task_custom_config={"ignore_result": True},
+        ),
+    )
+
+
+class Dispatcher:
+    """Sends jobs to the consumers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._adapter = instantiate_adapter_from_config(task_config(settings))
+
+    async def send(self, job_id: str, delay_s: float = 0.0) -> None:
+        """A broker that is away is logged and no more: consumers find overdue jobs themselves."""
+        try:
+            await asyncio.to_thread(self._send, job_id, delay_s)
+        except (OperationalError, OSError) as exc:
+            logger.error("job %s could not be sent, consumers will find it: %s", job_id, exc)
+
+    def _send(self, job_id: str, delay_s: float) -> None:
+        options = {"countdown": delay_s} if delay_s else {}
+        self._adapter.enqueue_task_sync(RUN_JOB, args=[job_id], **options)
+
+
+class QueueLengthPolicy(AsyncInferenceAutoscalingPolicy):  # type: ignore[misc]  # Ray is untyped
+    """As many consumers as the queue is long; addresses come from the settings, since
+    serve_config.yaml must not hold their passwords. Ray reads the lengths from RabbitMQ's HTTP API
+    (`…/api/`), and only of named virtual hosts."""
+
+    def __init__(self, config: str, poll_interval_s: float = 5.0) -> None:
+        serve = settings_from(config).serve
+        super().__init__(
+            broker_url=serve.broker_url.get_secret_value(),
+            queue_name=serve.broker_queue,
+            rabbitmq_management_url=serve.broker_management_url.get_secret_value() or None,
+            poll_interval_s=poll_interval_s,
+        )

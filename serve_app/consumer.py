@@ -1,0 +1,32 @@
+"""Consumers of RabbitMQ's messages: the same work as the ingress does on the embedded default."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ray.serve.handle import DeploymentHandle
+from ray.serve.task_consumer import task_handler
+
+from dubl.settings import Settings
+from serve_app.broker import RUN_JOB, Dispatcher
+from serve_app.flow import Steps
+from serve_app.log import use_serve_log
+from serve_app.workshop import make_runner
+
+# Messages may be lost; a job that has waited so long is taken from the ledger.
+OVERDUE_S = 30.0
+
+
+class Consumer:
+    """Runs the jobs that messages name. Handlers are called in threads of the task worker."""
+
+    def __init__(self, settings: Settings, *handles: DeploymentHandle) -> None:
+        use_serve_log()
+        self._loop = asyncio.get_running_loop()
+        self._runner = make_runner(Steps.of(handles), settings, schedule=Dispatcher(settings).send)
+        self._runner.start(takes_older_than_s=OVERDUE_S)
+
+    @task_handler(name=RUN_JOB)  # type: ignore[untyped-decorator]  # Ray is untyped
+    def run_job(self, job_id: str) -> None:
+        """Returns when the attempt is over, whatever became of it: the ledger knows."""
+        asyncio.run_coroutine_threadsafe(self._runner.run_one(job_id), self._loop).result()

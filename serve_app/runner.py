@@ -1,0 +1,236 @@
+"""Runs jobs under leases: takes them from the ledger, renews what it works on, ends each once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from dubl.errors import (
+    DeadlineExceeded,
+    DecoderCrashed,
+    DublError,
+    LeaseLost,
+    Overloaded,
+    ServiceInterrupted,
+    SourceUnreachable,
+    StoreUnavailable,
+)
+from dubl.ledger.job_queue import JobQueue
+from dubl.settings import ServeSettings
+from dubl.types import Job, JobState, Progress
+from serve_app.api.metrics import UNFINISHED, count_job
+from serve_app.ledger_client import LedgerClient
+from serve_app.work import Work
+
+logger = logging.getLogger(__name__)
+
+# What may go better the next time; everything else is the video's fault.
+RETRIED = (
+    Overloaded,
+    ServiceInterrupted,
+    StoreUnavailable,
+    SourceUnreachable,
+    DecoderCrashed,
+)
+MAX_RETRY_DELAY_S = 60.0
+PULSE_S = 0.5
+POLL_S = 1.0
+RENEWALS_PER_LEASE = 4
+
+# The share of the usual work that is done when a stage begins.
+SHARES = {
+    "": 0.0,
+    "source": 0.0,
+    "unpack": 0.0,
+    "decode": 0.1,
+    "embed": 0.45,
+    "retrieve": 0.75,
+    "rerank": 0.8,
+    "register": 0.9,
+}
+
+Schedule = Callable[[str, float], Awaitable[None]]
+
+
+class JobRunner:
+    """One per process that works on jobs; at most `max_concurrent_jobs` at once.
+
+    `schedule` is told of jobs that are to be tried again, and in how many seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerClient,
+        work: Work,
+        settings: ServeSettings,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._work = work
+        self._settings = settings
+        self._schedule = schedule
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._reached: dict[str, tuple[Job, Progress]] = {}
+        self._told: dict[str, Progress] = {}
+        self._reserved = 0
+        self._wake = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def free(self) -> int:
+        return self._settings.max_concurrent_jobs - len(self._running) - self._reserved
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def start(self, *, takes_older_than_s: float = 0.0) -> None:
+        """Begins to renew leases and to take jobs; only overdue ones where a broker hands out
+        the others."""
+        self._loops.append(asyncio.create_task(self._pulse()))
+        self._loops.append(asyncio.create_task(self._take(takes_older_than_s)))
+
+    def reserve(self) -> bool:
+        """Keeps a place for a job that is about to be accepted, when there is one."""
+        if self.free <= 0:
+            return False
+        self._reserved += 1
+        return True
+
+    def release(self) -> None:
+        """Gives a kept place back."""
+        self._reserved -= 1
+        self._wake.set()
+
+    def adopt(self, job: Job) -> asyncio.Task[None]:
+        """Starts a job that the ledger has handed to this process."""
+        task = asyncio.create_task(self._run(job), name=job.id)
+        self._running[job.id] = task
+        self._reached[job.id] = (job, Progress())
+        UNFINISHED.set(len(self._running))
+        task.add_done_callback(lambda _: self._forget(job.id))
+        return task
+
+    async def run_one(self, job_id: str) -> None:
+        """Takes this job and does it, unless it has ended or somebody else works on it."""
+        lease_s = self._settings.lease_s
+        job = await self._ledger.jobs(JobQueue.claim_one, job_id, lease_s=lease_s)
+        if job is not None:
+            await asyncio.wait({self.adopt(job)})
+
+    def task_of(self, job_id: str) -> asyncio.Task[None] | None:
+        return self._running.get(job_id)
+
+    def stop_job(self, job_id: str) -> None:
+        """Stops work on a job that was cancelled."""
+        task = self._running.get(job_id)
+        if task is not None:
+            task.cancel()
+
+    def _forget(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
+        self._reached.pop(job_id, None)
+        self._told.pop(job_id, None)
+        UNFINISHED.set(len(self._running))
+        self._wake.set()
+
+    async def _take(self, older_than_s: float) -> None:
+        while True:
+            try:
+                if self.free > 0:
+                    jobs = await self._ledger.jobs(
+                        JobQueue.claim,
+                        limit=self.free,
+                        lease_s=self._settings.lease_s,
+                        older_than_s=older_than_s,
+                    )
+                    for job in jobs:
+                        self.adopt(job)
+            except DublError as exc:
+                logger.error("no jobs can be taken, to be tried again: %s", exc.detail)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _pulse(self) -> None:
+        renewal_s = self._settings.lease_s / RENEWALS_PER_LEASE
+        renewed_at = time.monotonic()
+        while True:
+            await asyncio.sleep(min(PULSE_S, renewal_s))
+            try:
+                if time.monotonic() - renewed_at >= renewal_s:
+                    renewed_at = time.monotonic()
+                    await self._renew()
+                else:
+                    await self._report()
+            except DublError as exc:
+                logger.error("leases could not be renewed, to be tried again: %s", exc.detail)
+
+    async def _renew(self) -> None:
+        held = {job.lease: progress for job, progress in self._reached.values()}
+        if not held:
+            return
+        lost = await self._ledger.jobs(JobQueue.renew, held, lease_s=self._settings.lease_s)
+        for job_id in lost:
+            logger.warning("job %s was cancelled or taken over", job_id)
+            self.stop_job(job_id)
+
+    async def _report(self) -> None:
+        changed = {
+            job.lease: progress
+            for job, progress in self._reached.values()
+            if self._told.get(job.id, Progress()) != progress
+        }
+        if changed:
+            await self._ledger.jobs(JobQueue.report, changed)
+            self._told |= {lease.job_id: progress for lease, progress in changed.items()}
+
+    async def _run(self, job: Job) -> None:
+        def on_stage(stage: str) -> None:
+            self._reached[job.id] = (job, Progress(stage=stage, share=SHARES[stage]))
+
+        limit_s = self._settings.job_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._work.perform(job, on_stage)
+            ended = dataclasses.replace(job, state=JobState.DONE)
+        except LeaseLost as exc:
+            logger.warning("job %s: %s", job.id, exc.detail)
+            return
+        except RETRIED as exc:
+            ended = await self._retry(job, exc)
+        except DublError as exc:
+            ended = await self._fail(job, exc)
+        except TimeoutError:
+            late = DeadlineExceeded(f"the job took longer than {limit_s:g} s")
+            ended = await self._fail(job, late)
+        except Exception:
+            logger.exception("job %s failed unexpectedly", job.id)
+            ended = await self._retry(job, DublError("the service failed; see its log"))
+        if ended.state.ended:
+            count_job(ended)
+            if not ended.dead:
+                self._work.discard_upload(job)
+
+    async def _fail(self, job: Job, error: DublError) -> Job:
+        logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
+        await self._ledger.jobs(JobQueue.fail, job.lease, code=error.code, detail=error.detail)
+        return dataclasses.replace(job, state=JobState.FAILED, error_code=error.code)
+
+    async def _retry(self, job: Job, error: DublError) -> Job:
+        delay_s = min(self._settings.retry_delay_s * 2 ** (job.attempts - 1), MAX_RETRY_DELAY_S)
+        after = await self._ledger.jobs(
+            JobQueue.retry, job.lease, code=error.code, detail=error.detail, delay_s=delay_s
+        )
+        outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"
+        logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)
+        if self._schedule is not None and not after.state.ended:
+            await self._schedule(job.id, delay_s)
+        return after

@@ -1,0 +1,98 @@
+"""Tells addresses that jobs have ended, from the ledger's outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+from dubl.errors import CheckNotFound, DublError
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.outbox import Outbox
+from dubl.settings import Settings
+from dubl.types import Delivery, Job, JobKind
+from dubl.webhooks.sending import Answer, next_delay_s, post
+from dubl.webhooks.signing import signed_headers, signing_key
+from serve_app.api.conversation import failure
+from serve_app.api.schemas import CheckBody, JobBody
+from serve_app.ledger_client import LedgerClient
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 2.0
+AT_ONCE = 8
+LEASE_MARGIN_S = 30.0
+
+
+class WebhookSender:
+    """One per ingress replica; each delivery is handed to one of them at a time."""
+
+    def __init__(self, ledger: LedgerClient, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings.webhooks
+        self._policy = settings.policy
+        self._allow_private = settings.media.allow_private_addresses
+        secret = settings.webhooks.secret.get_secret_value()
+        self._key = signing_key(secret) if secret else b""
+        self._sending: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Does nothing without a secret: then no job has an address."""
+        if self._key:
+            self._sending = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        lease_s = self._settings.timeout_s + LEASE_MARGIN_S
+        while True:
+            try:
+                due = await self._ledger.outbox(Outbox.claim, limit=AT_ONCE, lease_s=lease_s)
+                await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+            except DublError as exc:
+                due = ()
+                logger.error("webhooks wait: %s", exc.detail)
+            if len(due) < AT_ONCE:
+                await asyncio.sleep(POLL_S)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        body = await self._body(await self._ledger.jobs(JobQueue.get, delivery.job_id))
+        answer: Answer = await asyncio.to_thread(
+            post,
+            delivery.url,
+            body,
+            signed_headers(body, message_id=delivery.id, key=self._key),
+            timeout_s=self._settings.timeout_s,
+            allow_private=self._allow_private,
+        )
+        if not answer.error:
+            await self._ledger.outbox(Outbox.delivered, delivery, status=answer.status)
+            return
+        retry_in_s = next_delay_s(delivery.attempts, give_up_s=self._settings.give_up_s)
+        level = logging.ERROR if retry_in_s is None else logging.WARNING
+        logger.log(level, "webhook %s of job %s: %s", delivery.id, delivery.job_id, answer.error)
+        await self._ledger.outbox(
+            Outbox.failed,
+            delivery,
+            status=answer.status,
+            error=answer.error,
+            retry_in_s=retry_in_s,
+        )
+
+    async def _body(self, job: Job) -> bytes:
+        """{"type": "check.done", "timestamp": …, "data": {"job": …, "check": …}}. It follows from
+        the ended job, so that each attempt says the same."""
+        data: dict[str, object] = {"job": JobBody.of(job, failure(job)).model_dump()}
+        if job.kind is JobKind.CHECK and job.result_id:
+            try:
+                check = await self._ledger.checks(Ledger.get_check, job.result_id)
+            except CheckNotFound:
+                logger.warning("the verdict of job %s is gone", job.id)
+            else:
+                least = self._policy.review_probability
+                data["check"] = CheckBody.of(check, min_probability=least).model_dump()
+        event = {
+            "type": f"{job.kind.value}.{job.state.value}",
+            "timestamp": job.finished_at,
+            "data": data,
+        }
+        return json.dumps(event, ensure_ascii=False).encode()

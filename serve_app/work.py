@@ -1,0 +1,212 @@
+"""Does one job, and ends it in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+import uuid
+from collections.abc import Iterable
+
+from pydantic import TypeAdapter
+
+from dubl.errors import DublError, ReferenceNotFound
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
+from dubl.media.archives import ArchiveEntry, unpack
+from dubl.media.links import fetch_link
+from dubl.media.sources import open_path
+from dubl.media.spool import Spool
+from dubl.settings import Settings
+from dubl.types import (
+    Check,
+    Job,
+    JobKind,
+    JobRank,
+    JobState,
+    Reference,
+    ReferenceDraft,
+    VideoSource,
+)
+from serve_app.api.metrics import count_verdict
+from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoInput
+from serve_app.calls import answer
+from serve_app.flow import Flow, Steps
+from serve_app.ledger_client import LedgerClient
+from serve_app.progress import OnStage
+
+logger = logging.getLogger(__name__)
+
+CHECK_ORDER = TypeAdapter(CheckOrder)
+REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
+BATCH_ORDER = TypeAdapter(BatchOrder)
+
+
+class Work:
+    """Every kind of job. Methods may run twice for one job: only the end that holds its lease
+    counts."""
+
+    def __init__(
+        self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings
+    ) -> None:
+        self._steps = steps
+        self._flow = flow
+        self._ledger = ledger
+        self._settings = settings
+        self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
+
+    async def perform(self, job: Job, on_stage: OnStage) -> None:
+        """Raises what is wrong with the video or the service, LeaseLost."""
+        if job.kind is JobKind.CHECK:
+            await self._check(job, CHECK_ORDER.validate_python(job.request), on_stage)
+        elif job.kind is JobKind.REFERENCE:
+            await self._register(job, REFERENCE_ORDER.validate_python(job.request), on_stage)
+        else:
+            await self._expand(job, BATCH_ORDER.validate_python(job.request), on_stage)
+
+    def discard_upload(self, job: Job) -> None:
+        """Only once the ledger knows how the job ended: until then it may have to run again."""
+        upload = upload_of(job)
+        if upload is not None:
+            self._spool.remove(upload)
+
+    async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> None:
+        started = time.perf_counter()
+        source = await self._obtain(order.video, on_stage)
+        obtained = time.perf_counter()
+        try:
+            verdict = await self._flow.check(
+                source,
+                libraries=order.libraries,
+                exclude_ids=[order.self_id] if order.self_id else [],
+                registered_before=await self._registered_at(order.self_id),
+                on_stage=on_stage,
+            )
+        finally:
+            self._discard_download(order.video, source)
+        timings = {
+            "source": (obtained - started) * 1000,
+            **verdict.timings_ms,
+            "total": (time.perf_counter() - started) * 1000,
+        }
+        verdict = dataclasses.replace(verdict, timings_ms=timings)
+        check = Check(
+            id=order.id,
+            query_name=source.name,
+            query_sha256=source.sha256,
+            libraries=order.libraries,
+            created_at=job.created_at,
+            verdict=verdict,
+        )
+        await self._ledger.checks(Ledger.record_check, check, lease=job.lease)
+        count_verdict(verdict)
+        shown = ", ".join(f"{stage} {value:.0f}" for stage, value in timings.items())
+        logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
+
+    async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> None:
+        source = await self._obtain(order.video, on_stage)
+        try:
+            registration = await self._flow.register(source, order.draft, on_stage=on_stage)
+        finally:
+            self._discard_download(order.video, source)
+        result = registration.reference.id
+        await self._ledger.jobs(
+            JobQueue.finish, job.lease, result_id=result, created=registration.created
+        )
+        logger.info("reference %s: created %s", result, registration.created)
+
+    async def _expand(self, job: Job, order: BatchOrder, on_stage: OnStage) -> None:
+        on_stage("unpack")
+        inputs: Iterable[tuple[str, VideoInput | DublError]]
+        if order.archive is None:
+            inputs = [(link, VideoInput(link=link)) for link in order.links]
+        else:
+            entries = await asyncio.to_thread(
+                unpack,
+                order.archive.path,
+                spool=self._spool,
+                max_entries=self._settings.serve.max_batch_items,
+                max_size_bytes=self._settings.media.max_size_bytes,
+            )
+            inputs = [(entry.name, _input_of(entry)) for entry in entries]
+        children = [
+            _child(job, order, number, name, video) for number, (name, video) in enumerate(inputs)
+        ]
+        tries = self._settings.serve.job_tries
+        await self._ledger.jobs(JobQueue.expand, job.lease, children, tries=tries)
+        logger.info("batch %s: %d videos", job.id, len(children))
+
+    async def _obtain(self, video: VideoInput, on_stage: OnStage) -> VideoSource:
+        media = self._settings.media
+        if video.upload is not None:
+            return video.upload
+        on_stage("source")
+        if video.link:
+            return await asyncio.to_thread(
+                fetch_link, video.link, spool_dir=self._settings.spool_dir, settings=media
+            )
+        return await asyncio.to_thread(open_path, video.path, settings=media)
+
+    def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
+        if video.link:
+            self._spool.remove(source)
+
+    async def _registered_at(self, reference_id: str) -> str:
+        """When this reference was registered; nothing when it is none."""
+        if not reference_id:
+            return ""
+        try:
+            found: Reference = await answer(self._steps.librarian.get.remote(reference_id))
+        except ReferenceNotFound:
+            return ""
+        return found.created_at
+
+
+def upload_of(job: Job) -> VideoSource | None:
+    """The spooled file that a job needs."""
+    if job.kind is JobKind.CHECK:
+        return CHECK_ORDER.validate_python(job.request).video.upload
+    if job.kind is JobKind.REFERENCE:
+        return REFERENCE_ORDER.validate_python(job.request).video.upload
+    return BATCH_ORDER.validate_python(job.request).archive
+
+
+def _input_of(entry: ArchiveEntry) -> VideoInput | DublError:
+    return entry.error or VideoInput(upload=entry.source)
+
+
+def _child(
+    batch: Job, order: BatchOrder, number: int, name: str, video: VideoInput | DublError
+) -> Job:
+    """Ids follow from the batch, so that a batch expanded twice has its children once."""
+    identity = str(uuid.uuid5(uuid.UUID(batch.id), f"{number}"))
+    given = VideoInput() if isinstance(video, DublError) else video
+    if order.kind is JobKind.CHECK:
+        asked = CheckOrder(id=identity, video=given, libraries=order.libraries)
+        request = CHECK_ORDER.dump_python(asked, mode="json")
+    else:
+        draft = ReferenceDraft(
+            id=identity, library=order.libraries[0], title=name, owner=order.owner
+        )
+        registered = ReferenceOrder(video=given, draft=draft)
+        request = REFERENCE_ORDER.dump_python(registered, mode="json")
+    child = Job(
+        id=str(uuid.uuid5(uuid.UUID(batch.id), f"job {number}")),
+        kind=order.kind,
+        state=JobState.QUEUED,
+        subject_id=identity,
+        request=request,
+        created_at=batch.created_at,
+        rank=JobRank.CHILD,
+        parent_id=batch.id,
+    )
+    if isinstance(video, DublError):
+        return dataclasses.replace(
+            child,
+            state=JobState.FAILED,
+            finished_at=batch.created_at,
+            error_code=video.code,
+            error_detail=video.detail,
+        )
+    return child

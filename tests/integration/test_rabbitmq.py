@@ -1,0 +1,120 @@
+"""Jobs by a real RabbitMQ: consumers do them, and the broker may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.local_server import running_server
+from serve_app.broker import QueueLengthPolicy
+from tests.integration.conftest import Clips
+from tests.support.rabbitmq import RabbitMQ, free_ports, is_installed, running_rabbitmq
+from tests.support.service import WAIT, Client
+
+pytestmark = pytest.mark.skipif(
+    not is_installed(), reason="rabbitmq-server is absent (apt-get install rabbitmq-server)"
+)
+
+OVERRIDES = ["serve.broker=rabbitmq", "serve.lease_s=8", "media.allow_private_addresses=true"]
+PORTS = free_ports()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rabbitmq")
+
+
+@pytest.fixture
+def broker(folder: Path) -> Iterator[RabbitMQ]:
+    with running_rabbitmq(folder, ports=PORTS) as broker:
+        yield broker
+
+
+@pytest.fixture
+def environment(broker: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBL__SERVE__BROKER_URL", broker.url)
+    monkeypatch.setenv("DUBL__SERVE__BROKER_MANAGEMENT_URL", broker.management_url)
+
+
+def test_the_address_of_the_broker_must_be_in_the_environment(tmp_path: Path) -> None:
+    from dubl.errors import ConfigurationError
+    from dubl.settings import load_settings
+    from serve_app.broker import task_config
+
+    with pytest.raises(ConfigurationError, match="secret"):
+        load_settings(overrides=["serve.broker_url=amqp://u:p@h//"], environment={})
+    overrides = [f"data_dir={tmp_path}", "serve.broker=rabbitmq"]
+    with pytest.raises(ConfigurationError, match="DUBL__SERVE__BROKER_URL"):
+        task_config(load_settings(overrides=overrides, environment={}))
+
+
+@pytest.mark.usefixtures("environment")
+def test_consumers_do_the_jobs_and_a_killed_broker_loses_none(
+    broker: RabbitMQ, clips: Clips, folder: Path, tmp_path: Path
+) -> None:
+    with (
+        running_server(tmp_path / "data", overrides=OVERRIDES) as address,
+        Client(address) as client,
+    ):
+        assert client.register(clips.references[0], id="one").status_code == 201
+        found = client.check(clips.queries("recode")[0]).json()
+        assert found["outcome"] == "duplicate"
+        refused = client.check(_text_file(tmp_path))
+        assert refused.json()["code"] == "not_a_video"
+
+        before = [_submit(client, clips) for _ in range(6)]
+        broker.kill()
+        without = [_submit(client, clips) for _ in range(2)]
+        with running_rabbitmq(folder, ports=PORTS):
+            after = [_submit(client, clips) for _ in range(2)]
+            for check_id in [*before, *without, *after]:
+                done = client.http.get(f"/v1/checks/{check_id}", headers=WAIT)
+                assert done.json()["status"] == "done", done.text
+        listed = client.http.get("/v1/checks", params={"limit": 100}).json()["items"]
+        assert len(listed) == 1 + len([*before, *without, *after])
+
+
+@pytest.mark.usefixtures("environment")
+def test_consumers_scale_with_the_length_of_the_queue(broker: RabbitMQ, tmp_path: Path) -> None:
+    from dubl.settings import load_settings
+    from serve_app.broker import Dispatcher
+
+    config = tmp_path / "config.yaml"
+    config.write_text(f"data_dir: {tmp_path}\nserve: {{broker: rabbitmq, broker_queue: long}}\n")
+    dispatcher = Dispatcher(load_settings(config))
+
+    async def story() -> float:
+        for number in range(6):
+            await dispatcher.send(f"job {number}")
+        policy = QueueLengthPolicy(str(config), poll_interval_s=0.2)
+        context = SimpleNamespace(
+            current_num_replicas=1,
+            total_num_requests=0,
+            config=SimpleNamespace(get_target_ongoing_requests=lambda: 2),
+        )
+        while True:  # the management API counts messages every few seconds
+            wanted, _ = policy(context)
+            if wanted:
+                return float(wanted)
+            await asyncio.sleep(0.2)
+
+    assert asyncio.run(story()) == 3.0
+    assert os.environ["DUBL__SERVE__BROKER_URL"] == broker.url
+
+
+def _submit(client: Client, clips: Clips) -> str:
+    with clips.references[0].open("rb") as file:
+        answer = client.http.post("/v1/checks", files={"file": ("a.mp4", file)})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def _text_file(folder: Path) -> Path:
+    path = folder / "bad.mp4"
+    path.write_text("no video at all" * 100)
+    return path

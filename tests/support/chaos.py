@@ -1,0 +1,134 @@
+"""Kills processes of a running service, and keeps account of what it acknowledged."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+READY_TIMEOUT_S = 300.0
+DEPLOYMENTS = ("Ingress", "Decoder", "Embedder", "Retriever", "Reranker", "Librarian", "Ledger")
+# Names are parts of command lines. The last is the whole machine: head node, store and all.
+EVERYTHING = "everything"
+TARGETS = (
+    *(f"ServeReplica:default:{name}" for name in DEPLOYMENTS),
+    "ServeController",
+    "ProxyActor",
+    "dubl.media.decode_worker",
+    EVERYTHING,
+)
+
+
+@dataclass(slots=True)
+class Account:
+    """What was sent, and what the service said of it."""
+
+    checks: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+
+
+class Submitter:
+    """Sends checks and registrations without a pause until it is stopped; whatever is answered by
+    202 is in its account."""
+
+    def __init__(self, clip: Path, *, unfinished_at_most: int = 12) -> None:
+        self.account = Account()
+        self.address = ""
+        self._content = clip.read_bytes()
+        self._most = unfinished_at_most
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stopped.wait(0.2):
+            number += 1
+            try:
+                if self._unfinished() < self._most:
+                    self._submit("references" if number % 3 == 0 else "checks")
+            except httpx.TransportError as exc:
+                self.account.answers[type(exc).__name__] += 1
+
+    def _unfinished(self) -> int:
+        found = 0
+        for status in ("queued", "running"):
+            answer = httpx.get(f"{self.address}/v1/jobs", params={"status": status}, timeout=20)
+            found += len(answer.json().get("items", [])) if answer.is_success else self._most
+        return found
+
+    def _submit(self, kind: str) -> None:
+        # Bytes behind the end make it another file of the same pictures.
+        content = self._content + uuid.uuid4().bytes
+        answer = httpx.post(
+            f"{self.address}/v1/{kind}", files={"file": ("a.mp4", content)}, timeout=60
+        )
+        self.account.answers[str(answer.status_code)] += 1
+        if answer.status_code == httpx.codes.ACCEPTED:
+            body = answer.json()
+            getattr(self.account, kind).append(body["id"])
+            self.account.jobs.append(body["job_id"])
+
+
+def server_process(data: Path) -> psutil.Process:
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "serve_app.main" in command and str(data) in command:
+            return process
+    raise AssertionError("the service does not run")
+
+
+def kill(server: psutil.Process, target: str, chance: random.Random) -> bool:
+    """SIGKILL to one process of the service, or to all; whether there was one."""
+    family = server.children(recursive=True)
+    if target == EVERYTHING:
+        for process in [server, *family]:
+            _kill(process)
+        psutil.wait_procs([server, *family], timeout=60)
+        return True
+    found = [process for process in family if target in _command(process)]
+    if found:
+        _kill(chance.choice(found))
+    return bool(found)
+
+
+def wait_ready(address: str) -> None:
+    """Until the service says that it takes requests, and has done one."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/readyz", timeout=20).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"the service at {address} did not come back")
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,36 @@
+"""Claims about what is taken in."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from dubl.errors import Overloaded
+from dubl.settings import ServeSettings
+from serve_app.admission import Admission
+
+
+def test_only_so_many_requests_wait_at_once_and_others_are_still_queued() -> None:
+    admission = Admission(ServeSettings(max_waiting=2))
+    with ExitStack() as waiting:
+        for _ in range(2):
+            waiting.enter_context(admission.room(waits=True))
+        with pytest.raises(Overloaded, match="wait"), admission.room(waits=True):
+            pass
+        with admission.room(waits=False):
+            pass
+    with admission.room(waits=True):
+        pass
+
+
+def test_a_full_ledger_is_believed_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("serve_app.admission.time.monotonic", lambda: now[0])
+    admission = Admission(ServeSettings())
+    admission.note_full()
+    with pytest.raises(Overloaded, match="full"), admission.room(waits=False):
+        pass
+    now[0] += 2
+    with admission.room(waits=False):
+        pass

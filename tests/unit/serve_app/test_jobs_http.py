@@ -1,0 +1,264 @@
+"""Jobs over HTTP: progress, events, cancelling, batches, webhooks; over a service in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from dubl.settings import load_settings
+from dubl.types import Delivery, DeliveryState, Job, JobKind, JobState, Progress
+from serve_app.api.http import make_http_app
+from tests.support.fake_service import CREATED_AT, FakeService
+
+LINK = "https://example.org/clips/a.mp4"
+HOOK = "https://example.org/hook"
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def app(service: FakeService, tmp_path: Path) -> FastAPI:
+    settings = load_settings(
+        overrides=[f"data_dir={tmp_path}", "serve.max_batch_items=3", "serve.max_requests=2"],
+        environment={},
+    )
+    return make_http_app(service, settings)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def a_zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.mp4", b"x")
+    return buffer.getvalue()
+
+
+def add(service: FakeService, job_id: str, **changes: object) -> Job:
+    job = Job(
+        id=job_id,
+        kind=JobKind.CHECK,
+        state=JobState.RUNNING,
+        subject_id="s",
+        request={},
+        created_at=CREATED_AT,
+    )
+    service.jobs[job_id] = dataclasses.replace(job, **changes)  # type: ignore[arg-type]
+    return service.jobs[job_id]
+
+
+def test_a_running_job_tells_its_stage_and_share(client: TestClient, service: FakeService) -> None:
+    add(service, "j", progress=Progress(stage="embed", share=0.45))
+    body = client.get("/v1/jobs/j").json()
+    assert (body["status"], body["stage"], body["progress"]) == ("running", "embed", 0.45)
+    assert body["children"] is None
+
+
+def test_a_batch_tells_how_many_of_its_children_have_ended(
+    client: TestClient, service: FakeService
+) -> None:
+    add(service, "batch", kind=JobKind.BATCH)
+    for number, state in enumerate((JobState.DONE, JobState.FAILED, JobState.QUEUED)):
+        add(service, f"child{number}", parent_id="batch", state=state)
+    body = client.get("/v1/jobs/batch").json()
+    assert body["children"] == {"queued": 1, "running": 0, "done": 1, "failed": 1, "cancelled": 0}
+    assert body["progress"] == 0.6666
+    listed = client.get("/v1/jobs", params={"batch": "batch", "status": "failed"}).json()
+    assert [item["id"] for item in listed["items"]] == ["child1"]
+
+
+def test_events_tell_each_change_once_and_the_end(
+    client: TestClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.api.events.LOOK_S", 0)
+    add(service, "j")
+    story = [
+        add(service, "j", progress=Progress(stage="decode", share=0.1)),
+        service.jobs["j"],
+        add(service, "j", progress=Progress(stage="rerank", share=0.8)),
+        add(service, "j", state=JobState.DONE),
+    ]
+    told = iter(story)
+
+    async def get_job(job_id: str) -> Job:
+        assert job_id == "j"
+        return next(told)
+
+    monkeypatch.setattr(service, "get_job", get_job)
+    answer = client.get("/v1/jobs/j/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [block.split("\ndata: ") for block in answer.text.strip().split("\n\n")]
+    assert [name for name, _ in events] == ["event: progress", "event: progress", "event: end"]
+    shown = [json.loads(data) for _, data in events]
+    assert [body["stage"] for body in shown[:2]] == ["decode", "rerank"]
+    assert shown[-1]["status"] == "done"
+
+
+def test_there_are_no_events_of_an_unknown_job(client: TestClient) -> None:
+    assert client.get("/v1/jobs/absent/events").status_code == 404
+
+
+def test_a_job_is_cancelled_once(client: TestClient, service: FakeService) -> None:
+    add(service, "j")
+    assert client.delete("/v1/jobs/j").json()["status"] == "cancelled"
+    again = client.delete("/v1/jobs/j")
+    assert (again.status_code, again.json()["code"]) == (409, "state_conflict")
+    assert client.delete("/v1/jobs/absent").status_code == 404
+
+
+def test_a_dead_job_is_listed_and_queued_again(client: TestClient, service: FakeService) -> None:
+    add(service, "alive")
+    add(service, "dead", state=JobState.FAILED, dead=True, error_code="overloaded")
+    listed = client.get("/v1/jobs", params={"dead": True}).json()["items"]
+    assert [(item["id"], item["error"]["code"]) for item in listed] == [("dead", "overloaded")]
+    assert client.post("/v1/jobs/dead/requeue").json()["status"] == "queued"
+    assert client.post("/v1/jobs/alive/requeue").status_code == 409
+
+
+def test_a_batch_of_links_is_one_job(client: TestClient, service: FakeService) -> None:
+    body = {"links": [LINK, f"{LINK}?2"], "library": "films", "callback_url": HOOK}
+    answer = client.post("/v1/batches", json=body)
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job_id']}"
+    (order,) = service.batches
+    assert (order.kind, order.links, order.libraries) == (
+        JobKind.CHECK,
+        (LINK, f"{LINK}?2"),
+        ("films",),
+    )
+    assert service.terms[0].callback_url == HOOK
+
+
+def test_a_batch_by_zip_is_spooled(client: TestClient, service: FakeService) -> None:
+    fields = {"kind": "reference", "owner": "Mosfilm"}
+    answer = client.post("/v1/batches", files={"file": ("a.zip", a_zip())}, data=fields)
+    assert answer.status_code == 202
+    (order,) = service.batches
+    assert order.archive is not None
+    assert Path(order.archive.path).read_bytes() == a_zip()
+    assert (order.kind, order.libraries, order.owner) == (JobKind.REFERENCE, ("main",), "Mosfilm")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"links": []},
+        {"links": [LINK] * 4},
+        {"links": LINK},
+        {"links": ["file:///etc/passwd"]},
+        {"links": [7]},
+        {"links": [LINK], "kind": "batch"},
+        {"links": [LINK], "callback_url": "gopher://x"},
+        {"links": [LINK], "unknown": 1},
+    ],
+    ids=str,
+)
+def test_a_wrong_batch_is_refused(client: TestClient, body: dict[str, object]) -> None:
+    answer = client.post("/v1/batches", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_deliveries_are_listed_and_replayed(client: TestClient, service: FakeService) -> None:
+    service.deliveries["msg_1"] = Delivery(
+        id="msg_1",
+        job_id="j",
+        url=HOOK,
+        state=DeliveryState.FAILED,
+        created_at=CREATED_AT,
+        next_attempt_at=CREATED_AT,
+        attempts=9,
+        status=500,
+        error="it answered 500",
+    )
+    (listed,) = client.get("/v1/deliveries", params={"status": "failed"}).json()["items"]
+    assert (listed["url"], listed["http_status"], listed["attempts"]) == (HOOK, 500, 9)
+    assert client.get("/v1/deliveries", params={"job_id": "other"}).json()["items"] == []
+    assert client.post("/v1/deliveries/msg_1/replay").status_code == 202
+    assert client.post("/v1/deliveries/absent/replay").status_code == 404
+
+
+def in_the_background(app: FastAPI, story: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:
+    async def told() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await story(client)
+
+    asyncio.run(told())
+
+
+@pytest.mark.parametrize(
+    ("fields", "abandoned"),
+    [({}, ["job-0"]), ({"id": "mine"}, []), ({"callback_url": HOOK}, [])],
+    ids=["nobody knows of it", "the caller knows its id", "somebody will be told"],
+)
+def test_a_check_whose_only_asker_hangs_up_is_cancelled(
+    app: FastAPI,
+    service: FakeService,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, str],
+    abandoned: list[str],
+) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        waits = asyncio.Event()
+
+        async def wait(job: Job, *, seconds: float) -> Job:
+            waits.set()
+            await asyncio.Event().wait()
+            raise AssertionError(job, seconds)
+
+        monkeypatch.setattr(service, "wait", wait)
+        body = {"link": LINK, **fields}
+        asked = asyncio.create_task(
+            client.post("/v1/checks", json=body, headers={"Prefer": "wait=30"})
+        )
+        await waits.wait()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    in_the_background(app, story)
+    assert service.abandoned == abandoned
+
+
+def test_more_requests_than_there_is_room_for_are_refused_at_once(
+    app: FastAPI, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        waiting, free = asyncio.Semaphore(0), asyncio.Event()
+
+        async def get_job(job_id: str) -> Job:
+            waiting.release()
+            await free.wait()
+            return add(service, job_id)
+
+        monkeypatch.setattr(service, "get_job", get_job)
+        under_way = [asyncio.create_task(client.get(f"/v1/jobs/{name}")) for name in "ab"]
+        for _ in under_way:
+            await waiting.acquire()
+        refused = await client.get("/v1/jobs/c")
+        assert refused.status_code == 503
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (refused.json()["code"], refused.headers["Retry-After"]) == ("overloaded", "5")
+        assert (await client.get("/healthz")).status_code == 200
+        free.set()
+        assert [(await task).status_code for task in under_way] == [200, 200]
+        assert (await client.get("/v1/jobs/c")).status_code == 200
+
+    in_the_background(app, story)
