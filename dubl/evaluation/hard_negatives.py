@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.evaluation.clips import Clip, cut, drawn, fitted, joined
+from dubl.evaluation.clips import Clip, cut, drawn, fitted, joined, painted, scaled
 from dubl.evaluation.textures import gradient, palette, words
 from dubl.evaluation.video_file import Image, Size
 
@@ -20,6 +20,8 @@ _TITLE_SIZE = (640, 360)
 _SLIDE_S = 3.0
 _CREDITS_S = 6.0
 _BLACK_S = 1.5
+_NEARER = 0.25
+_WARMER = np.array([1.12, 1.0, 0.86], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class NegativePair:
 def negative_pairs(clips: Sequence[Clip], rng: np.random.Generator) -> list[NegativePair]:
     """Deals clips out into pairs; no footage of a clip appears in two pairs.
 
-    The longest third is split in time; the others, two by two, share an intro or an end by turns.
+    The longest third is split in time, every other one seen by a second camera; the others, two by
+    two, share an intro or an end by turns.
     One pair of slides, which needs no footage, is added where there are clips at all.
     """
     if not clips:
@@ -42,7 +45,11 @@ def negative_pairs(clips: Sequence[Clip], rng: np.random.Generator) -> list[Nega
     longest_first = sorted(clips, key=lambda clip: -clip.duration_s)
     split = longest_first[: -(-len(clips) // 3)]
     paired = longest_first[len(split) :]
-    later = [pair for clip in split if (pair := same_camera_later(clip)) is not None]
+    later = [
+        same_set(pair) if place % 2 else pair
+        for place, clip in enumerate(split)
+        if (pair := same_camera_later(clip)) is not None
+    ]
     alike = [
         (black_and_credits if place % 4 else shared_intro)(paired[place], paired[place + 1], rng)
         for place in range(0, len(paired) - 1, 2)
@@ -59,6 +66,22 @@ def same_camera_later(clip: Clip) -> NegativePair | None:
         kind="same_camera_later",
         reference=cut(clip, 0, length),
         query=cut(clip, clip.frames - length, clip.frames),
+    )
+
+
+def same_set(pair: NegativePair) -> NegativePair:
+    """The later part as a second camera on the set would show it: nearer, warmer, brighter."""
+    width, height = pair.query.size
+    left, top = round(width * _NEARER / 2), round(height * _NEARER / 2)
+
+    def paint(image: Image, _time_s: float) -> Image:
+        part = scaled(image[top : height - top, left : width - left], (width, height))
+        return np.clip(part * _WARMER + 8, 0, 255).astype(np.uint8)
+
+    return NegativePair(
+        kind="same_set",
+        reference=pair.reference,
+        query=painted(pair.query, pair.query.size, paint),
     )
 
 

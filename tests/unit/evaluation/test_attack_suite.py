@@ -15,7 +15,7 @@ from dubl.errors import InvalidRequest, NotFound
 from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
 from dubl.evaluation.clips import open_clip
-from dubl.evaluation.hard_negatives import negative_pairs
+from dubl.evaluation.hard_negatives import negative_pairs, same_camera_later, same_set
 from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
 from dubl.evaluation.suite_truth import SuiteTruth, load_truth
 from dubl.evaluation.video_file import probe, read_frames
@@ -111,6 +111,18 @@ def test_a_shared_intro_is_the_same_title_before_different_videos(suite: Path) -
         assert np.allclose(shown.image.astype(int), held.image, atol=24) == title
 
 
+def test_a_second_camera_on_the_set_shows_other_seconds_in_another_framing(tmp_path: Path) -> None:
+    path = tmp_path / "take.mp4"
+    write_numbered_clip(path, frames=120, frame_rate=RATE, size=(96, 64))
+    later = same_camera_later(open_clip(path))
+    assert later is not None
+    pair = same_set(later)
+    assert pair.query.duration_s == later.query.duration_s
+    assert pair.query.size == later.query.size
+    one, other = next(iter(pair.query.pictures())), next(iter(later.query.pictures()))
+    assert np.abs(one.astype(int) - other).mean() > 8
+
+
 def test_hard_negatives_never_use_footage_twice(tmp_path: Path) -> None:
     clips = []
     for place in range(9):
@@ -124,13 +136,16 @@ def test_hard_negatives_never_use_footage_twice(tmp_path: Path) -> None:
     kinds = Counter(pair.kind for pair in pairs)
     assert kinds == {
         "slides": 1,
-        "same_camera_later": 3,
+        "same_camera_later": 2,
+        "same_set": 1,
         "shared_intro": 2,
         "black_and_credits": 1,
     }
     seen: Counter[int] = Counter()
     for pair in pairs:
-        for picture in (*pair.reference.pictures(), *pair.query.pictures()):
+        # The number of a picture that was moved nearer is no longer read.
+        query = () if pair.kind == "same_set" else pair.query.pictures()
+        for picture in (*pair.reference.pictures(), *query):
             with contextlib.suppress(ValueError):
                 seen[read_frame_number(picture)] += 1
     assert len(seen) > 300

@@ -1,12 +1,21 @@
 """Calibration chooses telling pairs and parts copies from others."""
 
+from pathlib import Path
+
 import pytest
 
+from dubl.errors import InvalidRequest
+from dubl.evaluation.suite_questions import (
+    Question,
+    choose_questions,
+    read_sources,
+    source_of,
+)
 from dubl.evaluation.suite_truth import SuiteTruth, TrueMatch, TrueQuery
-from dubl.matching.calibration import Evidence
+from dubl.matching.calibration import Calibration, Evidence, probability
 from dubl.settings import Settings
 from dubl.types import Segment, VideoFeatures
-from pipelines.calibrate import Compared, Pair, calibrated, choose_pairs, end_errors
+from pipelines.calibrate import Compared, calibrated, end_errors, fitted, judged, unseen_chances
 from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import film
 
@@ -35,29 +44,77 @@ def suite() -> tuple[SuiteTruth, dict[str, VideoFeatures]]:
     return SuiteTruth(references=tuple(NAMES), queries=facts), queries
 
 
-def test_true_references_are_always_among_the_pairs() -> None:
+def questions(*, per_query: int) -> list[Question]:
     truth, queries = suite()
-    pairs = list(choose_pairs(truth, queries, REFERENCES, per_query=1))
-    true = {(pair.query_name, pair.reference_name) for pair in pairs if pair.truth}
+    return list(choose_questions(truth, queries, REFERENCES, sources={}, per_query=per_query))
+
+
+def test_true_references_are_always_asked_about() -> None:
+    asked = questions(per_query=1)
+    true = {(one.name, name) for one in asked for name in one.references if one.copies(name)}
     assert true == {(f"copy{number}", f"r{number}") for number in range(6)}
-    assert {pair.query_name for pair in pairs} == set(queries)
+
+
+def test_a_copy_is_also_a_stranger_to_a_library_without_its_original() -> None:
+    copies = [one for one in questions(per_query=3) if one.name == "copy2"]
+    assert [bool(one.truth) for one in copies] == [True, False]
+    assert "r2" in copies[0].references
+    assert "r2" not in copies[1].references
+    assert len(copies[1].references) == 3
+
+
+def test_videos_of_one_repository_are_one_source(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('[{"file": "a.mp4", "source_repo": "one"}]')
+    sources = read_sources(manifest)
+    assert source_of("stranger_001_a.webm", sources) == "one"
+    assert source_of("other.mp4", sources) == "other.mp4"
+    manifest.write_text("{}x")
+    with pytest.raises(InvalidRequest):
+        read_sources(manifest)
 
 
 def test_copies_become_probable_and_others_do_not() -> None:
-    truth, queries = suite()
-    pairs = list(choose_pairs(truth, queries, REFERENCES, per_query=3))
-    found = calibrated(pairs, MeanComparator(), Settings(), description="imaginary footage")
+    found = calibrated(
+        questions(per_query=3), MeanComparator(), Settings(), description="imaginary footage"
+    )
     assert 0 < found.floor < 0.6
     assert found.figures["auc"] > 0.99
     assert found.figures["copies_at_0.5"] == 1.0
     assert found.figures["others_at_0.5"] == 0.0
+    assert found.figures["strangers"] == 12
+    assert found.figures["strangers_at_0.5"] == 0.0
     assert found.figures["median_end_error_s"] < 0.5
     assert found.description == "imaginary footage"
 
 
-def test_ends_are_judged_where_there_is_one_truth() -> None:
+def test_figures_are_of_fits_that_did_not_see_the_source() -> None:
+    """Two sources for which different evidence tells: each is judged by the other's."""
+    start = Calibration(intercept=0.0, weights={}, floor=0.2, level=0.3)
+    compared = [
+        pair_of("one", copy=copy, similarity=0.5 + 0.4 * copy + noise, motion=0.5 - 0.2 * copy)
+        for copy in (True, False)
+        for noise in (0.0, 0.02, 0.04)
+    ] + [
+        pair_of("other", copy=copy, similarity=0.5 - 0.2 * copy, motion=0.5 + 0.4 * copy + noise)
+        for copy in (True, False)
+        for noise in (0.0, 0.02, 0.04)
+    ]
+    seen = [probability(one.evidence, fitted(compared, start)) for one in compared]
+    assert judged(compared, seen)["auc"] == 1.0
+    assert judged(compared, unseen_chances(compared, start))["auc"] < 0.6
+
+
+def pair_of(source: str, *, copy: bool, similarity: float, motion: float) -> Compared:
     clip = video(film(1), 10.0)
-    truth = TrueMatch(reference="r", q=(0, 5), r=(2, 7))
+    question = Question(
+        name="q",
+        attack="trim",
+        source=source,
+        query=clip,
+        references={"r": clip},
+        truth=(TrueMatch(reference="r", q=(0, 5), r=(2, 7)),) if copy else (),
+    )
     segment = Segment(
         query_start_s=0.5,
         query_end_s=5.0,
@@ -65,14 +122,11 @@ def test_ends_are_judged_where_there_is_one_truth() -> None:
         reference_end_s=8.0,
         similarity=0.9,
     )
-    pair = Pair(
-        query_name="q",
-        reference_name="r",
-        attack="trim",
-        query=clip,
-        reference=clip,
-        truth=(truth,),
-    )
-    compared = Compared(pair=pair, segments=(segment,), evidence=Evidence())
-    assert end_errors(compared) == pytest.approx([0.5, 0.0, 0.5, 1.0])
-    assert end_errors(Compared(pair=pair, segments=(), evidence=Evidence())) == []
+    evidence = Evidence(similarity=similarity, distinction=0.1, motion=motion)
+    return Compared(question=question, reference="r", segments=(segment,), evidence=evidence)
+
+
+def test_ends_are_judged_where_there_is_one_truth() -> None:
+    copy = pair_of("s", copy=True, similarity=0.9, motion=0.5)
+    assert end_errors(copy) == pytest.approx([0.5, 0.0, 0.5, 1.0])
+    assert end_errors(pair_of("s", copy=False, similarity=0.9, motion=0.5)) == []

@@ -1,0 +1,129 @@
+"""The questions of an attack suite with their features: what a calibration is fitted to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dubl.assembly import query_sampling, reference_sampling
+from dubl.errors import InvalidRequest, MediaError
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth, TrueMatch, load_truth
+from dubl.ports import Decoder, Embedder
+from dubl.settings import Settings
+from dubl.types import Sampling, VideoFeatures, VideoSource
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A query and the references that it is compared with.
+
+    truth: what it shares with them; empty for one that copies nothing. source: whose footage it
+    shows, so that a fit can be judged on footage that it did not see.
+    """
+
+    name: str
+    attack: str
+    source: str
+    query: VideoFeatures
+    references: Mapping[str, VideoFeatures]
+    truth: tuple[TrueMatch, ...]
+
+    def copies(self, reference: str) -> bool:
+        return any(match.reference == reference for match in self.truth)
+
+
+def suite_questions(
+    suite: Path,
+    settings: Settings,
+    *,
+    decoder: Decoder,
+    embedder: Embedder,
+    sources: Mapping[str, str],
+    per_query: int,
+) -> list[Question]:
+    """Decodes and embeds a suite and chooses the references of each query."""
+    truth = load_truth(suite)
+    references = _embedded(
+        suite / REFERENCES, truth.references, decoder, embedder, reference_sampling(settings)
+    )
+    queries = _embedded(
+        suite / QUERIES, list(truth.queries), decoder, embedder, query_sampling(settings)
+    )
+    return list(choose_questions(truth, queries, references, sources=sources, per_query=per_query))
+
+
+def choose_questions(
+    truth: SuiteTruth,
+    queries: Mapping[str, VideoFeatures],
+    references: Mapping[str, VideoFeatures],
+    *,
+    sources: Mapping[str, str],
+    per_query: int,
+) -> Iterator[Question]:
+    """Each query with its true references and the `per_query` with the nearest frames; a copy
+    once more as a stranger, to a library that lacks its originals."""
+    for name, query in queries.items():
+        facts = truth.queries[name]
+        shared = {match.reference for match in facts.matches}
+        near = {other: _nearness(query, features) for other, features in references.items()}
+        ranked = sorted(near, key=lambda other: -near[other])
+        question = Question(
+            name=name,
+            attack=facts.attack,
+            source=source_of(next(iter(sorted(shared)), name), sources),
+            query=query,
+            references=_among(references, shared | set(ranked[:per_query])),
+            truth=facts.matches,
+        )
+        yield question
+        if shared:
+            others = [other for other in ranked if other not in shared][:per_query]
+            yield replace(question, references=_among(references, set(others)), truth=())
+
+
+def read_sources(manifest: Path) -> dict[str, str]:
+    """The source repository of each video of a manifest (a list of {"file", "source_repo"}), by
+    its stem. Raises InvalidRequest."""
+    try:
+        entries = json.loads(manifest.read_text(encoding="utf-8"))
+        return {Path(entry["file"]).stem: str(entry["source_repo"]) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InvalidRequest(f"{manifest} is no manifest of videos: {exc}") from exc
+
+
+def source_of(video: str, sources: Mapping[str, str]) -> str:
+    """The source of the video in whose name a known stem occurs; any other is its own source."""
+    return next((source for stem, source in sources.items() if stem in video), video)
+
+
+def _embedded(
+    folder: Path, names: Sequence[str], decoder: Decoder, embedder: Embedder, sampling: Sampling
+) -> dict[str, VideoFeatures]:
+    """Features of the files that decode, by name."""
+    features: dict[str, VideoFeatures] = {}
+    for name in names:
+        path = folder / name
+        source = VideoSource(path=str(path), sha256="", size_bytes=path.stat().st_size, name=name)
+        try:
+            clip = decoder.decode(source, sampling=sampling)
+        except MediaError as exc:
+            logger.warning("%s is left out: %s", name, exc.detail)
+            continue
+        features[name] = embedder.embed([clip])[0]
+    return features
+
+
+def _among(references: Mapping[str, VideoFeatures], names: set[str]) -> dict[str, VideoFeatures]:
+    return {name: references[name] for name in sorted(names & references.keys())}
+
+
+def _nearness(query: VideoFeatures, reference: VideoFeatures) -> float:
+    cosines = query.descriptors.astype(np.float32) @ reference.descriptors.astype(np.float32).T
+    return float(cosines.max())
