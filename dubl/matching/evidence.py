@@ -5,11 +5,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dubl.matching.calibration import Evidence
 from dubl.matching.timeline import Line
 from dubl.ports import Comparator
-from dubl.types import Float16Array, Float32Array, Float64Array, Segment, VideoFeatures
+from dubl.types import (
+    WHOLE_FRAME,
+    Float16Array,
+    Float32Array,
+    Float64Array,
+    Segment,
+    VideoFeatures,
+)
+
+IndexArray = NDArray[np.int64]
 
 EDGE_S = 0.75
 MOST = 0.8
@@ -29,15 +39,17 @@ def gather_evidence(
 ) -> Evidence:
     """Evidence of one segment of two videos; how it stands out among others is not yet known.
 
-    Without a comparator its part is 0: it costs some milliseconds a segment.
+    Of several views, the two that are most alike speak. Without a comparator its part is 0: it
+    costs some milliseconds a segment.
     """
+    views = alike_views(segment, query, reference)
     return Evidence(
         similarity=segment.similarity,
-        motion=common_motion(segment, query, reference),
+        motion=common_motion(segment, query, reference, views),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
         own_speed=float(not segment.reversed and abs(segment.speed - 1.0) <= OWN_SPEED),
         comparator=(
-            learned_similarity(segment, query, reference, comparator) if comparator else 0.0
+            learned_similarity(segment, query, reference, comparator, views) if comparator else 0.0
         ),
         shared_edge=_is_intro_or_outro(segment, query, reference),
     )
@@ -50,32 +62,54 @@ def line_of(segment: Segment) -> Line:
     return Line(slope=slope, offset_s=start_s - slope * segment.query_start_s)
 
 
+def alike_views(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures
+) -> tuple[int, int]:
+    """The view of each side, of those that show half of the segment, whose descriptors are most
+    alike along it."""
+    pairs = [
+        (int(ours), int(theirs))
+        for ours in np.unique(query.views)
+        for theirs in np.unique(reference.views)
+    ]
+    if len(pairs) < 2:
+        return pairs[0] if pairs else (WHOLE_FRAME, WHOLE_FRAME)
+    sides = [_descriptors(segment, query, reference, *views) for views in pairs]
+    most = max(len(left) for left, _ in sides)
+    cosines = [
+        float((left * right).sum(axis=1).mean()) if len(left) and 2 * len(left) >= most else -1.0
+        for left, right in sides
+    ]
+    return pairs[int(np.argmax(cosines))]
+
+
 def learned_similarity(
-    segment: Segment, query: VideoFeatures, reference: VideoFeatures, comparator: Comparator
+    segment: Segment,
+    query: VideoFeatures,
+    reference: VideoFeatures,
+    comparator: Comparator,
+    views: tuple[int, int],
 ) -> float:
-    """The comparator's similarity of what the segment spans, in [0,1], of the best two views.
+    """The comparator's similarity, in [0,1], of what the segment spans in these views.
 
     Only the span counts, so that a short copy in a long video is not diluted.
     """
-    ours, theirs = spans(segment, query, reference)
-    return max(comparator.similarity(one, other) for one in ours for other in theirs)
+    return comparator.similarity(*spans(segment, query, reference, views))
 
 
 def spans(
-    segment: Segment, query: VideoFeatures, reference: VideoFeatures
-) -> tuple[list[Float16Array], list[Float16Array]]:
-    """Region features [n,R,D] of what the segment spans, one array a view, query then reference.
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
+) -> tuple[Float16Array, Float16Array]:
+    """Region features [n,R,D] of what the segment spans in a view of the query and of the
+    reference.
 
     The query's side of a reversed segment runs backwards: to the comparator it then looks like
     any other.
     """
-    span_s = (segment.query_start_s, segment.query_end_s)
-    reference_span_s = (segment.reference_start_s, segment.reference_end_s)
     direction = -1 if segment.reversed else 1
-    return (
-        [_span(query, int(view), span_s)[::direction] for view in np.unique(query.views)],
-        [_span(reference, int(view), reference_span_s) for view in np.unique(reference.views)],
-    )
+    ours = _span(query, views[0], (segment.query_start_s, segment.query_end_s))
+    span_s = (segment.reference_start_s, segment.reference_end_s)
+    return ours[::direction], _span(reference, views[1], span_s)
 
 
 def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Float16Array:
@@ -87,30 +121,23 @@ def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Fl
     return features.region_features[rows[::step]]
 
 
-def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:
-    """How far both sides *change* alike along the segment, in [0,1].
+def common_motion(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
+) -> float:
+    """How far both sides *change* alike along the segment in these views, in [0,1].
 
     The correlation of the features' deviations from their means over the segment,
     Σ (q - q̄)(r - r̄) / sqrt(Σ (q - q̄)² · Σ (r - r̄)²), averaged over descriptors and region
     features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
     room score near 0 however alike their pictures are. Where neither side changes (a still
     picture) there is nothing to correlate, and that both stand still counts for as much as their
-    pictures are nearly the same. Of several views, the two that are most alike count, among those
-    that show half of the segment. Few frames agree by chance: n of them count (n - 1) / (n + 1).
+    pictures are nearly the same. Few frames agree by chance: n of them count (n - 1) / (n + 1).
     """
     sameness = min(max((segment.similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
-    pairs = [
-        _paired(segment, query, reference, int(ours), int(theirs))
-        for ours in np.unique(query.views)
-        for theirs in np.unique(reference.views)
-    ]
-    most = max((len(pair[0]) for pair in pairs), default=0)
-    usable = [pair for pair in pairs if len(pair[0]) > 1 and 2 * len(pair[0]) >= most]
-    if not usable:
+    left, right = _descriptors(segment, query, reference, *views)
+    if len(left) < 2:
         return 0.0
-    left, right, left_regions, right_regions = max(
-        usable, key=lambda pair: float((pair[0] * pair[1]).sum(axis=1).mean())
-    )
+    left_regions, right_regions = _regions(segment, query, reference, *views)
     mean = (
         _correlation(left, right, sameness) + _correlation(left_regions, right_regions, sameness)
     ) / 2
@@ -118,11 +145,34 @@ def common_motion(segment: Segment, query: VideoFeatures, reference: VideoFeatur
     return trust * min(max(mean, 0.0), 1.0)
 
 
+def _descriptors(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
+) -> tuple[Float32Array, Float32Array]:
+    """Descriptors of a view of the query in the segment, and of the reference at the same moments,
+    [n,D'] each."""
+    rows, columns, positions = _paired(segment, query, reference, ours, theirs)
+    return (
+        query.descriptors[rows].astype(np.float32),
+        _at(reference.descriptors[columns], reference.timestamps_s[columns], positions),
+    )
+
+
+def _regions(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
+) -> tuple[Float32Array, Float32Array]:
+    """Region features likewise, [n,R·D] each."""
+    rows, columns, positions = _paired(segment, query, reference, ours, theirs)
+    return (
+        _flat(query.region_features[rows]),
+        _at(reference.region_features[columns], reference.timestamps_s[columns], positions),
+    )
+
+
 def _paired(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
-) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
-    """Descriptors of the query's rows in the segment and of the reference at the same moments,
-    [n,D'] each, then region features likewise, [n,R·D]; all of one view a side."""
+) -> tuple[IndexArray, IndexArray, Float64Array]:
+    """The query's rows of a view in the segment, the reference's rows of a view, and where in the
+    reference, in seconds, the former lie."""
     times = query.timestamps_s
     rows = np.flatnonzero(
         (query.views == ours)
@@ -130,14 +180,7 @@ def _paired(
         & (times <= segment.query_end_s + 1e-6)
     )
     columns = np.flatnonzero(reference.views == theirs)
-    positions = line_of(segment).at(times[rows])
-    column_times = reference.timestamps_s[columns]
-    return (
-        query.descriptors[rows].astype(np.float32),
-        _at(reference.descriptors[columns], column_times, positions),
-        _flat(query.region_features[rows]),
-        _at(reference.region_features[columns], column_times, positions),
-    )
+    return rows, columns, line_of(segment).at(times[rows])
 
 
 def _at(features: Float16Array, times_s: Float64Array, positions_s: Float64Array) -> Float32Array:

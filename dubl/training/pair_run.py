@@ -30,7 +30,7 @@ from dubl.matching.calibration import (
     probability,
     save_calibration,
 )
-from dubl.matching.evidence import spans
+from dubl.matching.evidence import alike_views, spans
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.models.checkpoints import CARD_FILE, WEIGHTS_FILE, ModelCard
@@ -150,11 +150,12 @@ class PairRun:
         for pair in pairs:
             segments = _compared(reranker, pair).segments
             segment = segments[0] if segments else _everything(pair)
-            ours, theirs = spans(segment, pair.query, pair.reference)
+            views = alike_views(segment, pair.query, pair.reference)
+            ours, theirs = spans(segment, pair.query, pair.reference, views)
             samples.append(
                 RegionPair(
-                    query=torch.from_numpy(ours[0]).float(),
-                    reference=torch.from_numpy(theirs[0]).float(),
+                    query=torch.from_numpy(ours.copy()).float(),
+                    reference=torch.from_numpy(theirs).float(),
                     copy=pair.labeled.copy,
                 )
             )

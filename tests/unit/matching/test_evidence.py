@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dubl.matching.evidence import MOST_FRAMES, common_motion, gather_evidence, spans
-from dubl.types import Segment
+from dubl.matching.evidence import MOST_FRAMES, gather_evidence, spans
+from dubl.types import Segment, VideoFeatures
 from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import Film, film
 
@@ -24,21 +24,25 @@ def in_room(seed: int) -> Film:
     return lambda times: room(times) * 3.0 + actor(times)
 
 
+def motion(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:
+    return gather_evidence(segment, query, reference).motion
+
+
 def test_a_copy_moves_as_its_original_does() -> None:
     query = video(in_room(1), 20.0, rate_hz=2.0, noise=0.1)
-    assert common_motion(WHOLE, query, video(in_room(1), 20.0)) > 0.6
+    assert motion(WHOLE, query, video(in_room(1), 20.0)) > 0.6
 
 
 def test_another_take_in_the_same_room_does_not() -> None:
     query = video(in_room(1), 20.0, rate_hz=2.0, noise=0.1)
-    assert common_motion(WHOLE, query, video(in_room(2), 20.0)) < 0.3
+    assert motion(WHOLE, query, video(in_room(2), 20.0)) < 0.3
 
 
 def test_backwards_motion_is_compared_backwards() -> None:
     forwards = in_room(1)
     query = video(lambda times: forwards(20.0 - times), 20.0, rate_hz=2.0)
     backwards = replace(WHOLE, reversed=True)
-    assert common_motion(backwards, query, video(forwards, 20.0)) > 0.6
+    assert motion(backwards, query, video(forwards, 20.0)) > 0.6
 
 
 def test_a_part_seen_for_a_moment_does_not_stand_for_the_segment() -> None:
@@ -51,14 +55,14 @@ def test_a_part_seen_for_a_moment_does_not_stand_for_the_segment() -> None:
         timestamps_s=np.concatenate([query.timestamps_s, moment.timestamps_s]),
         views=np.concatenate([query.views, moment.views + np.uint8(1)]),
     )
-    whole = common_motion(WHOLE, query, reference)
-    assert common_motion(WHOLE, both, reference) == pytest.approx(whole)
+    whole = motion(WHOLE, query, reference)
+    assert motion(WHOLE, both, reference) == pytest.approx(whole)
 
 
 def test_a_single_frame_proves_no_motion() -> None:
     clip = video(film(1), 20.0)
     short = replace(WHOLE, query_end_s=0.4, reference_end_s=0.4)
-    assert common_motion(short, clip, clip) == 0.0
+    assert motion(short, clip, clip) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -103,14 +107,14 @@ def test_the_comparator_sees_only_what_the_segment_spans() -> None:
 def test_a_reversed_segment_is_shown_to_the_comparator_forwards() -> None:
     forwards = film(1)
     query = video(lambda times: forwards(19.0 - times), 20.0)
-    (ours,), (theirs,) = spans(replace(WHOLE, reversed=True), query, video(forwards, 20.0))
+    ours, theirs = spans(replace(WHOLE, reversed=True), query, video(forwards, 20.0), (0, 0))
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
 def test_long_spans_are_thinned_evenly() -> None:
     clip = video(film(1), 600.0)
     segment = replace(WHOLE, query_end_s=600.0, reference_end_s=600.0)
-    (ours,), (theirs,) = spans(segment, clip, clip)
+    ours, theirs = spans(segment, clip, clip, (0, 0))
     assert len(ours) == len(theirs) <= MOST_FRAMES
     np.testing.assert_array_equal(ours[1], clip.region_features[5])
 
