@@ -43,6 +43,7 @@ def task_config(settings: Settings) -> TaskProcessorConfig:
             app_custom_config={
                 # A message is taken when there is a free hand for it, so that others may take it.
                 "worker_prefetch_multiplier": 1,
+                "worker_hijack_root_logger": False,
                 "broker_connection_retry_on_startup": True,
                 "broker_connection_max_retries": None,
                 "broker_connection_timeout": CONNECT_TIMEOUT_S,

@@ -112,7 +112,7 @@ class JobRunner:
         self._running[job.id] = task
         self._reached[job.id] = (job, Progress())
         UNFINISHED.set(len(self._running))
-        task.add_done_callback(lambda _: self._forget(job.id))
+        task.add_done_callback(self._forget)
         return task
 
     async def run_one(self, job_id: str) -> None:
@@ -131,7 +131,10 @@ class JobRunner:
         if task is not None:
             task.cancel()
 
-    def _forget(self, job_id: str) -> None:
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        job_id = task.get_name()
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("job %s is left to its lease", job_id, exc_info=task.exception())
         self._running.pop(job_id, None)
         self._reached.pop(job_id, None)
         self._told.pop(job_id, None)
@@ -152,6 +155,8 @@ class JobRunner:
                         self.adopt(job)
             except DublError as exc:
                 logger.error("no jobs can be taken, to be tried again: %s", exc.detail)
+            except Exception:  # the loop must outlive whatever Serve raises
+                logger.exception("no jobs can be taken, to be tried again")
             self._wake.clear()
             try:
                 async with asyncio.timeout(POLL_S):
@@ -172,6 +177,8 @@ class JobRunner:
                     await self._report()
             except DublError as exc:
                 logger.error("leases could not be renewed, to be tried again: %s", exc.detail)
+            except Exception:
+                logger.exception("leases could not be renewed, to be tried again")
 
     async def _renew(self) -> None:
         held = {job.lease: progress for job, progress in self._reached.values()}

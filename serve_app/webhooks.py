@@ -51,6 +51,9 @@ class WebhookSender:
             except DublError as exc:
                 due = ()
                 logger.error("webhooks wait: %s", exc.detail)
+            except Exception:  # the loop must outlive whatever Serve raises
+                due = ()
+                logger.exception("webhooks wait")
             if len(due) < AT_ONCE:
                 await asyncio.sleep(POLL_S)
 

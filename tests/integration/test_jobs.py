@@ -7,10 +7,10 @@ import io
 import json
 import os
 import queue
+import socket
 import statistics
 import threading
 import time
-import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -182,15 +182,50 @@ def _p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
-def test_a_caller_who_hangs_up_leaves_no_job_behind(
-    client: Client, address: str, clips: Clips
+class Slow(http.server.BaseHTTPRequestHandler):
+    """A link that says nothing until it is let go."""
+
+    asked: threading.Event
+    let_go: threading.Event
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.let_go.wait()
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def slow_link() -> Iterator[str]:
+    Slow.asked, Slow.let_go = threading.Event(), threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/a.mp4"
+        Slow.let_go.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"), [({}, "cancelled"), ({"id": "mine"}, "running")], ids=["nobody", "id"]
+)
+def test_a_check_is_cancelled_when_its_caller_hangs_up_and_nobody_else_knows_of_it(
+    client: Client, address: str, slow_link: str, fields: dict[str, str], status: str
 ) -> None:
-    name = f"{uuid.uuid4()}.mp4"
-    slow = clips.folder / name
-    slow.symlink_to(clips.references[0])
-    with httpx.Client(base_url=address, timeout=0.05) as http, pytest.raises(httpx.ReadTimeout):
-        http.post("/v1/checks", json={"path": str(slow)}, headers=WAIT)
-    # Either nobody was told of it, and it is cancelled, or it was over before the call ended.
-    newest = client.http.get("/v1/jobs", params={"limit": 1}).json()["items"][0]
-    assert ended(client, newest["id"])["status"] in ("cancelled", "done")
-    slow.unlink()
+    host, _, port = address.removeprefix("http://").partition(":")
+    body = json.dumps({"link": slow_link, **fields}).encode()
+    head = (
+        f"POST /v1/checks HTTP/1.1\r\nHost: {host}\r\nPrefer: wait=100\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port))) as caller:
+        caller.sendall(head.encode() + body)
+        assert Slow.asked.wait(120)
+        (job,) = client.http.get("/v1/jobs", params={"status": "running"}).json()["items"]
+    if status == "cancelled":
+        assert ended(client, job["id"])["status"] == "cancelled"
+        return
+    assert client.http.get(f"/v1/jobs/{job['id']}").json()["status"] == "running"
+    Slow.let_go.set()
+    assert ended(client, job["id"])["status"] == "failed"

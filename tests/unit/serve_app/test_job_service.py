@@ -1,0 +1,106 @@
+"""Claims about accepting jobs; over a real ledger, without whoever would run them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from dubl.errors import InvalidRequest, Overloaded
+from dubl.settings import Settings, load_settings
+from dubl.types import JobRank, JobState, ReferenceDraft
+from serve_app.api.service import CheckOrder, ReferenceOrder, Terms, VideoInput
+from serve_app.flow import Steps
+from serve_app.jobs import JobService
+from tests.support.local_ledger import LocalLedger
+
+VIDEO = VideoInput(link="https://example.org/a.mp4")
+SECRET = {"DUBL__WEBHOOKS__SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+URLS = "webhooks.library_urls={films: 'https://films.example', news: 'https://news.example'}"
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalLedger]:
+    made = LocalLedger(tmp_path / "ledger.duckdb")
+    yield made
+    made.ledger.close()
+
+
+def settings_of(tmp_path: Path, *overrides: str, secret: bool = True) -> Settings:
+    return load_settings(
+        overrides=[f"data_dir={tmp_path}", *overrides], environment=SECRET if secret else {}
+    )
+
+
+def service_of(local: LocalLedger, settings: Settings) -> JobService:
+    return JobService(steps=cast(Steps, SimpleNamespace(ledger=local)), settings=settings)
+
+
+def order(name: str, *libraries: str) -> CheckOrder:
+    return CheckOrder(id=name, video=VIDEO, libraries=libraries)
+
+
+def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
+    local: LocalLedger, tmp_path: Path
+) -> None:
+    service = service_of(local, settings_of(tmp_path, URLS))
+    terms = Terms(callback_url="https://mine.example", waits=True)
+    asyncio.run(service.submit_check(order("a", "films", "other", "news"), terms))
+    job = local.ledger.jobs.find("a")
+    assert (job.state, job.rank) == (JobState.QUEUED, JobRank.WAITED_FOR)
+    assert job.callbacks == (
+        "https://mine.example",
+        "https://films.example",
+        "https://news.example",
+    )
+    draft = ReferenceDraft(id="b", library="films")
+    asyncio.run(service.submit_reference(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
+    assert local.ledger.jobs.find("b").callbacks == ("https://films.example",)
+
+
+def test_a_callback_without_a_secret_is_refused(local: LocalLedger, tmp_path: Path) -> None:
+    service = service_of(local, settings_of(tmp_path, secret=False))
+    with pytest.raises(InvalidRequest, match="DUBL__WEBHOOKS__SECRET"):
+        asyncio.run(service.submit_check(order("a"), Terms(callback_url="https://mine.example")))
+    assert local.ledger.jobs.list().items == ()
+
+
+def test_a_full_ledger_refuses_and_the_next_request_is_refused_unread(
+    local: LocalLedger, tmp_path: Path
+) -> None:
+    service = service_of(local, settings_of(tmp_path, "serve.max_queued_jobs=1"))
+    asyncio.run(service.submit_check(order("a"), Terms()))
+    with pytest.raises(Overloaded):
+        asyncio.run(service.submit_check(order("b"), Terms()))
+    with pytest.raises(Overloaded), service.room(waits=False):
+        pass
+
+
+def test_waiting_sees_the_end_that_somebody_else_makes(local: LocalLedger, tmp_path: Path) -> None:
+    service = service_of(local, settings_of(tmp_path))
+
+    async def story() -> JobState:
+        job = await service.submit_check(order("a"), Terms(waits=True))
+        waiting = asyncio.create_task(service.wait(job, seconds=300))
+        (running,) = local.ledger.jobs.claim(limit=1, lease_s=60)
+        local.ledger.jobs.fail(running.lease, code="empty_file", detail="")
+        return (await waiting).state
+
+    assert asyncio.run(story()) is JobState.FAILED
+
+
+def test_an_abandoned_job_is_cancelled(local: LocalLedger, tmp_path: Path) -> None:
+    service = service_of(local, settings_of(tmp_path))
+
+    async def story() -> None:
+        job = await service.submit_check(order("a"), Terms(waits=True))
+        service.abandon(job)
+        while not local.ledger.jobs.get(job.id).state.ended:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(story())
+    assert local.ledger.jobs.find("a").state is JobState.CANCELLED
