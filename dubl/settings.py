@@ -71,7 +71,7 @@ class ModelSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, ge=1, description="CPU threads of one replica")
-    batch_frames: int = Field(default=64, ge=1, description="frames in one forward pass")
+    batch_frames: int = Field(default=16, ge=1, description="frames in one forward pass")
 
 
 class IndexSettings(Section):

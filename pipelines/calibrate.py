@@ -42,7 +42,7 @@ from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.rivals import NO_BACKGROUND
-from dubl.models.comparator import TorchComparator
+from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Decoder, Embedder
 from dubl.settings import Settings, load_settings
 from dubl.training.common_pictures import common_pictures
@@ -307,7 +307,7 @@ def main(
             for suite in suites
             for pair in suite_pairs(suite, settings, embedder, per_query=per_query)
         ]
-        comparator = TorchComparator(folder, threads=settings.model.threads)
+        comparator = NumpyComparator(folder)
         spec = feature_spec(settings)
         background = background_bank(embedder)
         calibration = calibrated(
