@@ -28,7 +28,7 @@ def make_decoder(settings: Settings) -> Decoder:
     """A decoder whose work happens in a child process."""
     from dubl.media.sandbox import SandboxedDecoder
 
-    return SandboxedDecoder(settings.media)
+    return SandboxedDecoder(settings.media, processes=settings.media.decode_processes)
 
 
 def make_embedder(settings: Settings) -> Embedder:

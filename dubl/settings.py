@@ -48,6 +48,9 @@ class MediaSettings(Section):
         default="pyav", description="decord serves only what it was shown to read truly"
     )
     decode_threads: int = Field(default=1, ge=1)
+    decode_processes: int = Field(
+        default=2, ge=1, description="files that one Decoder replica decodes at a time"
+    )
     decode_memory_bytes: int = Field(
         default=8 * 1024**3, gt=0, description="address space of a decoding process"
     )
