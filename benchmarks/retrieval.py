@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -68,7 +69,7 @@ def measure() -> list[Figure]:
         folder = WORK / f"frames-{size}"
         question = exact(size)
         store = build(folder, size, settings)
-        found[size] = ask(question, lambda part, store=store: _search(store, part, settings))
+        found[size] = ask(question, partial(_search, store, settings=settings))
         figures += _shown(size, found[size], settings)
         if size <= 1_000_000:
             figures += faiss_figures(size, question, batches(size))
@@ -147,7 +148,7 @@ def _query_vectors() -> Float32Array:
     return np.concatenate([copies, strangers])
 
 
-def _search(store: LibraryStore, vectors: Float32Array, settings: IndexSettings) -> Rows:
+def _search(store: LibraryStore, vectors: Float32Array, *, settings: IndexSettings) -> Rows:
     found = nearest_frames(store.tables, vectors.astype(np.float16), settings)
     rows = np.full((len(vectors), NEIGHBORS), -1, dtype=np.int64)
     videos = found["reference_id"].to_numpy(zero_copy_only=False).astype(np.int64)
