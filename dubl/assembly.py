@@ -1,7 +1,7 @@
 """The only place where steps are built from settings.
 
-Networks are imported inside the functions that need them: a process that only decodes or
-searches must not load torch.
+What a step stands on is imported inside the function that builds it: a process that only decodes
+must load neither LanceDB nor DuckDB nor a network, which are most of a process's memory.
 """
 
 from __future__ import annotations
@@ -9,42 +9,41 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.index.retriever import LanceRetriever
-from dubl.index.store import LibraryStore
-from dubl.ledger.ledger import Ledger
-from dubl.matching.calibration import CALIBRATION_FILE, load_background, load_calibration
-from dubl.matching.reranker import ViSiLReranker
-from dubl.media.sandbox import SandboxedDecoder
 from dubl.ports import Decoder, Embedder, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling
+
+if TYPE_CHECKING:
+    from dubl.index.store import LibraryStore
+    from dubl.ledger.ledger import Ledger
+    from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
 
 
 def make_decoder(settings: Settings) -> Decoder:
     """A decoder whose work happens in a child process."""
-    return SandboxedDecoder(settings.media)
+    from dubl.media.sandbox import SandboxedDecoder
+
+    return SandboxedDecoder(settings.media, processes=settings.media.decode_processes)
 
 
 def make_embedder(settings: Settings) -> Embedder:
-    from dubl.models.compact import load_compact
-    from dubl.models.embedder import TorchEmbedder
+    """The configured network, by torch on a GPU where there is one, else by OpenVINO."""
+    from dubl.models.embedder import ClipEmbedder
 
-    model = settings.model
-    return TorchEmbedder(
-        load_compact(weights_folder(settings)),
-        feature_spec(settings),
-        device=model.device,
-        threads=model.threads,
-        batch_frames=model.batch_frames,
-    )
+    network = _make_network(settings)
+    spec = feature_spec(settings)
+    return ClipEmbedder(network, spec, batch_frames=settings.model.batch_frames)
 
 
 def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
     """The library, opened for the configured model's feature space."""
+    from dubl.index.store import LibraryStore
+
     return LibraryStore(
         settings.index_uri,
         spec=feature_spec(settings),
@@ -54,17 +53,21 @@ def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
 
 
 def make_retriever(settings: Settings) -> Retriever:
+    from dubl.index.retriever import LanceRetriever
+
     return LanceRetriever(make_store(settings, read_only=True), settings.index)
 
 
 def make_reranker(settings: Settings) -> Reranker:
-    from dubl.models.comparator import TorchComparator
+    from dubl.matching.calibration import CALIBRATION_FILE, load_background, load_calibration
+    from dubl.matching.reranker import ViSiLReranker
+    from dubl.models.numpy_comparator import NumpyComparator
 
     folder = weights_folder(settings)
     calibration = load_calibration(folder / CALIBRATION_FILE)
     return ViSiLReranker(
         make_store(settings, read_only=True),
-        TorchComparator(folder, threads=settings.model.threads),
+        NumpyComparator(folder),
         calibration,
         settings.matching,
         load_background(folder, calibration),
@@ -72,6 +75,8 @@ def make_reranker(settings: Settings) -> Reranker:
 
 
 def make_ledger(settings: Settings) -> Ledger:
+    from dubl.ledger.ledger import Ledger
+
     return Ledger(settings.ledger_path)
 
 
@@ -117,6 +122,23 @@ def weights_folder(settings: Settings) -> Path:
     raise ConfigurationError(
         f"model.weights: '{name}' is neither shipped ({shipped}) nor a folder with a card.json"
     )
+
+
+def _make_network(settings: Settings) -> FrameNetwork:
+    from dubl.models.devices import wants_gpu
+
+    folder, threads = weights_folder(settings), settings.model.threads
+    if wants_gpu(settings.model.device):
+        import torch
+
+        from dubl.models.compact import load_compact
+        from dubl.models.torch_network import TorchNetwork
+
+        return TorchNetwork(load_compact(folder), device=torch.device("cuda"), threads=threads)
+    from dubl.models.openvino_network import OpenVinoNetwork
+
+    frame_size = feature_spec(settings).frame_size
+    return OpenVinoNetwork(folder, frame_size=frame_size, threads=threads)
 
 
 def _sampling(settings: Settings, rate_hz: float) -> Sampling:

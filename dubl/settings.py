@@ -48,6 +48,9 @@ class MediaSettings(Section):
         default="pyav", description="decord serves only what it was shown to read truly"
     )
     decode_threads: int = Field(default=1, ge=1)
+    decode_processes: int = Field(
+        default=2, ge=1, description="files that one Decoder replica decodes at a time"
+    )
     decode_memory_bytes: int = Field(
         default=8 * 1024**3, gt=0, description="address space of a decoding process"
     )
@@ -71,7 +74,7 @@ class ModelSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, ge=1, description="CPU threads of one replica")
-    batch_frames: int = Field(default=64, ge=1, description="frames in one forward pass")
+    batch_frames: int = Field(default=16, ge=1, description="frames in one forward pass")
 
 
 class IndexSettings(Section):

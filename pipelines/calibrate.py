@@ -36,7 +36,7 @@ from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.rivals import NO_BACKGROUND
-from dubl.models.comparator import TorchComparator
+from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder
 from dubl.settings import Settings, load_settings
 from dubl.training.common_pictures import common_pictures
@@ -255,7 +255,7 @@ def _calibrate(
     background = background_bank(embedder)
     result = calibrated(
         questions,
-        TorchComparator(weights_folder(settings), threads=settings.model.threads),
+        NumpyComparator(weights_folder(settings)),
         settings,
         description=f"{len(questions)} questions of {len(suites)} attack suites, {space}",
         background=background,

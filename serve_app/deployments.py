@@ -20,7 +20,7 @@ from dubl.assembly import (
     make_store,
 )
 from dubl.errors import StoreUnavailable
-from dubl.index.store import Entry
+from dubl.index.rows import Entry
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,

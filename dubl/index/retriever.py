@@ -14,7 +14,7 @@ from dubl.index.clock import normalized
 from dubl.index.query_frames import distinct_rows
 from dubl.index.reading import chunks, read_rows
 from dubl.index.store import LibraryStore
-from dubl.index.tables import store_errors
+from dubl.index.tables import Tables, store_errors
 from dubl.index.voting import Hits, Votes, vote
 from dubl.settings import IndexSettings
 from dubl.types import (
@@ -59,7 +59,9 @@ class LanceRetriever:
         candidates: tuple[Candidate, ...] = ()
         if rows.size:
             times_s = features.timestamps_s[rows]
-            found = self._search(features.descriptors[rows], where)
+            found = nearest_frames(
+                self._store.tables, features.descriptors[rows], self._settings, where=where
+            )
             candidates = self._elect(found, times_s, libraries)
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CandidateSet(
@@ -67,23 +69,6 @@ class LanceRetriever:
             index_version=version,
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
-
-    def _search(self, descriptors: Float16Array, where: str) -> pa.Table:
-        """Nearest frames of every row of [Q,D'], with `query_index` and `_distance`.
-
-        Exact while the table has no vector index; with one, rows added since then are searched
-        exactly and the rest through it.
-        """
-        settings = self._settings
-        columns = ["reference_id", "time_s", "_distance"]
-        with store_errors("be searched"):
-            query = self._store.tables.frames.search(
-                list(descriptors), vector_column_name="descriptor", query_type="vector"
-            )
-            query = query.distance_type("cosine").select(columns).limit(settings.hits_per_frame)
-            query = query.nprobes(settings.probed_partitions)
-            query = query.refine_factor(settings.refine_factor)
-            return (query.where(where, prefilter=True) if where else query).to_arrow()
 
     def _elect(
         self, found: pa.Table, query_times_s: Float64Array, libraries: Sequence[str]
@@ -112,6 +97,25 @@ class LanceRetriever:
         where = predicates.among("id", reference_ids)
         rows = read_rows(self._store.tables, ["id", "library"], where)
         return dict(zip(rows["id"].to_pylist(), rows["library"].to_pylist(), strict=True))
+
+
+def nearest_frames(
+    tables: Tables, descriptors: Float16Array, settings: IndexSettings, *, where: str = ""
+) -> pa.Table:
+    """Nearest frames of every row of [Q,D'], with `query_index` and `_distance`.
+
+    Exact while the table has no vector index; with one, rows added since then are searched
+    exactly and the rest through it.
+    """
+    columns = ["reference_id", "time_s", "_distance"]
+    with store_errors("be searched"):
+        query = tables.frames.search(
+            list(descriptors), vector_column_name="descriptor", query_type="vector"
+        )
+        query = query.distance_type("cosine").select(columns).limit(settings.hits_per_frame)
+        query = query.nprobes(settings.probed_partitions)
+        query = query.refine_factor(settings.refine_factor)
+        return (query.where(where, prefilter=True) if where else query).to_arrow()
 
 
 def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_before: str) -> str:

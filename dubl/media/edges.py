@@ -37,21 +37,33 @@ class Maps:
 def maps_of(frames: Uint8Array) -> tuple[Maps, Maps]:
     """Maps of frames [N,S,S,3] as they are, and transposed."""
     count = min(len(frames), MOST_FRAMES)
-    few = frames[np.linspace(0, len(frames) - 1, count).round().astype(np.intp)].astype(np.int16)
-    gray = (few[..., 0] + 2 * few[..., 1] + few[..., 2]) // 4
+    chosen = np.linspace(0, len(frames) - 1, count).round().astype(np.intp)
+    gray = np.stack([_gray(frames[row]) for row in chosen])
     return _maps(gray), _maps(np.ascontiguousarray(gray.transpose(0, 2, 1)))
 
 
 def _maps(gray: NDArray[np.int16]) -> Maps:
-    before, here, after = gray[:, :, :-2], gray[:, :, 1:-1], gray[:, :, 2:]
-    step = np.pad(np.abs(after - before).mean(axis=0), ((0, 0), (1, 1)))
-    bend = np.pad(np.abs(after - 2 * here + before).mean(axis=0), ((0, 0), (1, 1)))
+    # Frame by frame: what is worked on stays in the processor's cache.
+    shape = gray.shape[1], gray.shape[2] - 2
+    steps, bends = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+    for frame in gray:
+        before, here, after = frame[:, :-2], frame[:, 1:-1], frame[:, 2:]
+        steps += np.abs(after - before)
+        bends += np.abs(after - 2 * here + before)
+    step = np.pad(steps / len(gray), ((0, 0), (1, 1)))
+    bend = np.pad(bends / len(gray), ((0, 0), (1, 1)))
     step = _running_mean(np.pad(step, ((2, 2), (0, 0)), mode="edge"), 5)
     beside = _running_mean(np.pad(step.T, ((FAR, FAR), (0, 0))), FAR - NEAR).T
     # Means of the columns x - FAR + 1 … x - NEAR and x + NEAR … x + FAR - 1.
     left, right = beside[:, 1 : -FAR - NEAR], beside[:, FAR + NEAR : -1]
     edges = (step > EDGE_LEVELS) & (step > EDGE_RATIO * np.maximum(left, right))
     return Maps(gray=gray, edges=edges, detail=bend.astype(np.float32))
+
+
+def _gray(frame: Uint8Array) -> NDArray[np.int16]:
+    red, green, blue = (frame[..., channel].astype(np.int16) for channel in range(3))
+    gray: NDArray[np.int16] = (red + 2 * green + blue) >> 2
+    return gray
 
 
 def _running_mean(values: NDArray[np.floating], length: int) -> NDArray[np.float64]:

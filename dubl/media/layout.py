@@ -8,6 +8,7 @@ hardest to tell apart from what was composed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -245,12 +246,21 @@ def _margins(gray: NDArray[np.int16], region: Box) -> tuple[int, int]:
 
 
 def _margin(shown: NDArray[np.int16]) -> int:
-    level = np.median(shown[:, :, 1])
-    like = (np.abs(shown - level) <= FLAT_LEVELS).mean(axis=(0, 1))
+    level = float(np.median(shown[:, :, 1]))
+    if _flat_shares(shown[:, :, :1], level)[0] < FLAT_SHARE:
+        return 0  # as nearly always; the other columns need not be looked at
+    like = _flat_shares(shown, level)
     width = int(np.argmax(np.append(like, 0.0) < FLAT_SHARE))
-    if width == 0 or width >= len(like):
+    if width >= len(like):
         return 0
     return width if 1 - like[min(width + 2, len(like) - 1)] >= JUMP_SHARE else 0
+
+
+def _flat_shares(shown: NDArray[np.int16], level: float) -> NDArray[np.float64]:
+    """Per column, the share of pixels that stay around a level."""
+    low, high = math.ceil(level - FLAT_LEVELS), math.floor(level + FLAT_LEVELS)
+    shares: NDArray[np.float64] = ((shown >= low) & (shown <= high)).mean(axis=(0, 1))
+    return shares
 
 
 def _one_sided(gray: NDArray[np.int16], column: int) -> bool:

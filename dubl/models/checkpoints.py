@@ -11,7 +11,7 @@ import io
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,26 +19,9 @@ import torch
 from torch import Tensor
 
 from dubl.errors import WeightsUnavailable
-
-WEIGHTS_FILE = "weights.pt"
-CARD_FILE = "card.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """What a person and a program must know of weights before using them.
-
-    feature: the fields of dubl.types.FeatureSpec that depend on the network alone.
-    training_data: a source each, with its license. metrics: figures by name, nested at will.
-    """
-
-    name: str
-    version: str = ""
-    feature: Mapping[str, str | int] = field(default_factory=dict)
-    training_data: tuple[Mapping[str, str | int], ...] = ()
-    metrics: Mapping[str, object] = field(default_factory=dict)
-    notes: str = ""
-    sha256: str = ""
+from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_weights_file
+from dubl.models.cards import ModelCard as ModelCard
+from dubl.models.cards import read_card as read_card
 
 
 class Checkpoint(NamedTuple):
@@ -78,28 +61,9 @@ def load_checkpoint(
     folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
 ) -> Checkpoint:
     """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
-    card = read_card(folder, card_file=card_file)
-    path = folder / weights_file
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise WeightsUnavailable(f"{path} cannot be read: {exc}") from exc
-    if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / card_file}")
-    loaded = read_state(content, name=str(path))
+    content, card = read_weights_file(folder, weights_file=weights_file, card_file=card_file)
+    loaded = read_state(content, name=str(folder / weights_file))
     return Checkpoint({name: _single(value) for name, value in loaded.items()}, card)
-
-
-def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
-    """The card alone, unchecked against the weights."""
-    path = folder / card_file
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {entry.name for entry in fields(ModelCard)}
-        card = ModelCard(**{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError) as exc:
-        raise WeightsUnavailable(f"{path} is not a model card: {exc}") from exc
-    return replace(card, training_data=tuple(card.training_data))
 
 
 def read_state(content: bytes, *, name: str) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubl.models.architecture import DESCRIPTOR_DIMS, FRAME_SIZE, GRID, REGION_DIMS
 from dubl.models.checkpoints import ModelCard, save_checkpoint
-from dubl.models.compact import DESCRIPTOR_DIMS, FRAME_SIZE, GRID, REGION_DIMS, CompactNet
+from dubl.models.compact import CompactNet
 
 logger = logging.getLogger(__name__)
 

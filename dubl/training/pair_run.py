@@ -33,8 +33,9 @@ from dubl.matching.calibration import (
 from dubl.matching.evidence import alike_views, spans
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
-from dubl.models.checkpoints import CARD_FILE, WEIGHTS_FILE, ModelCard
-from dubl.models.comparator import TorchComparator, load_comparator, save_comparator
+from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
+from dubl.models.comparator import load_comparator, save_comparator
+from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil, VisilConfig
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
@@ -134,7 +135,7 @@ class PairRun:
         return self._features[key]
 
     def _reranker(self, folder: Path) -> ViSiLReranker:
-        comparator = TorchComparator(folder, threads=self._settings.model.threads)
+        comparator = NumpyComparator(folder)
         background = load_background(self._base, self._calibration)
         # The comparator's evidence is wanted, whatever it weighs so far.
         weights = {**self._calibration.weights, "comparator": 1.0}

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from dubl.errors import ConfigurationError
-from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet
+from dubl.models.architecture import DESCRIPTOR_DIMS
+from dubl.models.compact import CompactFeatures, CompactNet
 from dubl.training.config import TrainingConfig
 from dubl.training.contrastive import KeyQueue, LossTerms, LossWeights, contrastive_loss
 from dubl.training.sampling import Batch, BatchMaker

@@ -13,7 +13,7 @@ import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
-from dubl.models.checkpoints import CARD_FILE
+from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training.clips import Frames
 from dubl.training.comparator_run import ComparatorRun

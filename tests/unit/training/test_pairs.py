@@ -16,7 +16,8 @@ from dubl.evaluation.video_file import Encoding, TimedFrame, write_video
 from dubl.matching.calibration import load_calibration, probability
 from dubl.matching.reranker import ViSiLReranker
 from dubl.media.decoder import FileDecoder
-from dubl.models.comparator import TorchComparator, load_comparator
+from dubl.models.comparator import load_comparator
+from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil, VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.pair_run import PairRun
@@ -116,7 +117,7 @@ def chances(settings: Settings, folder: Path, pairs: list[LabeledPair]) -> list[
     run = PairRun(
         settings, folder, decoder=FileDecoder(settings.media), embedder=make_embedder(settings)
     )
-    reranker = ViSiLReranker(Shelf({}), TorchComparator(folder), calibration, settings.matching)
+    reranker = ViSiLReranker(Shelf({}), NumpyComparator(folder), calibration, settings.matching)
     return [
         probability(
             reranker.compare(pair.query, {"it": pair.reference})["it"].evidence, calibration

@@ -1,0 +1,98 @@
+"""The check path in one process: the steps of serving, called one after another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+
+from benchmarks.material import made_entries, unit
+from dubl.assembly import (
+    feature_spec,
+    make_decoder,
+    make_embedder,
+    make_reranker,
+    make_retriever,
+    make_store,
+    model_id,
+    query_sampling,
+    reference_sampling,
+)
+from dubl.index.rows import Entry
+from dubl.matching.decision import decide
+from dubl.settings import Settings
+from dubl.types import ReferenceDraft, Verdict, VideoFeatures, VideoSource
+
+LOOK_ALIKES = 20
+
+
+class InProcessFlow:
+    """Source → verdict; decoding happens in its child process, as in serving."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._decoder = make_decoder(settings)
+        self._embedder = make_embedder(settings)
+        self._retriever = make_retriever(settings)
+        self._reranker = make_reranker(settings)
+
+    def check(self, source: VideoSource) -> Verdict:
+        clip = self._decoder.decode(source, sampling=query_sampling(self._settings))
+        (features,) = self._embedder.embed([clip])
+        candidates = self._retriever.retrieve(features)
+        matches = self._reranker.rerank(features, candidates)
+        return decide(matches, self._settings.policy, model_id=model_id(self._settings))
+
+
+def source_of(path: Path) -> VideoSource:
+    content = path.read_bytes()
+    return VideoSource(
+        path=str(path),
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        name=path.name,
+    )
+
+
+def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
+    """The clip itself, LOOK_ALIKES that reach the re-ranker, and made-up videos."""
+    source = source_of(clip)
+    decoded = make_decoder(settings).decode(source, sampling=reference_sampling(settings))
+    (features,) = make_embedder(settings).embed([decoded])
+    store = make_store(settings)
+    store.register([Entry(draft=ReferenceDraft(id="clip"), source=source, features=features)])
+    store.register(list(_look_alikes(features)))
+    entries = list(made_entries(references - LOOK_ALIKES - 1, feature_spec(settings)))
+    for first in range(0, len(entries), 100):
+        store.register(entries[first : first + 100])
+    store.optimize(full=True)
+
+
+def bare_loop(path: Path, *, rate_hz: float, side: int) -> int:
+    """The least that any check must do: decode with PyAV, scale one picture a step."""
+    count = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time >= count / rate_hz - 1e-3:
+                frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
+                count += 1
+    return count
+
+
+def _look_alikes(features: VideoFeatures) -> Iterator[Entry]:
+    rng = np.random.default_rng(1)
+    for number in range(LOOK_ALIKES):
+        noise = unit(rng.standard_normal(features.descriptors.shape, np.float32))
+        mixed = unit(0.6 * features.descriptors.astype(np.float32) + 0.8 * noise)
+        name = f"alike-{number}"
+        yield Entry(
+            draft=ReferenceDraft(id=name),
+            source=VideoSource(path=f"/made/{name}", sha256=name, size_bytes=1, name=name),
+            features=replace(features, descriptors=mixed.astype(np.float16), timings_ms={}),
+        )

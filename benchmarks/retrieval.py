@@ -1,0 +1,215 @@
+"""Search among 10⁵, 10⁶ and 10⁷ frame vectors: time and recall@20 against exact search, and faiss.
+
+Vectors are made like real ones (benchmarks/material.py). Half of the queries are edited copies of
+stored frames, half are of videos that are not there. A query is a batch of QUERY_FRAMES vectors.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from benchmarks.faiss_peer import faiss_figures
+from benchmarks.material import WORK, made_descriptors, unit
+from benchmarks.results import Figure, at_least, at_most, machine, plain
+from benchmarks.runner import run
+from benchmarks.usage import spending
+from dubl.index.retriever import nearest_frames
+from dubl.index.schema import frames_schema
+from dubl.index.store import LibraryStore
+from dubl.settings import IndexSettings, load_settings
+from dubl.types import FeatureSpec, Float32Array
+
+SIZES = (100_000, 1_000_000, 10_000_000)
+DIMS = 256
+BATCH_ROWS = 100_000
+VIDEO_FRAMES = 100
+QUERY_FRAMES = 30
+QUERIES = 8
+NEIGHBORS = 20
+COPY_COSINE = 0.85
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Query vectors float32 [Q,D], and of each the NEIGHBORS nearest rows, exactly, [Q,20]."""
+
+    vectors: Float32Array
+    nearest: Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Of one way of searching: share of the true neighbors found, medians a batch."""
+
+    recall: float
+    recall_of_copies: float
+    cpu_ms: float
+    wall_ms: float
+
+
+def measure() -> list[Figure]:
+    sizes = [int(float(text)) for text in sys.argv[1:]] or SIZES
+    settings = load_settings("configs/local.yaml").index
+    figures: list[Figure] = []
+    found: dict[int, Answered] = {}
+    for size in sizes:
+        folder = WORK / f"frames-{size}"
+        question = exact(size)
+        store = build(folder, size, settings)
+        found[size] = ask(question, partial(_search, store, settings=settings))
+        figures += _shown(size, found[size], settings)
+        if size <= 1_000_000:
+            figures += faiss_figures(size, question, batches(size))
+        shutil.rmtree(folder)
+    if len(found) > 1:
+        figures.append(_growth(found))
+    return figures
+
+
+def batches(size: int) -> Iterator[NDArray[np.float16]]:
+    """The stored vectors, [BATCH_ROWS,D] at a time; the same ones at each call."""
+    for start in range(0, size, BATCH_ROWS):
+        rng = np.random.default_rng([1, start])
+        count = min(BATCH_ROWS, size - start)
+        yield made_descriptors(count, dims=DIMS, rng=rng, video_s=VIDEO_FRAMES)
+
+
+def exact(size: int) -> Question:
+    """Questions with their exact answers, in bounded memory."""
+    vectors = _query_vectors()
+    best = np.full((len(vectors), NEIGHBORS), -np.inf, dtype=np.float32)
+    rows = np.zeros((len(vectors), NEIGHBORS), dtype=np.int64)
+    for number, batch in enumerate(batches(size)):
+        values = vectors @ batch.astype(np.float32).T
+        top = np.argpartition(-values, NEIGHBORS, axis=1)[:, :NEIGHBORS]
+        joined = np.concatenate([best, np.take_along_axis(values, top, axis=1)], axis=1)
+        places = np.concatenate([rows, top + number * BATCH_ROWS], axis=1)
+        kept = np.argpartition(-joined, NEIGHBORS, axis=1)[:, :NEIGHBORS]
+        best = np.take_along_axis(joined, kept, axis=1)
+        rows = np.take_along_axis(places, kept, axis=1)
+    return Question(vectors=vectors, nearest=rows)
+
+
+def build(folder: Path, size: int, settings: IndexSettings) -> LibraryStore:
+    """The library's `frames` table with its indexes, as upkeep builds them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    store = LibraryStore(str(folder), spec=_spec(), settings=settings)
+    for number, batch in enumerate(batches(size)):
+        store.tables.frames.add(_frames(batch, number * BATCH_ROWS))
+    with spending() as spent:
+        store.optimize()
+    sys.stderr.write(f"{size} rows: index built in {spent.cpu_s:.0f} CPU s\n")
+    return store
+
+
+def ask(question: Question, search: Callable[[Float32Array], Rows]) -> Answered:
+    """Asks all batches, the first one twice: it reads the index from disk."""
+    search(question.vectors[:QUERY_FRAMES])
+    rows, cpu_ms, wall_ms = [], [], []
+    for first in range(0, len(question.vectors), QUERY_FRAMES):
+        with spending() as spent:
+            rows.append(search(question.vectors[first : first + QUERY_FRAMES]))
+        cpu_ms.append(spent.cpu_s * 1e3)
+        wall_ms.append(spent.wall_s * 1e3)
+    hits = [
+        len(np.intersect1d(one, true)) / NEIGHBORS
+        for one, true in zip(np.concatenate(rows), question.nearest, strict=True)
+    ]
+    copies = hits[: len(hits) // 2]
+    return Answered(
+        recall=float(np.mean(hits)),
+        recall_of_copies=float(np.mean(copies)),
+        cpu_ms=median(cpu_ms),
+        wall_ms=median(wall_ms),
+    )
+
+
+def _query_vectors() -> Float32Array:
+    rng = np.random.default_rng(2)
+    count = QUERIES * QUERY_FRAMES
+    (stored,) = batches(min(SIZES))
+    chosen = rng.choice(len(stored), count // 2, replace=False)
+    noise = unit(rng.standard_normal((count // 2, DIMS), np.float32))
+    copies = unit(COPY_COSINE * stored[chosen] + np.sqrt(1 - COPY_COSINE**2) * noise)
+    strangers = made_descriptors(count // 2, dims=DIMS, rng=rng).astype(np.float32)
+    return np.concatenate([copies, strangers])
+
+
+def _search(store: LibraryStore, vectors: Float32Array, *, settings: IndexSettings) -> Rows:
+    found = nearest_frames(store.tables, vectors.astype(np.float16), settings)
+    rows = np.full((len(vectors), NEIGHBORS), -1, dtype=np.int64)
+    videos = found["reference_id"].to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers = videos * VIDEO_FRAMES + found["time_s"].to_numpy().astype(np.int64)
+    queries = found["query_index"].to_numpy()
+    for query in range(len(vectors)):
+        mine = numbers[queries == query]
+        rows[query, : len(mine)] = mine
+    return rows
+
+
+def _frames(vectors: NDArray[np.float16], first: int) -> pa.Table:
+    numbers = np.arange(first, first + len(vectors))
+    ids = pa.array((numbers // VIDEO_FRAMES).astype(str))
+    columns = [
+        ids,
+        pa.array(["main"] * len(vectors)),
+        pa.array(["2026-01-01T00:00:00.000000Z"] * len(vectors)),
+        pa.array((numbers % VIDEO_FRAMES).astype(np.float64)),
+        pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMS),
+    ]
+    return pa.Table.from_arrays(columns, schema=frames_schema(_spec()))
+
+
+def _spec() -> FeatureSpec:
+    return FeatureSpec(
+        model_id="made",
+        weights_sha256="0" * 64,
+        rate_hz=1.0,
+        frame_size=160,
+        resize="squash",
+        descriptor_dims=DIMS,
+        regions=1,
+        region_dims=1,
+    )
+
+
+def _shown(size: int, answered: Answered, settings: IndexSettings) -> Sequence[Figure]:
+    setup = (
+        f"batches of {QUERY_FRAMES} vectors, {settings.probed_partitions} partitions probed, "
+        f"refine {settings.refine_factor}; "
+        f"copies alone {answered.recall_of_copies:.3f}; {machine()}"
+    )
+    return [
+        at_least(f"recall@20 of {size:.0e}", answered.recall, 0.95, unit="", setup=setup),
+        plain(f"batch of {size:.0e}, p50 CPU", answered.cpu_ms, unit="CPU ms", setup=setup),
+        plain(f"batch of {size:.0e}, p50 wall", answered.wall_ms, unit="ms", setup=setup),
+    ]
+
+
+def _growth(found: dict[int, Answered]) -> Figure:
+    small, large = min(found), max(found)
+    return at_most(
+        f"p50 CPU at {large:.0e} over {small:.0e}",
+        found[large].cpu_ms / found[small].cpu_ms,
+        3,
+        unit="×",
+        setup="the same batches",
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    run("retrieval", measure)

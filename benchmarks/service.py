@@ -1,0 +1,148 @@
+"""The whole service: start-up, idle cost, cost and latency of a check, checks under load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import httpx
+import numpy as np
+import psutil
+
+from benchmarks.flow import InProcessFlow, bare_loop, fill_library, source_of
+from benchmarks.material import WORK, bench_clip
+from benchmarks.results import Figure, at_most, machine, plain
+from benchmarks.runner import run
+from benchmarks.usage import ProcessTree, spending
+from dubl.assembly import feature_spec
+from dubl.settings import Settings, load_settings
+from pipelines.local_server import running_server
+
+REFERENCES = 1000
+REPEATS = 8
+IDLE_S = 20.0
+# Clients at once, and checks of all of them together.
+LOADS = ((1, 8), (8, 32), (32, 64))
+WAIT = {"Prefer": "wait=280"}
+
+
+def measure() -> list[Figure]:
+    clip = bench_clip()
+    data = WORK / "service"
+    shutil.rmtree(data, ignore_errors=True)
+    settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
+    fill_library(settings, clip, references=REFERENCES)
+    inside_s = _in_process(settings, clip)
+    started = time.perf_counter()
+    with running_server(data) as address:
+        ready_s = time.perf_counter() - started
+        tree = _server_tree()
+        figures = [*_at_rest(tree, ready_s)]
+        _check(address, clip)  # the first one opens files and connections
+        figures += _costs(address, clip, tree, settings, inside_s)
+        for clients, checks in LOADS:
+            figures += _under_load(address, clip, clients=clients, checks=checks)
+    return figures
+
+
+def _in_process(settings: Settings, clip: Path) -> float:
+    """The median wall time of the check without Serve."""
+    flow, source = InProcessFlow(settings), source_of(clip)
+    flow.check(source)
+    times_s = []
+    for _ in range(REPEATS):
+        with spending() as spent:
+            flow.check(source)
+        times_s.append(spent.wall_s)
+    return median(times_s)
+
+
+def _server_tree() -> ProcessTree:
+    for child in psutil.Process(os.getpid()).children():
+        if "serve_app.main" in child.cmdline():
+            return ProcessTree(child.pid)
+    raise RuntimeError("the service is not among the children of this process")
+
+
+def _at_rest(tree: ProcessTree, ready_s: float) -> list[Figure]:
+    setup = f"`python -m serve_app.main`, {machine()}"
+    cpu_s, size = tree.cpu_s(), tree.pss_bytes()
+    time.sleep(IDLE_S)
+    idle = (tree.cpu_s() - cpu_s) / IDLE_S
+    for name, spent_s, megabytes in tree.sizes():
+        sys.stderr.write(f"{megabytes:7.0f} MB {spent_s:6.1f} CPU-s  {name}\n")
+    return [
+        at_most("start-up, wall", ready_s, 18, unit="s", setup=setup),
+        plain("start-up, CPU", cpu_s, unit="CPU s", setup=setup),
+        at_most("memory when ready (PSS)", size / 1e9, 0.6, unit="GB", setup=setup),
+        at_most("CPU when idle, share of a core", idle, 0.05, unit="cores", setup=setup),
+    ]
+
+
+def _costs(
+    address: str, clip: Path, tree: ProcessTree, settings: Settings, inside_s: float
+) -> list[Figure]:
+    setup = f"30 s 720p H.264 clip, {REFERENCES} references, one client, {machine()}"
+    side = feature_spec(settings).frame_size
+    bare, service, times_s = [], [], []
+    for _ in range(REPEATS):
+        with spending() as spent:
+            bare_loop(clip, rate_hz=1.0, side=side)
+        bare.append(spent.cpu_s)
+        before = tree.cpu_s()
+        times_s.append(_check(address, clip))
+        service.append(tree.cpu_s() - before)
+    ratio = median(service) / median(bare)
+    return [
+        at_most(
+            "check, CPU of the service over a bare PyAV loop", ratio, 1.5, unit="×", setup=setup
+        ),
+        at_most(
+            "check over HTTP, p50 over the same flow in process",
+            median(times_s) / inside_s,
+            1.2,
+            unit="×",
+            setup=setup,
+        ),
+    ]
+
+
+def _under_load(address: str, clip: Path, *, clients: int, checks: int) -> list[Figure]:
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        times_s = list(pool.map(lambda _: _check(address, clip), range(checks)))
+    rate = checks / (time.perf_counter() - started)
+    setup = f"{clients} clients, {checks} checks of the clip, {machine()}"
+    shown = _percentiles(times_s)
+    return [
+        plain(f"checks a second, {clients} clients", rate, unit="1/s", setup=f"{setup}; {shown}"),
+    ]
+
+
+def _percentiles(times_s: Sequence[float]) -> str:
+    values = np.percentile(times_s, [50, 95, 99])
+    return ", ".join(f"p{p} {v:.2f} s" for p, v in zip((50, 95, 99), values, strict=True))
+
+
+def _check(address: str, clip: Path) -> float:
+    """Wall seconds of one check; its answer must be right."""
+    started = time.perf_counter()
+    with clip.open("rb") as file:
+        answer = httpx.post(
+            f"{address}/v1/checks", files={"file": ("clip.mp4", file)}, headers=WAIT, timeout=300
+        )
+    elapsed_s = time.perf_counter() - started
+    found = answer.raise_for_status().json()
+    if found.get("outcome") != "duplicate" or found["matches"][0]["reference_id"] != "clip":
+        raise RuntimeError(f"a wrong answer: {found}")
+    return elapsed_s
+
+
+if __name__ == "__main__":
+    run("service", measure)

@@ -1,0 +1,72 @@
+"""CPU time and memory, of this process and of a service with all its children."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(slots=True)
+class Spent:
+    """Filled when the measured block ends."""
+
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+def own_cpu_s() -> float:
+    """CPU seconds of this process, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def spending() -> Iterator[Spent]:
+    """Measures this process over a block."""
+    spent = Spent()
+    cpu_s, started = own_cpu_s(), time.perf_counter()
+    yield spent
+    spent.cpu_s, spent.wall_s = own_cpu_s() - cpu_s, time.perf_counter() - started
+
+
+class ProcessTree:
+    """A process and whatever it has started."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all living processes, and of children that they have reaped."""
+        total = 0.0
+        for process in self._living():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
+
+    def pss_bytes(self) -> int:
+        """Memory, with pages shared among processes counted once."""
+        total = 0
+        for process in self._living():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += int(process.memory_full_info().pss)
+        return total
+
+    def sizes(self) -> list[tuple[str, float, float]]:
+        """Name, CPU seconds and PSS in MB of each process, largest first."""
+        found: list[tuple[str, float, float]] = []
+        for process in self._living():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                times = process.cpu_times()
+                name = " ".join(process.cmdline())[:60] or process.name()
+                size = process.memory_full_info().pss / 2**20
+                found.append((name, times.user + times.system, size))
+        return sorted(found, key=lambda row: -row[2])
+
+    def _living(self) -> list[psutil.Process]:
+        return [self._root, *self._root.children(recursive=True)]

@@ -1,0 +1,185 @@
+"""The learned similarity of two videos behind the port that matching uses, in plain numpy.
+
+Its matrices are small (a frame is nine regions, a segment at most some hundred frames), so that
+numpy's products are as fast as torch's, in a process without torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import product
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from dubl.errors import WeightsUnavailable
+from dubl.models.cards import ModelCard, read_card, read_weights_file
+from dubl.models.state_file import State, read_arrays
+from dubl.types import Float16Array, Float32Array
+
+COMPARATOR_FILE = "comparator.pt"
+COMPARATOR_CARD_FILE = "comparator.json"
+
+# Frames a side that are multiplied at once: the products of all their regions fit into a cache.
+TILE = 256
+_POOLED_FRAMES = 4  # a side, of which two poolings make one
+_ATTENTION = "attention.transform.weight"
+
+logger = logging.getLogger(__name__)
+
+
+class NumpyComparator:
+    """Compares raw region features [T,R,D] of two videos.
+
+    With trained weights (S2VS), attention weighs the regions and the comparator cleans the matrix
+    before the similarity of the videos is taken. Without them, regions count alike and it is the
+    Chamfer similarity of the frame matrix (ViSiL, section 3.3: "ViSiL_f"). The frame matrix that
+    alignment reads is unweighted in both cases: its levels are those of the calibration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Reads `comparator.pt` of the model's folder, where there is one.
+
+        Raises WeightsUnavailable when it is damaged, or was trained on the features of other
+        weights than those beside it.
+        """
+        self._network = _Network.read(folder) if (folder / COMPARATOR_FILE).exists() else None
+        if self._network is None:
+            logger.info("no %s in %s: plain Chamfer similarity", COMPARATOR_FILE, folder)
+
+    def similarity(self, query: Float16Array, reference: Float16Array) -> float:
+        """Similarity in [0,1], the larger of both directions: a piece inside a longer video
+        counts whichever side is the piece. Without frames on a side, 0."""
+        if not len(query) or not len(reference):
+            return 0.0
+        left, right = self._weighted(query), self._weighted(reference)
+        return max(self._directed(left, right), self._directed(right, left))
+
+    def similarity_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array:
+        """Frame-to-frame similarity [T,U] in [-1,1], mean of both directions.
+
+        The region Chamfer is asymmetric by definition (mean over query regions): its mean does
+        not depend on which side was cropped.
+        """
+        return _frame_similarities(_single(query), _single(reference), symmetric=True)
+
+    def _weighted(self, regions: Float16Array) -> Float32Array:
+        return _single(regions) if self._network is None else self._network.weighted(regions)
+
+    def _directed(self, query: Float32Array, reference: Float32Array) -> float:
+        frames = _frame_similarities(query, reference, symmetric=False)
+        if self._network is None:
+            return min(max(_chamfer(frames), 0.0), 1.0)
+        return _chamfer(self._network.cleaned(frames)) / 2 + 0.5
+
+
+class _Network:
+    """S2VS: attention over regions, and four convolutions over the frame matrix (dubl.models.visil
+    and visil_head have the same by torch, for training, with the references)."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        content, card = read_weights_file(
+            folder, weights_file=COMPARATOR_FILE, card_file=COMPARATOR_CARD_FILE
+        )
+        check_features(card, folder)
+        state = read_arrays(content, name=str(folder / COMPARATOR_FILE))
+        missing = {_ATTENTION, "visil_head.fconv.weight"} - state.keys()
+        if missing:
+            raise WeightsUnavailable(
+                f"{folder / COMPARATOR_FILE} does not hold the network's weights"
+            )
+        return cls(state)
+
+    def weighted(self, regions: Float16Array) -> Float32Array:
+        """Regions [T,R,D] times sigmoid(v · tanh(W x + b))."""
+        values = _single(regions)
+        hidden = np.tanh(
+            values @ self._state[_ATTENTION].T + self._state["attention.transform.bias"]
+        )
+        score = hidden @ self._state["attention.context_vector.weight"].T
+        weighted: Float32Array = values / (1 + np.exp(-score))
+        return weighted
+
+    def cleaned(self, frames: Float32Array) -> Float32Array:
+        """[T,U] → [⌊T/4⌋,⌊U/4⌋] in [-1,1]; shorter sides are doubled until they have four."""
+        for axis in (0, 1):
+            while frames.shape[axis] < _POOLED_FRAMES:
+                frames = np.concatenate([frames, frames], axis=axis)
+        maps = _pooled(self._convolved(frames[None], "conv1"))
+        maps = _pooled(self._convolved(maps, "conv2"))
+        maps = self._convolved(maps, "conv3")
+        weight, bias = self._named("fconv")
+        raw: Float32Array = np.tensordot(weight[0, :, 0, 0], maps, axes=1) + bias[0]
+        return raw.clip(-1, 1)
+
+    def _convolved(self, maps: Float32Array, name: str) -> Float32Array:
+        """3x3 convolution with zeros around, then ReLU: [C,H,W] → [C',H,W]."""
+        weight, bias = self._named(name)
+        height, width = maps.shape[1:]
+        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
+        total = np.repeat(bias[:, None], height * width, axis=1)
+        for row, column in product(range(3), range(3)):
+            shifted = padded[:, row : row + height, column : column + width]
+            total += weight[:, :, row, column] @ shifted.reshape(len(maps), -1)
+        return np.maximum(total, 0).reshape(-1, height, width)
+
+    def _named(self, name: str) -> tuple[Float32Array, Float32Array]:
+        return self._state[f"visil_head.{name}.weight"], self._state[f"visil_head.{name}.bias"]
+
+
+def check_features(card: ModelCard, folder: Path) -> None:
+    """Raises WeightsUnavailable for a comparator of another network's features."""
+    trained_on = card.feature.get("weights_sha256")
+    if trained_on is not None and trained_on != read_card(folder).sha256:
+        raise WeightsUnavailable(
+            f"{folder / COMPARATOR_FILE} was trained on the features of other weights than those "
+            "beside it: train it anew, or take it away"
+        )
+
+
+def _single(regions: Float16Array) -> Float32Array:
+    return regions.astype(np.float32)
+
+
+def _frame_similarities(
+    query: Float32Array, reference: Float32Array, *, symmetric: bool
+) -> Float32Array:
+    """[T,U] of regions [T,R,D] and [U,S,D]: mean over query regions of the best reference region;
+    `symmetric`: the mean of that and of the other direction."""
+    similarities = np.empty((len(query), len(reference)), dtype=np.float32)
+    for top, left in product(range(0, len(query), TILE), range(0, len(reference), TILE)):
+        rows, columns = slice(top, top + TILE), slice(left, left + TILE)
+        similarities[rows, columns] = _tile(query[rows], reference[columns], symmetric)
+    return similarities
+
+
+def _tile(query: Float32Array, reference: Float32Array, symmetric: bool) -> Float32Array:
+    # Regions before frames: maxima over regions then run along whole rows of frames.
+    regions = reference.shape[1]
+    flat = np.ascontiguousarray(reference.transpose(1, 0, 2)).reshape(-1, reference.shape[2])
+    forward = np.zeros((len(query), len(reference)), dtype=np.float32)
+    backward = np.full((len(query), regions, len(reference)), -np.inf, dtype=np.float32)
+    for region in range(query.shape[1]):
+        products = (query[:, region] @ flat.T).reshape(backward.shape)
+        forward += products.max(axis=1)
+        if symmetric:
+            np.maximum(backward, products, out=backward)
+    forward /= query.shape[1]
+    return (forward + backward.mean(axis=1)) / 2 if symmetric else forward
+
+
+def _pooled(maps: Float32Array) -> Float32Array:
+    """2x2 maxima: [C,H,W] → [C,⌊H/2⌋,⌊W/2⌋]."""
+    height, width = maps.shape[1] // 2, maps.shape[2] // 2
+    even = maps[:, : 2 * height, : 2 * width]
+    pooled: Float32Array = even.reshape(len(maps), height, 2, width, 2).max(axis=(2, 4))
+    return pooled
+
+
+def _chamfer(matrix: Float32Array) -> float:
+    return float(matrix.max(axis=1).mean())
