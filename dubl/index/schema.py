@@ -94,8 +94,11 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def failures_schema() -> pa.Schema:
+    """`attempts` counts jobs that tried the path; `created_at` is the last one's time."""
     names = ("path", "code", "detail", "created_at")
-    return pa.schema([pa.field(name, pa.string(), nullable=False) for name in names])
+    text = {name: pa.field(name, pa.string(), nullable=False) for name in names}
+    text["path"] = text["path"].with_metadata(PRIMARY_KEY)
+    return pa.schema([*text.values(), pa.field("attempts", pa.int32(), nullable=False)])
 
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:

@@ -12,7 +12,7 @@ from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference
-from dubl.index.tables import Tables, open_tables, store_errors
+from dubl.index.tables import Tables, open_tables, store_errors, write_lock
 from dubl.settings import IndexSettings
 from dubl.types import (
     FeatureSpec,
@@ -31,7 +31,8 @@ Failures = list[Failure]
 
 
 class LibraryStore:
-    """References with their features. Many processes may read; one at a time should write.
+    """References with their features. Many processes may read and write: writers of a folder wait
+    for each other, those of an object store find out afterwards who was first.
 
     `uri` is a folder or an object-store address; absent tables are created empty. A handle sees
     its own writes at once and those of others `settings.consistency_interval_s` later at most.
@@ -87,7 +88,7 @@ class LibraryStore:
                     answers.append(Registration(reference=item.reference, created=True))
                 else:
                     answers.append(Registration(reference=reference, created=False))
-            theirs = writing.insert(tables, list(new.values()), self.spec)
+            theirs = writing.insert(tables, list(new.values()), self.spec, uri=self.uri)
         return [
             Registration(reference=theirs[answer.reference.id], created=False)
             if answer.reference.id in theirs
@@ -184,10 +185,10 @@ class LibraryStore:
         """Features by reference id; ids that are gone are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec)
 
-    def record_failures(self, items: Sequence[Failure]) -> None:
-        """Appends videos that a batch job could not take in."""
+    def record_failures(self, items: Sequence[Failure], *, solved: Iterable[str] = ()) -> None:
+        """Records videos that a batch job could not take in; forgets paths that it could."""
         with self._write("record failures") as tables:
-            failures.append_failures(tables, items)
+            failures.record_failures(tables, items, solved)
 
     def failures(self) -> Failures:
         return failures.read_failures(self._tables)
@@ -209,9 +210,10 @@ class LibraryStore:
     def _write(self, action: str) -> Iterator[Tables]:
         if self._read_only:
             raise StoreUnavailable(f"the library at {self.uri} is open for reading only")
-        with self._writing, store_errors(action):
+        with self._writing, store_errors(action), write_lock(self.uri):
             self._tables.references.checkout_latest()
             self._tables.frames.checkout_latest()
+            self._tables.failures.checkout_latest()
             yield self._tables
 
     def _require_spec(self, entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ from lancedb.index import Bitmap, BTree, IvfFlat, IvfRq
 from lancedb.table import Table
 
 from dubl.index.reading import read_rows
-from dubl.index.tables import Tables, store_errors
+from dubl.index.tables import Tables, committed, store_errors
 from dubl.index.writing import drop_frames
 from dubl.settings import IndexSettings
 
@@ -27,12 +27,12 @@ def optimize_tables(tables: Tables, settings: IndexSettings, *, full: bool) -> N
     `references` is compacted when `full` or when it has come into too many files.
     """
     kept = timedelta(seconds=settings.keep_versions_s)
-    tables.frames.optimize(cleanup_older_than=kept)
+    _compact(tables.frames, kept)
     _ensure_index(tables.frames, "reference_id", BTree())
     _ensure_index(tables.frames, "library", Bitmap())
     _ensure_vector_index(tables.frames, settings)
     if full or _too_many_files(tables.references):
-        tables.references.optimize(cleanup_older_than=kept)
+        _compact(tables.references, kept)
     _ensure_index(tables.references, "id", BTree())
     _ensure_index(tables.references, "sha256", BTree())
 
@@ -45,6 +45,10 @@ def delete_orphan_frames(tables: Tables) -> int:
         for batch in query.to_batches():
             owners.update(pc.unique(batch["reference_id"]).to_pylist())
     return drop_frames(tables, owners - set(read_rows(tables, ["id"])["id"].to_pylist()))
+
+
+def _compact(table: Table, kept: timedelta) -> None:
+    committed(table, lambda: table.optimize(cleanup_older_than=kept))
 
 
 def _ensure_index(table: Table, column: str, index: BTree | Bitmap) -> None:
