@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
-from dubl.index import failures, predicates, reading, upkeep, writing
+from dubl.index import failures, predicates, reading, upkeep, vector_index, writing
 from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference
 from dubl.index.tables import Tables, open_tables, store_errors, write_lock
+from dubl.index.vector_index import IndexEvent
 from dubl.settings import IndexSettings
 from dubl.types import (
     FeatureSpec,
+    IndexHealth,
     Metadata,
     Page,
     Reference,
@@ -193,13 +195,22 @@ class LibraryStore:
     def failures(self) -> Failures:
         return failures.read_failures(self._tables)
 
-    def optimize(self, *, full: bool = False) -> None:
+    def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
         """Compacts files, brings indexes up to date and drops versions that are older than
         `settings.keep_versions_s`. `full` also rewrites the files of features whatever their
         number, which takes the bytes of deleted references from the disk once that time is over.
+        `retrain` trains the vector index anew where the library has outgrown it.
         """
         with self._write("optimize") as tables:
-            upkeep.optimize_tables(tables, self._settings, full=full)
+            upkeep.optimize_tables(tables, self._settings, full=full, retrain=retrain)
+
+    def audit_recall(self, *, queries: int) -> IndexEvent:
+        """Compares the vector index with exact search on a sample, and records what it finds."""
+        with store_errors("audit its index"):
+            return vector_index.audit_recall(self._tables, self._settings, queries=queries)
+
+    def index_health(self) -> IndexHealth:
+        return vector_index.index_health(self._tables)
 
     def delete_orphan_frames(self) -> int:
         """Removes frames whose registration or deletion was cut off; how many."""
@@ -214,6 +225,7 @@ class LibraryStore:
             self._tables.references.checkout_latest()
             self._tables.frames.checkout_latest()
             self._tables.failures.checkout_latest()
+            self._tables.index_history.checkout_latest()
             yield self._tables
 
     def _require_spec(self, entries: Sequence[Entry]) -> None:

@@ -22,9 +22,11 @@ from dubl.errors import StoreUnavailable
 from dubl.index.schema import (
     FAILURES,
     FRAMES,
+    INDEX_HISTORY,
     REFERENCES,
     failures_schema,
     frames_schema,
+    index_history_schema,
     references_schema,
     require_spec,
 )
@@ -48,6 +50,7 @@ class Tables:
     references: Table
     frames: Table
     failures: Table
+    index_history: Table
 
 
 @contextmanager
@@ -90,6 +93,7 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
             references=connection.open_table(REFERENCES),
             frames=connection.open_table(FRAMES),
             failures=connection.open_table(FAILURES),
+            index_history=connection.open_table(INDEX_HISTORY),
         )
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
@@ -101,6 +105,7 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
     keeps them apart; in an object store, one process has to open the library first."""
     schemas = {
         FAILURES: failures_schema(),
+        INDEX_HISTORY: index_history_schema(),
         FRAMES: frames_schema(spec),
         REFERENCES: references_schema(spec),
     }
