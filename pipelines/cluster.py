@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import ray
 import ray.data
 
+from dubl.errors import DublError
+
 # Of the cluster's object memory, for clips between the stages; Ray spills to disk when it is full.
 IN_FLIGHT_SHARE = 0.25
 ONE_ROW_BYTES = 1
@@ -54,3 +56,11 @@ def prepare_data(cluster: Cluster) -> None:
         object_store_memory=cluster.object_store_bytes * IN_FLIGHT_SHARE
     )
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def domain_error(error: BaseException) -> BaseException:
+    """The domain error that a stage raised, from under what Ray wrapped it in; else the same."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DublError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return cause or error

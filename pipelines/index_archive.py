@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
+import ray
 import ray.data
 import typer
 
@@ -28,7 +29,7 @@ from dubl.settings import Settings, load_settings
 from pipelines.archive_source import ArchiveItem, open_archive
 from pipelines.archive_stages import EMBED_BATCH, DecodeStage, EmbedStage, Listing
 from pipelines.archive_writer import ArchiveWriter
-from pipelines.cluster import Cluster, connect, prepare_data
+from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def index_archive(
         for row in rows:
             writer.add(row)
     except ray.exceptions.RayError as exc:
-        raise _domain_error(exc) from exc
+        raise domain_error(exc) from exc
     finally:
         writer.flush()
     counts = writer.counts
@@ -126,14 +127,6 @@ def _described(
     )
     rows: Iterable[Mapping[str, object]] = described.iter_rows()
     return rows
-
-
-def _domain_error(error: BaseException) -> BaseException:
-    """The domain error that a stage raised, from under what Ray wrapped it in."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, DublError):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return cause or error
 
 
 def main(

@@ -7,12 +7,13 @@ keys meet by chance has a probability of 10⁻²⁴ then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubl.index import predicates
 from dubl.index.tables import Tables, store_errors
 
 KEY_COLUMNS = ("id", "library", "sha256", "source")
@@ -53,6 +54,14 @@ def read_keys(tables: Tables) -> KnownKeys:
                 places.append(_digest(row["id"], row["source"]))
                 contents.append(_digest(row["library"], row["sha256"]))
     return KnownKeys(ids=_sorted(ids), places=_sorted(places), contents=_sorted(contents))
+
+
+def read_ids(tables: Tables, *, library: str) -> Iterator[str]:
+    """Ids of a library's references, as a stream."""
+    with store_errors("read ids"):
+        query = tables.references.search().where(predicates.equals("library", library))
+        for batch in query.select(["id"]).to_batches():
+            yield from batch["id"].to_pylist()
 
 
 def _digest(*parts: str) -> bytes:
