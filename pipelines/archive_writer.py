@@ -14,7 +14,6 @@ from pipelines.archive_source import ArchiveItem
 
 logger = logging.getLogger(__name__)
 
-BATCH_VIDEOS = 64
 # Features of films are large, and what is not written yet is lost with the job.
 BATCH_BYTES = 64 << 20
 BATCH_S = 10.0
@@ -41,11 +40,13 @@ class ArchiveWriter:
     Every method raises StoreUnavailable; what was committed before stays.
     """
 
-    def __init__(self, store: LibraryStore, *, library: str) -> None:
+    def __init__(self, store: LibraryStore, *, library: str, batch_videos: int) -> None:
         self._store = store
+        self._batch_videos = batch_videos
         self._library = library
         self._entries: list[Entry] = []
         self._failures: list[Failure] = []
+        self._solved: list[str] = []
         self._bytes = 0
         self._started = self._flushed = time.monotonic()
         self.counts = Counts()
@@ -56,20 +57,18 @@ class ArchiveWriter:
         self.counts.elsewhere += _number(row["elsewhere"])
         if row["item"]:
             self._take(row)
-        waiting = len(self._entries) + len(self._failures)
+        waiting = len(self._solved) + len(self._failures)
         late = time.monotonic() - self._flushed >= BATCH_S
-        if waiting >= BATCH_VIDEOS or self._bytes >= BATCH_BYTES or (waiting and late):
+        if waiting >= self._batch_videos or self._bytes >= BATCH_BYTES or (waiting and late):
             self.flush()
 
     def flush(self) -> None:
         registrations = self._store.register(self._entries)
-        self._store.record_failures(
-            self._failures, solved=[one.source.name for one in self._entries]
-        )
+        self._store.record_failures(self._failures, solved=self._solved)
         self.counts.registered += sum(one.created for one in registrations)
         self.counts.repeated += sum(not one.created for one in registrations)
         self.counts.failed += len(self._failures)
-        self._entries, self._failures, self._bytes = [], [], 0
+        self._entries, self._failures, self._solved, self._bytes = [], [], [], 0
         self._flushed = time.monotonic()
         logger.info(
             "%d videos done, %d of them failed, %.1f a second",
@@ -84,6 +83,7 @@ class ArchiveWriter:
             code, detail = pickle.loads(_bytes(row["error"]))
             self._failures.append(Failure(path=item.shown, code=code, detail=detail))
             return
+        self._solved.append(item.shown)
         if not row["features"]:
             self.counts.repeated += 1
             return

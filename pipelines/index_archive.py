@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 # Shares of a CPU: two pools of whole CPUs leave none for reading on two cores, and hang.
 STAGE_CPUS = 0.4
 LISTING_CPUS = 0.1
+BATCH_VIDEOS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ def index_archive(
     *,
     library: str,
     workers: int = 0,
+    batch_videos: int = BATCH_VIDEOS,
 ) -> Summary:
     """Runs the job on the Ray cluster that this process is connected to.
 
@@ -68,7 +70,7 @@ def index_archive(
     SourceError when the archive cannot be listed to its end; what was written before stays.
     """
     started = time.monotonic()
-    writer = ArchiveWriter(store, library=library)
+    writer = ArchiveWriter(store, library=library, batch_videos=batch_videos)
     known = read_keys(store.tables)
     try:
         rows = _described(archive, settings, cluster, known, library=library, workers=workers)
@@ -138,6 +140,7 @@ def main(
         str, typer.Option(help="put before ids, where archives have the same names")
     ] = "",
     workers: Annotated[int, typer.Option(help="decoders; 0: one a CPU", min=0)] = 0,
+    batch_videos: Annotated[int, typer.Option(help="videos of one commit", min=1)] = BATCH_VIDEOS,
     max_failure_rate: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
@@ -151,7 +154,15 @@ def main(
         # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
         cluster = connect(address)
         store = make_store(settings)
-        summary = index_archive(items, store, settings, cluster, library=library, workers=workers)
+        summary = index_archive(
+            items,
+            store,
+            settings,
+            cluster,
+            library=library,
+            workers=workers,
+            batch_videos=batch_videos,
+        )
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
