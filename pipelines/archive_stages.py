@@ -63,13 +63,13 @@ class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
         archive, known = self._archive, ray.put(self._known)
 
         def read() -> Iterator[pa.Table]:
-            return _packs(archive, ray.get(known))
+            return packs(archive, ray.get(known))
 
         metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         return [ReadTask(read, metadata, per_task_row_limit=per_task_row_limit)]
 
 
-def _packs(archive: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
+def packs(archive: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
     pack: list[ArchiveItem] = []
     listed = present = elsewhere = 0
     for item in archive:
