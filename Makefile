@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos serve check format lock clean
+.PHONY: install demo test chaos chaos-index serve check format lock clean
 
 install: $(VENV)/.installed
 
@@ -34,6 +34,10 @@ test: install
 # Kills processes of a working service and looks whether anything acknowledged is missing.
 chaos: install
 	$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS)
+
+# Kills indexing jobs and their workers at random points, and compares what comes out.
+chaos-index: install
+	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
 
 serve: install
 	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'

@@ -93,6 +93,12 @@ class IndexSettings(Section):
     ann_min_frames: int = Field(
         default=20_000, ge=1, description="from how many frames on the search is approximate"
     )
+    ann_index: Literal["ivf_rq", "ivf_pq", "ivf_flat", "ivf_hnsw_sq"] = Field(
+        default="ivf_rq", description="ivf_flat stands in where its codes do not fit the dimensions"
+    )
+    retrain_share: float = Field(
+        default=0.5, gt=0, description="growth since training from which the index is trained anew"
+    )
     probed_partitions: int = Field(default=20, ge=1)
     refine_factor: int = Field(
         default=5, ge=1, description="hits compared in full for each one that is returned"

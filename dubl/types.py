@@ -290,6 +290,20 @@ class Registration:
     created: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexHealth:
+    """The vector index of the library's frames. `index_type` is "exact" while there is none.
+    `recall` is that of the last audit since the training, 1 for exact search, and nothing where
+    none was made."""
+
+    index_type: str
+    frames: int
+    unindexed_frames: int
+    frames_at_training: int
+    recall: float | None
+    audited_at: str
+
+
 class JobKind(StrEnum):
     CHECK = "check"
     REFERENCE = "reference"

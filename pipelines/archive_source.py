@@ -1,46 +1,201 @@
-"""What an archive holds: a folder of videos, or a text file with a path a line."""
+"""What an archive holds: a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix.
+
+Archives are read as a stream and always in the same order, so that a listing which was cut off can
+be read again; nothing here grows with the number of videos but one folder's names.
+"""
 
 from __future__ import annotations
 
+import csv
+import glob
+import hashlib
+import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.request import url2pathname
 
-from dubl.errors import SourceNotFound
-from dubl.evaluation.casting import find_videos
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dubl.errors import InvalidRequest, SourceNotFound
+from dubl.evaluation.casting import VIDEO_SUFFIXES
+from pipelines.object_store import is_object_uri, list_objects, open_prefix
+
+PLACE_COLUMNS = ("path", "link", "uri")
+FILE_SCHEME = "file://"
+PARQUET_ROWS = 1024
+ESCAPED_ID_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveItem:
-    """A video to be registered under `id`."""
+    """A video to be registered under `id`.
+
+    `path` is a file's path, an http(s) link or an object's address. Names that are not UTF-8 are
+    kept with surrogate escapes in `path`; `id`, `title` and `shown` are always plain text.
+    """
 
     id: str
     path: str
+    title: str = ""
+    owner: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The path as text that can be stored and printed."""
+        return plain_text(self.path)
 
 
-def list_archive(source: Path) -> list[ArchiveItem]:
-    """Videos in order of their ids, each path once.
+def open_archive(source: str, *, id_prefix: str = "") -> Iterable[ArchiveItem]:
+    """The videos of an archive, to be iterated as often as wanted.
 
     The id is the file name's uuid where it is one, else the path relative to the archive, so that
-    the same archive gives the same ids whenever it is read. Raises SourceNotFound.
+    the same archive gives the same ids whenever it is read; `id_prefix` is put before ids.
+    Raises SourceNotFound, SourceUnreachable, InvalidRequest.
     """
-    if source.is_dir():
-        paths: Iterable[Path] = find_videos(source)
-        root = source
-    elif source.is_file():
-        lines = source.read_text(encoding="utf-8").splitlines()
-        paths = (source.parent / line.strip() for line in lines if line.strip())
-        root = source.parent
-    else:
-        raise SourceNotFound(f"there is no folder or list {source}")
-    items = {path: ArchiveItem(id=_id_of(path, root), path=str(path.absolute())) for path in paths}
-    return sorted(items.values(), key=lambda item: item.id)
+    if source.startswith(FILE_SCHEME):
+        source = url2pathname(source.removeprefix(FILE_SCHEME))
+    if is_object_uri(source):
+        open_prefix(source)  # says now what is wrong with it
+    elif not (Path(source).exists() or glob.has_magic(source)):
+        raise SourceNotFound(f"there is no folder, list or bucket {plain_text(source)}")
+    return _Archive(source=source, id_prefix=id_prefix)
 
 
-def _id_of(path: Path, root: Path) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Archive:
+    source: str
+    id_prefix: str
+
+    def __iter__(self) -> Iterator[ArchiveItem]:
+        for item in self._items():
+            yield ArchiveItem(
+                id=self.id_prefix + item.id, path=item.path, title=item.title, owner=item.owner
+            )
+
+    def _items(self) -> Iterator[ArchiveItem]:
+        if is_object_uri(self.source):
+            return _bucket_items(self.source)
+        place = Path(self.source)
+        if place.is_dir():
+            return (_file_item(path, place) for path in _walk(place))
+        if not place.is_file():
+            root = _fixed_part(self.source)
+            found = root.glob(str(Path(self.source).relative_to(root)))
+            return (_file_item(path, root) for path in sorted(found) if path.is_file())
+        return _listed_items(place)
+
+
+def plain_text(path: str) -> str:
+    """A path as UTF-8 text; bytes that are none are shown as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Videos below a folder by their suffix. A folder that cannot be read is given itself, so that
+    it becomes a failure and is not passed over."""
     try:
-        return str(uuid.UUID(path.stem))
+        with os.scandir(folder) as entries:
+            found = sorted(
+                (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file())
+                for entry in entries
+            )
+    except OSError:
+        yield folder
+        return
+    for name, is_folder, is_file in found:
+        if is_folder:
+            yield from _walk(folder / name)
+        elif is_file and Path(name).suffix.lower() in VIDEO_SUFFIXES:
+            yield folder / name
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder before the first wildcard of a glob."""
+    parts = []
+    for part in Path(pattern).parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _bucket_items(uri: str) -> Iterator[ArchiveItem]:
+    for found in list_objects(uri):
+        if PurePosixPath(found.key).suffix.lower() in VIDEO_SUFFIXES:
+            yield ArchiveItem(id=_uuid_of(found.key) or found.key, path=found.uri)
+
+
+def _listed_items(place: Path) -> Iterator[ArchiveItem]:
+    rows = _READERS.get(place.suffix.lower(), _text_rows)(place)
+    for row in rows:
+        where = next((row[name] for name in PLACE_COLUMNS if row.get(name)), "")
+        if where:
+            item = _listed_item(where, place.parent)
+            yield ArchiveItem(
+                id=row.get("id") or item.id,
+                path=item.path,
+                title=row.get("title") or "",
+                owner=row.get("owner") or "",
+            )
+
+
+def _listed_item(where: str, root: Path) -> ArchiveItem:
+    if where.startswith(("http://", "https://")) or is_object_uri(where):
+        return ArchiveItem(id=_uuid_of(where.partition("?")[0]) or where, path=where)
+    return _file_item(root / where, root)
+
+
+def _text_rows(place: Path) -> Iterator[Mapping[str, str]]:
+    with place.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        for line in lines:
+            yield {"path": line.strip("\r\n")}
+
+
+def _csv_rows(place: Path) -> Iterator[Mapping[str, str]]:
+    with place.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        reader = csv.DictReader(lines)
+        _require_place(reader.fieldnames or [], place)
+        yield from reader
+
+
+def _parquet_rows(place: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        with pq.ParquetFile(place) as file:
+            _require_place(file.schema_arrow.names, place)
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                yield from batch.to_pylist()
+    except pa.ArrowException as exc:
+        raise InvalidRequest(f"{place} is no readable Parquet file: {exc}") from exc
+
+
+_READERS = {".csv": _csv_rows, ".parquet": _parquet_rows}
+
+
+def _require_place(columns: Iterable[str], place: Path) -> None:
+    if not set(PLACE_COLUMNS) & set(columns):
+        raise InvalidRequest(f"{place} has none of the columns {', '.join(PLACE_COLUMNS)}")
+
+
+def _file_item(path: Path, root: Path) -> ArchiveItem:
+    inside = path.is_relative_to(root)
+    name = path.relative_to(root).as_posix() if inside else path.as_posix()
+    return ArchiveItem(id=_uuid_of(name) or _id_of(name), path=str(path.absolute()))
+
+
+def _id_of(name: str) -> str:
+    """The name itself; one that is not UTF-8 gets digits of its bytes, to stay one of its own."""
+    shown = plain_text(name)
+    if shown == name:
+        return name
+    digits = hashlib.sha256(os.fsencode(name)).hexdigest()[:ESCAPED_ID_DIGITS]
+    return f"{shown}#{digits}"
+
+
+def _uuid_of(name: str) -> str:
+    try:
+        return str(uuid.UUID(PurePosixPath(name).stem))
     except ValueError:
-        inside = path.is_relative_to(root)
-        return path.relative_to(root).as_posix() if inside else path.as_posix()
+        return ""

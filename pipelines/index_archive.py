@@ -2,198 +2,177 @@
 
     python -m pipelines.index_archive ARCHIVE --data ./data
 
-Restartable: what is in the library already is not decoded again. A video that fails is a row in
-the `failures` table; the job goes on and fails only above --max-failure-rate.
+ARCHIVE is a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix. Restartable:
+what is in the library already is not decoded again. A video that fails is a row in the `failures`
+table; the job goes on and fails only above --max-failure-rate.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import pickle
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
+import ray
+import ray.data
 import typer
 
-from dubl.assembly import make_decoder, make_embedder, make_store, reference_sampling
+from dubl.assembly import make_store
 from dubl.errors import DublError
-from dubl.index.store import Entry, Failure, LibraryStore
-from dubl.media.sources import hash_file
+from dubl.index.keys import KnownKeys, read_keys
+from dubl.index.store import LibraryStore
 from dubl.settings import Settings, load_settings
-from dubl.types import FrameClip, ReferenceDraft, VideoFeatures, VideoSource
-from pipelines.archive_source import ArchiveItem, list_archive
+from pipelines.archive_source import ArchiveItem, open_archive
+from pipelines.archive_stages import EMBED_BATCH, DecodeStage, EmbedStage, Listing
+from pipelines.archive_writer import ArchiveWriter
+from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 
 logger = logging.getLogger(__name__)
 
-Row = dict[str, object]
-Batch = dict[str, np.ndarray]
-
-WRITE_BATCH = 64
-EMBED_BATCH = 4
+# Shares of a CPU: two pools of whole CPUs leave none for reading on two cores, and hang.
+STAGE_CPUS = 0.4
+LISTING_CPUS = 0.1
+BATCH_VIDEOS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What one run did."""
+    """What one run did. `same_id_elsewhere` of the videos that were present had been registered
+    from another place: the archive has moved, or is another one with the same names."""
 
     found: int
     present_before: int
+    same_id_elsewhere: int
     registered: int
     same_as_another: int
     failed: int
+    failure_rate: float
     seconds: float
-
-    @property
-    def failure_rate(self) -> float:
-        return self.failed / self.found if self.found else 0.0
-
-
-class DecodeStage:
-    """{"id", "path"} → adds "source" and "clip", pickled, or "error", a pair of code and detail."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._decoder = make_decoder(settings)
-        self._sampling = reference_sampling(settings)
-
-    def __call__(self, row: Row) -> Row:
-        try:
-            source = _source(Path(str(row["path"])))
-            clip = self._decoder.decode(source, sampling=self._sampling)
-        except DublError as exc:
-            return row | {"source": b"", "clip": b"", "error": pickle.dumps((exc.code, exc.detail))}
-        return row | {"source": pickle.dumps(source), "clip": pickle.dumps(clip), "error": b""}
-
-
-class EmbedStage:
-    """Replaces "clip" by "features", pickled."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._embedder = make_embedder(settings)
-
-    def __call__(self, batch: Batch) -> Batch:
-        clips = batch.pop("clip")
-        readable = [index for index, clip in enumerate(clips) if clip]
-        loaded: list[FrameClip] = [pickle.loads(clips[index]) for index in readable]
-        features = np.full(len(clips), b"", dtype=object)
-        for index, described in zip(readable, self._embedder.embed(loaded), strict=True):
-            features[index] = pickle.dumps(described)
-        return batch | {"features": features}
 
 
 def index_archive(
-    items: list[ArchiveItem], store: LibraryStore, settings: Settings, *, library: str, workers: int
+    archive: Iterable[ArchiveItem],
+    store: LibraryStore,
+    settings: Settings,
+    cluster: Cluster,
+    *,
+    library: str,
+    workers: int = 0,
+    batch_videos: int = BATCH_VIDEOS,
 ) -> Summary:
-    """Runs the job on the Ray cluster that this process is connected to."""
+    """Runs the job on the Ray cluster that this process is connected to.
+
+    `workers` decoders, as many as there are CPUs when it is 0. Raises StoreUnavailable, and
+    SourceError when the archive cannot be listed to its end; what was written before stays.
+    """
     started = time.monotonic()
-    present = store.present_ids([item.id for item in items])
-    wanted = [item for item in items if item.id not in present]
-    created = repeated = failed = 0
-    if wanted:
-        for batch in _described(wanted, settings, workers=workers):
-            entries, failures = _split(batch, library)
-            registrations = store.register(entries)
-            store.record_failures(failures)
-            created += sum(registration.created for registration in registrations)
-            repeated += sum(not registration.created for registration in registrations)
-            failed += len(failures)
-            logger.info(
-                "%d of %d done, %d failed", created + repeated + failed, len(wanted), failed
-            )
+    writer = ArchiveWriter(store, library=library, batch_videos=batch_videos)
+    known = read_keys(store.tables)
+    try:
+        rows = _described(archive, settings, cluster, known, library=library, workers=workers)
+        for row in rows:
+            writer.add(row)
+    except ray.exceptions.RayError as exc:
+        raise domain_error(exc) from exc
+    finally:
+        writer.flush()
+    counts = writer.counts
+    if counts.registered:
         store.optimize()
+    found = counts.present + counts.done
     return Summary(
-        found=len(items),
-        present_before=len(items) - len(wanted),
-        registered=created,
-        same_as_another=repeated,
-        failed=failed,
+        found=found,
+        present_before=counts.present,
+        same_id_elsewhere=counts.elsewhere,
+        registered=counts.registered,
+        same_as_another=counts.repeated,
+        failed=counts.failed,
+        failure_rate=round(counts.failed / found, 4) if found else 0.0,
         seconds=round(time.monotonic() - started, 1),
     )
 
 
-def _source(path: Path) -> VideoSource:
-    """An archive's file as it lies there. Raises SourceNotFound."""
-    sha256 = hash_file(path)
-    return VideoSource(
-        path=str(path), sha256=sha256, size_bytes=path.stat().st_size, name=str(path)
+def _described(
+    archive: Iterable[ArchiveItem],
+    settings: Settings,
+    cluster: Cluster,
+    known: KnownKeys,
+    *,
+    library: str,
+    workers: int,
+) -> Iterable[Mapping[str, object]]:
+    prepare_data(cluster)
+    listed = ray.data.read_datasource(
+        Listing(archive, known), override_num_blocks=1, ray_remote_args={"num_cpus": LISTING_CPUS}
     )
-
-
-def _described(items: list[ArchiveItem], settings: Settings, *, workers: int) -> Iterable[Batch]:
-    import ray.data
-
-    # Bars on a terminal; in a log our own line a batch says enough.
-    ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    # Shares of a CPU: two pools of whole CPUs leave none for reading on two cores, and hang.
-    rows = ray.data.from_items([asdict(item) for item in items], override_num_blocks=len(items))
-    decoded = rows.map(
+    decoded = listed.flat_map(
         DecodeStage,
-        fn_constructor_args=(settings,),
-        num_cpus=0.4,
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        fn_constructor_args=(settings, known, library),
+        num_cpus=STAGE_CPUS,
+        compute=ray.data.ActorPoolStrategy(size=workers or max(2, cluster.cpus)),
     )
+    on_gpu = cluster.gpus > 0 and settings.model.device != "cpu"
     described = decoded.map_batches(
         EmbedStage,
         fn_constructor_args=(settings,),
         batch_size=EMBED_BATCH,
         batch_format="numpy",
-        num_cpus=0.4,
-        compute=ray.data.ActorPoolStrategy(size=1),
+        num_cpus=STAGE_CPUS,
+        num_gpus=1 if on_gpu else 0,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1, max_size=cluster.gpus if on_gpu else max(1, cluster.cpus // 2)
+        ),
     )
-    batches: Iterable[Batch] = described.iter_batches(batch_size=WRITE_BATCH, batch_format="numpy")
-    return batches
-
-
-def _split(batch: Batch, library: str) -> tuple[list[Entry], list[Failure]]:
-    entries: list[Entry] = []
-    failures: list[Failure] = []
-    columns = (batch[name] for name in ("id", "path", "source", "features", "error"))
-    for identifier, path, source, features, error in zip(*columns, strict=True):
-        if error:
-            code, detail = pickle.loads(error)
-            failures.append(Failure(path=str(path), code=code, detail=detail))
-            continue
-        described: VideoFeatures = pickle.loads(features)
-        file: VideoSource = pickle.loads(source)
-        draft = ReferenceDraft(id=str(identifier), library=library, title=Path(path).stem)
-        entries.append(Entry(draft=draft, source=file, features=described))
-    return entries, failures
+    rows: Iterable[Mapping[str, object]] = described.iter_rows()
+    return rows
 
 
 def main(
-    archive: Annotated[Path, typer.Argument(help="folder of videos, or a list of paths")],
+    archive: Annotated[str, typer.Argument(help="folder, glob, list or object-store prefix")],
     config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
     data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
     library: Annotated[str, typer.Option()] = "main",
-    workers: Annotated[int, typer.Option(help="decoders")] = 2,
+    id_prefix: Annotated[
+        str, typer.Option(help="put before ids, where archives have the same names")
+    ] = "",
+    workers: Annotated[int, typer.Option(help="decoders; 0: one a CPU", min=0)] = 0,
+    batch_videos: Annotated[int, typer.Option(help="videos of one commit", min=1)] = BATCH_VIDEOS,
     max_failure_rate: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
+    address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
 ) -> None:
     """Registers every video of ARCHIVE and prints a JSON summary."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     chosen = [f"data_dir={data}"] if data is not None else []
-    settings = load_settings(config, [*chosen, *(overrides or [])])
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
-    import ray
-
     try:
-        items = list_archive(archive)
+        settings = load_settings(config, [*chosen, *(overrides or [])])
+        items = open_archive(archive, id_prefix=id_prefix)
         # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        cluster = connect(address)
         store = make_store(settings)
-        summary = index_archive(items, store, settings, library=library, workers=workers)
+        summary = index_archive(
+            items,
+            store,
+            settings,
+            cluster,
+            library=library,
+            workers=workers,
+            batch_videos=batch_videos,
+        )
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
     typer.echo(json.dumps(asdict(summary)))
+    if summary.same_id_elsewhere:
+        logger.warning(
+            "%d videos have the ids of references registered from other places and were left out; "
+            "if they are other videos, give this archive an --id-prefix",
+            summary.same_id_elsewhere,
+        )
     if summary.failure_rate > max_failure_rate:
         typer.echo(f"{summary.failed} of {summary.found} videos failed", err=True)
         raise typer.Exit(code=1)

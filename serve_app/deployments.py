@@ -25,6 +25,7 @@ from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
     FrameClip,
+    IndexHealth,
     MatchSet,
     Metadata,
     Page,
@@ -195,6 +196,9 @@ class Librarian:
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
+
+    async def index_health(self) -> IndexHealth:
+        return await asyncio.to_thread(self._store.index_health)
 
     async def ready(self) -> bool:
         return True

@@ -22,6 +22,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    IndexHealth,
     Job,
     JobKind,
     JobRank,
@@ -193,6 +194,9 @@ class JobService:
 
     async def libraries(self) -> Mapping[str, int]:
         return await answer(self._steps.librarian.libraries.remote())
+
+    async def index_health(self) -> IndexHealth:
+        return await answer(self._steps.librarian.index_health.remote())
 
     async def readiness(self) -> Readiness:
         names = [field.name for field in dataclasses.fields(self._steps)]

@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos-rounds", type=int, default=3, help="how often the chaos test kills (default: 3)"
     )
+    parser.addoption(
+        "--index-kills",
+        type=int,
+        default=2,
+        help="how often an indexing job is killed (default: 2)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

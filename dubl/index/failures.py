@@ -1,48 +1,78 @@
-"""The `failures` table: videos that a batch job could not take in."""
+"""The `failures` table: videos that batch jobs could not take in, one row a path."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from dubl.index import predicates
 from dubl.index.clock import utc_text
+from dubl.index.reading import VALUES_PER_QUERY, chunks
 from dubl.index.schema import failures_schema
 from dubl.index.tables import Tables, store_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A video and the domain error that refused it. `created_at` is UTC, set when recorded."""
+    """A video and the domain error that refused it. `attempts` and `created_at` (UTC, of the last
+    attempt) are set when it is recorded."""
 
     path: str
     code: str
     detail: str
     created_at: str = ""
+    attempts: int = 0
 
 
-def append_failures(tables: Tables, failures: Sequence[Failure]) -> None:
+def record_failures(tables: Tables, failures: Sequence[Failure], solved: Iterable[str]) -> None:
+    """Writes failures, counting attempts by path, and forgets those of `solved` paths."""
+    forget_failures(tables, solved)
     if not failures:
         return
+    latest = {failure.path: failure for failure in failures}
+    before = {failure.path: failure.attempts for failure in _of_paths(tables, latest)}
     now = utc_text(datetime.now(UTC))
     rows = [
-        {"path": item.path, "code": item.code, "detail": item.detail, "created_at": now}
-        for item in failures
+        asdict(replace(failure, attempts=before.get(path, 0) + 1, created_at=now))
+        for path, failure in latest.items()
     ]
-    tables.failures.add(pa.Table.from_pylist(rows, schema=failures_schema()))
+    merge = tables.failures.merge_insert("path").when_matched_update_all()
+    merge = merge.when_not_matched_insert_all()
+    merge.execute(pa.Table.from_pylist(rows, schema=failures_schema()))
+
+
+def forget_failures(tables: Tables, paths: Iterable[str]) -> None:
+    """Removes the rows of these paths; commits only where there are some."""
+    for failure_paths in chunks((one.path for one in _of_paths(tables, paths)), VALUES_PER_QUERY):
+        tables.failures.delete(predicates.among("path", failure_paths))
 
 
 def read_failures(tables: Tables) -> list[Failure]:
     with store_errors("read failures"):
-        rows = tables.failures.search().to_arrow().to_pylist()
+        return _failures(tables.failures.search().to_arrow())
+
+
+def _of_paths(tables: Tables, paths: Iterable[str]) -> list[Failure]:
+    if not tables.failures.count_rows():
+        return []
+    found: list[Failure] = []
+    for chunk in chunks(paths, VALUES_PER_QUERY):
+        query = tables.failures.search().where(predicates.among("path", chunk))
+        found += _failures(query.to_arrow())
+    return found
+
+
+def _failures(rows: pa.Table) -> list[Failure]:
     return [
         Failure(
             path=row["path"],
             code=row["code"],
             detail=row["detail"],
             created_at=row["created_at"],
+            attempts=row["attempts"],
         )
-        for row in rows
+        for row in rows.to_pylist()
     ]

@@ -2,7 +2,8 @@
 
 `references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
 can be built again from it. `frames` has one row a frame that may be searched for; `failures` has
-one row a video that a batch job could not take in.
+one row a video that a batch job could not take in; `index_history` one a training or an audit of
+the vector index.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dubl.types import FeatureSpec
 REFERENCES = "references"
 FRAMES = "frames"
 FAILURES = "failures"
+INDEX_HISTORY = "index_history"
 SPEC_KEY = b"dubl:feature_spec"
 # Lance rejects a concurrent insert of the same key only where the table names its key; named in
 # the schema, it holds from the first version on.
@@ -94,8 +96,26 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def failures_schema() -> pa.Schema:
+    """`attempts` counts jobs that tried the path; `created_at` is the last one's time."""
     names = ("path", "code", "detail", "created_at")
-    return pa.schema([pa.field(name, pa.string(), nullable=False) for name in names])
+    text = {name: pa.field(name, pa.string(), nullable=False) for name in names}
+    text["path"] = text["path"].with_metadata(PRIMARY_KEY)
+    return pa.schema([*text.values(), pa.field("attempts", pa.int32(), nullable=False)])
+
+
+def index_history_schema() -> pa.Schema:
+    """What was done with the vector index of `frames`: `event` is "trained", of so many `frames`,
+    or "audited", which found `recall` (1 is exact search) over `queries` stored frames."""
+    return pa.schema(
+        [
+            pa.field("created_at", pa.string(), nullable=False),
+            pa.field("event", pa.string(), nullable=False),
+            pa.field("index_type", pa.string(), nullable=False),
+            pa.field("frames", pa.int64(), nullable=False),
+            pa.field("recall", pa.float64()),
+            pa.field("queries", pa.int32(), nullable=False),
+        ]
+    )
 
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:

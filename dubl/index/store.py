@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
-from dubl.index import failures, predicates, reading, upkeep, writing
+from dubl.index import failures, predicates, reading, upkeep, vector_index, writing
 from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference
-from dubl.index.tables import Tables, open_tables, store_errors
+from dubl.index.tables import Tables, open_tables, store_errors, write_lock
+from dubl.index.vector_index import IndexEvent
 from dubl.settings import IndexSettings
 from dubl.types import (
     FeatureSpec,
+    IndexHealth,
     Metadata,
     Page,
     Reference,
@@ -31,7 +33,8 @@ Failures = list[Failure]
 
 
 class LibraryStore:
-    """References with their features. Many processes may read; one at a time should write.
+    """References with their features. Many processes may read and write: writers of a folder wait
+    for each other, those of an object store find out afterwards who was first.
 
     `uri` is a folder or an object-store address; absent tables are created empty. A handle sees
     its own writes at once and those of others `settings.consistency_interval_s` later at most.
@@ -87,7 +90,7 @@ class LibraryStore:
                     answers.append(Registration(reference=item.reference, created=True))
                 else:
                     answers.append(Registration(reference=reference, created=False))
-            theirs = writing.insert(tables, list(new.values()), self.spec)
+            theirs = writing.insert(tables, list(new.values()), self.spec, uri=self.uri)
         return [
             Registration(reference=theirs[answer.reference.id], created=False)
             if answer.reference.id in theirs
@@ -184,21 +187,30 @@ class LibraryStore:
         """Features by reference id; ids that are gone are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec)
 
-    def record_failures(self, items: Sequence[Failure]) -> None:
-        """Appends videos that a batch job could not take in."""
+    def record_failures(self, items: Sequence[Failure], *, solved: Iterable[str] = ()) -> None:
+        """Records videos that a batch job could not take in; forgets paths that it could."""
         with self._write("record failures") as tables:
-            failures.append_failures(tables, items)
+            failures.record_failures(tables, items, solved)
 
     def failures(self) -> Failures:
         return failures.read_failures(self._tables)
 
-    def optimize(self, *, full: bool = False) -> None:
+    def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
         """Compacts files, brings indexes up to date and drops versions that are older than
         `settings.keep_versions_s`. `full` also rewrites the files of features whatever their
         number, which takes the bytes of deleted references from the disk once that time is over.
+        `retrain` trains the vector index anew where the library has outgrown it.
         """
         with self._write("optimize") as tables:
-            upkeep.optimize_tables(tables, self._settings, full=full)
+            upkeep.optimize_tables(tables, self._settings, full=full, retrain=retrain)
+
+    def audit_recall(self, *, queries: int) -> IndexEvent:
+        """Compares the vector index with exact search on a sample, and records what it finds."""
+        with store_errors("audit its index"):
+            return vector_index.audit_recall(self._tables, self._settings, queries=queries)
+
+    def index_health(self) -> IndexHealth:
+        return vector_index.index_health(self._tables)
 
     def delete_orphan_frames(self) -> int:
         """Removes frames whose registration or deletion was cut off; how many."""
@@ -209,9 +221,11 @@ class LibraryStore:
     def _write(self, action: str) -> Iterator[Tables]:
         if self._read_only:
             raise StoreUnavailable(f"the library at {self.uri} is open for reading only")
-        with self._writing, store_errors(action):
+        with self._writing, store_errors(action), write_lock(self.uri):
             self._tables.references.checkout_latest()
             self._tables.frames.checkout_latest()
+            self._tables.failures.checkout_latest()
+            self._tables.index_history.checkout_latest()
             yield self._tables
 
     def _require_spec(self, entries: Sequence[Entry]) -> None:

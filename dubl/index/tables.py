@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import logging
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import lancedb
 import pyarrow as pa
@@ -19,9 +22,11 @@ from dubl.errors import StoreUnavailable
 from dubl.index.schema import (
     FAILURES,
     FRAMES,
+    INDEX_HISTORY,
     REFERENCES,
     failures_schema,
     frames_schema,
+    index_history_schema,
     references_schema,
     require_spec,
 )
@@ -29,7 +34,13 @@ from dubl.types import FeatureSpec
 
 logger = logging.getLogger(__name__)
 
-LOCK_NAME = ".create.lock"
+CREATE_LOCK = ".create.lock"
+WRITE_LOCK = ".write.lock"
+CONFLICT = "commit conflict"
+COMMIT_ATTEMPTS = 8
+COMMIT_PAUSE_S = 0.02
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,7 @@ class Tables:
     references: Table
     frames: Table
     failures: Table
+    index_history: Table
 
 
 @contextmanager
@@ -48,6 +60,24 @@ def store_errors(action: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError, NotImplementedError, pa.ArrowException) as exc:
         raise StoreUnavailable(f"the library could not {action}: {exc}") from exc
+
+
+def committed(table: Table, commit: Callable[[], Result]) -> Result:
+    """The commit's result, after more attempts where another process was faster.
+
+    Lance rejects commits that touch what another one, made meanwhile, has rewritten, and asks for
+    a retry. In a folder writers wait for each other, and this does not happen.
+    """
+    for attempt in range(COMMIT_ATTEMPTS):
+        try:
+            return commit()
+        except RuntimeError as exc:
+            if CONFLICT not in str(exc):
+                raise
+            logger.info("another writer was faster, attempt %d: %s", attempt + 1, exc)
+            time.sleep(random.uniform(0, COMMIT_PAUSE_S * 2**attempt))
+            table.checkout_latest()
+    return commit()
 
 
 def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -> Tables:
@@ -63,6 +93,7 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
             references=connection.open_table(REFERENCES),
             frames=connection.open_table(FRAMES),
             failures=connection.open_table(FAILURES),
+            index_history=connection.open_table(INDEX_HISTORY),
         )
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
@@ -74,6 +105,7 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
     keeps them apart; in an object store, one process has to open the library first."""
     schemas = {
         FAILURES: failures_schema(),
+        INDEX_HISTORY: index_history_schema(),
         FRAMES: frames_schema(spec),
         REFERENCES: references_schema(spec),
     }
@@ -85,14 +117,26 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
             connection.create_table(name, schema=schemas[name])
 
 
+def is_folder(uri: str) -> bool:
+    """Whether the library lies where files can be locked."""
+    return "://" not in uri
+
+
+def write_lock(uri: str) -> AbstractContextManager[None]:
+    """Keeps writing processes apart: a job and the service may write to one library. It ends with
+    its process. In an object store there is none: see `insert` in
+    dubl/index/writing.py."""
+    return _folder_lock(Path(uri), WRITE_LOCK) if is_folder(uri) else nullcontext()
+
+
 def _creation_lock(uri: str) -> AbstractContextManager[None]:
-    return nullcontext() if "://" in uri else _folder_lock(Path(uri))
+    return _folder_lock(Path(uri), CREATE_LOCK) if is_folder(uri) else nullcontext()
 
 
 @contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
+def _folder_lock(folder: Path, name: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("w") as file:
+    with (folder / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pyarrow.compute as pc
-from lancedb.index import Bitmap, BTree, IvfFlat, IvfRq
+from lancedb.index import Bitmap, BTree
 from lancedb.table import Table
 
 from dubl.index.reading import read_rows
-from dubl.index.tables import Tables, store_errors
+from dubl.index.tables import Tables, committed, store_errors
+from dubl.index.vector_index import ensure_vector_index, index_names
 from dubl.index.writing import drop_frames
 from dubl.settings import IndexSettings
 
@@ -18,21 +19,23 @@ MIN_INDEXED_ROWS = 256
 # by a constant factor, which bounds the bytes written by a constant times the bytes stored.
 MIN_FILES = 64
 ROWS_PER_FILE = 4
-RQ_DIMS_STEP = 8
 
 
-def optimize_tables(tables: Tables, settings: IndexSettings, *, full: bool) -> None:
+def optimize_tables(
+    tables: Tables, settings: IndexSettings, *, full: bool, retrain: bool = False
+) -> None:
     """Compacts both tables, indexes what is new and drops versions that nobody reads any more.
 
-    `references` is compacted when `full` or when it has come into too many files.
+    `references` is compacted when `full` or when it has come into too many files. The vector index
+    is trained when there is none, and anew when `retrain` and the table has outgrown it.
     """
     kept = timedelta(seconds=settings.keep_versions_s)
-    tables.frames.optimize(cleanup_older_than=kept)
+    _compact(tables.frames, kept)
     _ensure_index(tables.frames, "reference_id", BTree())
     _ensure_index(tables.frames, "library", Bitmap())
-    _ensure_vector_index(tables.frames, settings)
+    ensure_vector_index(tables, settings, retrain=retrain)
     if full or _too_many_files(tables.references):
-        tables.references.optimize(cleanup_older_than=kept)
+        _compact(tables.references, kept)
     _ensure_index(tables.references, "id", BTree())
     _ensure_index(tables.references, "sha256", BTree())
 
@@ -47,6 +50,10 @@ def delete_orphan_frames(tables: Tables) -> int:
     return drop_frames(tables, owners - set(read_rows(tables, ["id"])["id"].to_pylist()))
 
 
+def _compact(table: Table, kept: timedelta) -> None:
+    committed(table, lambda: table.optimize(cleanup_older_than=kept))
+
+
 def _ensure_index(table: Table, column: str, index: BTree | Bitmap) -> None:
     """Builds the index, or builds it anew when many rows are missing from it: rebuilding reads
     one narrow column, whereas `optimize` would also compact."""
@@ -54,26 +61,12 @@ def _ensure_index(table: Table, column: str, index: BTree | Bitmap) -> None:
     if rows < MIN_INDEXED_ROWS:
         return
     name = f"{column}_idx"
-    stats = table.index_stats(name) if name in _index_names(table) else None
+    stats = table.index_stats(name) if name in index_names(table) else None
     if stats is None or stats.num_unindexed_rows >= max(MIN_INDEXED_ROWS, rows // 10):
         table.create_index(column, config=index, name=name, replace=True)
-
-
-def _ensure_vector_index(table: Table, settings: IndexSettings) -> None:
-    """`optimize` keeps an index that is there up to date; this builds the first one."""
-    name = "descriptor_idx"
-    if table.count_rows() < settings.ann_min_frames or name in _index_names(table):
-        return
-    dims = table.schema.field("descriptor").type.list_size
-    config = IvfFlat if dims % RQ_DIMS_STEP else IvfRq
-    table.create_index("descriptor", config=config(distance_type="cosine"), name=name)
 
 
 def _too_many_files(table: Table) -> bool:
     stats = table.stats()
     files = stats["fragment_stats"]["num_fragments"]
     return bool(files > max(MIN_FILES, stats["num_rows"] // ROWS_PER_FILE))
-
-
-def _index_names(table: Table) -> set[str]:
-    return {index.name for index in table.list_indices()}

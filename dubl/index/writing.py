@@ -1,7 +1,7 @@
 """Writes that keep `frames` and `references` in step.
 
 Frames are written before their reference and removed after it, so that whatever is cut off leaves
-frames without a reference, which nobody sees. Callers hold the writer's lock.
+frames without a reference, which nobody sees. Callers hold the store's lock.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+import lancedb
+from lancedb.table import Table
+
 from dubl.errors import InvalidRequest
 from dubl.index import predicates
 from dubl.index.reading import VALUES_PER_QUERY, chunks, existing, read_features
-from dubl.index.rows import NewReference, frames_table, references_table
-from dubl.index.tables import Tables
+from dubl.index.rows import NewReference, frames_table, references_table, to_references
+from dubl.index.schema import FACT_COLUMNS, REFERENCES
+from dubl.index.tables import Tables, committed, is_folder
 from dubl.types import FeatureSpec, Reference, ReferenceDraft
 
 logger = logging.getLogger(__name__)
@@ -38,21 +42,58 @@ class KnownReferences:
 
 
 def insert(
-    tables: Tables, items: Sequence[NewReference], spec: FeatureSpec
+    tables: Tables, items: Sequence[NewReference], spec: FeatureSpec, *, uri: str
 ) -> dict[str, Reference]:
     """Writes new references in one commit a table.
 
-    Returns, by id, those that another writer put there meanwhile: theirs stay.
+    Returns, by the ids of ours, references that another writer put there first: theirs stay. Lance
+    refuses a second row of one id; the same bytes under two ids are found by looking, after the
+    commit, at the table as it was before. Of two commits one is the second, and gives way. In a
+    folder writers wait for each other, and neither happens.
     """
     if not items:
         return {}
     drop_frames(tables, [item.reference.id for item in items])
     tables.frames.add(frames_table(items, spec))
     merge = tables.references.merge_insert("id").when_not_matched_insert_all()
-    result = merge.execute(references_table(items, spec))
-    if result.num_inserted_rows == len(items):
-        return {}
-    return _give_way(tables, items, spec)
+    rows = references_table(items, spec)
+    result = committed(tables.references, lambda: merge.execute(rows))
+    theirs: dict[str, Reference] = {}
+    if result.num_inserted_rows < len(items):
+        theirs = _give_way(tables, items, spec)
+    if not is_folder(uri):
+        ours = [item.reference for item in items if item.reference.id not in theirs]
+        theirs |= _drop_twins(tables, ours, _held_before(uri, ours, result.version))
+    return theirs
+
+
+def _held_before(uri: str, ours: Sequence[Reference], version: int) -> list[Reference]:
+    """References with the bytes of ours in the version before this one."""
+    table = lancedb.connect(uri).open_table(REFERENCES)
+    table.checkout(version - 1)
+    found: list[Reference] = []
+    for chunk in chunks({reference.sha256 for reference in ours} - {""}, VALUES_PER_QUERY):
+        query = table.search().where(predicates.among("sha256", chunk))
+        found += to_references(query.select(list(FACT_COLUMNS)).to_arrow())
+    return found
+
+
+def _drop_twins(
+    tables: Tables, ours: Sequence[Reference], earlier: Sequence[Reference]
+) -> dict[str, Reference]:
+    """Removes those of our references whose bytes their library had; gives what it had by id."""
+    held = {(reference.library, reference.sha256): reference for reference in earlier}
+    late = {
+        reference.id: held[reference.library, reference.sha256]
+        for reference in ours
+        if (reference.library, reference.sha256) in held
+    }
+    if late:
+        logger.warning("another writer was first with the bytes of %d references", len(late))
+        for chunk in chunks(late, VALUES_PER_QUERY):
+            _delete(tables.references, predicates.among("id", chunk))
+        drop_frames(tables, late)
+    return late
 
 
 def _give_way(
@@ -80,9 +121,13 @@ def drop_frames(tables: Tables, reference_ids: Iterable[str]) -> int:
         where = predicates.among("reference_id", chunk)
         count = int(tables.frames.count_rows(where))
         if count:
-            tables.frames.delete(where)
+            _delete(tables.frames, where)
         dropped += count
     return dropped
+
+
+def _delete(table: Table, where: str) -> None:
+    committed(table, lambda: table.delete(where))
 
 
 def move_frames(tables: Tables, reference: Reference, library: str) -> None:

@@ -281,5 +281,5 @@ def _segment(stretch: _Stretch, query: Timeline, reference: Timeline) -> Segment
         reference_start_s=low,
         reference_end_s=high,
         similarity=stretch.similarity,
-        reversed=stretch.line.slope < 0,
+        reversed=bool(stretch.line.slope < 0),
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import Counter, Gauge, Histogram
 
-from dubl.types import Job, Timings, Verdict
+from dubl.types import IndexHealth, Job, Timings, Verdict
 
 JOBS = Counter("dubl_jobs_total", "Jobs that ended", ["kind", "state", "code"])
 UNFINISHED = Gauge("dubl_jobs_unfinished", "Jobs that were accepted and have not ended")
 VERDICTS = Counter("dubl_verdicts_total", "Verdicts", ["outcome"])
+INDEX_FRAMES = Gauge("dubl_index_frames", "Frames in the library", ["state"])
+INDEX_RECALL = Gauge("dubl_index_recall", "Share of exact search's hits in the last audit")
 STAGES = Histogram(
     "dubl_stage_seconds",
     "Time of one stage of one job",
@@ -29,3 +33,11 @@ def count_verdict(verdict: Verdict) -> None:
 def observe_stages(timings_ms: Timings) -> None:
     for stage, value in timings_ms.items():
         STAGES.labels(stage=stage).observe(value / 1000)
+
+
+def show_index(health: IndexHealth) -> None:
+    """Recall is not a number where the index was not audited since its training."""
+    INDEX_FRAMES.labels(state="all").set(health.frames)
+    INDEX_FRAMES.labels(state="unindexed").set(health.unindexed_frames)
+    INDEX_FRAMES.labels(state="at_training").set(health.frames_at_training)
+    INDEX_RECALL.set(math.nan if health.recall is None else health.recall)

@@ -12,6 +12,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    IndexHealth,
     Job,
     JobKind,
     JobState,
@@ -169,6 +170,8 @@ class Service(Protocol):
     async def libraries(self) -> Mapping[str, int]:
         """Number of references by library."""
         ...
+
+    async def index_health(self) -> IndexHealth: ...
 
     async def readiness(self) -> Readiness: ...
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from dubl.errors import DublError
 from serve_app.api.conversation import Context
+from serve_app.api.metrics import show_index
+
+logger = logging.getLogger(__name__)
 
 
 def system_router(context: Context) -> APIRouter:
@@ -31,7 +37,11 @@ def system_router(context: Context) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        """Prometheus text format."""
+        """Prometheus text format; without the library's figures while that cannot be read."""
+        try:
+            show_index(await service.index_health())
+        except DublError as exc:
+            logger.warning("no metrics of the index: %s", exc.detail)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -20,6 +20,7 @@ def run_job(archive: Path, data: Path, *options: str) -> subprocess.CompletedPro
 
 
 def summary_of(result: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    assert result.stdout, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
 
 
@@ -52,9 +53,12 @@ def test_an_archive_is_indexed_once_whatever_is_in_it(archive: Path, tmp_path: P
     failures = {Path(failure.path).name: failure.code for failure in store.failures()}
     assert failures == {"empty.mp4": "empty_file", "text.mkv": "not_a_video"}
 
-    again = summary_of(run_job(archive, data, "--max-failure-rate", "0.5"))
-    assert (again["present_before"], again["registered"]) == (3, 0)
+    (archive / "list.txt").write_text("same bytes.mp4\nempty.mp4\nsame bytes.mp4\nnone.mp4\n")
+    again = summary_of(run_job(archive / "list.txt", data, "--max-failure-rate", "0.5"))
+    assert (again["found"], again["same_as_another"], again["failed"]) == (4, 2, 2)
     assert {reference.id for reference in store.list(limit=10).items} == ids
+    attempts = {Path(failure.path).name: failure.attempts for failure in store.failures()}
+    assert attempts == {"empty.mp4": 2, "text.mkv": 1, "none.mp4": 1}
 
 
 def test_too_many_failures_fail_the_job_after_all_is_written(archive: Path, tmp_path: Path) -> None:
@@ -63,6 +67,15 @@ def test_too_many_failures_fail_the_job_after_all_is_written(archive: Path, tmp_
     assert result.returncode == 1
     assert "2 of 6 videos failed" in result.stderr
     assert summary_of(result)["registered"] == 3
+
+    elsewhere = tmp_path / "moved"
+    archive.rename(elsewhere)
+    again = run_job(elsewhere, data, "--max-failure-rate", "1")
+    assert again.returncode == 0
+    summary = summary_of(again)
+    assert (summary["present_before"], summary["same_id_elsewhere"]) == (3, 3)
+    assert summary["registered"] == 0
+    assert "--id-prefix" in again.stderr
 
 
 def test_a_missing_archive_is_said_plainly(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    IndexHealth,
     Job,
     JobKind,
     JobState,
@@ -271,6 +272,16 @@ class FakeService:
     async def libraries(self) -> Mapping[str, int]:
         names = [reference.library for reference in self.references.values()]
         return {name: names.count(name) for name in names}
+
+    async def index_health(self) -> IndexHealth:
+        return IndexHealth(
+            index_type="ivf_rq",
+            frames=1000,
+            unindexed_frames=20,
+            frames_at_training=900,
+            recall=0.97,
+            audited_at=CREATED_AT,
+        )
 
     async def readiness(self) -> Readiness:
         return Readiness(ready=not self.missing, waiting_for=self.missing)

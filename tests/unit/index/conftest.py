@@ -17,9 +17,13 @@ def open_store(tmp_path: Path) -> OpenStore:
     """Opens one and the same library, as another process would."""
 
     def opened(
-        *, spec: FeatureSpec = SPEC, settings: IndexSettings = SETTINGS, read_only: bool = False
+        *,
+        spec: FeatureSpec = SPEC,
+        settings: IndexSettings = SETTINGS,
+        read_only: bool = False,
+        scheme: str = "",
     ) -> LibraryStore:
-        uri = str(tmp_path / "library")
+        uri = f"{scheme}{tmp_path / 'library'}"
         return LibraryStore(uri, spec=spec, settings=settings, read_only=read_only)
 
     return opened

@@ -157,10 +157,10 @@ def test_orphan_frames_are_removed_and_only_those(store: LibraryStore) -> None:
     assert store.delete_orphan_frames() == 0
 
 
-def test_the_first_of_two_writers_wins_and_its_frames_stay_single(
-    store: LibraryStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+def test_the_first_of_two_writers_of_an_object_store_wins_and_its_frames_stay_single(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rival = open_store()
+    store, rival = open_store(scheme="file://"), open_store(scheme="file://")
     write = writing.references_table
 
     def overtaken(*arguments: object) -> object:

@@ -271,7 +271,10 @@ def test_the_api_describes_itself(client: TestClient) -> None:
         document["paths"]
     )
     assert client.get("/docs").status_code == 200
-    assert client.get("/metrics").headers["Content-Type"].startswith("text/plain")
+    metrics = client.get("/metrics")
+    assert metrics.headers["Content-Type"].startswith("text/plain")
+    assert "dubl_index_recall 0.97" in metrics.text
+    assert 'dubl_index_frames{state="unindexed"} 20.0' in metrics.text
 
 
 def test_a_problem_carries_the_id_that_the_request_came_with(client: TestClient) -> None:

@@ -1,0 +1,229 @@
+"""The indexing job beside the same step objects in plain processes.
+
+    python -m benchmarks.index_job
+
+Both index a smaller and a larger archive, and the difference counts: starting Ray, loading networks
+and the last commit take the same time in both. Two processes decode and describe in the plain run,
+which its parent writes. CPU time is that of all processes; it is the figure to look at on a machine
+that does other work.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event, Semaphore
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import psutil
+import typer
+
+from benchmarks.results import Figure, at_least, machine, plain, write_figures
+from dubl.assembly import make_store
+from dubl.evaluation.scenes import generate_library
+from dubl.index.keys import read_keys
+from dubl.settings import Settings, load_settings
+from pipelines.archive_source import open_archive
+from pipelines.archive_stages import DecodeStage, EmbedStage, Row, packs
+from pipelines.archive_writer import ArchiveWriter
+from pipelines.cluster import connect
+from pipelines.index_archive import BATCH_VIDEOS, index_archive
+
+AIM = 0.85
+FLAT = 0.9
+ORIGINALS = 4
+CLIP_S = 15.0
+CLIP_SIZE = (640, 360)
+PROCESSES = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Of indexing one archive."""
+
+    videos: int
+    wall_s: float
+    cpu_s: float
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            videos=self.videos - other.videos,
+            wall_s=self.wall_s - other.wall_s,
+            cpu_s=self.cpu_s - other.cpu_s,
+        )
+
+
+def make_archives(folder: Path, sizes: tuple[int, ...]) -> list[Path]:
+    """Archives of these sizes: few videos, each copy with bytes of its own behind its end."""
+    originals = generate_library(
+        folder / "originals",
+        count=ORIGINALS,
+        seed=5,
+        size=CLIP_SIZE,
+        shortest_s=CLIP_S,
+        longest_s=CLIP_S,
+    )
+    archives = []
+    for size in sizes:
+        archive = folder / f"archive {size}"
+        archive.mkdir()
+        for number, original in enumerate(islice(cycle(originals), size)):
+            copy = archive / f"{number:05}{original.suffix}"
+            copy.write_bytes(original.read_bytes() + f"copy {number}".encode())
+        archives.append(archive)
+    return archives
+
+
+def plain_run(archive: Path, settings: Settings) -> Cost:
+    """Two processes and their parent, without Ray; their start is not counted."""
+    context = multiprocessing.get_context("spawn")
+    rows: Queue[Row | None] = context.Queue(maxsize=BATCH_VIDEOS)
+    ready, go = context.Semaphore(0), context.Event()
+    workers = [
+        context.Process(target=_work, args=(archive, settings, share, rows, ready, go))
+        for share in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        ready.acquire()
+    writer = ArchiveWriter(make_store(settings), library="main", batch_videos=BATCH_VIDEOS)
+    before, started = _cpu_s(), time.perf_counter()
+    go.set()
+    running = PROCESSES
+    while running:
+        row = rows.get()
+        if row is None:
+            running -= 1
+        else:
+            writer.add(row)
+    writer.flush()
+    cost = _cost(writer.counts.registered, before, started)
+    for _ in workers:
+        ready.release()
+    for worker in workers:
+        worker.join()
+    return cost
+
+
+def ray_run(archive: Path, settings: Settings) -> Cost:
+    """The job, on the cluster of this process."""
+    cluster = connect("")
+    store = make_store(settings)
+    before, started = _cpu_s(), time.perf_counter()
+    summary = index_archive(open_archive(str(archive)), store, settings, cluster, library="main")
+    return _cost(summary.registered, before, started)
+
+
+def _work(
+    archive: Path,
+    settings: Settings,
+    share: int,
+    rows: Queue[Row | None],
+    ready: Semaphore,
+    go: Event,
+) -> None:
+    """Decodes and describes every second video."""
+    known = read_keys(make_store(settings, read_only=True).tables)
+    decode, embed = DecodeStage(settings, known, "main"), EmbedStage(settings)
+    ready.release()
+    go.wait()
+    items = list(open_archive(str(archive)))[share::PROCESSES]
+    for pack in packs(items, known):
+        for listed in pack.to_pylist():
+            for row in decode(listed):
+                rows.put(_embedded(row, embed))
+    rows.put(None)
+    ready.acquire()  # its CPU time is read while it lives
+
+
+def _embedded(row: Row, embed: EmbedStage) -> Row:
+    batch = {name: np.array([value], dtype=object) for name, value in row.items()}
+    return {name: values[0] for name, values in embed(batch).items()}
+
+
+def _cost(videos: int, before: dict[int, float], started: float) -> Cost:
+    wall_s = time.perf_counter() - started
+    after = _cpu_s()
+    cpu_s = sum(spent - before.get(pid, 0.0) for pid, spent in after.items())
+    return Cost(videos=videos, wall_s=wall_s, cpu_s=cpu_s)
+
+
+def _cpu_s() -> dict[int, float]:
+    """CPU seconds so far of this process and its descendants."""
+    spent = {}
+    root = psutil.Process()
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        spent[process.pid] = times.user + times.system
+    return spent
+
+
+def figures(costs: dict[str, list[Cost]], setup: str) -> Iterator[Figure]:
+    """Ratios of what the larger archives took beyond the smaller ones."""
+    ray, alone = costs["ray"][-1] - costs["ray"][0], costs["plain"][-1] - costs["plain"][0]
+    rate, alone_rate = ray.videos / ray.wall_s, alone.videos / alone.wall_s
+    yield at_least(
+        "indexing job: clips/s over plain processes", rate / alone_rate, AIM, unit="×", setup=setup
+    )
+    yield at_least(
+        "indexing job: CPU seconds of plain processes over its own",
+        alone.cpu_s * ray.videos / (ray.cpu_s * alone.videos),
+        AIM,
+        unit="×",
+        setup=setup,
+    )
+    yield plain("indexing job: CPU seconds a clip", ray.cpu_s / ray.videos, unit="s", setup=setup)
+    first, middle, last = costs["ray"]
+    early, late = middle - first, last - middle
+    yield at_least(
+        "indexing job: clips a CPU second, second half over first half of a growing library",
+        (late.videos / late.cpu_s) / (early.videos / early.cpu_s),
+        FLAT,
+        unit="×",
+        setup=setup,
+    )
+
+
+def main(
+    small: Annotated[int, typer.Option(help="clips of the smaller archive")] = 40,
+    large: Annotated[int, typer.Option(help="clips of the larger archive")] = 200,
+) -> None:
+    """Writes results/index_job.json."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    folder = Path(tempfile.mkdtemp(prefix="dubl-index-"))
+    try:
+        first, middle, last = make_archives(folder, (small, (small + large) // 2, large))
+        costs: dict[str, list[Cost]] = {}
+        runs = (("plain", plain_run, (first, last)), ("ray", ray_run, (first, middle, last)))
+        for name, run, archives in runs:
+            for archive in archives:
+                data = folder / f"{name} {archive.name}"
+                settings = load_settings(overrides=[f"data_dir={data}"], environment={})
+                costs.setdefault(name, []).append(run(archive, settings))
+                logger.info("%s %s", name, costs[name][-1])
+        setup = (
+            f"{machine()}; generated clips of {CLIP_S:g} s, {CLIP_SIZE[0]}×{CLIP_SIZE[1]}; "
+            f"difference of {small} and {large} clips"
+        )
+        write_figures("index_job", list(figures(costs, setup)))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,78 @@
+"""What a library held at one moment, small enough to be handed to every worker of a job.
+
+A key is kept as 16 bytes of its hash: ten million references take half a gigabyte, and that two
+keys meet by chance has a probability of 10⁻²⁴ then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubl.index import predicates
+from dubl.index.tables import Tables, store_errors
+
+KEY_COLUMNS = ("id", "library", "sha256", "source")
+DIGEST_BYTES = 16
+
+Digests = NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKeys:
+    """Sorted digests of ids, of ids with their source, and of library and bytes."""
+
+    ids: Digests
+    places: Digests
+    contents: Digests
+
+    def has_id(self, reference_id: str) -> bool:
+        return _holds(self.ids, _digest(reference_id))
+
+    def has_place(self, reference_id: str, source: str) -> bool:
+        """Whether the id was registered from this source."""
+        return _holds(self.places, _digest(reference_id, source))
+
+    def has_content(self, library: str, sha256: str) -> bool:
+        return _holds(self.contents, _digest(library, sha256))
+
+
+def read_keys(tables: Tables) -> KnownKeys:
+    """Keys of all references that are there now."""
+    ids: list[bytes] = []
+    places: list[bytes] = []
+    contents: list[bytes] = []
+    with store_errors("read keys"):
+        query = tables.references.search().select(list(KEY_COLUMNS))
+        for batch in query.to_batches():
+            for row in batch.to_pylist():
+                ids.append(_digest(row["id"]))
+                places.append(_digest(row["id"], row["source"]))
+                contents.append(_digest(row["library"], row["sha256"]))
+    return KnownKeys(ids=_sorted(ids), places=_sorted(places), contents=_sorted(contents))
+
+
+def read_ids(tables: Tables, *, library: str) -> Iterator[str]:
+    """Ids of a library's references, as a stream."""
+    with store_errors("read ids"):
+        query = tables.references.search().where(predicates.equals("library", library))
+        for batch in query.select(["id"]).to_batches():
+            yield from batch["id"].to_pylist()
+
+
+def _digest(*parts: str) -> bytes:
+    joined = "\0".join(parts).encode()
+    return hashlib.blake2b(joined, digest_size=DIGEST_BYTES).digest()
+
+
+def _sorted(digests: Iterable[bytes]) -> Digests:
+    return np.sort(np.array(list(digests), dtype=f"S{DIGEST_BYTES}"))
+
+
+def _holds(digests: Digests, digest: bytes) -> bool:
+    place = int(np.searchsorted(digests, np.bytes_(digest)))
+    return place < digests.size and bool(digests[place] == np.bytes_(digest))

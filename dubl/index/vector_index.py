@@ -1,0 +1,164 @@
+"""The vector index of `frames`: when it is trained, and how much of exact search it finds.
+
+Below `ann_min_frames` search is exact and there is none. New rows are searched exactly until
+`optimize` adds them to the index; its partitions stay those of the training, so that it loses
+recall as the library grows away from them. The history table says when it was trained and what
+audits found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from lancedb.index import HnswSq, IvfFlat, IvfPq, IvfRq
+from lancedb.table import Table
+
+from dubl.index.clock import utc_text
+from dubl.index.schema import index_history_schema
+from dubl.index.tables import Tables, committed, store_errors
+from dubl.settings import IndexSettings
+from dubl.types import Float32Array, IndexHealth
+
+NAME = "descriptor_idx"
+KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
+CODED_DIMS_STEP = 8
+TIE = 1e-5
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexEvent:
+    """A row of the history; `created_at` is set when it is recorded."""
+
+    event: str
+    index_type: str
+    frames: int
+    recall: float | None = None
+    queries: int = 0
+    created_at: str = ""
+
+
+def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: bool) -> bool:
+    """Trains the index when there is none; with `retrain` also when it is of another type, or the
+    table has grown by more than `retrain_share` since. Returns whether it did."""
+    frames = int(tables.frames.count_rows())
+    present = NAME in index_names(tables.frames)
+    if frames < settings.ann_min_frames or (present and not retrain):
+        return False
+    kind = index_type(tables.frames, settings)
+    if present:
+        trained = _last(tables, "trained")
+        grown = trained is None or frames > trained.frames * (1 + settings.retrain_share)
+        if not grown and trained is not None and trained.index_type == kind:
+            return False
+    config = KINDS[kind](distance_type="cosine")
+    committed(
+        tables.frames,
+        lambda: tables.frames.create_index("descriptor", config=config, name=NAME, replace=True),
+    )
+    _record(tables, IndexEvent(event="trained", index_type=kind, frames=frames))
+    return True
+
+
+def index_type(table: Table, settings: IndexSettings) -> str:
+    """The configured type, or the one without codes where they do not fit the dimensions."""
+    dims = table.schema.field("descriptor").type.list_size
+    return "ivf_flat" if dims % CODED_DIMS_STEP else settings.ann_index
+
+
+def audit_recall(tables: Tables, settings: IndexSettings, *, queries: int) -> IndexEvent:
+    """Compares the index with exact search for a sample of stored frames, and records it."""
+    frames = int(tables.frames.count_rows())
+    indexed = NAME in index_names(tables.frames)
+    sample = _sample(tables.frames, min(queries, frames)) if indexed else []
+    recall = _recall(tables.frames, sample, settings) if len(sample) else 1.0
+    event = IndexEvent(
+        event="audited",
+        index_type=index_type(tables.frames, settings) if indexed else "exact",
+        frames=frames,
+        recall=recall,
+        queries=len(sample),
+    )
+    return _record(tables, event)
+
+
+def index_health(tables: Tables) -> IndexHealth:
+    with store_errors("tell the state of its index"):
+        frames = int(tables.frames.count_rows())
+        stats = tables.frames.index_stats(NAME) if NAME in index_names(tables.frames) else None
+        trained, audited = _last(tables, "trained"), _last(tables, "audited")
+    if stats is None or trained is None:
+        return IndexHealth(
+            index_type="exact" if stats is None else "unknown",
+            frames=frames,
+            unindexed_frames=0,
+            frames_at_training=0,
+            recall=1.0 if stats is None else None,
+            audited_at="",
+        )
+    current = audited if audited and audited.created_at > trained.created_at else None
+    return IndexHealth(
+        index_type=trained.index_type,
+        frames=frames,
+        unindexed_frames=int(stats.num_unindexed_rows),
+        frames_at_training=trained.frames,
+        recall=current.recall if current else None,
+        audited_at=current.created_at if current else "",
+    )
+
+
+def index_names(table: Table) -> set[str]:
+    return {index.name for index in table.list_indices()}
+
+
+def _sample(table: Table, count: int) -> list[Float32Array]:
+    rng = np.random.default_rng(SEED)
+    offsets = np.sort(rng.choice(table.count_rows(), count, replace=False))
+    rows = table.take_offsets(offsets.tolist()).select(["descriptor"]).to_arrow()
+    return [np.asarray(row, np.float32) for row in rows["descriptor"].to_pylist()]
+
+
+def _recall(table: Table, sample: Sequence[Float32Array], settings: IndexSettings) -> float:
+    """The share of the nearest frames that the index finds, averaged over the sample. Frames as
+    near as the last of the exact ones count as well: videos repeat themselves."""
+    exact = _distances(table, sample, settings, exact=True)
+    found = _distances(table, sample, settings, exact=False)
+    shares = [
+        min(1.0, sum(one <= max(truth) + TIE for one in some) / len(truth))
+        for truth, some in zip(exact, found, strict=True)
+        if truth
+    ]
+    return float(np.mean(shares))
+
+
+def _distances(
+    table: Table, sample: Sequence[Float32Array], settings: IndexSettings, *, exact: bool
+) -> list[list[float]]:
+    """Distances of the hits, a list a query."""
+    distances = []
+    for vector in sample:
+        query = table.search(vector, vector_column_name="descriptor", query_type="vector")
+        query = query.distance_type("cosine").select(["_distance"]).limit(settings.hits_per_frame)
+        query = (
+            query.bypass_vector_index()
+            if exact
+            else query.nprobes(settings.probed_partitions).refine_factor(settings.refine_factor)
+        )
+        distances.append(query.to_arrow()["_distance"].to_pylist())
+    return distances
+
+
+def _last(tables: Tables, event: str) -> IndexEvent | None:
+    rows = tables.index_history.search().where(f"event = '{event}'").to_arrow().to_pylist()
+    latest = max(rows, key=lambda row: row["created_at"], default=None)
+    return None if latest is None else IndexEvent(**latest)
+
+
+def _record(tables: Tables, event: IndexEvent) -> IndexEvent:
+    row = {**asdict(event), "created_at": utc_text(datetime.now(UTC))}
+    tables.index_history.add(pa.Table.from_pylist([row], schema=index_history_schema()))
+    return IndexEvent(**row)

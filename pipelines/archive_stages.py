@@ -1,0 +1,173 @@
+"""Stages of the indexing job for Ray Data: the steps of the service, wrapped.
+
+Every stage gives one row a block, so that a clip is on its way as soon as it is decoded and the
+number of decoded clips that wait is bounded. Rows hold pickled domain objects: Arrow keeps bytes
+as they are.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from ray.data.block import BlockMetadata
+from ray.data.datasource import Datasource, ReadTask
+
+from dubl.assembly import make_decoder, make_embedder, reference_sampling
+from dubl.errors import DecoderCrashed, DublError
+from dubl.index.keys import KnownKeys
+from dubl.settings import Settings
+from dubl.types import FrameClip, VideoSource
+from pipelines.archive_files import opened
+from pipelines.archive_source import ArchiveItem
+
+Row = dict[str, object]
+Batch = dict[str, np.ndarray]
+Problem = tuple[str, str]
+
+EMBED_BATCH = 4
+PACKED_ITEMS = 8
+# While fewer are listed, a pack is a single video, so that all decoders have work at once.
+SINGLE_ITEMS = 256
+
+
+class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
+    """Rows {"items": pickled list of ArchiveItem, "present", "elsewhere"}.
+
+    `present` counts videos that were left out since the row before because their id is in the
+    library; `elsewhere` those of them whose id was registered from another place. The listing is
+    read while the job runs; a worker that dies reads it again, and it gives the same rows because
+    `known` is a picture of one moment.
+    """
+
+    def __init__(self, archive: Iterable[ArchiveItem], known: KnownKeys) -> None:
+        self._archive = archive
+        self._known = known
+
+    def get_name(self) -> str:
+        return "Archive"
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(
+        self,
+        parallelism: int,  # noqa: ARG002  # one task: a listing has one order
+        per_task_row_limit: int | None = None,
+        data_context: object = None,  # noqa: ARG002
+    ) -> list[ReadTask]:
+        import ray
+
+        archive, known = self._archive, ray.put(self._known)
+
+        def read() -> Iterator[pa.Table]:
+            return packs(archive, ray.get(known))
+
+        metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(read, metadata, per_task_row_limit=per_task_row_limit)]
+
+
+def packs(archive: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
+    pack: list[ArchiveItem] = []
+    listed = present = elsewhere = 0
+    for item in archive:
+        if known.has_id(item.id):
+            present += 1
+            elsewhere += not known.has_place(item.id, item.shown)
+            continue
+        pack.append(item)
+        listed += 1
+        if len(pack) == PACKED_ITEMS or listed <= SINGLE_ITEMS:
+            yield _pack(pack, present, elsewhere)
+            pack, present, elsewhere = [], 0, 0
+    yield _pack(pack, present, elsewhere)
+
+
+def _pack(items: list[ArchiveItem], present: int, elsewhere: int) -> pa.Table:
+    columns = {"items": [pickle.dumps(items)], "present": [present], "elsewhere": [elsewhere]}
+    return pa.table(columns)
+
+
+class DecodeStage:
+    """A row of the listing → a row a video: "item", "source", "facts", "clip" or "error", pickled.
+
+    A video whose bytes are in the library is not decoded: its "clip" is empty, as is that of the
+    row in front of each pack, which has no "item" and passes the counts on.
+    """
+
+    def __init__(self, settings: Settings, known: KnownKeys, library: str) -> None:
+        self._settings = settings
+        self._known = known
+        self._library = library
+        self._decoder = make_decoder(settings)
+        self._sampling = reference_sampling(settings)
+
+    def __call__(self, row: Row) -> Iterator[Row]:
+        items: list[ArchiveItem] = pickle.loads(_bytes(row["items"]))
+        if row["present"]:
+            yield _row(present=row["present"], elsewhere=row["elsewhere"])
+        for item in items:
+            yield self._decoded(item)
+
+    def _decoded(self, item: ArchiveItem) -> Row:
+        try:
+            with opened(item.path, self._settings) as source:
+                if self._known.has_content(self._library, source.sha256):
+                    return _row(item=item, source=source)
+                return _row(item=item, source=source, clip=self._clip(source))
+        except DublError as exc:
+            return _row(item=item, error=(exc.code, exc.detail))
+
+    def _clip(self, source: VideoSource) -> FrameClip:
+        try:
+            return self._decoder.decode(source, sampling=self._sampling)
+        except DecoderCrashed:
+            # Perhaps the process was killed for somebody else's memory; a bad file does it twice.
+            return self._decoder.decode(source, sampling=self._sampling)
+
+
+class EmbedStage:
+    """Replaces "clip" by "features", pickled."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedder = make_embedder(settings)
+
+    def __call__(self, batch: Batch) -> Batch:
+        clips = batch.pop("clip")
+        readable = [index for index, clip in enumerate(clips) if clip]
+        loaded: list[FrameClip] = [pickle.loads(clips[index]) for index in readable]
+        features = np.full(len(clips), b"", dtype=object)
+        for index, described in zip(readable, self._embedder.embed(loaded), strict=True):
+            features[index] = pickle.dumps(described)
+        return batch | {"features": features}
+
+
+def _row(
+    *,
+    item: ArchiveItem | None = None,
+    source: VideoSource | None = None,
+    clip: FrameClip | None = None,
+    error: Problem | None = None,
+    present: object = 0,
+    elsewhere: object = 0,
+) -> Row:
+    return {
+        "item": _pickled(item),
+        "source": _pickled(source),
+        "facts": _pickled(clip and clip.facts),
+        "clip": _pickled(clip),
+        "error": _pickled(error),
+        "present": present,
+        "elsewhere": elsewhere,
+    }
+
+
+def _pickled(value: object) -> bytes:
+    return b"" if value is None else pickle.dumps(value, protocol=5)
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

@@ -1,0 +1,111 @@
+"""The one writer of an indexing job: gathers rows, commits them together, counts."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dubl.index.store import Entry, Failure, LibraryStore
+from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
+from pipelines.archive_source import ArchiveItem
+
+logger = logging.getLogger(__name__)
+
+# Features of films are large, and what is not written yet is lost with the job.
+BATCH_BYTES = 64 << 20
+BATCH_S = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """Of the videos that have come to the writer so far."""
+
+    present: int = 0
+    elsewhere: int = 0
+    registered: int = 0
+    repeated: int = 0
+    failed: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.registered + self.repeated + self.failed
+
+
+class ArchiveWriter:
+    """Takes rows of the embedding stage. What `flush` returned from is committed.
+
+    Every method raises StoreUnavailable; what was committed before stays.
+    """
+
+    def __init__(self, store: LibraryStore, *, library: str, batch_videos: int) -> None:
+        self._store = store
+        self._batch_videos = batch_videos
+        self._library = library
+        self._entries: list[Entry] = []
+        self._failures: list[Failure] = []
+        self._solved: list[str] = []
+        self._bytes = 0
+        self._started = self._flushed = time.monotonic()
+        self.counts = Counts()
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Takes a row in, and writes when enough has come together."""
+        self.counts.present += _number(row["present"])
+        self.counts.elsewhere += _number(row["elsewhere"])
+        if row["item"]:
+            self._take(row)
+        waiting = len(self._solved) + len(self._failures)
+        late = time.monotonic() - self._flushed >= BATCH_S
+        if waiting >= self._batch_videos or self._bytes >= BATCH_BYTES or (waiting and late):
+            self.flush()
+
+    def flush(self) -> None:
+        registrations = self._store.register(self._entries)
+        self._store.record_failures(self._failures, solved=self._solved)
+        self.counts.registered += sum(one.created for one in registrations)
+        self.counts.repeated += sum(not one.created for one in registrations)
+        self.counts.failed += len(self._failures)
+        self._entries, self._failures, self._solved, self._bytes = [], [], [], 0
+        self._flushed = time.monotonic()
+        logger.info(
+            "%d videos done, %d of them failed, %.1f a second",
+            self.counts.done,
+            self.counts.failed,
+            self.counts.done / max(self._flushed - self._started, 1e-3),
+        )
+
+    def _take(self, row: Mapping[str, object]) -> None:
+        item: ArchiveItem = pickle.loads(_bytes(row["item"]))
+        if row["error"]:
+            code, detail = pickle.loads(_bytes(row["error"]))
+            self._failures.append(Failure(path=item.shown, code=code, detail=detail))
+            return
+        self._solved.append(item.shown)
+        if not row["features"]:
+            self.counts.repeated += 1
+            return
+        features: VideoFeatures = pickle.loads(_bytes(row["features"]))
+        facts: VideoFacts = pickle.loads(_bytes(row["facts"]))
+        source: VideoSource = pickle.loads(_bytes(row["source"]))
+        draft = ReferenceDraft(
+            id=item.id,
+            library=self._library,
+            title=item.title or source.name.rpartition("/")[2].rpartition(".")[0],
+            owner=item.owner,
+            metadata={"width": facts.width, "height": facts.height},
+        )
+        self._entries.append(Entry(draft=draft, source=source, features=features))
+        self._bytes += features.region_features.nbytes + features.descriptors.nbytes
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

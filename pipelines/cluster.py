@@ -1,0 +1,66 @@
+"""The Ray cluster that a job runs on: one that is there, or one of this machine's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+import ray
+import ray.data
+
+from dubl.errors import DublError
+
+# Of the cluster's object memory, for clips between the stages; Ray spills to disk when it is full.
+IN_FLIGHT_SHARE = 0.25
+ONE_ROW_BYTES = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What there is to run stages on."""
+
+    cpus: int
+    gpus: int
+    object_store_bytes: int
+
+
+def connect(address: str) -> Cluster:
+    """Joins the cluster at `address`, or at RAY_ADDRESS; without either, starts one here."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    ray.init(
+        address=address or None,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    resources = ray.cluster_resources()
+    return Cluster(
+        cpus=int(resources.get("CPU", 1)),
+        gpus=int(resources.get("GPU", 0)),
+        object_store_bytes=int(resources.get("object_store_memory", 0)),
+    )
+
+
+def prepare_data(cluster: Cluster) -> None:
+    """Settings of Ray Data for rows that are large and few: each a block of its own, and no more
+    of them under way than a share of the object memory holds."""
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = ONE_ROW_BYTES
+    # Bars on a terminal; in a log the writer's own line says enough.
+    context.enable_progress_bars = sys.stderr.isatty()
+    options = context.execution_options
+    options.resource_limits = options.resource_limits.copy(
+        object_store_memory=cluster.object_store_bytes * IN_FLIGHT_SHARE
+    )
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def domain_error(error: BaseException) -> BaseException:
+    """The domain error that a stage raised, from under what Ray wrapped it in; else the same."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DublError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return cause or error

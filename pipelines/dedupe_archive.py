@@ -1,0 +1,262 @@
+"""Finds all duplicates inside a library, from the features that it stores.
+
+    python -m pipelines.dedupe_archive --data ./data --out duplicates/
+
+First every reference is asked for those that look like it, then each pair so found is compared
+once. Both go on where they were cut off, and take in what was registered since. OUT gets
+`duplicates.parquet`, `duplicates.csv`, `duplicates.html` and the job's own `pairs.duckdb`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+import ray
+import ray.data
+import typer
+
+from dubl.assembly import feature_spec, make_decoder, make_reranker, make_retriever, make_store
+from dubl.errors import DublError
+from dubl.index.keys import read_ids
+from dubl.index.reading import chunks
+from dubl.index.store import LibraryStore
+from dubl.settings import Settings, load_settings
+from dubl.types import Candidate, CandidateSet, Match, VideoFeatures
+from pipelines.cluster import Cluster, connect, domain_error, prepare_data
+from pipelines.duplicate_clusters import Cluster as DuplicateCluster
+from pipelines.duplicate_clusters import connected, make_cluster
+from pipelines.duplicate_pairs import ComparedPair, DuplicatePairs
+from pipelines.duplicate_report import write_page, write_tables
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, object]
+Found = tuple[str, Sequence[str]]
+Item = TypeVar("Item")
+
+STAGE_CPUS = 0.8
+IDS_AT_ONCE = 4096
+TASKS_AT_ONCE = 8192
+IDS_PER_TASK = 8
+SAVED_ROWS = 64
+SAVED_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """References and pairs over all runs, and what came out."""
+
+    searched: int
+    compared: int
+    clusters: int
+    copies: int
+    seconds: float
+
+
+class Stage(Generic[Item]):
+    """A row {"ids"} → {"found"}, both pickled lists."""
+
+    def __call__(self, row: Row) -> Row:
+        return {"found": pickle.dumps(self.results(pickle.loads(_bytes(row["ids"]))))}
+
+    def results(self, ids: Sequence[str]) -> list[Item]:
+        raise NotImplementedError
+
+
+class SearchStage(Stage[Found]):
+    """For each id, it and the ids of its candidates."""
+
+    def __init__(self, settings: Settings, library: str) -> None:
+        self._library = library
+        self._store = make_store(settings, read_only=True)
+        self._retriever = make_retriever(settings)
+        self._limit = settings.matching.rerank_candidates
+
+    def results(self, ids: Sequence[str]) -> list[Found]:
+        features = self._store.read_features(ids)
+        return [(one, self._candidates(one, features[one])) for one in features]
+
+    def _candidates(self, reference_id: str, features: VideoFeatures) -> list[str]:
+        found = self._retriever.retrieve(
+            features, libraries=[self._library], exclude_ids=[reference_id]
+        )
+        return [one.reference_id for one in found.candidates[: self._limit]]
+
+
+class CompareStage(Stage[ComparedPair]):
+    """The first id, as the query, with each of the others."""
+
+    def __init__(self, settings: Settings, library: str) -> None:
+        self._library = library
+        self._store = make_store(settings, read_only=True)
+        self._reranker = make_reranker(settings)
+
+    def results(self, ids: Sequence[str]) -> list[ComparedPair]:
+        query, *others = ids
+        features = self._store.read_features([query]).get(query)
+        matches = () if features is None else self._matches(features, others)
+        found = {match.reference_id: match for match in matches}
+        # One of them may have been deleted since: then they share nothing.
+        return [_compared(query, other, found.get(other)) for other in others]
+
+    def _matches(self, features: VideoFeatures, others: Sequence[str]) -> tuple[Match, ...]:
+        candidates = tuple(
+            Candidate(reference_id=other, library=self._library, score=0.0, hits=())
+            for other in others
+        )
+        asked = CandidateSet(candidates=candidates, index_version=0)
+        return self._reranker.rerank(features, asked).matches
+
+
+def dedupe(
+    pairs: DuplicatePairs,
+    store: LibraryStore,
+    settings: Settings,
+    cluster: Cluster,
+    *,
+    library: str,
+) -> list[DuplicateCluster]:
+    """Searches and compares what has not been yet, and gives the clusters.
+
+    Raises StoreUnavailable; what was found until then is kept.
+    """
+    prepare_data(cluster)
+    for ids in chunks(read_ids(store.tables, library=library), IDS_AT_ONCE):
+        wanted = list(chunks(pairs.unsearched(ids), IDS_PER_TASK))
+        found = _run(wanted, SearchStage, settings, cluster, library=library)
+        _save(found, pairs.add_candidates, "searched for")
+    for tasks in _batched(_comparisons(pairs.uncompared(), settings), TASKS_AT_ONCE):
+        compared = _run(tasks, CompareStage, settings, cluster, library=library)
+        _save(compared, pairs.add_compared, "compared")
+    return clusters_of(pairs, store, min_probability=settings.policy.duplicate_probability)
+
+
+def clusters_of(
+    pairs: DuplicatePairs, store: LibraryStore, *, min_probability: float
+) -> list[DuplicateCluster]:
+    """Clusters over pairs of at least this probability, largest first."""
+    made = []
+    for component in connected(pairs.matches(min_probability=min_probability)):
+        ids = {identity for pair in component for identity in (pair.a, pair.b)}
+        references = {reference.id: reference for reference in store.existing(ids=ids)}
+        made.append(make_cluster(component, references))
+    return sorted((one for one in made if one), key=lambda one: -len(one.members))
+
+
+def _comparisons(pairs: Iterable[tuple[str, str]], settings: Settings) -> Iterator[list[str]]:
+    """A query's id, and those of as many others as the service compares at once."""
+    size = settings.matching.rerank_candidates
+    for query, group in groupby(pairs, key=lambda pair: pair[0]):
+        for others in _batched((other for _, other in group), size):
+            yield [query, *others]
+
+
+def _run(
+    tasks: Sequence[Sequence[str]],
+    stage: type[Stage[Item]],
+    settings: Settings,
+    cluster: Cluster,
+    *,
+    library: str,
+) -> Iterator[Item]:
+    """What the stage gives, in any order."""
+    if not tasks:
+        return
+    rows = [{"ids": pickle.dumps(list(ids))} for ids in tasks]
+    try:
+        found = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            stage,
+            fn_constructor_args=(settings, library),
+            num_cpus=STAGE_CPUS,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, cluster.cpus)),
+        )
+        for row in found.iter_rows():
+            yield from pickle.loads(_bytes(row["found"]))
+    except ray.exceptions.RayError as exc:
+        raise domain_error(exc) from exc
+
+
+def _save(found: Iterable[Item], save: Callable[[Sequence[Item]], None], what: str) -> None:
+    """Saves as it comes, and what has come when the rest does not."""
+    waiting: list[Item] = []
+    total, saved_at = 0, time.monotonic()
+    try:
+        for one in found:
+            waiting.append(one)
+            if len(waiting) >= SAVED_ROWS or time.monotonic() - saved_at >= SAVED_S:
+                save(waiting)
+                total, waiting, saved_at = total + len(waiting), [], time.monotonic()
+                logger.info("%d %s", total, what)
+    finally:
+        save(waiting)
+
+
+def _compared(query: str, other: str, match: Match | None) -> ComparedPair:
+    if match is None:
+        return ComparedPair(a=query, b=other, probability=0.0, similarity=0.0)
+    return ComparedPair(
+        a=query,
+        b=other,
+        probability=match.probability,
+        similarity=match.similarity,
+        segments=match.segments,
+    )
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of the report; go on with it if it is there")],
+    config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
+    data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
+    library: Annotated[str, typer.Option()] = "main",
+    address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
+    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+) -> None:
+    """Writes the report and prints a JSON summary."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    chosen = [f"data_dir={data}"] if data is not None else []
+    started = time.monotonic()
+    try:
+        settings = load_settings(config, [*chosen, *(overrides or [])])
+        # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
+        cluster = connect(address)
+        store = make_store(settings, read_only=True)
+        space_id = feature_spec(settings).space_id
+        with DuplicatePairs(out / "pairs.duckdb", library=library, space_id=space_id) as pairs:
+            clusters = dedupe(pairs, store, settings, cluster, library=library)
+            searched, compared = pairs.counts()
+        write_tables(clusters, out)
+        write_page(clusters, out, decoder=make_decoder(settings))
+    except DublError as exc:
+        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
+        raise typer.Exit(code=2) from exc
+    summary = Summary(
+        searched=searched,
+        compared=compared,
+        clusters=len(clusters),
+        copies=sum(len(one.members) - 1 for one in clusters),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    typer.echo(json.dumps(asdict(summary)))
+
+
+if __name__ == "__main__":
+    typer.run(main)

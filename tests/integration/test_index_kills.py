@@ -1,0 +1,132 @@
+"""Indexing jobs that are killed, as often as --index-kills says."""
+
+from __future__ import annotations
+
+import logging
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pyarrow.compute as pc
+import pytest
+
+from dubl.assembly import make_store
+from dubl.evaluation.scenes import generate_library
+from dubl.settings import load_settings
+
+VIDEOS = 16
+BATCH = 2
+SEED = 7
+
+Tables = dict[str, tuple[str, int, int]]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undisturbed:
+    archive: Path
+    tables: Tables
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """An archive, and what a job makes of it that nobody kills."""
+    folder = tmp_path_factory.mktemp("kills")
+    archive = folder / "archive"
+    generate_library(archive, count=VIDEOS, seed=4, size=(160, 90), shortest_s=2, longest_s=4)
+    started = time.monotonic()
+    job = start_job(archive, folder / "data")
+    assert job.wait() == 0, job_log(folder / "data")
+    seconds = time.monotonic() - started
+    tables = tables_of(folder / "data")
+    assert len(tables) == VIDEOS
+    return Undisturbed(archive=archive, tables=tables, seconds=seconds)
+
+
+def test_killed_jobs_leave_the_tables_of_an_undisturbed_one(
+    undisturbed: Undisturbed, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Every other kill hits the driver, after which the job is run again; the others hit one of
+    its workers, and the job itself must go on."""
+    rng = random.Random(SEED)
+    for number in range(pytestconfig.getoption("--index-kills")):
+        data = tmp_path / f"data {number}"
+        job = start_job(undisturbed.archive, data)
+        kill_driver = number % 2 == 0
+        victim = kill_at_random(job, rng, undisturbed.seconds, driver=kill_driver)
+        if kill_driver:
+            gone = job.wait()
+            written = len(tables_of(data))
+            job = start_job(undisturbed.archive, data)
+            logger.info("kill %d: driver (%d), %d videos were written", number, gone, written)
+        else:
+            logger.info("kill %d: %s", number, victim)
+        assert job.wait() == 0, job_log(data)
+        assert tables_of(data) == undisturbed.tables, f"after killing {victim}"
+
+
+def start_job(archive: Path, data: Path) -> subprocess.Popen[bytes]:
+    data.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "pipelines.index_archive", str(archive), "--data", str(data)]
+    command += ["--batch-videos", str(BATCH), "--max-failure-rate", "0"]
+    with (data / "job.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def job_log(data: Path) -> str:
+    return (data / "job.log").read_text(errors="replace")[-4000:]
+
+
+def kill_at_random(
+    job: subprocess.Popen[bytes], rng: random.Random, seconds: float, *, driver: bool
+) -> str:
+    """Kills at a point of a usual run that is drawn by chance; a job that is faster is left."""
+    try:
+        job.wait(rng.uniform(0.3, 1.0) * seconds)
+    except subprocess.TimeoutExpired:
+        process = psutil.Process(job.pid)
+        children = process.children(recursive=True)
+        if driver:
+            process.kill()
+            _, alive = psutil.wait_procs(children, timeout=60)
+            for child in alive:
+                child.kill()
+            return "the driver"
+        workers = [child for child in children if _is_worker(child)]
+        if workers:
+            victim = rng.choice(workers)
+            name = _command(victim)
+            victim.kill()
+            return name
+    return "nobody"
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    command = _command(process)
+    return command.startswith("ray::") or "decode_worker" in command
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:80]
+    except psutil.Error:
+        return ""
+
+
+def tables_of(data: Path) -> Tables:
+    """By id: sha256, frame count, rows in `frames`. Ids and sums must be there once."""
+    if not (data / "library").is_dir():
+        return {}
+    store = make_store(load_settings(overrides=[f"data_dir={data}"], environment={}))
+    references = store.list(limit=1000).items
+    assert len({one.id for one in references}) == len(references)
+    assert len({one.sha256 for one in references}) == len(references)
+    owners = store.tables.frames.search().select(["reference_id"]).to_arrow()["reference_id"]
+    rows = {one["values"]: one["counts"] for one in pc.value_counts(owners).to_pylist()}
+    return {one.id: (one.sha256, one.frame_count, rows.get(one.id, 0)) for one in references}

@@ -1,0 +1,131 @@
+"""Claims about the one writer of an indexing job."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import StoreUnavailable
+from dubl.index.store import LibraryStore
+from dubl.types import VideoFacts
+from pipelines import archive_writer
+from pipelines.archive_source import ArchiveItem
+from pipelines.archive_writer import ArchiveWriter
+from tests.unit.index.videos import SETTINGS, SPEC, entry
+
+FACTS = VideoFacts(
+    duration_s=20,
+    width=320,
+    height=180,
+    rotation_deg=0,
+    codec="h264",
+    container="mp4",
+    frame_rate_hz=25,
+    backend="pyav",
+)
+
+
+def described(name: str, seed: int = 0) -> dict[str, object]:
+    """A row of the embedding stage."""
+    made = entry(name, seed=seed)
+    return {
+        "item": pickle.dumps(ArchiveItem(id=name, path=f"/videos/{name}")),
+        "source": pickle.dumps(made.source),
+        "facts": pickle.dumps(FACTS),
+        "features": pickle.dumps(made.features),
+        "error": b"",
+        "present": 0,
+        "elsewhere": 0,
+    }
+
+
+def refused(name: str) -> dict[str, object]:
+    problem = pickle.dumps(("not_a_video", "no media file"))
+    return described(name) | {"source": b"", "facts": b"", "features": b"", "error": problem}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LibraryStore:
+    return LibraryStore(str(tmp_path / "library"), spec=SPEC, settings=SETTINGS)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(place: Path) -> None:
+    """Writes until it cannot."""
+    with place.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
+
+
+def test_a_batch_is_written_when_it_is_full_and_the_rest_at_the_end(store: LibraryStore) -> None:
+    writer = ArchiveWriter(store, library="main", batch_videos=3)
+    for number in range(4):
+        writer.add(described(f"{number}.mp4", number))
+    assert len(store.list().items) == 3
+    writer.flush()
+    assert len(store.list().items) == 4
+    assert writer.counts.registered == 4
+    (reference,) = store.existing(ids=["3.mp4"])
+    assert reference.metadata == {"width": 320, "height": 180}
+
+
+def test_large_features_do_not_wait_for_others(
+    store: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_writer, "BATCH_BYTES", 1)
+    ArchiveWriter(store, library="main", batch_videos=100).add(described("film.mp4"))
+    assert len(store.list().items) == 1
+
+
+def test_attempts_are_counted_and_a_success_forgets_the_failure(store: LibraryStore) -> None:
+    for attempt in (1, 2):
+        writer = ArchiveWriter(store, library="main", batch_videos=100)
+        writer.add(refused("a.mp4"))
+        writer.add(refused("b.mp4"))
+        writer.flush()
+        failures = {failure.path: failure for failure in store.failures()}
+        assert {failure.attempts for failure in failures.values()} == {attempt}
+        assert failures["/videos/a.mp4"].code == "not_a_video"
+    writer.add(described("a.mp4"))
+    writer.flush()
+    assert [failure.path for failure in store.failures()] == ["/videos/b.mp4"]
+
+
+def test_a_full_disk_stops_the_job_and_loses_nothing_that_was_written(small_disk: Path) -> None:
+    uri = str(small_disk / "library")
+    store = LibraryStore(uri, spec=SPEC, settings=SETTINGS)
+    writer = ArchiveWriter(store, library="main", batch_videos=1)
+    writer.add(described("before.mp4"))
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"):
+        fill(filler)
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        writer.add(described("after.mp4"))
+    (kept,) = LibraryStore(uri, spec=SPEC, settings=SETTINGS, read_only=True).list().items
+    assert kept.id == "before.mp4"
+    assert list(store.read_features(["before.mp4"])) == ["before.mp4"]
+
+    filler.unlink()
+    restarted = LibraryStore(uri, spec=SPEC, settings=SETTINGS)
+    writer = ArchiveWriter(restarted, library="main", batch_videos=1)
+    for name in ("before.mp4", "after.mp4"):
+        writer.add(described(name))
+    assert (writer.counts.registered, writer.counts.repeated) == (1, 1)
+    assert restarted.tables.frames.count_rows() == 40
