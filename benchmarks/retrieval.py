@@ -168,6 +168,7 @@ def _frames(vectors: NDArray[np.float16], first: int) -> pa.Table:
         pa.array(["main"] * len(vectors)),
         pa.array(["2026-01-01T00:00:00.000000Z"] * len(vectors)),
         pa.array((numbers % VIDEO_FRAMES).astype(np.float64)),
+        pa.array((numbers % VIDEO_FRAMES).astype(np.float64)),
         pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMS),
     ]
     return pa.Table.from_arrays(columns, schema=frames_schema(_spec()))
