@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dubl.index.spans import SAME_COSINE
 from dubl.types import Float16Array, Float32Array
 
-# Vectors nearer than this to one that is searched for already find the same frames
-# (first place of VSC 2022, descriptor track).
-SAME_COSINE = 0.975
 BLOCK_ROWS = 256
 
 

@@ -13,6 +13,7 @@ from dubl.index import predicates
 from dubl.index.clock import normalized
 from dubl.index.query_frames import distinct_rows
 from dubl.index.reading import chunks, read_rows
+from dubl.index.spans import moments
 from dubl.index.store import LibraryStore
 from dubl.index.tables import Tables, store_errors
 from dubl.index.voting import Hits, Votes, vote
@@ -107,7 +108,7 @@ def nearest_frames(
     Exact while the table has no vector index; with one, rows added since then are searched
     exactly and the rest through it.
     """
-    columns = ["reference_id", "time_s", "_distance"]
+    columns = ["reference_id", "time_s", "until_s", "_distance"]
     with store_errors("be searched"):
         query = tables.frames.search(
             list(descriptors), vector_column_name="descriptor", query_type="vector"
@@ -132,7 +133,8 @@ def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_bef
 
 
 def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tuple[list[str], Hits]:
-    """References that were hit, and hits of at least `floor`, coded by their place there."""
+    """References that were hit, and hits of at least `floor`, coded by their place there; a hit in
+    a span counts at each of its moments, of which a window of the vote takes one."""
     similarities = 1.0 - found["_distance"].to_numpy().astype(np.float64)
     close = similarities >= floor
     if "query_index" in found.column_names:
@@ -140,11 +142,12 @@ def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tupl
     else:  # LanceDB leaves it out for a single query vector.
         query_rows = np.zeros(found.num_rows, dtype=np.intp)
     encoded = found["reference_id"].filter(pa.array(close)).combine_chunks().dictionary_encode()
+    spans, times_s = moments(found["time_s"].to_numpy()[close], found["until_s"].to_numpy()[close])
     hits = Hits(
-        query_times_s=query_times_s[query_rows[close]],
-        references=encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp),
-        reference_times_s=found["time_s"].to_numpy()[close],
-        similarities=similarities[close],
+        query_times_s=query_times_s[query_rows[close]][spans],
+        references=encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp)[spans],
+        reference_times_s=times_s,
+        similarities=similarities[close][spans],
     )
     return encoded.dictionary.to_pylist(), hits
 

@@ -11,8 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dubl.index.schema import frames_schema, references_schema
+from dubl.index.spans import span_ends, span_starts
 from dubl.types import (
     FeatureSpec,
+    Float16Array,
+    Float64Array,
     Metadata,
     Reference,
     ReferenceDraft,
@@ -64,23 +67,21 @@ def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Tab
 
 
 def frames_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
-    """Rows of `frames` for all items at once.
+    """Rows of `frames` for all items at once: one a span of nearly equal frames.
 
     Frames with a zero descriptor (nothing to be seen in them) are left out: they may not vote.
     """
     no_rows = np.zeros((0, spec.descriptor_dims), np.float16)
-    descriptors = np.concatenate([no_rows, *(item.features.descriptors for item in items)])
-    times_s = np.concatenate([np.zeros(0), *(item.features.timestamps_s for item in items)])
-    seen = descriptors.any(axis=1)
-    counts = [item.features.timestamps_s.shape[0] for item in items]
-    owner = np.repeat(np.arange(len(items)), counts)[seen]
-    values = pa.array(descriptors[seen].astype(np.float16).reshape(-1))
+    kept = [_spans(item.features) for item in items]
+    descriptors = np.concatenate([no_rows, *(part.descriptors for part in kept)])
+    owner = np.repeat(np.arange(len(items)), [len(part.from_s) for part in kept])
     columns = [
         _repeated([item.reference.id for item in items], owner),
         _repeated([item.reference.library for item in items], owner),
         _repeated([item.reference.created_at for item in items], owner),
-        pa.array(times_s[seen].astype(np.float64)),
-        pa.FixedSizeListArray.from_arrays(values, spec.descriptor_dims),
+        pa.array(np.concatenate([np.zeros(0), *(part.from_s for part in kept)])),
+        pa.array(np.concatenate([np.zeros(0), *(part.until_s for part in kept)])),
+        pa.FixedSizeListArray.from_arrays(pa.array(descriptors.reshape(-1)), spec.descriptor_dims),
     ]
     return pa.Table.from_arrays(columns, schema=frames_schema(spec))
 
@@ -114,6 +115,28 @@ def to_features(table: pa.Table, spec: FeatureSpec) -> dict[str, VideoFeatures]:
 def metadata_text(metadata: Metadata) -> str:
     """Metadata as it is stored: JSON that keeps every script readable."""
     return json.dumps(dict(metadata), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spans:
+    """K stretches of one video: descriptors [K,D'] of their first frames, and from when until
+    when they last, [K] each."""
+
+    descriptors: Float16Array
+    from_s: Float64Array
+    until_s: Float64Array
+
+
+def _spans(features: VideoFeatures) -> _Spans:
+    times_s = features.timestamps_s.astype(np.float64)
+    starts = span_starts(features.descriptors, times_s)
+    ends = span_ends(starts, len(times_s))
+    seen = features.descriptors[starts].any(axis=1)
+    return _Spans(
+        descriptors=features.descriptors[starts[seen]].astype(np.float16),
+        from_s=times_s[starts[seen]],
+        until_s=times_s[ends[seen]],
+    )
 
 
 def _reference_row(item: NewReference) -> dict[str, object]:

@@ -81,7 +81,8 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def frames_schema(spec: FeatureSpec) -> pa.Schema:
-    """One row a frame; `library` and `created_at` repeat the reference's, to search within them."""
+    """One row a frame, or a span of nearly equal ones from `time_s` until `until_s`; `library` and
+    `created_at` repeat the reference's, to search within them."""
     descriptor = pa.list_(pa.float16(), spec.descriptor_dims)
     return pa.schema(
         [
@@ -89,6 +90,7 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
             pa.field("library", pa.string(), nullable=False),
             pa.field("created_at", pa.string(), nullable=False),
             pa.field("time_s", pa.float64(), nullable=False),
+            pa.field("until_s", pa.float64(), nullable=False),
             pa.field("descriptor", descriptor, nullable=False),
         ],
         metadata=_metadata(spec),

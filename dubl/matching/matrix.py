@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from dubl.types import Float16Array, Float32Array, Float64Array, VideoFeatures
 
 CHUNK_ROWS = 512
 MAX_REGION_CELLS = 4_000_000
+# 120 MB: two videos of 90 minutes, at two and at one frame a second.
+MAX_CELLS = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,11 @@ def pair_matrix(
     The similarity of two frames is the geometric mean of the cosine of their descriptors and of
     their region similarity, both cut at 0. Views of one instant count as one row or column: the
     best of them. Pairs with more than four million cells are compared by descriptors alone: an
-    hour against half an hour by regions would take minutes of one core.
+    hour against half an hour by regions would take minutes of one core. Of longer pairs than
+    MAX_CELLS every other instant of the denser side is left out, as often as it takes: memory is
+    bounded, and what is common to videos of hours is longer than a few seconds.
     """
+    query, reference = _bounded(query, reference)
     rows, row_times = _by_time(query)
     columns, column_times = _by_time(reference)
     row_starts = np.flatnonzero(_starts(query.timestamps_s[rows]))
@@ -53,6 +58,32 @@ def pair_matrix(
             values, instants[first:last] - instants[first], axis=0
         )
     return PairMatrix(similarity=matrix, query_times_s=row_times, reference_times_s=column_times)
+
+
+def _bounded(
+    query: VideoFeatures, reference: VideoFeatures
+) -> tuple[VideoFeatures, VideoFeatures]:
+    """The pair with at most MAX_CELLS pairs of instants."""
+    sides = [query, reference]
+    counts = [len(np.unique(side.timestamps_s)) for side in sides]
+    while counts[0] * counts[1] > MAX_CELLS:
+        steps_s = [side.duration_s / count for side, count in zip(sides, counts, strict=True)]
+        denser = int(np.argmin(steps_s))
+        sides[denser] = _every_other(sides[denser])
+        counts[denser] = -(-counts[denser] // 2)
+    return sides[0], sides[1]
+
+
+def _every_other(features: VideoFeatures) -> VideoFeatures:
+    _, instants = np.unique(features.timestamps_s, return_inverse=True)
+    kept = instants % 2 == 0
+    return replace(
+        features,
+        descriptors=features.descriptors[kept],
+        region_features=features.region_features[kept],
+        timestamps_s=features.timestamps_s[kept],
+        views=features.views[kept],
+    )
 
 
 def _by_time(features: VideoFeatures) -> tuple[np.ndarray, Float64Array]:

@@ -17,6 +17,7 @@ from dubl.types import Float16Array, Float32Array, Segment, VideoFeatures
 
 # The third best, so that a video which stands twice more in the library does not count.
 RIVAL_RANK = 3
+CHUNK_ROWS = 512  # of the query, compared at once
 NO_BACKGROUND: Float16Array = np.zeros((0, 1), dtype=np.float16)
 
 
@@ -77,6 +78,12 @@ class Rivals:
 
     def _per_instant(self, descriptors: Float32Array, others: Float16Array) -> Float32Array:
         """The best cosine at each instant, over all views, with any of `others` [B,D]."""
-        best = (descriptors @ others.T.astype(np.float32)).max(axis=1)
+        columns = others.T.astype(np.float32)
+        best = np.concatenate(
+            [
+                (descriptors[first : first + CHUNK_ROWS] @ columns).max(axis=1)
+                for first in range(0, len(descriptors), CHUNK_ROWS)
+            ]
+        )
         cosines: Float32Array = np.maximum.reduceat(best, self._starts)
         return cosines

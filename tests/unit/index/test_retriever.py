@@ -207,3 +207,13 @@ def test_a_query_of_another_model_is_refused(retriever: LanceRetriever) -> None:
     query = replace(noisy(random_vectors(7)), spec=replace(SPEC, model_id="other"))
     with pytest.raises(FeatureSpaceMismatch, match="other"):
         retriever.retrieve(query)
+
+
+def test_three_hours_are_found_by_three_hours(store: LibraryStore) -> None:
+    hours = random_vectors(0, 3 * 3600)
+    store.register([entry("long", features=features_of(hours)), entry("other", seed=1)])
+    found = LanceRetriever(store, SETTINGS).retrieve(noisy(hours, seed=3))
+    best = found.candidates[0]
+    assert best.reference_id == "long"
+    assert len(best.hits) == SETTINGS.max_query_frames
+    assert all(hit.query_time_s == hit.reference_time_s for hit in best.hits)
