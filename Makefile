@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+COUNT ?= 2000
 DATA ?= ./data
 ROUNDS ?= 50
 
@@ -13,7 +14,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index serve check format lock clean
+.PHONY: install demo test chaos chaos-index fuzz serve check format lock licenses sbom audit clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +39,10 @@ chaos: install
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install
 	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
+
+# Mutated files, and requests and addresses made by coverage where atheris is installed.
+fuzz: install
+	$(BIN)/python -m pytest tests/unit/media/test_fuzz.py --fuzz $(COUNT)
 
 serve: install
 	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'

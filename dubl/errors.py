@@ -16,7 +16,8 @@ DublError
 │   │   ├── UnsupportedCodec       no decoder for its codec
 │   │   ├── VideoTooShort          fewer frames than a comparison needs
 │   │   ├── VideoTooLong           longer than allowed
-│   │   └── FrameTooLarge          more pixels a frame than allowed
+│   │   ├── FrameTooLarge          more pixels a frame than allowed
+│   │   └── VideoTooComplex        more streams or pictures than allowed
 │   ├── InvalidRequest         a field is missing, unknown or out of range
 │   ├── StateConflict          not possible in the state that the job is in
 │   └── NotFound               no such reference, check, job or library
@@ -147,6 +148,11 @@ class VideoTooLong(MediaError):
 class FrameTooLarge(MediaError):
     code = "frame_too_large"
     hint = "Scale the video down, or raise media.max_pixels."
+
+
+class VideoTooComplex(MediaError):
+    code = "video_too_complex"
+    hint = "Re-encode the video at an ordinary frame rate, with one stream of pictures."
 
 
 class InvalidRequest(InputError):

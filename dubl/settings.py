@@ -36,13 +36,27 @@ class MediaSettings(Section):
         default=(), description="folders from which videos may be registered by path"
     )
     allow_private_addresses: bool = Field(
-        default=False, description="whether links may point into private networks"
+        default=False,
+        description="whether links may point into private networks; never to link-local addresses",
     )
-    link_timeout_s: float = Field(default=60.0, gt=0)
+    link_schemes: tuple[Literal["http", "https"], ...] = Field(
+        default=("http", "https"), min_length=1
+    )
+    link_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="hosts that links may name, '.example.org' for all below it; empty: any",
+    )
+    link_timeout_s: float = Field(
+        default=60.0, gt=0, description="a whole download, from the first look-up on"
+    )
     max_size_bytes: int = Field(default=2 * 1024**3, gt=0)
     min_duration_s: float = Field(default=0.5, ge=0)
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
+    max_pictures: int = Field(
+        default=4_000_000, gt=0, description="pictures of one video: 4 h at 240 Hz are 3.5 million"
+    )
+    max_streams: int = Field(default=128, gt=0, description="streams of one file, of any kind")
     decode_timeout_s: float = Field(default=600.0, gt=0)
     backend: Literal["pyav", "decord"] = Field(
         default="pyav", description="decord serves only what it was shown to read truly"

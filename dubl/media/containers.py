@@ -16,6 +16,7 @@ from dubl.errors import (
     SourceNotFound,
     TruncatedVideo,
     UnsupportedCodec,
+    VideoTooComplex,
 )
 from dubl.settings import MediaSettings
 
@@ -57,7 +58,7 @@ def open_container(path: str) -> InputContainer:
     except av.error.ArgumentError as exc:
         raise NotAVideo("the format of the file is not among the accepted containers") from exc
     except (av.error.FFmpegError, UnicodeDecodeError) as exc:
-        if _begins_like_video(file):
+        if begins_like_video(file):
             raise TruncatedVideo("the file begins like a video, but its index is missing") from exc
         raise NotAVideo("the file is no media file that can be read") from exc
     return container
@@ -66,8 +67,14 @@ def open_container(path: str) -> InputContainer:
 def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
     """The first stream of moving pictures, its decoder bounded; cover art does not count.
 
-    Raises NoVideoStream, UnsupportedCodec.
+    Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
     """
+    if len(container.streams) > settings.max_streams:
+        raise VideoTooComplex(
+            f"the file has {len(container.streams)} streams, at most {settings.max_streams} are "
+            "taken",
+            context={"streams": len(container.streams), "limit_streams": settings.max_streams},
+        )
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue
@@ -80,7 +87,8 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
     raise NoVideoStream("the file holds no stream of pictures")
 
 
-def _begins_like_video(file: Path) -> bool:
+def begins_like_video(file: Path) -> bool:
+    """Whether the first bytes are those of MP4, MOV, Matroska or WebM."""
     with file.open("rb") as stream:
         head = stream.read(16)
     return head[4:8] in _ISO_BOX_TYPES or head.startswith(_EBML_MAGIC)
