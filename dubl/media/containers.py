@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -85,6 +88,15 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
         stream.codec_context.options = {"max_pixels": str(settings.max_pixels)}
         return stream
     raise NoVideoStream("the file holds no stream of pictures")
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The stream's packets up to the end of the file. Raises av.error.FFmpegError on damage, also
+    for a stream that first shows in the middle of the file, of which PyAV knows nothing."""
+    try:
+        yield from container.demux(stream)
+    except IndexError as exc:
+        raise av.error.InvalidDataError(errno.EINVAL, "a stream appears in the middle") from exc
 
 
 def begins_like_video(file: Path) -> bool:

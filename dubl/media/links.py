@@ -25,7 +25,8 @@ def fetch_link(url: str, *, spool_dir: Path, settings: MediaSettings) -> VideoSo
     the content (type, name) counts for nothing: the decoder looks at the bytes.
 
     Raises SourceForbidden (a scheme or host that the settings do not allow, credentials in the
-    link, an address that is not public), SourceNotFound (404, 410), SourceUnreachable, SourceTooLarge, StoreUnavailable.
+    link, an address that is not public), SourceNotFound (404, 410), SourceUnreachable,
+    SourceTooLarge, StoreUnavailable.
     """
     spool = Spool(spool_dir, settings.max_size_bytes)
     countdown = Countdown(settings.link_timeout_s)

@@ -24,7 +24,7 @@ from dubl.errors import (
     VideoTooComplex,
     VideoTooLong,
 )
-from dubl.media.containers import open_container, video_stream
+from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Orientation, orientation_of
 from dubl.settings import MediaSettings
@@ -136,7 +136,7 @@ def _scan(
     first: VideoFrame | None = None
     last_s, has_pts = usual_s, True
     try:
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             deadline.check()
             if first is None:
                 first = _first_picture(packet)

@@ -108,9 +108,7 @@ def test_a_claimed_rate_of_a_million_pictures_a_second_costs_nothing(
     assert numbers == pytest.approx([0, 12.5, 25, 37.5], abs=2)
 
 
-def test_more_pictures_than_allowed_are_refused(
-    tmp_path: Path, decode: Decode, mp4: bytes
-) -> None:
+def test_more_pictures_than_allowed_are_refused(tmp_path: Path, decode: Decode, mp4: bytes) -> None:
     path = _written(tmp_path / "clip.mp4", mp4)
     with pytest.raises(VideoTooComplex) as caught:
         decode(path, settings=MediaSettings(max_pictures=49))
@@ -177,7 +175,9 @@ def test_a_movie_that_keeps_its_pictures_in_another_file_is_no_way_to_it(
 
 
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
-@pytest.mark.parametrize("front", [b"#EXTM3U\n", b"ffconcat version 1.0\n", b"%PDF-1.4\n", b"GIF89a"])
+@pytest.mark.parametrize(
+    "front", [b"#EXTM3U\n", b"ffconcat version 1.0\n", b"%PDF-1.4\n", b"GIF89a"]
+)
 def test_a_polyglot_is_decoded_as_the_video_that_it_is_or_refused(
     tmp_path: Path, decode: Decode, mp4: bytes, front: bytes, backend: str
 ) -> None:
