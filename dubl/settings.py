@@ -211,6 +211,24 @@ class WebhookSettings(Section):
     give_up_s: float = Field(default=86400.0, gt=0)
 
 
+class AccessSettings(Section):
+    """Who may use the service; docs/access.md."""
+
+    keys: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="whether requests need an API key; auto: on every address but loopback",
+    )
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="of one key at one ingress, where the key names no other"
+    )
+    jobs_per_day: int = Field(
+        default=0, ge=0, description="of one key, where the key names no other; 0: any number"
+    )
+    refresh_s: float = Field(
+        default=2.0, ge=0, description="how long a revoked key may still be believed"
+    )
+
+
 class Settings(Section):
     """Everything that a person may set."""
 
@@ -222,6 +240,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
+    access: AccessSettings = AccessSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
     @property

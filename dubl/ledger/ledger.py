@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dubl.errors import CheckNotFound
+from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.job_queue import JobQueue
@@ -29,6 +30,7 @@ class Ledger:
         self._database = Database(Path(path))
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
+        self.keys = ApiKeys(self._database)
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""

@@ -13,6 +13,7 @@ from dubl import errors
 from dubl.settings import load_settings
 from dubl.types import JobState
 from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
 
 LINK = "https://example.org/clips/a.mp4"
@@ -30,7 +31,8 @@ def client(service: FakeService, tmp_path: Path) -> TestClient:
     settings = load_settings(
         overrides=[f"data_dir={tmp_path}", "media.max_size_bytes=100000"], environment={}
     )
-    return TestClient(make_http_app(service, settings), raise_server_exceptions=False)
+    app = make_http_app(service, settings, keys=FakeKeys())
+    return TestClient(app, raise_server_exceptions=False)
 
 
 def spooled(tmp_path: Path) -> list[Path]:
