@@ -17,7 +17,7 @@ import typer
 from dubl.errors import DublError, StoreUnavailable
 from dubl.ledger.api_keys import make_key
 from dubl.ledger.ledger import Ledger
-from dubl.settings import load_settings
+from dubl.settings import Settings, load_settings
 from dubl.types import ApiKey, Scope
 from pipelines.service_client import ServiceClient
 
@@ -48,7 +48,7 @@ def create(
     key: Key = "",
 ) -> None:
     """Makes a key and prints it: this once."""
-    with _told_errors():
+    with told_errors():
         if url:
             body: dict[str, object] = {
                 "name": name,
@@ -67,7 +67,7 @@ def create(
             requests_per_minute=requests_per_minute,
             jobs_per_day=jobs_per_day,
         )
-        with _opened(data, config) as ledger:
+        with opened_ledger(command_settings(data, config)) as ledger:
             ledger.keys.add(new.key)
         typer.echo(new.token)
 
@@ -77,13 +77,13 @@ def list_keys(
     url: Url = "", data: Data = Path("data"), config: Config = None, key: Key = ""
 ) -> None:
     """Prints a JSON object a key, without secrets."""
-    with _told_errors():
+    with told_errors():
         if url:
             with ServiceClient(url, key=key) as client:
                 items = client.ask("GET", "/v1/keys")["items"]
                 found = items if isinstance(items, list) else []
         else:
-            with _opened(data, config) as ledger:
+            with opened_ledger(command_settings(data, config)) as ledger:
                 found = [_shown(item) for item in ledger.keys.list()]
         for item in found:
             typer.echo(json.dumps(item, ensure_ascii=False))
@@ -99,19 +99,24 @@ def revoke(
 ) -> None:
     """Makes a key worthless."""
     wanted = key_id.removeprefix("dubl_")
-    with _told_errors():
+    with told_errors():
         if url:
             with ServiceClient(url, key=key) as client:
                 client.ask("DELETE", f"/v1/keys/{wanted}")
         else:
-            with _opened(data, config) as ledger:
+            with opened_ledger(command_settings(data, config)) as ledger:
                 ledger.keys.revoke(wanted)
         typer.echo(f"revoked dubl_{wanted}")
 
 
+def command_settings(data: Path, config: Path | None) -> Settings:
+    """Settings of the service: its file, or the defaults with its data folder."""
+    return load_settings(config, [] if config else [f"data_dir={data}"])
+
+
 @contextmanager
-def _opened(data: Path, config: Path | None) -> Iterator[Ledger]:
-    settings = load_settings(config, [] if config else [f"data_dir={data}"])
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger's file. Raises StoreUnavailable, naming the way while the service has it."""
     try:
         ledger = Ledger(settings.ledger_path)
     except StoreUnavailable as exc:
@@ -124,7 +129,7 @@ def _opened(data: Path, config: Path | None) -> Iterator[Ledger]:
 
 
 @contextmanager
-def _told_errors() -> Iterator[None]:
+def told_errors() -> Iterator[None]:
     """One line for an error, and exit status 1."""
     try:
         yield

@@ -45,6 +45,16 @@ class Database:
         with self._lock, ledger_errors("be closed"):
             self._connection.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Writes all tables, as of now, to a new DuckDB file. Others wait meanwhile."""
+        with self._lock, ledger_errors(f"be copied to {path}"):
+            (name,) = self._connection.execute("SELECT current_database()").fetchall()[0]
+            self._connection.execute(f"ATTACH {_quoted(str(path))} AS copied")
+            try:
+                self._connection.execute(f'COPY FROM DATABASE "{name}" TO copied')
+            finally:
+                self._connection.execute("DETACH copied")
+
     @contextmanager
     def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """All statements in it happen, or none."""
@@ -61,6 +71,10 @@ class Database:
         with self._lock, ledger_errors("be read"):
             found: list[Row] = self._connection.execute(statement, list(values)).fetchall()
         return found
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -29,8 +30,8 @@ from serve_app.api.routes import is_open, scopes_for, starts_job
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class KeyService(Protocol):
-    """Where keys are kept. Methods raise dubl.errors."""
+class AdminService(Protocol):
+    """What administrators, and the check of keys, need of the ledger. Methods raise dubl.errors."""
 
     async def list_keys(self) -> tuple[ApiKey, ...]: ...
 
@@ -44,11 +45,15 @@ class KeyService(Protocol):
         """Counts a job of the key; how many it has had on that day, with this one."""
         ...
 
+    async def copy_ledger(self) -> Path:
+        """A new file with all that the ledger holds now; the caller removes it."""
+        ...
+
 
 class KeyRing:
     """All keys, asked for again after `refresh_s`: strangers with made-up keys cost no look-up."""
 
-    def __init__(self, service: KeyService, *, refresh_s: float) -> None:
+    def __init__(self, service: AdminService, *, refresh_s: float) -> None:
         self._service = service
         self._refresh_s = refresh_s
         self._keys: tuple[ApiKey, ...] = ()
@@ -76,7 +81,7 @@ class AccessControl:
         self,
         app: ASGIApp,
         *,
-        service: KeyService,
+        service: AdminService,
         ring: KeyRing,
         settings: AccessSettings,
         required: bool,

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from dubl.media.spool import Spool
 from dubl.settings import Settings
 from serve_app.api import problems
-from serve_app.api.access import AccessControl, KeyRing, KeyService
+from serve_app.api.access import AccessControl, AdminService, KeyRing
+from serve_app.api.backup import backup_router
 from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
 from serve_app.api.deliveries import deliveries_router
@@ -29,7 +30,7 @@ def make_http_app(
     service: Service,
     settings: Settings,
     *,
-    keys: KeyService,
+    keys: AdminService,
     keys_required: bool = False,
     local: bool = False,
 ) -> FastAPI:
@@ -49,6 +50,7 @@ def make_http_app(
     app.include_router(system_router(context))
     ring = KeyRing(keys, refresh_s=settings.access.refresh_s)
     app.include_router(keys_router(keys, ring))
+    app.include_router(backup_router(keys))
     problems.install(app)
     app.add_middleware(
         AccessControl,

@@ -19,7 +19,6 @@ from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
 from serve_app.api.service import JobFilter
 from serve_app.api.uploads import read_submission
 
-
 _SCOPES = {JobKind.CHECK: Scope.CHECK, JobKind.REFERENCE: Scope.REGISTER}
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from dubl.ledger.api_keys import make_key
 from dubl.types import ApiKey, Scope
-from serve_app.api.access import KeyRing, KeyService
+from serve_app.api.access import AdminService, KeyRing
 from serve_app.api.orders import LIBRARY_PATTERN
 
 Library = Annotated[str, StringConstraints(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
@@ -66,7 +66,7 @@ class KeyList(BaseModel):
     items: list[KeyBody]
 
 
-def keys_router(service: KeyService, ring: KeyRing) -> APIRouter:
+def keys_router(service: AdminService, ring: KeyRing) -> APIRouter:
     router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
     @router.post("", status_code=201, response_model=NewKeyBody)

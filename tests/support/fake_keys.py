@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from dubl.errors import KeyNotFound
 from dubl.ledger.api_keys import make_key
@@ -47,6 +49,11 @@ class FakeKeys:
             raise KeyNotFound(f"there is no key '{key_id}'")
         self.keys[key_id] = dataclasses.replace(self.keys[key_id], revoked_at="now")
         return self.keys[key_id]
+
+    async def copy_ledger(self) -> Path:
+        path = Path(tempfile.mkdtemp()) / "copy.ledger"
+        path.write_bytes(b"the ledger")
+        return path
 
     async def count_job(self, key_id: str, day: str) -> int:
         self.jobs[key_id, day] += 1
