@@ -7,7 +7,6 @@ refused at the first byte over the limit.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import VideoSource
+from serve_app.api.strict_json import parse_json
 
 MAX_FIELDS_BYTES = 1024 * 1024
 FILE_FIELD = "file"
@@ -52,7 +52,7 @@ async def read_json_object(request: Request) -> dict[str, object]:
         if len(body) > MAX_FIELDS_BYTES:
             raise InvalidRequest("the body is larger than a JSON request may be")
     try:
-        fields = json.loads(body)
+        fields = parse_json(body)
     except ValueError as exc:
         raise InvalidRequest(
             "send multipart/form-data with a `file`, or a JSON object with a `link`"

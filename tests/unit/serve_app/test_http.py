@@ -154,6 +154,18 @@ def test_references_are_listed_changed_and_deleted(client: TestClient) -> None:
         (lambda client: client.post("/v1/checks", json={"link": LINK, "colour": 1}), "colour"),
         (lambda client: client.post("/v1/checks", json=[1]), "object"),
         (lambda client: client.post("/v1/checks", content=b"\xff\x00"), "JSON"),
+        (lambda client: client.post("/v1/checks", content=b"[" * 100_000), "JSON"),
+        (lambda client: client.post("/v1/checks", content=b'{"link": "\\ud800"}'), "JSON"),
+        (lambda client: client.patch("/v1/references/a", content=b'{"metadata": NaN}'), "JSON"),
+        (lambda client: client.patch("/v1/references/a", content=b'{"metadata": 1e999}'), "JSON"),
+        (
+            lambda client: client.post(
+                "/v1/references",
+                files={"file": ("a.mp4", b"x")},
+                data={"metadata": '{"a": Infinity}'},
+            ),
+            "metadata",
+        ),
         (lambda client: client.post("/v1/checks?min_probability=2", json={}), "min_probability"),
         (lambda client: client.get("/v1/references?limit=0"), "limit"),
         (lambda client: client.get("/v1/checks?outcome=maybe"), "outcome"),
