@@ -63,5 +63,15 @@ lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
 
+# What Dubl is made of: THIRD_PARTY.md, a bill of materials, known holes (where advisories can be reached).
+licenses: install
+	$(BIN)/python requirements/inventory.py licenses
+
+sbom: install
+	$(BIN)/python requirements/inventory.py sbom dist/sbom.cdx.json
+
+audit: install
+	$(BIN)/python requirements/inventory.py audit
+
 clean:
 	rm -rf $(VENV) demo
