@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+COUNT ?= 2000
+RUNS ?= 100000
 DATA ?= ./data
 ROUNDS ?= 50
 
@@ -13,7 +15,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index serve check format lock clean
+.PHONY: install demo test chaos chaos-index fuzz serve check format lock licenses sbom audit clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +41,11 @@ chaos: install
 chaos-index: install
 	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
 
+# Mutated files, and requests and addresses made by coverage where atheris is installed.
+fuzz: install
+	$(BIN)/python -m tests.support.fuzz_borders -runs=$(RUNS) -max_len=4096 || test $$? = 1
+	$(BIN)/python -m pytest tests/unit/media/test_fuzz.py --fuzz $(COUNT)
+
 serve: install
 	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'
 
@@ -57,6 +64,16 @@ format: install
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
+
+# What Dubl is made of: THIRD_PARTY.md, a bill of materials, known holes (where advisories can be reached).
+licenses: install
+	$(BIN)/python requirements/inventory.py licenses
+
+sbom: install
+	$(BIN)/python requirements/inventory.py sbom dist/sbom.cdx.json
+
+audit: install
+	$(BIN)/python requirements/inventory.py audit
 
 clean:
 	rm -rf $(VENV) demo

@@ -16,17 +16,22 @@ DublError
 │   │   ├── UnsupportedCodec       no decoder for its codec
 │   │   ├── VideoTooShort          fewer frames than a comparison needs
 │   │   ├── VideoTooLong           longer than allowed
-│   │   └── FrameTooLarge          more pixels a frame than allowed
+│   │   ├── FrameTooLarge          more pixels a frame than allowed
+│   │   └── VideoTooComplex        more streams or pictures than allowed
+│   ├── Unauthorized           no key, or one that is not known
+│   ├── Forbidden              the key does not allow this
 │   ├── InvalidRequest         a field is missing, unknown or out of range
 │   ├── StateConflict          not possible in the state that the job is in
-│   └── NotFound               no such reference, check, job or library
+│   └── NotFound               no such reference, check, job, key or library
 │       ├── JobNotFound
 │       ├── ReferenceNotFound
-│       └── CheckNotFound
+│       ├── CheckNotFound
+│       └── KeyNotFound
 ├── ResourceError              the service's limits
 │   ├── DecodeTimeout              the file took longer than its deadline
 │   ├── DecoderCrashed             the decoder process died on this file
 │   ├── DeadlineExceeded           the request's own time is over
+│   ├── RateLimited                the key's requests or jobs are used up for now
 │   ├── Overloaded                 queues are full; try again later
 │   ├── ServiceInterrupted         what did the work was lost again and again
 │   └── LeaseLost                  the job was cancelled, or another process does it now
@@ -149,6 +154,21 @@ class FrameTooLarge(MediaError):
     hint = "Scale the video down, or raise media.max_pixels."
 
 
+class VideoTooComplex(MediaError):
+    code = "video_too_complex"
+    hint = "Re-encode the video at an ordinary frame rate, with one stream of pictures."
+
+
+class Unauthorized(InputError):
+    code = "unauthorized"
+    hint = "Send `Authorization: Bearer KEY`; an administrator makes keys with `dubl keys create`."
+
+
+class Forbidden(InputError):
+    code = "forbidden"
+    hint = "Use a key with the scope and the library that this needs."
+
+
 class InvalidRequest(InputError):
     code = "invalid_request"
 
@@ -173,6 +193,10 @@ class CheckNotFound(NotFound):
     code = "check_not_found"
 
 
+class KeyNotFound(NotFound):
+    code = "key_not_found"
+
+
 class ResourceError(DublError):
     code = "resource_error"
 
@@ -190,6 +214,13 @@ class DecoderCrashed(ResourceError):
 class DeadlineExceeded(ResourceError):
     code = "deadline_exceeded"
     hint = "Ask again, or without Prefer: wait and fetch the result later."
+
+
+class RateLimited(ResourceError):
+    """`retry_after_s` in the context says when the next request is taken."""
+
+    code = "rate_limited"
+    hint = "Wait for the time in Retry-After, or ask for a higher limit of the key."
 
 
 class Overloaded(ResourceError):

@@ -36,13 +36,27 @@ class MediaSettings(Section):
         default=(), description="folders from which videos may be registered by path"
     )
     allow_private_addresses: bool = Field(
-        default=False, description="whether links may point into private networks"
+        default=False,
+        description="whether links may point into private networks; never to link-local addresses",
     )
-    link_timeout_s: float = Field(default=60.0, gt=0)
+    link_schemes: tuple[Literal["http", "https"], ...] = Field(
+        default=("http", "https"), min_length=1
+    )
+    link_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="hosts that links may name, '.example.org' for all below it; empty: any",
+    )
+    link_timeout_s: float = Field(
+        default=60.0, gt=0, description="a whole download, from the first look-up on"
+    )
     max_size_bytes: int = Field(default=2 * 1024**3, gt=0)
     min_duration_s: float = Field(default=0.5, ge=0)
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
+    max_pictures: int = Field(
+        default=4_000_000, gt=0, description="pictures of one video: 4 h at 240 Hz are 3.5 million"
+    )
+    max_streams: int = Field(default=128, gt=0, description="streams of one file, of any kind")
     decode_timeout_s: float = Field(default=600.0, gt=0)
     backend: Literal["pyav", "decord"] = Field(
         default="pyav", description="decord serves only what it was shown to read truly"
@@ -197,6 +211,24 @@ class WebhookSettings(Section):
     give_up_s: float = Field(default=86400.0, gt=0)
 
 
+class AccessSettings(Section):
+    """Who may use the service; docs/access.md."""
+
+    keys: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="whether requests need an API key; auto: on every address but loopback",
+    )
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="of one key at one ingress, where the key names no other"
+    )
+    jobs_per_day: int = Field(
+        default=0, ge=0, description="of one key, where the key names no other; 0: any number"
+    )
+    refresh_s: float = Field(
+        default=2.0, ge=0, description="how long a revoked key may still be believed"
+    )
+
+
 class Settings(Section):
     """Everything that a person may set."""
 
@@ -208,6 +240,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
+    access: AccessSettings = AccessSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
     @property

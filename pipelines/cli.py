@@ -9,10 +9,15 @@ import typer
 
 from dubl.errors import DublError
 from dubl.models.presets import PRESETS, fetch
+from pipelines.backup import backup, restore
+from pipelines.keys import keys_app
 
 app = typer.Typer(no_args_is_help=True, help="Find copies of videos.")
 weights_app = typer.Typer(no_args_is_help=True, help="Published weights of the ViSiL family.")
 app.add_typer(weights_app, name="weights")
+app.add_typer(keys_app, name="keys")
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 
 @app.callback()

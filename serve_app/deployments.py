@@ -37,8 +37,10 @@ from dubl.types import (
     VideoSource,
 )
 from serve_app.api.http import make_http_app
+from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
 from serve_app.flow import Steps
 from serve_app.jobs import make_job_service
+from serve_app.keys import LedgerAdmin, http_host
 from serve_app.ledger_client import LedgerClient
 from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
@@ -232,8 +234,19 @@ class Ingress:
         )
         self._sender = WebhookSender(LedgerClient(ledger, patience_s=PATIENCE_S), settings)
         self._service = make_job_service(steps, settings)
+        self._keys = LedgerAdmin(LedgerClient(ledger), settings.spool_dir)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         self._sender.start()
         self._service.start()
-        return make_http_app(self._service, self._settings)
+        host = await http_host()
+        required = keys_required(self._settings.access, host)
+        if required:
+            require_admin_key(await self._keys.list_keys(), host)
+        return make_http_app(
+            self._service,
+            self._settings,
+            keys=self._keys,
+            keys_required=required,
+            local=is_loopback(host) and not required,
+        )

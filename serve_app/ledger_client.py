@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from dubl.errors import ServiceInterrupted
+from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
@@ -49,6 +50,11 @@ class LedgerClient:
         self, method: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         return await self._ask(lambda: self._handle.checks.remote(method, args, kwargs))
+
+    async def keys(
+        self, method: Callable[Concatenate[ApiKeys, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await self._ask(lambda: self._handle.keys.remote(method, args, kwargs))
 
     async def _ask(self, call: Callable[[], asyncio.Future[R]]) -> R:
         give_up_at = time.monotonic() + self._patience_s

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from dubl.assembly import make_ledger
+from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.ledger.outbox import Outbox
@@ -55,6 +56,15 @@ class Ledger:
     ) -> Result:
         assert method.__qualname__.startswith(LedgerFile.__name__)
         return await asyncio.to_thread(method, self._ledger, *args, **kwargs)
+
+    async def keys(
+        self,
+        method: Callable[..., Result],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> Result:
+        assert method.__qualname__.startswith(ApiKeys.__name__)
+        return await asyncio.to_thread(method, self._ledger.keys, *args, **kwargs)
 
     async def ready(self) -> bool:
         return True

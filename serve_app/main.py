@@ -8,13 +8,16 @@ import signal
 import socket
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dubl.errors import ConfigurationError, DublError
-from dubl.settings import load_settings
+from dubl.ledger.ledger import Ledger
+from dubl.settings import Settings, load_settings
+from serve_app.api.start_rules import keys_required, require_admin_key
 
 LOOPBACK = "127.0.0.1"
 
@@ -32,6 +35,8 @@ def serve_locally(
     try:
         settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
         _require_free(host, port)
+        if keys_required(settings.access, host):
+            _require_admin_key(settings, host)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
@@ -66,6 +71,12 @@ def serve_locally(
     finally:
         ray.shutdown()
         shutil.rmtree(session, ignore_errors=True)
+
+
+def _require_admin_key(settings: Settings, host: str) -> None:
+    """Says at once what the ingress would say much later."""
+    with closing(Ledger(settings.ledger_path)) as ledger:
+        require_admin_key(ledger.keys.list(), host)
 
 
 def _require_free(host: str, port: int) -> None:

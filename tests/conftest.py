@@ -26,6 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2,
         help="how often an indexing job is killed (default: 2)",
     )
+    parser.addoption(
+        "--fuzz",
+        type=int,
+        default=100,
+        help="how many mutated files the decoder is given (default: 100)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
-from dubl.index import failures, predicates, reading, upkeep, vector_index, writing
+from dubl.index import (
+    copying,
+    failures,
+    predicates,
+    reading,
+    upkeep,
+    vector_index,
+    writing,
+)
 from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
@@ -194,6 +203,17 @@ class LibraryStore:
 
     def failures(self) -> Failures:
         return failures.read_failures(self._tables)
+
+    def export_references(self, path: Path) -> int:
+        """Copies all references to a Parquet file, as of one moment; how many."""
+        return copying.export_references(self._tables, path)
+
+    def import_references(self, path: Path) -> int:
+        """Takes in the references of such a file; may be repeated after an interruption. Raises
+        FeatureSpaceMismatch, and StoreUnavailable when the library holds others."""
+        with self._write("take references back") as tables:
+            upkeep.delete_orphan_frames(tables)
+            return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
         """Compacts files, brings indexes up to date and drops versions that are older than

@@ -32,6 +32,7 @@ class Database:
         """
         self.path = path
         self._lock = threading.Lock()
+        self._given_up = False
         self._connection = _connect(path)
         try:
             with self.transaction("be set up") as connection:
@@ -45,22 +46,53 @@ class Database:
         with self._lock, ledger_errors("be closed"):
             self._connection.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Writes all tables, as of now, to a new DuckDB file. Others wait meanwhile."""
+        with self._held(f"be copied to {path}") as connection:
+            (name,) = connection.execute("SELECT current_database()").fetchall()[0]
+            connection.execute(f"ATTACH {_quoted(str(path))} AS copied")
+            try:
+                connection.execute(f'COPY FROM DATABASE "{name}" TO copied')
+            finally:
+                connection.execute("DETACH copied")
+
     @contextmanager
     def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """All statements in it happen, or none."""
-        with self._lock, ledger_errors(action):
-            self._connection.begin()
+        with self._held(action) as connection:
+            connection.begin()
             try:
-                yield self._connection
+                yield connection
             except BaseException:
-                self._connection.rollback()
+                connection.rollback()
                 raise
-            self._connection.commit()
+            connection.commit()
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
-        with self._lock, ledger_errors("be read"):
-            found: list[Row] = self._connection.execute(statement, list(values)).fetchall()
+        with self._held("be read") as connection:
+            found: list[Row] = connection.execute(statement, list(values)).fetchall()
         return found
+
+    @contextmanager
+    def _held(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The connection, for one thread. It is opened anew where DuckDB has given it up, as it
+        does when the disk is full in the middle of a checkpoint: what was acknowledged is in the
+        log."""
+        with self._lock, ledger_errors(action):
+            if self._given_up:
+                self._connection.close()
+                self._connection = _connect(self.path)
+                self._given_up = False
+                logger.info("opened the ledger %s again", self.path)
+            try:
+                yield self._connection
+            except duckdb.FatalException:
+                self._given_up = True
+                raise
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager

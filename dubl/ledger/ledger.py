@@ -6,9 +6,11 @@ broker, is the promise that an accepted job will be done.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from dubl.errors import CheckNotFound
+from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.job_queue import JobQueue
@@ -29,10 +31,24 @@ class Ledger:
         self._database = Database(Path(path))
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
+        self.keys = ApiKeys(self._database)
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
         self._database.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Writes the whole ledger, as of now, to a new file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database.copy_to(path)
+
+    def move_uploads(self, old: str, new: str) -> None:
+        """Tells jobs that have not ended that the spool is elsewhere."""
+        with self._database.transaction("move uploads") as connection:
+            connection.execute(
+                "UPDATE jobs SET request = replace(request, ?, ?) WHERE finished_at = ''",
+                [json.dumps(f"{old}/")[1:-1], json.dumps(f"{new}/")[1:-1]],
+            )
 
     def record_check(self, check: Check, *, lease: Lease | None = None) -> None:
         """Keeps the verdict and, with `lease`, ends that job in the same transaction.

@@ -86,4 +86,25 @@ STATEMENTS = (
         delivered_at VARCHAR NOT NULL
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS api_keys (
+        id VARCHAR PRIMARY KEY,
+        name VARCHAR NOT NULL,
+        secret_sha256 VARCHAR NOT NULL,
+        scopes VARCHAR[] NOT NULL,
+        libraries VARCHAR[] NOT NULL,
+        requests_per_minute INTEGER NOT NULL,
+        jobs_per_day INTEGER NOT NULL,
+        created_at VARCHAR NOT NULL,
+        revoked_at VARCHAR NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS api_key_usage (
+        key_id VARCHAR NOT NULL,
+        day VARCHAR NOT NULL,
+        jobs INTEGER NOT NULL,
+        PRIMARY KEY (key_id, day)
+    )
+    """,
 )

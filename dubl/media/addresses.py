@@ -1,14 +1,18 @@
 """Connections that only reach addresses which were checked.
 
 A host is resolved once for each connection, every address it has is checked, and the connection
-goes to a checked address: a name that resolves differently a moment later changes nothing.
+goes to a checked address: a name that resolves differently a moment later changes nothing. Hosts
+in odd notation (2130706433, 0177.1, 0x7f.1) are numbers to the resolver like any other, and are
+checked as what they lead to.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import queue
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
 from typing import Self
@@ -22,17 +26,48 @@ _SocketOption = (
 )
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
+# Addresses within the public range that clouds answer on for the machine itself, and those of
+# protocols (RFC 6890, RFC 7526): Python's versions disagree about them.
+_SPECIAL_IPV4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")
+)
+# Credentials of the machine: never to be asked for, whatever else is allowed.
+_METADATA = (ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200"))
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> list[str]:
-    """IP addresses of a host. Raises SourceForbidden when any of them is not public (loopback,
-    private, link-local, cloud metadata, multicast …), SourceUnreachable for unknown names."""
-    addresses = _look_up(host, port)
-    if not allow_private and not all(is_public(address) for address in addresses):
-        raise SourceForbidden(
-            f"the host {host} has an address that is not public", context={"host": host}
-        )
+def resolve(host: str, port: int, *, allow_private: bool, limit_s: float) -> list[str]:
+    """IP addresses of a host. Raises SourceForbidden when any of them is not to be reached: see
+    `is_public` and, with `allow_private`, `is_private_network`; SourceUnreachable for unknown
+    names and for resolvers that take longer than `limit_s`."""
+    addresses = _timely_look_up(host, port, limit_s)
+    for address in addresses:
+        if not is_public(address) and not (allow_private and is_private_network(address)):
+            raise SourceForbidden(
+                f"the host {host} has an address that is not public", context={"host": host}
+            )
     return addresses
+
+
+def _timely_look_up(host: str, port: int, limit_s: float) -> list[str]:
+    """The system's resolver cannot be told a time: it is left to itself when that is over."""
+    answers: queue.SimpleQueue[list[str] | SourceUnreachable] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(_look_up(host, port))
+        except SourceUnreachable as exc:
+            answers.put(exc)
+
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    try:
+        answer = answers.get(timeout=limit_s)
+    except queue.Empty as exc:
+        raise SourceUnreachable(f"the host name {host} is not resolved in time") from exc
+    if isinstance(answer, SourceUnreachable):
+        raise answer
+    return answer
 
 
 def _look_up(host: str, port: int) -> list[str]:
@@ -45,17 +80,30 @@ def _look_up(host: str, port: int) -> list[str]:
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet."""
-    parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
-    return parsed.is_global and not parsed.is_multicast
+    parsed = _parsed(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return parsed in _GLOBAL_IPV6 and parsed.is_global
+    special = any(parsed in network for network in _SPECIAL_IPV4)
+    return parsed.is_global and not parsed.is_multicast and not special
 
 
-def _embedded(address: _Address) -> _Address:
-    """The IPv4 address inside an IPv6 one that leads there."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+def is_private_network(address: str) -> bool:
+    """Whether an IP address is one of this machine or of a private network (RFC 1918, RFC 4193,
+    RFC 6598): neither link-local, where clouds hand out credentials, nor multicast."""
+    parsed = _parsed(address)
+    if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
+        return False
+    return parsed not in _METADATA and not is_public(address)
+
+
+def _parsed(address: str) -> _Address:
+    """The address, or the IPv4 address inside an IPv6 one that leads there."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return parsed
+    if parsed in _NAT64:
+        return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    return parsed.ipv4_mapped or parsed.sixtofour or parsed
 
 
 class Countdown:
@@ -94,7 +142,10 @@ class CheckedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Tries the host's addresses in turn; raises the last failure."""
         failure: Exception = SourceUnreachable(f"the host name {host} has no address")
-        for address in resolve(host, port, allow_private=self._allow_private):
+        checked = resolve(
+            host, port, allow_private=self._allow_private, limit_s=self._countdown.left_s(timeout)
+        )
+        for address in checked:
             try:
                 stream = self._backend.connect_tcp(
                     address, port, self._countdown.left_s(timeout), local_address, socket_options

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -16,6 +19,7 @@ from dubl.errors import (
     SourceNotFound,
     TruncatedVideo,
     UnsupportedCodec,
+    VideoTooComplex,
 )
 from dubl.settings import MediaSettings
 
@@ -57,7 +61,7 @@ def open_container(path: str) -> InputContainer:
     except av.error.ArgumentError as exc:
         raise NotAVideo("the format of the file is not among the accepted containers") from exc
     except (av.error.FFmpegError, UnicodeDecodeError) as exc:
-        if _begins_like_video(file):
+        if begins_like_video(file):
             raise TruncatedVideo("the file begins like a video, but its index is missing") from exc
         raise NotAVideo("the file is no media file that can be read") from exc
     return container
@@ -66,8 +70,14 @@ def open_container(path: str) -> InputContainer:
 def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
     """The first stream of moving pictures, its decoder bounded; cover art does not count.
 
-    Raises NoVideoStream, UnsupportedCodec.
+    Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
     """
+    if len(container.streams) > settings.max_streams:
+        raise VideoTooComplex(
+            f"the file has {len(container.streams)} streams, at most {settings.max_streams} are "
+            "taken",
+            context={"streams": len(container.streams), "limit_streams": settings.max_streams},
+        )
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue
@@ -80,7 +90,17 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
     raise NoVideoStream("the file holds no stream of pictures")
 
 
-def _begins_like_video(file: Path) -> bool:
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The stream's packets up to the end of the file. Raises av.error.FFmpegError on damage, also
+    for a stream that first shows in the middle of the file, of which PyAV knows nothing."""
+    try:
+        yield from container.demux(stream)
+    except IndexError as exc:
+        raise av.error.InvalidDataError(errno.EINVAL, "a stream appears in the middle") from exc
+
+
+def begins_like_video(file: Path) -> bool:
+    """Whether the first bytes are those of MP4, MOV, Matroska or WebM."""
     with file.open("rb") as stream:
         head = stream.read(16)
     return head[4:8] in _ISO_BOX_TYPES or head.startswith(_EBML_MAGIC)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import select
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import BinaryIO
 
 from dubl.errors import DecoderCrashed, DublError
 from dubl.media import wire
+from dubl.media.confinement import confine
 from dubl.media.decoder import FileDecoder
 from dubl.settings import MediaSettings
 
@@ -30,10 +30,10 @@ def main() -> None:
     if opening is None:
         return
     settings = MediaSettings.model_validate(opening)
-    _limit(settings.decode_memory_bytes)
-    threading.Thread(target=_end_with_owner, args=(requests.fileno(),), daemon=True).start()
     decoder = FileDecoder(settings)
-    answers.write(wire.pack({"ready": True}))
+    confined = confine(settings.decode_memory_bytes)
+    threading.Thread(target=_end_with_owner, args=(requests.fileno(),), daemon=True).start()
+    answers.write(wire.pack({"ready": True, "confined": confined}))
     answers.flush()
     while (header := wire.receive(requests)) is not None:
         # The kernel ends a decoder that hangs after its owner has died.
@@ -66,14 +66,6 @@ def _private_output() -> BinaryIO:
     private = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return os.fdopen(private, "wb")
-
-
-def _limit(memory_bytes: int) -> None:
-    """Bounds the address space, and leaves no core files behind."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    soft = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _end_with_owner(requests: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 
 from dubl.errors import NotAVideo, TruncatedVideo
+from dubl.media.containers import begins_like_video
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import layout_for
 from dubl.media.probe import Probe
@@ -24,7 +26,11 @@ def decord_is_installed() -> bool:
 
 
 class DecordReader:
-    """Reads the planned pictures by their number; pictures arrive scaled (bilinear)."""
+    """Reads the planned pictures by their number; pictures arrive scaled (bilinear).
+
+    decord's FFmpeg takes no list of formats and may see a playlist where PyAV's saw a video: files
+    that do not begin like a video are not shown to it.
+    """
 
     name = "decord"
 
@@ -43,6 +49,8 @@ class DecordReader:
         """As FrameReader.read. Raises NotAVideo or TruncatedVideo on whatever decord refuses."""
         import decord
 
+        if not begins_like_video(Path(path)):
+            raise NotAVideo("the file does not begin like those that decord serves")
         size = (probe.width, probe.height)
         layout = layout_for(
             *(size[::-1] if probe.orientation.transposed else size), sampling=sampling

@@ -16,8 +16,15 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, UnsupportedCodec, VideoTooLong
-from dubl.media.containers import open_container, video_stream
+from dubl.errors import (
+    FrameTooLarge,
+    NotAVideo,
+    TruncatedVideo,
+    UnsupportedCodec,
+    VideoTooComplex,
+    VideoTooLong,
+)
+from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Orientation, orientation_of
 from dubl.settings import MediaSettings
@@ -71,7 +78,7 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
     """Probes a file and checks the limits that show without decoding.
 
     Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
-    VideoTooLong, FrameTooLarge), DecodeTimeout.
+    VideoTooLong, VideoTooComplex, FrameTooLarge), DecodeTimeout.
     """
     with open_container(path) as container:
         stream = video_stream(container, settings=settings)
@@ -79,7 +86,7 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
         claimed_s = _claimed_duration_s(container, stream)
         check_length(claimed_s, settings)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
-        scan = _scan(container, stream, frame_rate_hz, deadline)
+        scan = _scan(container, stream, frame_rate_hz, deadline, settings.max_pictures)
         check_length(scan.duration_s, settings)
         _check_size(scan.first.width, scan.first.height, settings)
         return Probe(
@@ -116,7 +123,11 @@ class _Scan:
 
 
 def _scan(
-    container: InputContainer, stream: VideoStream, frame_rate_hz: float, deadline: Deadline
+    container: InputContainer,
+    stream: VideoStream,
+    frame_rate_hz: float,
+    deadline: Deadline,
+    max_pictures: int,
 ) -> _Scan:
     """Reads all packets, and decodes them up to the first picture."""
     usual_s, tick_s = 1 / frame_rate_hz, stream.time_base or Fraction(1, av.time_base)
@@ -125,12 +136,13 @@ def _scan(
     first: VideoFrame | None = None
     last_s, has_pts = usual_s, True
     try:
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             deadline.check()
             if first is None:
                 first = _first_picture(packet)
             if not packet.size or packet.is_discard:
                 continue
+            _check_count(len(times) + 1, max_pictures)
             ticks = packet.dts if packet.pts is None else packet.pts
             has_pts = has_pts and packet.pts is not None
             following_s = times[-1] + usual_s if times else 0.0
@@ -158,6 +170,13 @@ def _scan(
         key_times_s=np.unique(np.array(key_times)) - origin_s if has_pts else np.empty(0),
         duration_s=float(ordered[-1]) + last_s,
     )
+
+
+def _check_count(pictures: int, limit: int) -> None:
+    if pictures > limit:
+        raise VideoTooComplex(
+            f"the video has more than {limit} pictures", context={"limit_pictures": limit}
+        )
 
 
 def _first_picture(packet: av.Packet) -> VideoFrame | None:

@@ -13,7 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from dubl.errors import TruncatedVideo
-from dubl.media.containers import open_container, video_stream
+from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.groups import GroupSkipper, Step
 from dubl.media.pictures import Scaler
@@ -109,11 +109,11 @@ class _Pass:
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """All pictures that decode; those that do not are counted."""
-        packets = container.demux(stream)
+        following = packets(container, stream)
         while True:
             self._deadline.check()
             try:
-                packet = next(packets, None)
+                packet = next(following, None)
             except av.error.FFmpegError:
                 self._errors += 1
                 return

@@ -31,6 +31,7 @@ _START_TIMEOUT_S = 120.0
 _PATIENCE = 1.1
 _PATIENCE_S = 1.0
 _KEPT_BYTES = 2000
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TZ")
 
 
 class SandboxedDecoder:
@@ -110,12 +111,14 @@ class _Worker:
         if self._ready:
             return
         try:
-            self._read_header(time.monotonic() + _START_TIMEOUT_S)
+            opening = self._read_header(time.monotonic() + _START_TIMEOUT_S)
         except (_TimedOut, _Died, ValueError) as exc:
             status = self._restart()
             raise DecoderCrashed(
                 "the decoding process does not start", context={"exit_status": status}
             ) from exc
+        if not opening.get("confined"):
+            logger.warning("this platform has no filter of system calls for decoding processes")
         self._ready = True
 
     def _guarded(self, source: VideoSource, sampling: Sampling) -> FrameClip:
@@ -159,6 +162,7 @@ class _Worker:
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=Path(dubl.__path__[0]).parent,
+            env=_environment(),
         )
         self._last_words = bytearray()
         threading.Thread(
@@ -216,6 +220,12 @@ class _Worker:
             if count == 0:
                 raise _Died
             view = view[count:]
+
+
+def _environment() -> dict[str, str]:
+    """What the process needs of ours; credentials stay here."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _drain(process: subprocess.Popen[bytes], last_words: bytearray) -> None:

@@ -13,12 +13,15 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from dubl.errors import DecoderCrashed, DublError
 from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
 
 Header = dict[str, object]
 
+VIDEO_FACTS = TypeAdapter(VideoFacts)
+TIMINGS = TypeAdapter(dict[str, float])
 LENGTH = struct.Struct("!I")
 MAX_HEADER_BYTES = 1 << 20
 
@@ -31,7 +34,10 @@ def pack(header: Mapping[str, object]) -> bytes:
 
 def unpack(body: bytes) -> Header:
     """Raises ValueError when `body` is no JSON object."""
-    header = json.loads(body)
+    try:
+        header = json.loads(body)
+    except RecursionError as exc:
+        raise ValueError("a header is nested too deeply") from exc
     if not isinstance(header, dict):
         raise ValueError("a header must be an object")
     return header
@@ -100,8 +106,8 @@ def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
         frames=np.empty((rows, frame_size, frame_size, 3), dtype=np.uint8),
         timestamps_s=np.empty(rows, dtype=np.float64),
         views=np.empty(rows, dtype=np.uint8),
-        facts=VideoFacts(**facts),
-        timings_ms=timings,
+        facts=VIDEO_FACTS.validate_python(facts),
+        timings_ms=TIMINGS.validate_python(timings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from serve_app.api.conversation import (
 )
 from serve_app.api.documents import SUBMISSION
 from serve_app.api.orders import check_order, terms_of
+from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
 from serve_app.api.uploads import read_submission
 
@@ -52,7 +54,9 @@ def checks_router(context: Context) -> APIRouter:
             submission = await read_submission(request, spool=context.spool)
             with discarding(submission, context.spool):
                 terms = terms_of(submission, waits=seconds > 0)
-                job = await service.submit_check(check_order(submission, library), terms)
+                order = check_order(submission, library)
+                order = replace(order, libraries=principal_of(request).limited(order.libraries))
+                job = await service.submit_check(order, terms)
             known = bool(terms.callback_url or submission.fields.get("id"))
             job = await awaited(context, job, seconds=seconds, known=known)
         if job.state in (JobState.FAILED, JobState.CANCELLED):
@@ -64,6 +68,7 @@ def checks_router(context: Context) -> APIRouter:
 
     @router.get("", response_model=CheckPage)
     async def listing(
+        request: Request,
         outcome: Outcome | None = None,
         reference_id: str = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -74,7 +79,8 @@ def checks_router(context: Context) -> APIRouter:
         page = await service.list_checks(
             outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
         )
-        items = [body_of(check, min_probability) for check in page.items]
+        seen = [check for check in page.items if principal_of(request).sees(check.libraries)]
+        items = [body_of(check, min_probability) for check in seen]
         return CheckPage(items=items, next_cursor=page.next_cursor or None)
 
     @router.get("/{check_id:path}", response_model=CheckBody | AcceptedBody)
@@ -83,10 +89,17 @@ def checks_router(context: Context) -> APIRouter:
     ) -> CheckBody | AcceptedBody:
         """The verdict, or how far the check is."""
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        principal = principal_of(request)
         try:
-            return body_of(await service.get_check(check_id), min_probability)
+            check = await service.get_check(check_id)
         except CheckNotFound:
             job = await service.find_job(check_id)
+            if not principal.sees(libraries_of(job)):
+                raise
+        else:
+            if not principal.sees(check.libraries):
+                raise CheckNotFound(f"there is no check '{check_id}'")
+            return body_of(check, min_probability)
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.DONE:
             return body_of(await service.get_check(check_id), min_probability)

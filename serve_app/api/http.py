@@ -7,20 +7,35 @@ from fastapi import FastAPI
 from dubl.media.spool import Spool
 from dubl.settings import Settings
 from serve_app.api import problems
+from serve_app.api.access import AccessControl, AdminService, KeyRing
+from serve_app.api.backup import backup_router
 from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
 from serve_app.api.deliveries import deliveries_router
 from serve_app.api.jobs import jobs_router
+from serve_app.api.keys import keys_router
 from serve_app.api.legacy import legacy_router
 from serve_app.api.load_limit import LoadLimit
 from serve_app.api.references import references_router
 from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.service import Service
 from serve_app.api.system import system_router
+from serve_app.api.uploads import MAX_FIELDS_BYTES
+
+# Room for the plain fields and the wrapping of a body, beside the file.
+BODY_MARGIN_BYTES = 2 * MAX_FIELDS_BYTES
 
 
-def make_http_app(service: Service, settings: Settings) -> FastAPI:
-    """All routes, with errors as problem+json and a request id on every answer."""
+def make_http_app(
+    service: Service,
+    settings: Settings,
+    *,
+    keys: AdminService,
+    keys_required: bool = False,
+    local: bool = False,
+) -> FastAPI:
+    """All routes, with errors as problem+json and a request id on every answer; `keys_required`
+    and `local` as in AccessControl."""
     app = FastAPI(title="Video Duplicate Checker API", version="1.0.0")
     context = Context(
         service=service,
@@ -33,7 +48,19 @@ def make_http_app(service: Service, settings: Settings) -> FastAPI:
     app.include_router(jobs_router(context))
     app.include_router(deliveries_router(context))
     app.include_router(system_router(context))
+    ring = KeyRing(keys, refresh_s=settings.access.refresh_s)
+    app.include_router(keys_router(keys, ring))
+    app.include_router(backup_router(keys))
     problems.install(app)
+    app.add_middleware(
+        AccessControl,
+        service=keys,
+        ring=ring,
+        settings=settings.access,
+        required=keys_required,
+        local=local,
+        max_body_bytes=settings.media.max_size_bytes + BODY_MARGIN_BYTES,
+    )
     app.add_middleware(LoadLimit, max_requests=settings.serve.max_requests)
     app.add_middleware(RequestIdMiddleware)
     return app

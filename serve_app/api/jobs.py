@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dubl.types import Job, JobKind, JobState
+from dubl.errors import JobNotFound
+from dubl.types import Job, JobKind, JobState, Scope
 from serve_app.api.conversation import Context, accepted, discarding, failure
 from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
 from serve_app.api.orders import batch_order, terms_of
+from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
 from serve_app.api.service import JobFilter
 from serve_app.api.uploads import read_submission
+
+_SCOPES = {JobKind.CHECK: Scope.CHECK, JobKind.REFERENCE: Scope.REGISTER}
 
 
 def jobs_router(context: Context) -> APIRouter:
@@ -25,8 +30,16 @@ def jobs_router(context: Context) -> APIRouter:
         children = await service.count_children(job.id) if job.kind is JobKind.BATCH else None
         return JobBody.of(job, failure(job), children)
 
+    async def visible(job_id: str, request: Request) -> Job:
+        """A job about another's library is none."""
+        job = await service.get_job(job_id)
+        if not principal_of(request).sees(libraries_of(job)):
+            raise JobNotFound(f"there is no job '{job_id}'")
+        return job
+
     @router.get("/jobs", response_model=JobPage)
     async def listing(
+        request: Request,
         status: JobState | None = None,
         batch: str = "",
         dead: bool | None = None,
@@ -37,23 +50,24 @@ def jobs_router(context: Context) -> APIRouter:
         dead-letter list: jobs that were given up though their input may be good."""
         wanted = JobFilter(state=status, parent_id=batch, dead=dead)
         page = await service.list_jobs(wanted, limit=limit, cursor=cursor)
-        items = [JobBody.of(job, failure(job)) for job in page.items]
+        sees = principal_of(request).sees
+        items = [JobBody.of(job, failure(job)) for job in page.items if sees(libraries_of(job))]
         return JobPage(items=items, next_cursor=page.next_cursor or None)
 
     @router.get("/jobs/{job_id}", response_model=JobBody)
-    async def get(job_id: str) -> JobBody:
+    async def get(job_id: str, request: Request) -> JobBody:
         """One job: its stage and share while it runs, how many children have ended."""
-        return await body_of(await service.get_job(job_id))
+        return await body_of(await visible(job_id, request))
 
     @router.get(
         "/jobs/{job_id}/events",
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {}}}},
     )
-    async def events(job_id: str) -> StreamingResponse:
+    async def events(job_id: str, request: Request) -> StreamingResponse:
         """Server-sent events: `progress` with the job's body whenever it changes, `end` when it
         has ended."""
-        job = await service.get_job(job_id)
+        job = await visible(job_id, request)
         return StreamingResponse(
             job_events(service, job, body_of),
             media_type="text/event-stream",
@@ -61,13 +75,15 @@ def jobs_router(context: Context) -> APIRouter:
         )
 
     @router.delete("/jobs/{job_id}", response_model=JobBody)
-    async def cancel(job_id: str) -> JobBody:
+    async def cancel(job_id: str, request: Request) -> JobBody:
         """Ends a job, and a batch with its children; 409 when it has ended."""
+        await visible(job_id, request)
         return await body_of(await service.cancel_job(job_id))
 
     @router.post("/jobs/{job_id}/requeue", status_code=202, response_model=JobBody)
-    async def requeue(job_id: str) -> JobBody:
+    async def requeue(job_id: str, request: Request) -> JobBody:
         """Queues a dead job again; 409 when it is not dead."""
+        await visible(job_id, request)
         return await body_of(await service.requeue_job(job_id))
 
     @router.post("/batches", status_code=202, response_model=AcceptedBody, openapi_extra=BATCH)
@@ -80,6 +96,9 @@ def jobs_router(context: Context) -> APIRouter:
             submission = await read_submission(request, spool=context.spool)
             with discarding(submission, context.spool):
                 order = batch_order(submission, max_items=context.settings.serve.max_batch_items)
+                principal = principal_of(request)
+                principal.require_scope(_SCOPES[order.kind])
+                order = replace(order, libraries=principal.limited(order.libraries))
                 job = await service.submit_batch(order, terms_of(submission, waits=False))
         return accepted(job, location=f"/v1/jobs/{job.id}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from serve_app.api.service import (
     Terms,
     VideoInput,
 )
+from serve_app.api.strict_json import parse_json
 from serve_app.api.uploads import Submission
 
 ID_MAX_LENGTH = 256
@@ -167,7 +167,7 @@ def _text(fields: dict[str, object], name: str) -> str:
 def _metadata(value: object) -> Metadata:
     if isinstance(value, str) and value:
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError as exc:
             raise InvalidRequest("`metadata` is not valid JSON") from exc
     if value is None or value == "":

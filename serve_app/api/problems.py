@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from dubl import errors
 from serve_app.api.request_id import request_id_of
+from serve_app.api.routes import LEGACY_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ RETRY_AFTER_S = 5
 STATUSES: dict[type[errors.DublError], HTTPStatus] = {
     errors.DublError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.SourceForbidden: HTTPStatus.FORBIDDEN,
     errors.SourceTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.VideoTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -32,6 +35,7 @@ STATUSES: dict[type[errors.DublError], HTTPStatus] = {
     errors.StateConflict: HTTPStatus.CONFLICT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.ResourceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.DecodeTimeout: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.DecoderCrashed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
@@ -63,12 +67,25 @@ def problem(error: errors.DublError) -> dict[str, object]:
 
 
 def problem_response(error: errors.DublError, request: Request) -> JSONResponse:
-    body = problem(error) | {"request_id": request_id_of(request.scope)}
-    status = status_of(type(error))
+    """The answer, with the headers that say what to do about it."""
+    status = _shown_status(error, request)
+    body = problem(error) | {"status": int(status), "request_id": request_id_of(request.scope)}
     headers = {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="dubl"'
+    if isinstance(error, errors.RateLimited):
+        headers["Retry-After"] = str(error.context.get("retry_after_s", RETRY_AFTER_S))
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _shown_status(error: errors.DublError, request: Request) -> HTTPStatus:
+    """The original client knows 400 for what it did wrong, 500 for the rest, and nothing else."""
+    if request.scope["path"] != LEGACY_PATH:
+        return status_of(type(error))
+    wrong = isinstance(error, errors.InputError)
+    return HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 async def _on_domain_error(request: Request, exc: Exception) -> Response:

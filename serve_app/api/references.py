@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from dubl.errors import ReferenceNotFound
-from dubl.types import JobState
+from dubl.types import JobState, Reference
 from serve_app.api.conversation import (
     Context,
     accepted,
@@ -20,6 +20,7 @@ from serve_app.api.conversation import (
 )
 from serve_app.api.documents import CHANGE, SUBMISSION
 from serve_app.api.orders import reference_change, reference_order, terms_of
+from serve_app.api.principal import Principal, libraries_of, principal_of
 from serve_app.api.schemas import (
     AcceptedBody,
     LibraryBody,
@@ -34,6 +35,13 @@ from serve_app.api.uploads import read_json_object, read_submission
 def references_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["references"])
     service, settings = context.service, context.settings
+
+    async def visible(reference_id: str, principal: Principal) -> Reference:
+        """A reference of another's library is none."""
+        reference = await service.get_reference(reference_id)
+        if not principal.sees([reference.library]):
+            raise ReferenceNotFound(f"there is no reference '{reference_id}'")
+        return reference
 
     @router.post(
         "/references",
@@ -52,7 +60,9 @@ def references_router(context: Context) -> APIRouter:
             submission = await read_submission(request, spool=context.spool)
             with discarding(submission, context.spool):
                 terms = terms_of(submission, waits=seconds > 0)
-                job = await service.submit_reference(reference_order(submission), terms)
+                order = reference_order(submission)
+                principal_of(request).require(order.draft.library)
+                job = await service.submit_reference(order, terms)
             job = await service.wait(job, seconds=seconds)
         if job.state in (JobState.FAILED, JobState.CANCELLED):
             raise error_of(job)
@@ -67,6 +77,7 @@ def references_router(context: Context) -> APIRouter:
 
     @router.get("/references", response_model=ReferencePage)
     async def listing(
+        request: Request,
         library: str = "",
         owner: str = "",
         q: str = "",
@@ -74,7 +85,8 @@ def references_router(context: Context) -> APIRouter:
         cursor: str = "",
     ) -> ReferencePage:
         """References, newest first; `q` looks into id, title and source."""
-        wanted = ReferenceFilter(library=library, owner=owner, text=q)
+        allowed = principal_of(request).one_library(library)
+        wanted = ReferenceFilter(library=allowed, owner=owner, text=q)
         page = await service.list_references(wanted, limit=limit, cursor=cursor)
         items = [ReferenceBody.of(reference) for reference in page.items]
         return ReferencePage(items=items, next_cursor=page.next_cursor or None)
@@ -83,10 +95,13 @@ def references_router(context: Context) -> APIRouter:
     async def get(reference_id: str, request: Request) -> ReferenceBody | AcceptedBody:
         """One reference, or how far its registration is."""
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
+        principal = principal_of(request)
         try:
-            return ReferenceBody.of(await service.get_reference(reference_id))
+            return ReferenceBody.of(await visible(reference_id, principal))
         except ReferenceNotFound:
             job = await service.find_job(reference_id)
+            if not principal.sees(libraries_of(job)):
+                raise
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.DONE:
             return ReferenceBody.of(await service.get_reference(job.result_id))
@@ -98,18 +113,21 @@ def references_router(context: Context) -> APIRouter:
     async def change(reference_id: str, request: Request) -> ReferenceBody:
         """Replaces title, owner or metadata."""
         wanted = reference_change(await read_json_object(request))
+        await visible(reference_id, principal_of(request))
         return ReferenceBody.of(await service.update_reference(reference_id, wanted))
 
     @router.delete("/references/{reference_id:path}", status_code=204)
-    async def delete(reference_id: str) -> None:
+    async def delete(reference_id: str, request: Request) -> None:
         """Removes a reference from every answer at once."""
+        await visible(reference_id, principal_of(request))
         await service.delete_reference(reference_id)
 
     @router.get("/libraries", response_model=LibraryList)
-    async def libraries() -> LibraryList:
+    async def libraries(request: Request) -> LibraryList:
         """Libraries with the number of their references."""
-        counts = await service.libraries()
-        bodies = [LibraryBody(name=name, references=count) for name, count in counts.items()]
+        counts, sees = await service.libraries(), principal_of(request).sees
+        seen = {name: count for name, count in counts.items() if sees([name])}
+        bodies = [LibraryBody(name=name, references=count) for name, count in seen.items()]
         return LibraryList(items=sorted(bodies, key=lambda body: body.name))
 
     return router

@@ -35,7 +35,7 @@ def system_router(context: Context) -> APIRouter:
         }
         return JSONResponse(body, status_code=200 if readiness.ready else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus text format; without the library's figures while that cannot be read."""
         try:

@@ -7,7 +7,6 @@ refused at the first byte over the limit.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import VideoSource
+from serve_app.api.strict_json import parse_json
 
 MAX_FIELDS_BYTES = 1024 * 1024
 FILE_FIELD = "file"
@@ -52,7 +52,7 @@ async def read_json_object(request: Request) -> dict[str, object]:
         if len(body) > MAX_FIELDS_BYTES:
             raise InvalidRequest("the body is larger than a JSON request may be")
     try:
-        fields = json.loads(body)
+        fields = parse_json(body)
     except ValueError as exc:
         raise InvalidRequest(
             "send multipart/form-data with a `file`, or a JSON object with a `link`"
@@ -120,6 +120,7 @@ class _MultipartReader:
         disposition = self._headers.get(b"content-disposition", b"")
         _, options = parse_options_header(disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._count(len(self._name))
         if self._name != FILE_FIELD:
             return
         if self._writer is not None or self._upload is not None:
@@ -131,10 +132,14 @@ class _MultipartReader:
         if self._writer is not None:
             self._writer.write(data[start:end])
             return
-        self._fields_size += end - start
+        self._count(end - start)
+        self._value += data[start:end]
+
+    def _count(self, size: int) -> None:
+        """Names and values of fields take memory; what the file has goes to the disk."""
+        self._fields_size += size + 1
         if self._fields_size > MAX_FIELDS_BYTES:
             raise InvalidRequest("the plain fields are too large")
-        self._value += data[start:end]
 
     def _part_end(self) -> None:
         if self._writer is not None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dubl.errors import (
     CheckNotFound,
     DublError,
+    InvalidRequest,
     NotFound,
     Overloaded,
     ReferenceNotFound,
@@ -123,7 +124,7 @@ class FakeService:
     async def list_deliveries(
         self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
     ) -> Page[Delivery]:
-        assert not cursor
+        _refuse(cursor)
         found = [
             delivery
             for delivery in self.deliveries.values()
@@ -214,7 +215,7 @@ class FakeService:
         return found[-1]
 
     async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]:
-        assert not cursor
+        _refuse(cursor)
         found = [
             job
             for job in self.jobs.values()
@@ -232,10 +233,12 @@ class FakeService:
     async def list_checks(
         self, *, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
     ) -> Page[Check]:
-        assert not cursor
-        assert not reference_id
+        _refuse(cursor)
         found = [
-            check for check in self.checks.values() if outcome in (None, check.verdict.outcome)
+            check
+            for check in self.checks.values()
+            if outcome in (None, check.verdict.outcome)
+            and reference_id in ("", check.verdict.matches[0].reference_id)
         ]
         return Page(items=tuple(found[:limit]), next_cursor="more" if len(found) > limit else "")
 
@@ -247,7 +250,7 @@ class FakeService:
     async def list_references(
         self, wanted: ReferenceFilter, *, limit: int, cursor: str
     ) -> Page[Reference]:
-        assert not cursor
+        _refuse(cursor)
         found = [
             reference
             for reference in self.references.values()
@@ -289,3 +292,9 @@ class FakeService:
 
 def _subject(order: CheckOrder | ReferenceOrder) -> str:
     return order.id if isinstance(order, CheckOrder) else order.draft.id
+
+
+def _refuse(cursor: str) -> None:
+    """There is one page only: no cursor is one that a page gave."""
+    if cursor:
+        raise InvalidRequest("the cursor is not one that a page gave")

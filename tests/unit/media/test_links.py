@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -181,6 +182,190 @@ def test_a_name_is_checked_by_what_it_resolves_to_and_reached_there(
     assert type(error) is SourceForbidden
 
 
+@pytest.fixture
+def inside() -> Iterator[ThreadingHTTPServer]:
+    """A server that only this machine should reach; `asked` says whether anybody has."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Inside)
+    server.asked = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Inside(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.server.asked.set()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(CLIP)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        del code, size
+
+
+class Rebinding:
+    """A resolver whose name leads to a public address at first and inside ever after."""
+
+    def __init__(self, public: str, private: str) -> None:
+        self.answers = [public]
+        self.private = private
+        self.questions = 0
+
+    def __call__(self, host: str, port: int, *_: object, **__: object) -> list[object]:
+        if not host.endswith(".example"):  # an address; sockets put them to the resolver too
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+        self.questions += 1
+        address = self.answers.pop() if self.answers else self.private
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+
+PUBLIC = "127.0.0.2"  # stands for an address of the internet; all of 127/8 is this machine
+
+
+def test_a_name_that_is_bound_anew_after_the_check_leads_nowhere_else(
+    inside: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = Rebinding(PUBLIC, "127.0.0.1")
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == PUBLIC)
+    url = f"http://rebinding.example:{inside.server_port}/clip"
+    # Nobody listens at the public address: who looked the name up again would come inside.
+    assert type(_fetch_error(url, tmp_path, _settings(private=False))) is SourceUnreachable
+    assert resolver.questions == 1
+    assert type(_fetch_error(url, tmp_path, _settings(private=False))) is SourceForbidden
+    assert not inside.asked.is_set()
+
+
+def test_a_redirect_to_the_same_name_is_looked_up_and_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer((PUBLIC, 0), Site)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    resolver = Rebinding(PUBLIC, "10.0.0.1")
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == PUBLIC)
+    url = f"http://rebinding.example:{server.server_port}/moved"
+    try:
+        assert type(_fetch_error(url, tmp_path, _settings(private=False))) is SourceForbidden
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert resolver.questions == 2
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("2130706433", "0177.0.0.1", "0x7f.1", "127.1", "0", "localhost", "①②⑦.⓪.⓪.①"),
+        *("[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[::127.0.0.1]"),
+    ],
+)
+def test_every_spelling_of_this_machine_is_refused(
+    inside: ThreadingHTTPServer, tmp_path: Path, host: str
+) -> None:
+    url = f"http://{host}:{inside.server_port}/clip"
+    error = _fetch_error(url, tmp_path, _settings(private=False))
+    assert isinstance(error, SourceForbidden | SourceUnreachable)
+    assert not inside.asked.is_set()
+
+
+def test_credentials_of_the_machine_are_out_of_reach_even_where_private_networks_are_not(
+    tmp_path: Path,
+) -> None:
+    for host in ("169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "100.100.100.200", "224.0.0.1"):
+        error = _fetch_error(f"http://{host}/latest", tmp_path, _settings(private=True))
+        assert type(error) is SourceForbidden, host
+
+
+def test_proxies_and_credentials_of_the_environment_are_not_used(
+    site: str, inside: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{inside.server_port}")
+    source = fetch_link(f"{site}/clip", spool_dir=tmp_path / "spool", settings=_settings())
+    assert source.size_bytes == len(CLIP)
+    assert not inside.asked.is_set()
+
+
+def test_a_resolver_that_does_not_answer_is_left_when_the_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def silent(*_: object, **__: object) -> list[tuple[object, ...]]:
+        over.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    error = _fetch_error("http://slow.example/a", tmp_path, _settings(timeout_s=0.2))
+    over.set()
+    assert type(error) is SourceUnreachable
+
+
+@pytest.mark.parametrize(
+    ("hosts", "allowed"),
+    [
+        ((), True),
+        (("127.0.0.1",), True),
+        (("media.example", "127.0.0.1"), True),
+        ((".0.0.1",), True),
+        (("media.example",), False),
+        ((".127.0.0.1",), False),
+    ],
+)
+def test_links_may_be_limited_to_hosts(
+    site: str, tmp_path: Path, hosts: tuple[str, ...], allowed: bool
+) -> None:
+    settings = _settings().model_copy(update={"link_hosts": hosts})
+    if allowed:
+        assert fetch_link(f"{site}/moved", spool_dir=tmp_path, settings=settings).size_bytes
+    else:
+        error = _fetch_error(f"{site}/moved", tmp_path, settings)
+        assert type(error) is SourceForbidden
+
+
+def test_a_redirect_away_from_the_listed_hosts_is_refused(site: str, tmp_path: Path) -> None:
+    settings = _settings().model_copy(update={"link_hosts": ("127.0.0.1",)})
+    assert "media.link_hosts" in _fetch_error(f"{site}/away", tmp_path, settings).detail
+
+
+def test_links_may_be_limited_to_https(site: str, tmp_path: Path) -> None:
+    settings = _settings().model_copy(update={"link_schemes": ("https",)})
+    assert type(_fetch_error(f"{site}/clip", tmp_path, settings)) is SourceForbidden
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://user:a@example.org/", "//", "gopher:/"]
+)
+def test_a_redirect_to_no_proper_link_is_refused(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    monkeypatch.setattr(
+        Site, "page_odd", lambda page: page._answer(302, {"Location": location}), raising=False
+    )
+    error = _fetch_error(f"{site}/odd", tmp_path, _settings())
+    assert isinstance(error, SourceForbidden | SourceUnreachable)
+
+
+def test_a_packed_body_is_never_unpacked(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def packed(page: Site) -> None:
+        page._answer(200, {"Transfer-Encoding": "gzip, chunked"})
+        page.wfile.write(b"5\r\n\x1f\x8b\x08\x00\x00\r\n0\r\n\r\n")
+
+    monkeypatch.setattr(Site, "page_odd", packed, raising=False)
+    assert type(_fetch_error(f"{site}/odd", tmp_path, _settings())) is SourceUnreachable
+
+
 def test_a_port_where_nobody_listens_is_unreachable(tmp_path: Path) -> None:
     closed = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     closed.server_close()
@@ -224,6 +409,14 @@ def test_other_schemes_and_malformed_links_are_forbidden(tmp_path: Path, url: st
         "::ffff:127.0.0.1",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::a00:1",
+        "fec0::1",
+        "2001:0:7f00:1::",
+        "168.63.129.16",
+        "192.0.0.192",
+        "100.100.100.200",
     ],
 )
 def test_no_special_address_is_public(address: str) -> None:

@@ -13,6 +13,7 @@ from dubl import errors
 from dubl.settings import load_settings
 from dubl.types import JobState
 from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
 
 LINK = "https://example.org/clips/a.mp4"
@@ -30,7 +31,8 @@ def client(service: FakeService, tmp_path: Path) -> TestClient:
     settings = load_settings(
         overrides=[f"data_dir={tmp_path}", "media.max_size_bytes=100000"], environment={}
     )
-    return TestClient(make_http_app(service, settings), raise_server_exceptions=False)
+    app = make_http_app(service, settings, keys=FakeKeys())
+    return TestClient(app, raise_server_exceptions=False)
 
 
 def spooled(tmp_path: Path) -> list[Path]:
@@ -152,6 +154,18 @@ def test_references_are_listed_changed_and_deleted(client: TestClient) -> None:
         (lambda client: client.post("/v1/checks", json={"link": LINK, "colour": 1}), "colour"),
         (lambda client: client.post("/v1/checks", json=[1]), "object"),
         (lambda client: client.post("/v1/checks", content=b"\xff\x00"), "JSON"),
+        (lambda client: client.post("/v1/checks", content=b"[" * 100_000), "JSON"),
+        (lambda client: client.post("/v1/checks", content=b'{"link": "\\ud800"}'), "JSON"),
+        (lambda client: client.patch("/v1/references/a", content=b'{"metadata": NaN}'), "JSON"),
+        (lambda client: client.patch("/v1/references/a", content=b'{"metadata": 1e999}'), "JSON"),
+        (
+            lambda client: client.post(
+                "/v1/references",
+                files={"file": ("a.mp4", b"x")},
+                data={"metadata": '{"a": Infinity}'},
+            ),
+            "metadata",
+        ),
         (lambda client: client.post("/v1/checks?min_probability=2", json={}), "min_probability"),
         (lambda client: client.get("/v1/references?limit=0"), "limit"),
         (lambda client: client.get("/v1/checks?outcome=maybe"), "outcome"),

@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from dubl.settings import load_settings
 from dubl.types import Delivery, DeliveryState, Job, JobKind, JobState, Progress
 from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import CREATED_AT, FakeService
 
 LINK = "https://example.org/clips/a.mp4"
@@ -35,7 +36,7 @@ def app(service: FakeService, tmp_path: Path) -> FastAPI:
         overrides=[f"data_dir={tmp_path}", "serve.max_batch_items=3", "serve.max_requests=2"],
         environment={},
     )
-    return make_http_app(service, settings)
+    return make_http_app(service, settings, keys=FakeKeys())
 
 
 @pytest.fixture

@@ -1,0 +1,150 @@
+"""Back-up and restore: library, ledger and unfinished uploads in a folder that can be checked.
+
+The ledger is copied first and the library after it, so that whatever the ledger calls registered
+is in the library. backup.json is written last: a folder without it is no back-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dubl.assembly import feature_spec, make_store
+from dubl.errors import InvalidRequest, StoreUnavailable
+from dubl.ledger.ledger import Ledger
+from dubl.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "backup.json"
+LEDGER_FILE = "ledger.duckdb"
+REFERENCES_FILE = "references.parquet"
+SPOOL_FOLDER = "spool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupFacts:
+    """What is in a back-up. sha256: of each file by name; spool_dir: where uploads lay;
+    settings: those that decide what the content means."""
+
+    format: int
+    created_at: str
+    model_id: str
+    space_id: str
+    references: int
+    spool_dir: str
+    sha256: dict[str, str]
+    settings: dict[str, object]
+
+
+def write_backup(
+    folder: Path, settings: Settings, *, copy_ledger: Callable[[Path], None]
+) -> BackupFacts:
+    """Writes a back-up into a folder that is empty or absent; `copy_ledger` puts a consistent copy
+    of the ledger where it is told. The service may run. Raises InvalidRequest, StoreUnavailable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InvalidRequest(f"{folder} is not empty")
+        copy_ledger(folder / LEDGER_FILE)
+        _copy_spool(settings.spool_dir, folder / SPOOL_FOLDER)
+        store = make_store(settings, read_only=True)
+        count = store.export_references(folder / REFERENCES_FILE)
+        spec = feature_spec(settings)
+        facts = BackupFacts(
+            format=FORMAT,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            model_id=spec.model_id,
+            space_id=spec.space_id,
+            references=count,
+            spool_dir=str(settings.spool_dir),
+            sha256=_sums(folder),
+            settings=_meaningful(settings),
+        )
+        partial = folder / f"{MANIFEST}.part"
+        partial.write_text(json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
+        partial.replace(folder / MANIFEST)
+    except OSError as exc:
+        raise StoreUnavailable(f"the back-up cannot be written to {folder}: {exc}") from exc
+    return facts
+
+
+def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
+    """Brings a back-up into the settings' data folder, where there is no ledger yet; the service
+    must be down. The ledger comes last: what was interrupted can be done again.
+
+    Raises InvalidRequest (no back-up, a damaged one, a ledger that is there), FeatureSpaceMismatch,
+    StoreUnavailable.
+    """
+    facts = read_manifest(folder)
+    target = settings.ledger_path
+    if target.exists():
+        raise InvalidRequest(f"there is a ledger already: {target}; restore into an empty folder")
+    try:
+        if _sums(folder) != facts.sha256:
+            raise InvalidRequest(f"files in {folder} differ from what {MANIFEST} says of them")
+        make_store(settings).import_references(folder / REFERENCES_FILE)
+        if (folder / SPOOL_FOLDER).is_dir():
+            shutil.copytree(folder / SPOOL_FOLDER, settings.spool_dir, dirs_exist_ok=True)
+        partial = target.with_name(f"{target.name}.part")
+        partial.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / LEDGER_FILE, partial)
+        with closing(Ledger(partial)) as ledger:
+            ledger.move_uploads(facts.spool_dir, str(settings.spool_dir))
+        partial.replace(target)
+    except OSError as exc:
+        raise StoreUnavailable(f"{folder} cannot be restored: {exc}") from exc
+    return facts
+
+
+def read_manifest(folder: Path) -> BackupFacts:
+    """Raises InvalidRequest."""
+    try:
+        facts = BackupFacts(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as exc:
+        raise InvalidRequest(f"{folder} holds no back-up: {exc}") from exc
+    if facts.format != FORMAT:
+        raise InvalidRequest(f"the back-up has format {facts.format}, this program knows {FORMAT}")
+    return facts
+
+
+def _copy_spool(spool: Path, target: Path) -> None:
+    """Uploads of jobs that were unfinished in the ledger's copy. One that is gone meanwhile belongs
+    to a job that has ended since; run again, a registration finds its reference."""
+    target.mkdir()
+    for path in sorted(spool.glob("*")) if spool.is_dir() else []:
+        if not path.is_file() or path.suffix:
+            continue
+        try:
+            shutil.copyfile(path, target / path.name)
+        except FileNotFoundError:
+            logger.info("the upload %s has been worked on meanwhile", path.name)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    sums = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            sums[str(path.relative_to(folder))] = digest
+    return sums
+
+
+def _meaningful(settings: Settings) -> dict[str, object]:
+    media = settings.media.model_dump(mode="json", include={"reference_rate_hz", "query_rate_hz"})
+    return {
+        "model": {"weights": settings.model.weights},
+        "media": media,
+        "policy": settings.policy.model_dump(mode="json"),
+    }

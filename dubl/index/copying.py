@@ -1,0 +1,77 @@
+"""The library as one file, and back.
+
+`references` holds all that cannot be made again, and one query reads one version of it: a copy of
+that table is consistent whatever is written meanwhile. Frames are made from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dubl.errors import StoreUnavailable
+from dubl.index.rows import NewReference, frames_table, to_features, to_references
+from dubl.index.schema import require_spec
+from dubl.index.tables import Tables, store_errors
+from dubl.types import FeatureSpec
+
+# Features of a long video have tens of megabytes.
+ROWS_AT_ONCE = 16
+
+
+def export_references(tables: Tables, path: Path) -> int:
+    """Writes all references to a Parquet file; how many."""
+    count = 0
+    with store_errors(f"be copied to {path}"):
+        schema = tables.references.schema
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in tables.references.search().to_batches(ROWS_AT_ONCE):
+                table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+                writer.write_table(table)
+                count += table.num_rows
+    return count
+
+
+def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
+    """Adds the references of a Parquet file that are not there yet, each with its frames; how many
+    there are then. Raises FeatureSpaceMismatch, and StoreUnavailable when the library holds others.
+    """
+    with store_errors(f"read {path}"):
+        file = pq.ParquetFile(path)
+    with file:
+        require_spec(file.schema_arrow, spec, where=str(path))
+        present = _present_ids(tables, file)
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            rows = pa.Table.from_batches([batch])
+            absent = [name not in present for name in rows["id"].to_pylist()]
+            _add(tables, rows.filter(pa.array(absent)), spec)
+        return int(file.metadata.num_rows)
+
+
+def _present_ids(tables: Tables, file: pq.ParquetFile) -> set[str]:
+    with store_errors("be compared with the copy"):
+        copied = set(file.read(["id"])["id"].to_pylist())
+        present = set(tables.references.search().select(["id"]).to_arrow()["id"].to_pylist())
+    others = present - copied
+    if others:
+        raise StoreUnavailable(
+            f"the library holds {len(others)} references that are not in the copy, '{min(others)}' "
+            "among them: restore into an empty one"
+        )
+    return present
+
+
+def _add(tables: Tables, rows: pa.Table, spec: FeatureSpec) -> None:
+    """Frames first, as always: the reference is the commit point."""
+    if not rows.num_rows:
+        return
+    features = to_features(rows, spec)
+    items = [
+        NewReference(reference=reference, features=features[reference.id])
+        for reference in to_references(rows)
+    ]
+    with store_errors("take references back"):
+        tables.frames.add(frames_table(items, spec))
+        tables.references.add(rows.cast(tables.references.schema))

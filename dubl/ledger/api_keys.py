@@ -1,0 +1,154 @@
+"""API keys: how they are made and recognized, and where they are kept.
+
+A key is `dubl_<id>_<secret>`. The secret has 256 random bits, so that its plain SHA-256 is enough
+at rest: nobody can try that many, and a slow hash, which protects passwords that people choose,
+would cost its time with every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from dubl.errors import KeyNotFound, Unauthorized
+from dubl.ledger.database import Database, Row
+from dubl.types import ApiKey, Scope
+
+TOKEN_PREFIX = "dubl"
+_ID_BYTES = 6
+_SECRET_BYTES = 32
+_COLUMNS = (
+    "id",
+    "name",
+    "secret_sha256",
+    "scopes",
+    "libraries",
+    "requests_per_minute",
+    "jobs_per_day",
+    "created_at",
+    "revoked_at",
+)
+
+
+class NewKey(NamedTuple):
+    """A key with its token, which is shown once and kept nowhere."""
+
+    token: str
+    key: ApiKey
+
+
+def make_key(
+    name: str,
+    *,
+    scopes: Sequence[Scope],
+    libraries: Sequence[str] = (),
+    requests_per_minute: int = 0,
+    jobs_per_day: int = 0,
+) -> NewKey:
+    key_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    key = ApiKey(
+        id=key_id,
+        name=name,
+        secret_sha256=_digest(secret),
+        scopes=tuple(scopes),
+        libraries=tuple(libraries),
+        requests_per_minute=requests_per_minute,
+        jobs_per_day=jobs_per_day,
+        created_at=_now(),
+    )
+    return NewKey(f"{TOKEN_PREFIX}_{key_id}_{secret}", key)
+
+
+def recognize(token: str, keys: Sequence[ApiKey]) -> ApiKey:
+    """The key that a token is. Its secret is compared in constant time, also where there is no
+    such id. Raises Unauthorized."""
+    prefix, _, rest = token.partition("_")
+    key_id, _, secret = rest.partition("_")
+    known = next((key for key in keys if key.id == key_id and not key.revoked_at), None)
+    kept = "" if known is None else known.secret_sha256
+    same = hmac.compare_digest(_digest(secret), kept or _digest(key_id))
+    if known is None or not same or prefix != TOKEN_PREFIX:
+        raise Unauthorized("the API key is not valid")
+    return known
+
+
+class ApiKeys:
+    """The ledger's table of keys. Methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, key: ApiKey) -> None:
+        values = [
+            key.id,
+            key.name,
+            key.secret_sha256,
+            [scope.value for scope in key.scopes],
+            list(key.libraries),
+            key.requests_per_minute,
+            key.jobs_per_day,
+            key.created_at,
+            key.revoked_at,
+        ]
+        marks = ", ".join("?" for _ in _COLUMNS)
+        with self._database.transaction("keep a key") as connection:
+            connection.execute(
+                f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})", values
+            )
+
+    def list(self) -> tuple[ApiKey, ...]:
+        """All keys, the revoked ones too, oldest first."""
+        statement = f"SELECT {', '.join(_COLUMNS)} FROM api_keys ORDER BY created_at, id"
+        return tuple(_to_key(row) for row in self._database.rows(statement))
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """Raises KeyNotFound; a key that is revoked already stays as it is."""
+        with self._database.transaction("revoke a key") as connection:
+            connection.execute(
+                "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''",
+                [_now(), key_id],
+            )
+        found = [key for key in self.list() if key.id == key_id]
+        if not found:
+            raise KeyNotFound(f"there is no key '{key_id}'", context={"key_id": key_id})
+        return found[0]
+
+    def count_job(self, key_id: str, day: str) -> int:
+        """Counts a job of the key; how many it has had on that day (UTC), with this one."""
+        statement = (
+            "INSERT INTO api_key_usage VALUES (?, ?, 1) "
+            "ON CONFLICT DO UPDATE SET jobs = jobs + 1 RETURNING jobs"
+        )
+        with self._database.transaction("count a job") as connection:
+            row = connection.execute(statement, [key_id, day]).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _to_key(row: Row) -> ApiKey:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    scopes, libraries = values["scopes"], values["libraries"]
+    assert isinstance(scopes, list)
+    assert isinstance(libraries, list)
+    return ApiKey(
+        id=str(values["id"]),
+        name=str(values["name"]),
+        secret_sha256=str(values["secret_sha256"]),
+        scopes=tuple(Scope(scope) for scope in scopes),
+        libraries=tuple(libraries),
+        requests_per_minute=int(str(values["requests_per_minute"])),
+        jobs_per_day=int(str(values["jobs_per_day"])),
+        created_at=str(values["created_at"]),
+        revoked_at=str(values["revoked_at"]),
+    )

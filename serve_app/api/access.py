@@ -1,0 +1,179 @@
+"""Keys, limits and the size of a body, looked at before a byte of the body is read.
+
+Starlette would spool a multipart body before any handler runs, so that this is plain ASGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dubl.errors import DublError, Forbidden, Unauthorized
+from dubl.ledger.api_keys import recognize
+from dubl.media.spool import too_large
+from dubl.settings import AccessSettings
+from dubl.types import ApiKey
+from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
+from serve_app.api.principal import ANYBODY, Principal
+from serve_app.api.problems import problem_response
+from serve_app.api.routes import is_open, scopes_for, starts_job
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class AdminService(Protocol):
+    """What administrators, and the check of keys, need of the ledger. Methods raise dubl.errors."""
+
+    async def list_keys(self) -> tuple[ApiKey, ...]: ...
+
+    async def add_key(self, key: ApiKey) -> None: ...
+
+    async def revoke_key(self, key_id: str) -> ApiKey:
+        """Raises KeyNotFound."""
+        ...
+
+    async def count_job(self, key_id: str, day: str) -> int:
+        """Counts a job of the key; how many it has had on that day, with this one."""
+        ...
+
+    async def copy_ledger(self) -> Path:
+        """A new file with all that the ledger holds now; the caller removes it."""
+        ...
+
+
+class KeyRing:
+    """All keys, asked for again after `refresh_s`: strangers with made-up keys cost no look-up."""
+
+    def __init__(self, service: AdminService, *, refresh_s: float) -> None:
+        self._service = service
+        self._refresh_s = refresh_s
+        self._keys: tuple[ApiKey, ...] = ()
+        self._expires_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, token: str) -> ApiKey:
+        """Raises Unauthorized."""
+        async with self._lock:
+            if time.monotonic() >= self._expires_at:
+                self._keys = await self._service.list_keys()
+                self._expires_at = time.monotonic() + self._refresh_s
+        return recognize(token, self._keys)
+
+    def forget(self) -> None:
+        """Keys have changed."""
+        self._expires_at = float("-inf")
+
+
+class AccessControl:
+    """ASGI middleware. `required`: whether keys are asked for; `local`: the service is meant for
+    this machine alone, and is not to be reached under another name by a page in a browser."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: AdminService,
+        ring: KeyRing,
+        settings: AccessSettings,
+        required: bool,
+        local: bool,
+        max_body_bytes: int,
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._ring = ring
+        self._settings = settings
+        self._required = required
+        self._local = local
+        self._max_body_bytes = max_body_bytes
+        self._limit = RequestLimit()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        allowances: list[Allowance] = []
+        limits = headers_of
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start" and allowances:
+                MutableHeaders(scope=message).update(limits(allowances))
+            await send(message)
+
+        try:
+            principal = await self._admit(scope, allowances)
+            self._check_length(Headers(scope=scope))
+        except DublError as exc:
+            refusal = problem_response(exc, Request(scope))
+            await refusal(scope, receive, send_with_limits)
+            return
+        scope.setdefault("state", {})["principal"] = principal
+        await self._app(scope, self._bounded(receive), send_with_limits)
+
+    async def _admit(self, scope: Scope, allowances: list[Allowance]) -> Principal:
+        method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
+        if self._local:
+            _require_local(headers)
+        if not self._required or is_open(path):
+            return ANYBODY
+        key = await self._ring.find(_token(headers))
+        per_minute = key.requests_per_minute or self._settings.requests_per_minute
+        allowances.append(self._limit.take(key.id, per_minute))
+        if not scopes_for(method, path) & set(key.scopes):
+            raise Forbidden(f"the key's scopes do not allow {method} {path}")
+        per_day = key.jobs_per_day or self._settings.jobs_per_day
+        if per_day and starts_job(method, path):
+            used = await self._service.count_job(key.id, datetime.now(UTC).date().isoformat())
+            allowances.append(day_allowance(used, per_day, now_s=time.time()))
+        return Principal.of(key)
+
+    def _check_length(self, headers: Mapping[str, str]) -> None:
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Counts a body whose length was not announced, or was announced wrongly."""
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise too_large(self._max_body_bytes)
+            return message
+
+        return bounded
+
+
+def _token(headers: Mapping[str, str]) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    token = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    if not token:
+        raise Unauthorized("an API key is needed")
+    return token
+
+
+def _require_local(headers: Mapping[str, str]) -> None:
+    """A page of the web must not use the service of the machine that shows it: neither by another
+    name for the address (DNS rebinding) nor by a form that is sent here."""
+    for name in ("host", "origin"):
+        value = headers.get(name, "")
+        if not value:
+            continue
+        try:
+            host = urlsplit(value if "//" in value else f"//{value}").hostname
+        except ValueError:
+            host = None
+        if host not in LOOPBACK_NAMES:
+            raise Forbidden(f"the service is for this machine alone, not for {name} {value[:100]}")

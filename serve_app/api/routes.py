@@ -1,0 +1,60 @@
+"""Which scope a request needs; what is not listed needs an administrator's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dubl.types import Scope
+
+LEGACY_PATH = "/check-video-duplicate"
+# The contract is public and holds no data; the probes say nothing but whether requests are taken.
+OPEN_PATHS = frozenset(
+    {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+)
+READ = ("GET", "HEAD")
+WRITE = ("POST", "PUT", "PATCH", "DELETE")
+_USERS = frozenset({Scope.CHECK, Scope.REGISTER, Scope.REVIEW})
+_SUBMITTERS = frozenset({Scope.CHECK, Scope.REGISTER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Requests under `path` with one of `methods` need one of `scopes`."""
+
+    path: str
+    methods: tuple[str, ...]
+    scopes: frozenset[Scope]
+
+    def covers(self, method: str, path: str) -> bool:
+        return method in self.methods and (path == self.path or path.startswith(f"{self.path}/"))
+
+
+RULES = (
+    Rule(path=LEGACY_PATH, methods=WRITE, scopes=frozenset({Scope.CHECK})),
+    Rule(path="/v1/checks", methods=("POST",), scopes=frozenset({Scope.CHECK})),
+    Rule(path="/v1/checks", methods=READ, scopes=frozenset({Scope.CHECK, Scope.REVIEW})),
+    Rule(path="/v1/references", methods=WRITE, scopes=frozenset({Scope.REGISTER})),
+    Rule(path="/v1/references", methods=READ, scopes=_USERS),
+    Rule(path="/v1/libraries", methods=READ, scopes=_USERS),
+    Rule(path="/v1/reviews", methods=READ + WRITE, scopes=frozenset({Scope.REVIEW})),
+    Rule(path="/v1/batches", methods=("POST",), scopes=_SUBMITTERS),
+    Rule(path="/v1/jobs", methods=READ, scopes=_USERS),
+    Rule(path="/v1/jobs", methods=WRITE, scopes=_SUBMITTERS),
+    Rule(path="/metrics", methods=READ, scopes=_USERS),
+)
+# What counts against a key's jobs of the day.
+JOB_PATHS = frozenset({LEGACY_PATH, "/v1/checks", "/v1/references", "/v1/batches"})
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN_PATHS
+
+
+def starts_job(method: str, path: str) -> bool:
+    return method == "POST" and path.rstrip("/") in JOB_PATHS
+
+
+def scopes_for(method: str, path: str) -> frozenset[Scope]:
+    """Any of these is enough."""
+    found = next((rule.scopes for rule in RULES if rule.covers(method, path)), frozenset())
+    return found | {Scope.ADMIN}

@@ -1,0 +1,28 @@
+"""JSON of strangers: only what can be stored and answered again."""
+
+from __future__ import annotations
+
+import json
+import math
+
+
+def parse_json(text: bytes | bytearray | str) -> object:
+    """A JSON value by RFC 8259. Raises ValueError also for NaN and infinity, for halves of
+    surrogate pairs, which no UTF-8 can hold, and for nesting that would exhaust the stack."""
+    try:
+        value: object = json.loads(text, parse_float=_finite, parse_constant=_refused)
+        json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return value
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

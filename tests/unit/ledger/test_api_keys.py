@@ -1,0 +1,52 @@
+"""Keys in the ledger."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import KeyNotFound
+from dubl.ledger.api_keys import make_key, recognize
+from dubl.ledger.ledger import Ledger
+from dubl.types import Scope
+
+
+def test_keys_survive_a_restart_and_their_secrets_are_not_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    new = make_key(
+        "Кинотеатр",
+        scopes=[Scope.CHECK, Scope.REVIEW],
+        libraries=["films"],
+        requests_per_minute=7,
+        jobs_per_day=9,
+    )
+    with closing(Ledger(path)) as ledger:
+        ledger.keys.add(new.key)
+    with closing(Ledger(path)) as ledger:
+        assert ledger.keys.list() == (new.key,)
+        assert recognize(new.token, ledger.keys.list()) == new.key
+    secret = new.token.split("_", 2)[2].encode()
+    assert all(secret not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_key_is_revoked_once_and_for_all(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.duckdb")) as ledger:
+        key = make_key("a", scopes=[Scope.ADMIN]).key
+        ledger.keys.add(key)
+        revoked = ledger.keys.revoke(key.id)
+        assert revoked.revoked_at
+        assert ledger.keys.revoke(key.id) == revoked
+        with pytest.raises(KeyNotFound):
+            ledger.keys.revoke("none")
+
+
+def test_jobs_are_counted_by_key_and_day(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    with closing(Ledger(path)) as ledger:
+        assert [ledger.keys.count_job("a", "2026-01-01") for _ in range(3)] == [1, 2, 3]
+        assert ledger.keys.count_job("b", "2026-01-01") == 1
+    with closing(Ledger(path)) as ledger:
+        assert ledger.keys.count_job("a", "2026-01-01") == 4
+        assert ledger.keys.count_job("a", "2026-01-02") == 1

@@ -1,0 +1,143 @@
+"""A decoding process has given up what only an intruder would use."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import DecoderCrashed
+from dubl.media.sandbox import SandboxedDecoder
+from dubl.settings import MediaSettings
+from dubl.types import Sampling, VideoSource
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="the filter of system calls is that of Linux on x86-64",
+)
+
+
+def _confined(statement: str, *arguments: str) -> str:
+    """What a confined process prints about the statement."""
+    script = f"""
+import os, resource, socket, sys, threading
+from pathlib import Path
+from dubl.media.confinement import confine
+assert confine(2 << 30)
+try:
+    {statement}
+    print("done")
+except OSError as exc:
+    print(type(exc).__name__)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "socket.socket()",
+        "socket.socketpair()",
+        "os.fork()",
+        "os.execv('/bin/true', ['true'])",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+        "os.kill(os.getppid(), 0)",
+        "Path(sys.argv[1], 'new').write_text('x')",
+        "Path(sys.argv[1], 'old').open('a')",
+        "Path(sys.argv[1], 'old').unlink()",
+        "Path(sys.argv[1], 'old').rename(Path(sys.argv[1], 'other'))",
+        "os.truncate(Path(sys.argv[1], 'old'), 0)",
+        "os.chmod(Path(sys.argv[1], 'old'), 0o777)",
+        "Path(sys.argv[1], 'folder').mkdir()",
+    ],
+)
+def test_what_a_decoder_never_needs_is_refused(tmp_path: Path, statement: str) -> None:
+    (tmp_path / "old").write_text("kept")
+    assert _confined(statement, str(tmp_path)) == "PermissionError"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "Path('/proc/self/status').read_text()",
+        "threading.Thread(target=lambda: None).start()",
+        "resource.getrlimit(resource.RLIMIT_NOFILE)",
+    ],
+)
+def test_reading_and_threads_remain(statement: str) -> None:
+    assert _confined(statement) == "done"
+
+
+def test_the_worker_has_no_credentials_and_no_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    script = tmp_path / "worker.py"
+    script.write_text(
+        f"""
+import os, socket, sys
+sys.path.insert(0, {str(REPOSITORY)!r})
+from dubl.errors import DecoderCrashed
+from dubl.media import decode_worker, decoder
+
+def taken_over(self, source, *, sampling):
+    found = "AWS_SECRET_ACCESS_KEY" in os.environ
+    try:
+        socket.socket()
+    except OSError as exc:
+        raise DecoderCrashed(f"secret {{found}}, socket {{type(exc).__name__}}")
+
+decoder.FileDecoder.decode = taken_over
+decode_worker.main()
+"""
+    )
+    source = VideoSource(path=str(script), sha256="", size_bytes=0, name="a")
+    with (
+        SandboxedDecoder(MediaSettings(), command=(sys.executable, str(script))) as worker,
+        pytest.raises(DecoderCrashed) as caught,
+    ):
+        worker.decode(source, sampling=Sampling(rate_hz=1, min_frames=1, frame_size=32))
+    assert caught.value.detail == "secret False, socket PermissionError"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"rows": 1, "facts": {"nonsense": 1}, "timings_ms": {}}',
+        '{"rows": 1, "facts": 5, "timings_ms": {}}',
+        '{"rows": 1000000000, "facts": {}, "timings_ms": {}}',
+        '{"rows": 1, "facts": {}, "timings_ms": {"decode": []}}',
+        "[" * 100_000,
+        "5",
+    ],
+)
+def test_what_a_taken_over_worker_says_is_not_believed(tmp_path: Path, answer: str) -> None:
+    script = tmp_path / "liar.py"
+    script.write_text(
+        f"""
+import struct, sys
+for text in ('{{"ready": true}}', {answer!r}):
+    sys.stdout.buffer.write(struct.pack("!I", len(text)) + text.encode())
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read()
+"""
+    )
+    source = VideoSource(path=str(script), sha256="", size_bytes=0, name="a")
+    with (
+        SandboxedDecoder(MediaSettings(), command=(sys.executable, str(script))) as worker,
+        pytest.raises(DecoderCrashed),
+    ):
+        worker.decode(source, sampling=Sampling(rate_hz=1, min_frames=1, frame_size=32))

@@ -1,0 +1,406 @@
+"""Who may do what: keys, scopes, libraries, limits, and what is looked at before a body is read."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from dubl.errors import ConfigurationError, RateLimited, Unauthorized
+from dubl.ledger.api_keys import make_key, recognize
+from dubl.settings import AccessSettings, load_settings
+from dubl.types import Scope
+from serve_app.api.http import make_http_app
+from serve_app.api.limits import RequestLimit, day_allowance
+from serve_app.api.routes import is_open, scopes_for
+from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
+from tests.support.fake_keys import FakeKeys
+from tests.support.fake_service import FakeService
+
+LINK = "https://example.org/a.mp4"
+WAIT = {"Prefer": "wait=30"}
+LIMIT_BYTES = 10_000
+
+
+@pytest.fixture
+def keys() -> FakeKeys:
+    return FakeKeys()
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def app(service: FakeService, keys: FakeKeys, tmp_path: Path) -> FastAPI:
+    overrides = [
+        f"data_dir={tmp_path}",
+        f"media.max_size_bytes={LIMIT_BYTES}",
+        "access.refresh_s=0",
+    ]
+    settings = load_settings(overrides=overrides, environment={})
+    return make_http_app(service, settings, keys=keys, keys_required=True)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic dXNlcjpwYXNz"},
+        {"Authorization": "Bearer dubl_000000000000_" + "x" * 43},
+        {"X-API-Key": "dubl__"},
+    ],
+)
+def test_without_a_valid_key_nothing_is_answered(
+    client: TestClient, keys: FakeKeys, headers: dict[str, str]
+) -> None:
+    keys.issue(Scope.ADMIN)
+    answer = client.get("/v1/references", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "unauthorized"
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_a_key_works_in_either_header_until_it_is_revoked(
+    client: TestClient, keys: FakeKeys
+) -> None:
+    token = keys.issue(Scope.CHECK)
+    for headers in (bearer(token), {"X-API-Key": token}):
+        assert client.get("/v1/checks", headers=headers).status_code == 200
+    key_id = token.split("_")[1]
+    admin = bearer(keys.issue(Scope.ADMIN))
+    assert client.delete(f"/v1/keys/{key_id}", headers=admin).json()["revoked_at"]
+    assert client.get("/v1/checks", headers=bearer(token)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+def test_probes_and_the_contract_are_open(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path", "allowed"),
+    [
+        (Scope.CHECK, "POST", "/v1/checks", True),
+        (Scope.CHECK, "POST", "/v1/references", False),
+        (Scope.CHECK, "DELETE", "/v1/references/a", False),
+        (Scope.CHECK, "GET", "/v1/references", True),
+        (Scope.REGISTER, "POST", "/v1/references", True),
+        (Scope.REGISTER, "POST", "/v1/checks", False),
+        (Scope.REVIEW, "POST", "/v1/checks", False),
+        (Scope.REVIEW, "GET", "/v1/checks", True),
+        (Scope.REVIEW, "POST", "/v1/reviews", True),
+        (Scope.CHECK, "POST", "/v1/reviews", False),
+        (Scope.CHECK, "GET", "/v1/keys", False),
+        (Scope.ADMIN, "GET", "/v1/keys", True),
+        (Scope.ADMIN, "POST", "/v1/checks", True),
+        (Scope.CHECK, "GET", "/metrics", True),
+        (Scope.REVIEW, "GET", "/a/route/that/is/new", False),
+        (Scope.ADMIN, "GET", "/a/route/that/is/new", True),
+        (Scope.CHECK, "GET", "/v1/checksums", False),
+    ],
+)
+def test_a_scope_allows_its_routes_and_no_others(
+    scope: Scope, method: str, path: str, allowed: bool
+) -> None:
+    assert (scope in scopes_for(method, path)) is allowed
+
+
+def test_every_route_of_the_contract_is_decided_on(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            decided = is_open(path) or scopes_for(method.upper(), path) != {Scope.ADMIN}
+            assert decided or path.startswith("/v1/keys"), (method, path)
+
+
+def test_a_scope_that_is_missing_is_forbidden_by_name(client: TestClient, keys: FakeKeys) -> None:
+    answer = client.post(
+        "/v1/references", json={"link": LINK}, headers=bearer(keys.issue(Scope.CHECK))
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "/v1/references" in answer.json()["detail"]
+
+
+def test_a_key_of_one_library_neither_sees_nor_changes_another(
+    client: TestClient, keys: FakeKeys
+) -> None:
+    both = bearer(keys.issue(Scope.REGISTER, Scope.CHECK))
+    films = bearer(keys.issue(Scope.REGISTER, Scope.CHECK, libraries=["films"]))
+    for name, library in (("a", "main"), ("b", "films")):
+        body = {"link": LINK, "id": name, "library": library}
+        assert client.post("/v1/references", json=body, headers=both | WAIT).status_code == 201
+
+    assert client.get("/v1/references/b", headers=films).status_code == 200
+    for method in ("GET", "DELETE"):
+        assert client.request(method, "/v1/references/a", headers=films).status_code == 404
+    change = client.patch("/v1/references/a", json={"title": "mine"}, headers=films)
+    assert change.status_code == 404
+    listed = client.get("/v1/references", headers=films).json()["items"]
+    assert [item["id"] for item in listed] == ["b"]
+    assert client.get("/v1/references?library=main", headers=films).status_code == 403
+    names = client.get("/v1/libraries", headers=films).json()["items"]
+    assert [item["name"] for item in names] == ["films"]
+    body = {"link": LINK, "id": "c", "library": "main"}
+    assert client.post("/v1/references", json=body, headers=films).status_code == 403
+
+
+def test_a_check_with_the_key_of_a_library_looks_into_that_one_only(
+    client: TestClient, keys: FakeKeys, service: FakeService
+) -> None:
+    films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
+    everywhere = bearer(keys.issue(Scope.CHECK))
+    mine = client.post("/v1/checks", json={"link": LINK}, headers=films | WAIT).json()
+    assert mine["libraries"] == ["films"]
+    assert client.get(f"/v1/checks/{mine['id']}", headers=films).status_code == 200
+    theirs = client.post("/v1/checks", json={"link": LINK}, headers=everywhere | WAIT).json()
+    assert client.get(f"/v1/checks/{theirs['id']}", headers=films).status_code == 404
+    listed = client.get("/v1/checks", headers=films).json()["items"]
+    assert [item["id"] for item in listed] == [mine["id"]]
+    refused = client.post("/v1/checks?library=main", json={"link": LINK}, headers=films)
+    assert refused.status_code == 403
+    client.post("/check-video-duplicate", json={"link": LINK}, headers=films)
+    assert service.orders[-1].libraries == ("films",)
+
+
+def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: TestClient, keys: FakeKeys) -> None:
+    admin = bearer(keys.issue(Scope.ADMIN))
+    wanted = {"name": "upload pipeline", "scopes": ["check"], "libraries": ["films"]}
+    made = client.post("/v1/keys", json=wanted, headers=admin)
+    assert made.status_code == 201
+    token = made.json()["token"]
+    secret = token.split("_", 2)[2]
+    assert client.get("/v1/checks", headers=bearer(token)).status_code == 200
+    shown = client.get("/v1/keys", headers=admin).text
+    assert made.json()["key"]["prefix"] in shown
+    assert secret not in shown
+    assert secret not in repr(keys.keys)
+    for wrong in ({}, {"name": "a", "scopes": []}, {"name": "a", "scopes": ["king"]}):
+        assert client.post("/v1/keys", json=wrong, headers=admin).status_code == 400
+
+
+def test_requests_over_the_limit_say_when_to_come_again(client: TestClient, keys: FakeKeys) -> None:
+    key = bearer(keys.issue(Scope.CHECK, requests_per_minute=2))
+    first = client.get("/v1/checks", headers=key)
+    assert first.headers["RateLimit-Policy"] == '"minute";q=2;w=60'
+    assert first.headers["RateLimit"].startswith('"minute";r=1;t=')
+    client.get("/v1/checks", headers=key)
+    over = client.get("/v1/checks", headers=key)
+    assert (over.status_code, over.json()["code"]) == (429, "rate_limited")
+    assert 0 < int(over.headers["Retry-After"]) <= 30
+    other = bearer(keys.issue(Scope.CHECK))
+    assert client.get("/v1/checks", headers=other).status_code == 200
+
+
+def test_the_jobs_of_a_day_are_counted_and_questions_are_not(
+    client: TestClient, keys: FakeKeys
+) -> None:
+    key = bearer(keys.issue(Scope.CHECK, jobs_per_day=1))
+    taken = client.post("/v1/checks", json={"link": LINK}, headers=key)
+    assert taken.status_code == 202
+    assert '"day";r=0;t=' in taken.headers["RateLimit"]
+    over = client.post("/v1/checks", json={"link": LINK}, headers=key)
+    assert over.status_code == 429
+    assert 0 < int(over.headers["Retry-After"]) <= 86_400
+    assert client.get("/v1/checks", headers=key).status_code == 200
+
+
+def test_a_bucket_fills_evenly() -> None:
+    now = 0.0
+    limit = RequestLimit(lambda: now)
+    assert [limit.take("a", 60).left for _ in range(60)] == list(range(59, -1, -1))
+    with pytest.raises(RateLimited) as caught:
+        limit.take("a", 60)
+    assert caught.value.context == {"retry_after_s": 1}
+    now = 1.0
+    assert limit.take("a", 60).left == 0
+    now = 1000.0
+    assert limit.take("a", 60).left == 59
+
+
+def test_a_day_ends_at_midnight() -> None:
+    assert day_allowance(3, 5, now_s=86_400 * 7 + 86_000).reset_s == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 400), ({"Authorization": "Bearer no"}, 400), (None, 400)]
+)
+def test_the_original_client_sees_400_for_a_key_that_does_not_serve(
+    client: TestClient, keys: FakeKeys, headers: dict[str, str] | None, status: int
+) -> None:
+    given = bearer(keys.issue(Scope.REGISTER)) if headers is None else headers
+    answer = client.post("/check-video-duplicate", json={"link": LINK}, headers=given)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+def test_the_original_client_sees_500_when_its_key_is_used_up(
+    client: TestClient, keys: FakeKeys
+) -> None:
+    key = bearer(keys.issue(Scope.CHECK, requests_per_minute=1))
+    answers = [
+        client.post("/check-video-duplicate", json={"link": LINK}, headers=key) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 500]
+    assert int(answers[1].headers["Retry-After"]) > 0
+
+
+def _status(app: FastAPI, *, headers: dict[str, str], chunks: list[bytes]) -> tuple[int, int]:
+    """The answer's status, and how many chunks of the body were asked for."""
+    left, sent = list(chunks), []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/checks",
+        "raw_path": b"/v1/checks",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], len(chunks) - len(left)
+
+
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+def test_the_body_of_a_stranger_is_not_read(app: FastAPI, tmp_path: Path) -> None:
+    assert _status(app, headers=MULTIPART, chunks=[HEAD, b"a", b"b"]) == (401, 0)
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_body_announced_too_large_is_not_read(app: FastAPI, keys: FakeKeys) -> None:
+    headers = MULTIPART | bearer(keys.issue(Scope.CHECK)) | {"Content-Length": "99999999999"}
+    assert _status(app, headers=headers, chunks=[HEAD, b"a"]) == (413, 0)
+
+
+def test_a_body_that_is_larger_than_announced_is_read_to_the_limit_and_left(
+    app: FastAPI, keys: FakeKeys, tmp_path: Path
+) -> None:
+    headers = MULTIPART | bearer(keys.issue(Scope.CHECK)) | {"Content-Length": "5"}
+    status, read = _status(app, headers=headers, chunks=[HEAD, *[bytes(4096)] * 5000])
+    assert status == 413
+    assert read < 10
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_many_small_fields_are_refused(client: TestClient, keys: FakeKeys) -> None:
+    fields = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n\r\n' % (b"n" * 3000 + b"%d" % n)
+        for n in range(500)
+    )
+    answer = client.post(
+        "/v1/checks", content=fields, headers=MULTIPART | bearer(keys.issue(Scope.CHECK))
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_made_up_keys_cost_no_look_up(service: FakeService, keys: FakeKeys, tmp_path: Path) -> None:
+    settings = load_settings(
+        overrides=[f"data_dir={tmp_path}", "access.refresh_s=1000"], environment={}
+    )
+    client = TestClient(make_http_app(service, settings, keys=keys, keys_required=True))
+    for number in range(20):
+        assert client.get("/v1/checks", headers=bearer(f"dubl_{number}_x")).status_code == 401
+    assert keys.listings == 1
+
+
+def test_a_service_for_this_machine_is_not_for_pages_of_the_web(
+    service: FakeService, keys: FakeKeys, tmp_path: Path
+) -> None:
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+    app = make_http_app(service, settings, keys=keys, local=True)
+    client = TestClient(app, base_url="http://127.0.0.1:8000")
+    assert client.get("/v1/checks").status_code == 200
+    for host in ("localhost:8000", "[::1]:8000", "127.0.0.1"):
+        assert client.get("/v1/checks", headers={"Host": host}).status_code == 200
+    same = {"Origin": "http://localhost:8000"}
+    assert client.post("/v1/checks", json={"link": LINK}, headers=same).status_code == 202
+    for headers in (
+        {"Host": "rebound.example:8000"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Origin": "http://[::1"},
+    ):
+        answer = client.post("/v1/checks", json={"link": LINK}, headers=headers)
+        assert answer.status_code == 403, headers
+
+
+@pytest.mark.parametrize(
+    ("keys", "host", "required"),
+    [
+        ("auto", "127.0.0.1", False),
+        ("auto", "localhost", False),
+        ("auto", "::1", False),
+        ("auto", "0.0.0.0", True),
+        ("auto", "::", True),
+        ("auto", "10.0.0.5", True),
+        ("auto", "dubl.example", True),
+        ("auto", "", True),
+        ("required", "127.0.0.1", True),
+        ("off", "0.0.0.0", False),
+    ],
+)
+def test_keys_are_asked_for_on_every_address_but_loopback(
+    keys: str, host: str, required: bool
+) -> None:
+    settings = AccessSettings.model_validate({"keys": keys})
+    assert keys_required(settings, host) is required
+    assert is_loopback(host) == (host in ("127.0.0.1", "localhost", "::1"))
+
+
+def test_a_start_where_nobody_could_come_in_is_refused() -> None:
+    check = make_key("a", scopes=[Scope.CHECK]).key
+    admin = make_key("b", scopes=[Scope.ADMIN]).key
+    for keys in ([], [check]):
+        with pytest.raises(ConfigurationError, match="dubl keys create"):
+            require_admin_key(keys, "0.0.0.0")
+    require_admin_key([check, admin], "0.0.0.0")
+
+
+def test_a_token_is_recognized_by_all_of_it() -> None:
+    one, two = make_key("a", scopes=[Scope.CHECK]), make_key("b", scopes=[Scope.CHECK])
+    keys = [one.key, two.key]
+    assert recognize(one.token, keys) == one.key
+    crossed = f"dubl_{two.key.id}_{one.token.split('_', 2)[2]}"
+    for token in (
+        "",
+        "dubl",
+        one.token[:-1],
+        one.token + "x",
+        one.token.upper(),
+        crossed,
+        "dubl_ы_ы",
+    ):
+        with pytest.raises(Unauthorized):
+            recognize(token, keys)
