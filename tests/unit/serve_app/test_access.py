@@ -23,6 +23,7 @@ from tests.support.fake_service import FakeService
 LINK = "https://example.org/a.mp4"
 WAIT = {"Prefer": "wait=30"}
 LIMIT_BYTES = 10_000
+ADMINISTRATORS = ("/v1/keys", "/v1/ledger", "/v1/deliveries")
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_every_route_of_the_contract_is_decided_on(client: TestClient) -> None:
     for path, operations in document["paths"].items():
         for method in operations:
             decided = is_open(path) or scopes_for(method.upper(), path) != {Scope.ADMIN}
-            assert decided or path.startswith("/v1/keys"), (method, path)
+            assert decided or path.startswith(ADMINISTRATORS), (method, path)
 
 
 def test_a_scope_that_is_missing_is_forbidden_by_name(client: TestClient, keys: FakeKeys) -> None:
@@ -178,6 +179,33 @@ def test_a_check_with_the_key_of_a_library_looks_into_that_one_only(
     assert refused.status_code == 403
     client.post("/check-video-duplicate", json={"link": LINK}, headers=films)
     assert service.orders[-1].libraries == ("films",)
+
+
+def test_a_batch_needs_the_scope_and_the_library_of_what_is_in_it(
+    client: TestClient, keys: FakeKeys, service: FakeService
+) -> None:
+    films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
+    body: dict[str, object] = {"links": [LINK]}
+    assert client.post("/v1/batches", json=body, headers=films).status_code == 202
+    assert service.batches[-1].libraries == ("films",)
+    for wrong in ({"kind": "reference", "library": "films"}, {"library": "main"}):
+        answer = client.post("/v1/batches", json=body | wrong, headers=films)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_jobs_about_other_libraries_are_not_there(client: TestClient, keys: FakeKeys) -> None:
+    films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
+    everywhere = bearer(keys.issue(Scope.CHECK))
+    job = client.post("/v1/checks", json={"link": LINK}, headers=everywhere).json()["job_id"]
+    for method, path in (
+        ("GET", f"/v1/jobs/{job}"),
+        ("GET", f"/v1/jobs/{job}/events"),
+        ("DELETE", f"/v1/jobs/{job}"),
+        ("POST", f"/v1/jobs/{job}/requeue"),
+    ):
+        assert client.request(method, path, headers=films).status_code == 404, path
+    assert client.get("/v1/jobs", headers=films).json()["items"] == []
+    assert client.get(f"/v1/jobs/{job}", headers=everywhere).status_code == 200
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: TestClient, keys: FakeKeys) -> None:
