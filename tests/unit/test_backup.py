@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Settings:
     with closing(make_ledger(settings)) as ledger:
         ledger.record_check(CHECK)
         ledger.keys.add(make_key("a", scopes=[Scope.ADMIN]).key)
-        ledger.create_job(
+        ledger.jobs.create(
             Job(
                 id="j",
                 kind=JobKind.CHECK,
@@ -49,7 +49,8 @@ def source(tmp_path: Path) -> Settings:
                 subject_id="c2",
                 request=request,
                 created_at=CREATED_AT,
-            )
+            ),
+            tries=3,
         )
     return settings
 
@@ -94,7 +95,7 @@ def test_everything_comes_back_elsewhere(tmp_path: Path, source: Settings) -> No
     with closing(make_ledger(source)) as old_ledger, closing(make_ledger(target)) as ledger:
         assert ledger.get_check("c") == CHECK
         assert ledger.keys.list() == old_ledger.keys.list()
-        job = ledger.get_job("j")
+        job = ledger.jobs.get("j")
     upload = Path(job.request["video"]["upload"]["path"])
     assert upload == target.spool_dir / "ab12"
     assert upload.read_bytes() == b"a video"
