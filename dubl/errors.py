@@ -39,7 +39,8 @@ DublError
     ├── ConfigurationError         a setting is wrong; names the key
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
-    └── StoreUnavailable           the library or the ledger cannot be read or written
+    ├── StoreUnavailable           the library or the ledger cannot be read or written
+    └── ServiceRefused             a command's service answered with a problem, or not at all
 """
 
 from __future__ import annotations
@@ -256,3 +257,8 @@ class WeightsUnavailable(OperatorError):
 
 class StoreUnavailable(OperatorError):
     code = "store_unavailable"
+
+
+class ServiceRefused(OperatorError):
+    code = "service_refused"
+    hint = "Check --url and the key in DUBL_API_KEY."

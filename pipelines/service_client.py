@@ -9,16 +9,9 @@ from typing import Self
 
 import httpx
 
-from dubl.errors import DublError
+from dubl.errors import ServiceRefused
 
 TIMEOUT_S = 60.0
-
-
-class ServiceRefused(DublError):
-    """The service answered with a problem, or not at all."""
-
-    code = "service_refused"
-    hint = "Check --url and the key in DUBL_API_KEY."
 
 
 class ServiceClient:

@@ -161,6 +161,8 @@ def audit() -> None:
 
 def _pinned() -> dict[str, str]:
     lines = LOCK.read_text(encoding="utf-8").splitlines()
+    # What pyproject.toml overrides away is locked for no platform.
+    lines = [line for line in lines if "sys_platform == 'never'" not in line]
     matches = [re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line) for line in lines]
     return {_canonical(match[1]): match[2] for match in matches if match}
 
