@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import ray
+from ray import ObjectRef
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
@@ -42,7 +44,7 @@ class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
     `known` is a picture of one moment.
     """
 
-    def __init__(self, archive: Iterable[ArchiveItem], known: KnownKeys) -> None:
+    def __init__(self, archive: Iterable[ArchiveItem], known: ObjectRef[KnownKeys]) -> None:
         self._archive = archive
         self._known = known
 
@@ -58,9 +60,7 @@ class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
         per_task_row_limit: int | None = None,
         data_context: object = None,  # noqa: ARG002
     ) -> list[ReadTask]:
-        import ray
-
-        archive, known = self._archive, ray.put(self._known)
+        archive, known = self._archive, self._known
 
         def read() -> Iterator[pa.Table]:
             return packs(archive, ray.get(known))
@@ -126,6 +126,13 @@ class DecodeStage:
         except DecoderCrashed:
             # Perhaps the process was killed for somebody else's memory; a bad file does it twice.
             return self._decoder.decode(source, sampling=self._sampling)
+
+
+class SharingDecodeStage(DecodeStage):
+    """What is known lies once in a node's object memory, for all decoders there."""
+
+    def __init__(self, settings: Settings, known: ObjectRef[KnownKeys], library: str) -> None:
+        super().__init__(settings, ray.get(known), library)
 
 
 class EmbedStage:

@@ -27,7 +27,7 @@ from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
 from dubl.settings import Settings, load_settings
 from pipelines.archive_source import ArchiveItem, open_archive
-from pipelines.archive_stages import EMBED_BATCH, DecodeStage, EmbedStage, Listing
+from pipelines.archive_stages import EMBED_BATCH, EmbedStage, Listing, SharingDecodeStage
 from pipelines.archive_writer import ArchiveWriter
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 
@@ -106,12 +106,13 @@ def _described(
     workers: int,
 ) -> Iterable[Mapping[str, object]]:
     prepare_data(cluster)
+    shared = ray.put(known)
     listed = ray.data.read_datasource(
-        Listing(archive, known), override_num_blocks=1, ray_remote_args={"num_cpus": LISTING_CPUS}
+        Listing(archive, shared), override_num_blocks=1, num_cpus=LISTING_CPUS
     )
     decoded = listed.flat_map(
-        DecodeStage,
-        fn_constructor_args=(settings, known, library),
+        SharingDecodeStage,
+        fn_constructor_args=(settings, shared, library),
         num_cpus=STAGE_CPUS,
         compute=ray.data.ActorPoolStrategy(size=workers or max(2, cluster.cpus)),
     )
