@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 
 import ray
@@ -30,12 +31,15 @@ def connect(address: str) -> Cluster:
     """Joins the cluster at `address`, or at RAY_ADDRESS; without either, starts one here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
-    ray.init(
-        address=address or None,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    with warnings.catch_warnings():
+        # Ray's processes are forked and start their own program at once: nothing of LanceDB runs.
+        warnings.filterwarnings("ignore", message="lancedb fork support")
+        ray.init(
+            address=address or None,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     resources = ray.cluster_resources()
     return Cluster(
         cpus=int(resources.get("CPU", 1)),

@@ -7,7 +7,6 @@ HTTP, prints what it answered, and fails when an answer is wrong.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -156,7 +155,13 @@ def _own_cast(videos: Path) -> Cast:
 
 def _index(references: Path, data: Path) -> None:
     command = [sys.executable, "-m", "pipelines.index_archive", str(references)]
-    subprocess.run([*command, "--data", str(data)], check=True, env={**os.environ})
+    log = data.parent / "index.log"
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            [*command, "--data", str(data)], stdout=stream, stderr=stream, check=False
+        )
+    if done.returncode:
+        raise RuntimeError(f"indexing failed:\n{log.read_text(errors='replace')}")
 
 
 def _asked(address: str, suite: Path) -> Iterator[Asked]:
