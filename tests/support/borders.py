@@ -25,7 +25,7 @@ from serve_app.api.uploads import read_json_object, read_submission
 _KEY = make_key("fuzz", scopes=[Scope.CHECK])
 
 
-class Unreachable(DublError):
+class Unreachable(Exception):
     """Stands for the network, which no border test may reach."""
 
 
