@@ -98,6 +98,8 @@ def _require_small_directory(path: Path) -> None:
 def _checked_members(
     archive: zipfile.ZipFile, path: str, max_entries: int
 ) -> list[zipfile.ZipInfo]:
+    if not all(member.filename for member in archive.infolist()):
+        raise UnsafeArchive("a file in the archive has no name")
     members = [
         member
         for member in archive.infolist()

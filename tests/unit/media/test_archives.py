@@ -93,6 +93,13 @@ def test_a_bomb_of_another_method_is_refused_before_it_is_unpacked(
     assert spooled(tmp_path) == []
 
 
+def test_a_file_without_a_name_refuses_the_archive(tmp_path: Path, spool: Spool) -> None:
+    path = zip_of(tmp_path, {"a.mp4": b"x" * 50})
+    path.write_bytes(path.read_bytes().replace(b"a.mp4", b"\0.mp4"))
+    with pytest.raises(UnsafeArchive, match="no name"):
+        opened(path, spool)
+
+
 def test_an_offset_before_the_file_is_damage(tmp_path: Path, spool: Spool) -> None:
     path = zip_of(tmp_path, {"a.mp4": b"x" * 50})
     content = bytearray(path.read_bytes())
