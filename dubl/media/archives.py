@@ -20,6 +20,13 @@ _CHUNK_BYTES = 1 << 20
 _MAX_RATIO = 20
 _MIN_JUDGED_BYTES = 1 << 20
 _JUNK = ("__MACOSX/",)
+# zipfile unpacks the others a megabyte of packed bytes at a time, whatever comes out of it.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Whatever zipfile raises on damaged numbers: offsets before the file, lengths beyond it, odd names.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError),
+    NotImplementedError,
+)
 # The end record: signature, four counts, size of the directory, its offset, length of a comment.
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
@@ -56,7 +63,7 @@ def unpack(
                 entry = _spool_member(archive, member, spool, left_bytes)
                 unpacked.append(entry)
                 left_bytes -= entry.source.size_bytes if entry.source else 0
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as exc:
+    except _UNREADABLE as exc:
         _discard(unpacked, spool)
         raise UnsafeArchive(f"the file is not a zip that can be read: {exc}") from exc
     except DublError:
@@ -91,6 +98,8 @@ def _require_small_directory(path: Path) -> None:
 def _checked_members(
     archive: zipfile.ZipFile, path: str, max_entries: int
 ) -> list[zipfile.ZipInfo]:
+    if not all(member.filename for member in archive.infolist()):
+        raise UnsafeArchive("a file in the archive has no name")
     members = [
         member
         for member in archive.infolist()
@@ -108,10 +117,12 @@ def _checked_members(
 
 def _require_plain(member: zipfile.ZipInfo) -> None:
     name = PurePosixPath(member.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+    if name.is_absolute() or ".." in name.parts or ":" in "".join(name.parts[:1]):
         raise UnsafeArchive("a name in the archive leads out of it")
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         raise UnsafeArchive("the archive has entries that are not plain files")
+    if member.compress_type not in _METHODS:
+        raise UnsafeArchive("the archive is packed in another way than by deflate")
     if member.flag_bits & 0x1:
         raise UnsafeArchive("the archive is protected by a password")
 
@@ -131,7 +142,7 @@ def _spool_member(
                     raise too_large(left_bytes)
                 writer.write(chunk)
             return ArchiveEntry(name=member.filename, source=writer.commit())
-    except (zipfile.BadZipFile, EOFError, zlib.error) as exc:
+    except _UNREADABLE as exc:
         detail = f"the file is damaged inside the archive: {exc}"
         return ArchiveEntry(name=member.filename, error=UnsafeArchive(detail))
 

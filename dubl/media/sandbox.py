@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import queue
+import resource
 import select
 import subprocess
 import sys
@@ -31,6 +32,8 @@ _START_TIMEOUT_S = 120.0
 _PATIENCE = 1.1
 _PATIENCE_S = 1.0
 _KEPT_BYTES = 2000
+# The share of the room for files that a process may keep between files.
+_KEPT_ROOM = 0.5
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TZ")
 
 
@@ -90,12 +93,16 @@ class _Worker:
         self._lock = threading.Lock()
         self._closed = False
         self._ready = False
+        self._size_bytes = 0  # of the address space, before the first file
         self._process = self._start()
 
     def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         with self._lock:
             self._await_ready()
-            return self._guarded(source, sampling)
+            try:
+                return self._guarded(source, sampling)
+            finally:
+                self._replace_grown()
 
     def close(self) -> None:
         self._closed = True
@@ -120,6 +127,15 @@ class _Worker:
         if not opening.get("confined"):
             logger.warning("this platform has no filter of system calls for decoding processes")
         self._ready = True
+        self._size_bytes = _address_space(self._process.pid)
+
+    def _replace_grown(self) -> None:
+        """Files of strangers make libraries lose memory: the next file must not pay for it."""
+        if not self._ready or self._closed:
+            return
+        room = self._settings.decode_memory_bytes - self._size_bytes
+        if _address_space(self._process.pid) - self._size_bytes > room * _KEPT_ROOM:
+            self._restart()
 
     def _guarded(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         located = replace(source, path=str(Path(source.path).absolute()))
@@ -220,6 +236,15 @@ class _Worker:
             if count == 0:
                 raise _Died
             view = view[count:]
+
+
+def _address_space(pid: int) -> int:
+    """Bytes; 0 where the platform does not tell, or the process is gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[0]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _environment() -> dict[str, str]:

@@ -102,11 +102,10 @@ class AccessControl:
             await self._app(scope, receive, send)
             return
         allowances: list[Allowance] = []
-        limits = headers_of
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start" and allowances:
-                MutableHeaders(scope=message).update(limits(allowances))
+                MutableHeaders(scope=message).update(headers_of(allowances))
             await send(message)
 
         try:
@@ -128,12 +127,14 @@ class AccessControl:
         key = await self._ring.find(_token(headers))
         per_minute = key.requests_per_minute or self._settings.requests_per_minute
         allowances.append(self._limit.take(key.id, per_minute))
+        allowances[-1].require()
         if not scopes_for(method, path) & set(key.scopes):
             raise Forbidden(f"the key's scopes do not allow {method} {path}")
         per_day = key.jobs_per_day or self._settings.jobs_per_day
         if per_day and starts_job(method, path):
             used = await self._service.count_job(key.id, datetime.now(UTC).date().isoformat())
             allowances.append(day_allowance(used, per_day, now_s=time.time()))
+            allowances[-1].require()
         return Principal.of(key)
 
     def _check_length(self, headers: Mapping[str, str]) -> None:

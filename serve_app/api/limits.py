@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dubl.errors import RateLimited
@@ -16,16 +16,26 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """One limit as it stands: `left` of `limit` until `reset_s` from now."""
+    """One limit as it stands: `left` of `limit`; `reset_s` from now there is more. `exceeded`: the
+    request that asks is one too many."""
 
     name: str
     limit: int
     window_s: int
     left: int
     reset_s: int
+    exceeded: bool = False
+
+    def require(self) -> None:
+        """Raises RateLimited."""
+        if self.exceeded:
+            raise RateLimited(
+                f"the key has used what it has for a {self.name}: {self.limit}",
+                context={"retry_after_s": self.reset_s},
+            )
 
 
-def headers_of(allowances: list[Allowance]) -> Mapping[str, str]:
+def headers_of(allowances: Sequence[Allowance]) -> Mapping[str, str]:
     policies = [f'"{item.name}";q={item.limit};w={item.window_s}' for item in allowances]
     states = [f'"{item.name}";r={item.left};t={item.reset_s}' for item in allowances]
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}
@@ -39,32 +49,31 @@ class RequestLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, key_id: str, limit: int) -> Allowance:
-        """Counts a request. Raises RateLimited."""
+        """Counts a request, unless it is one too many."""
         now, rate = self._clock(), limit / MINUTE_S
         tokens, filled_at = self._buckets.get(key_id, (float(limit), now))
         tokens = min(limit, tokens + (now - filled_at) * rate)
-        if tokens < 1:
-            self._buckets[key_id] = (tokens, now)
-            raise RateLimited(
-                f"the key has used its {limit} requests a minute",
-                context={"retry_after_s": math.ceil((1 - tokens) / rate)},
-            )
-        self._buckets[key_id] = (tokens - 1, now)
-        full_in_s = math.ceil((limit - tokens + 1) / rate)
+        exceeded = tokens < 1
+        left = tokens if exceeded else tokens - 1
+        self._buckets[key_id] = (left, now)
+        wanted = 1 if exceeded else limit
         return Allowance(
             name="minute",
             limit=limit,
             window_s=MINUTE_S,
-            left=int(tokens - 1),
-            reset_s=full_in_s,
+            left=int(left),
+            reset_s=math.ceil((wanted - left) / rate),
+            exceeded=exceeded,
         )
 
 
 def day_allowance(used: int, limit: int, *, now_s: float) -> Allowance:
-    """What is left of a day's jobs (UTC). Raises RateLimited."""
-    reset_s = DAY_S - int(now_s) % DAY_S
-    if used > limit:
-        raise RateLimited(
-            f"the key has used its {limit} jobs of today", context={"retry_after_s": reset_s}
-        )
-    return Allowance(name="day", limit=limit, window_s=DAY_S, left=limit - used, reset_s=reset_s)
+    """What is left of a day's jobs (UTC)."""
+    return Allowance(
+        name="day",
+        limit=limit,
+        window_s=DAY_S,
+        left=max(0, limit - used),
+        reset_s=DAY_S - int(now_s) % DAY_S,
+        exceeded=used > limit,
+    )

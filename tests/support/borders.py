@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import zipfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from dubl.errors import DublError, InvalidRequest, SourceForbidden, Unauthorized
 from dubl.ledger.api_keys import make_key, recognize
 from dubl.media import addresses, wire
+from dubl.media.archives import unpack
 from dubl.media.links import fetch_link
 from dubl.media.spool import Spool
 from dubl.settings import MediaSettings
@@ -25,7 +28,7 @@ from serve_app.api.uploads import read_json_object, read_submission
 _KEY = make_key("fuzz", scopes=[Scope.CHECK])
 
 
-class Unreachable(DublError):
+class Unreachable(Exception):
     """Stands for the network, which no border test may reach."""
 
 
@@ -47,7 +50,7 @@ def no_network() -> Iterator[None]:
 def take_multipart(data: bytes, folder: Path) -> None:
     """A multipart body whose boundary is x."""
     content_type = b"multipart/form-data; boundary=x"
-    spool = Spool(folder, max_size_bytes=10_000)
+    spool = Spool(folder / "uploads", max_size_bytes=10_000)
 
     async def read() -> None:
         submission = await read_submission(_request(data, content_type), spool=spool)
@@ -59,7 +62,7 @@ def take_multipart(data: bytes, folder: Path) -> None:
 
     with contextlib.suppress(DublError):
         asyncio.run(read())
-    assert not any(folder.iterdir())
+    assert not any((folder / "uploads").glob("*"))
 
 
 def take_json(data: bytes, folder: Path) -> None:
@@ -110,10 +113,31 @@ def take_answer(data: bytes, folder: Path) -> None:
         assert clip.frames.dtype == np.uint8
 
 
-BORDERS = (take_multipart, take_json, take_link, take_text, take_answer)
+def take_zip(data: bytes, folder: Path) -> None:
+    """An archive of a batch."""
+    path, spool = folder / "archive", Spool(folder / "videos", max_size_bytes=10_000)
+    path.write_bytes(data)
+    with contextlib.suppress(DublError):
+        for entry in unpack(str(path), spool=spool, max_entries=3, max_size_bytes=10_000):
+            if entry.source is not None:
+                spool.remove(entry.source)
+    assert not any((folder / "videos").glob("*"))
+    path.unlink()
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.mp4", b"x" * 50, zipfile.ZIP_DEFLATED)
+        archive.writestr("b/c.mp4", b"y")
+    return buffer.getvalue()
+
+
+BORDERS = (take_multipart, take_json, take_link, take_text, take_answer, take_zip)
 
 HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 SEEDS = (
+    _zip(),
     HEAD + b"abc\r\n--x\r\nContent-Disposition: form-data; name=id\r\n\r\n7\r\n--x--\r\n",
     b'{"link": "https://example.org/a.mp4", "metadata": {"a": [1, null]}, "library": "main"}',
     b"https://user:pass@[::1%25lo]:99/\xd0\xb0?b#c",

@@ -34,7 +34,7 @@ def main() -> None:
     for number, seed in enumerate(SEEDS):
         for border in range(len(BORDERS)):
             (corpus / f"{number}-{border}").write_bytes(bytes([border]) + seed)
-    atheris.Setup([*sys.argv, str(corpus)], one_input)
+    atheris.Setup([*sys.argv, f"-artifact_prefix={FOLDER}/", str(corpus)], one_input)
     atheris.Fuzz()
 
 

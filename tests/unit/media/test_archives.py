@@ -81,6 +81,36 @@ def test_a_bomb_is_refused_before_it_has_grown(tmp_path: Path, spool: Spool) -> 
     assert spooled(tmp_path) == []
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_of_another_method_is_refused_before_it_is_unpacked(
+    tmp_path: Path, spool: Spool, method: int
+) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.mp4", bytes(50_000_000))
+    with pytest.raises(UnsafeArchive, match="deflate"):
+        opened(path, spool)
+    assert spooled(tmp_path) == []
+
+
+def test_a_file_without_a_name_refuses_the_archive(tmp_path: Path, spool: Spool) -> None:
+    path = zip_of(tmp_path, {"a.mp4": b"x" * 50})
+    path.write_bytes(path.read_bytes().replace(b"a.mp4", b"\0.mp4"))
+    with pytest.raises(UnsafeArchive, match="no name"):
+        opened(path, spool)
+
+
+def test_an_offset_before_the_file_is_damage(tmp_path: Path, spool: Spool) -> None:
+    path = zip_of(tmp_path, {"a.mp4": b"x" * 50})
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 42 : directory + 46] = b"\xff\xff\xff\x7f"
+    content[:0] = b"before"
+    path.write_bytes(content)
+    (entry,) = opened(path, spool)
+    assert isinstance(entry.error, UnsafeArchive)
+
+
 def test_all_files_together_have_the_limit_of_one(tmp_path: Path, spool: Spool) -> None:
     members = {f"{number}": CONTENT for number in range(4)}
     with pytest.raises(SourceTooLarge):

@@ -132,6 +132,23 @@ def test_more_streams_than_allowed_are_refused(tmp_path: Path, decode: Decode) -
         decode(path, settings=MediaSettings(max_streams=5))
 
 
+def test_a_stream_that_first_shows_in_the_middle_ends_no_process(
+    tmp_path: Path, decode: Decode
+) -> None:
+    path = tmp_path / "late.ts"
+    write_numbered_clip(path, frames=100)
+    content = bytearray(path.read_bytes())
+    begins_picture = [
+        place
+        for place in range(0, len(content), 188)
+        if content[place + 1 : place + 3] == b"\x41\x00"
+    ]
+    content[begins_picture[60] + 1 : begins_picture[60] + 3] = b"\x41\xf0"
+    clip = decode(_written(path, bytes(content)))
+    assert read_frame_number(clip.frames[0]) == 0
+    assert len(clip.frames) >= 4
+
+
 _PLAYLISTS = {
     "hls": b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{path}\n#EXT-X-ENDLIST\n",
     "hls data": b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\ndata:video/mp4;base64,AAAA\n",

@@ -42,6 +42,11 @@ class Site(BaseHTTPRequestHandler):
         self._answer(200, {"Content-Length": str(len(CLIP))})
         self.wfile.write(CLIP)
 
+    def page_html(self) -> None:
+        """What a server says of the type counts for nothing."""
+        self._answer(200, {"Content-Length": str(len(CLIP)), "Content-Type": "text/html"})
+        self.wfile.write(CLIP)
+
     def page_moved(self) -> None:
         self._answer(302, {"Location": "/clip"})
 
@@ -123,7 +128,7 @@ def _fetch_error(url: str, spool_dir: Path, settings: MediaSettings) -> DublErro
     return caught.value
 
 
-@pytest.mark.parametrize("page", ["clip", "moved"])
+@pytest.mark.parametrize("page", ["clip", "moved", "html"])
 def test_a_link_is_downloaded(site: str, tmp_path: Path, page: str) -> None:
     source = fetch_link(f"{site}/{page}", spool_dir=tmp_path, settings=_settings())
     assert Path(source.path).read_bytes() == CLIP

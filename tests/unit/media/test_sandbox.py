@@ -35,6 +35,7 @@ import numpy as np
 from dubl.media import decode_worker, decoder
 
 decode = decoder.FileDecoder.decode
+leaked = []
 
 def unruly(self, source, *, sampling):
     if source.name == "crash":
@@ -45,6 +46,8 @@ def unruly(self, source, *, sampling):
         threading.Event().wait()
     if source.name == "greedy":
         np.ones(1 << 34, dtype=np.uint8)
+    if source.name == "leaky":
+        leaked.append(np.zeros(5 << 29, dtype=np.uint8))
     if source.name == "chatty":
         print("x" * 3_000_000)
         print("y" * 3_000_000, file=sys.stderr, flush=True)
@@ -120,6 +123,13 @@ def test_a_failing_decoder_counts_as_crashed(
         unruly.decode(_called(name, clip), sampling=SAMPLING)
     assert caught.value.context["name"] == name
     assert len(unruly.decode(clip, sampling=SAMPLING).frames) == 8
+
+
+def test_a_process_that_keeps_much_memory_is_replaced_before_the_next_file(
+    unruly: SandboxedDecoder, clip: VideoSource
+) -> None:
+    for _ in range(3):  # two of them would not fit
+        assert len(unruly.decode(_called("leaky", clip), sampling=SAMPLING).frames) == 8
 
 
 def test_what_libraries_print_is_no_answer_and_blocks_nobody(

@@ -233,6 +233,7 @@ def test_requests_over_the_limit_say_when_to_come_again(client: TestClient, keys
     over = client.get("/v1/checks", headers=key)
     assert (over.status_code, over.json()["code"]) == (429, "rate_limited")
     assert 0 < int(over.headers["Retry-After"]) <= 30
+    assert over.headers["RateLimit"] == f'"minute";r=0;t={over.headers["Retry-After"]}'
     other = bearer(keys.issue(Scope.CHECK))
     assert client.get("/v1/checks", headers=other).status_code == 200
 
@@ -254,8 +255,10 @@ def test_a_bucket_fills_evenly() -> None:
     now = 0.0
     limit = RequestLimit(lambda: now)
     assert [limit.take("a", 60).left for _ in range(60)] == list(range(59, -1, -1))
+    over = limit.take("a", 60)
+    assert (over.left, over.exceeded) == (0, True)
     with pytest.raises(RateLimited) as caught:
-        limit.take("a", 60)
+        over.require()
     assert caught.value.context == {"retry_after_s": 1}
     now = 1.0
     assert limit.take("a", 60).left == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_an_upload_is_spooled_with_its_hash_and_fields(
     assert (answer.json()["title"], answer.json()["library"]) == ("Кот", "films")
     uuid.UUID(answer.json()["id"])
     assert len(spooled(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["../../../tmp/evil.mp4", "/etc/passwd", "a\\..\\b", ".", "con"])
+def test_a_file_name_is_a_label_and_never_a_place(
+    client: TestClient, service: FakeService, tmp_path: Path, name: str
+) -> None:
+    client.post("/v1/checks", files={"file": (name, b"content")})
+    upload = service.orders[0].video.upload
+    assert upload is not None
+    assert spooled(tmp_path) == [Path(upload.path)]
+    assert Path(upload.path).parent == tmp_path / "spool"
+    assert re.fullmatch("[0-9a-f]{32}", Path(upload.path).name)
 
 
 def test_too_large_an_upload_is_refused_and_leaves_nothing(
