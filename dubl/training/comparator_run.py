@@ -14,15 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dubl.assembly import feature_spec, weights_folder
 from dubl.models.checkpoints import ModelCard
-from dubl.models.compact import CompactFeatures, load_compact
 from dubl.models.comparator import save_comparator
-from dubl.models.presets import load_limac
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.embedder import FrameFeatures
+from dubl.models.networks import load_network
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.clip_batches import ClipBatches
 from dubl.training.clips import Frames, PaintScene, list_clips
@@ -89,12 +88,11 @@ class ComparatorRun:
     def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
         """The pack in the folder, made (or completed) first where it is not there."""
         config = self._config
-        network = "limac" if config.limac else feature_spec(self._settings).weights_sha256[:12]
-        folder = self._folder / f"pack-{network}"
+        folder = self._folder / f"pack-{feature_spec(self._settings).weights_sha256[:12]}"
         if (folder / "items.json").is_file():
             return FeaturePack(folder)
         clips = list_clips(config.clips, paint_scene, seed=config.run.seed)
-        embed = frame_embedder(self._settings, config.limac)
+        embed = frame_embedder(self._settings)
         return build_feature_pack(clips, embed, config.clips, folder, seed=config.run.seed)
 
     def _validate(self, network: Visil, step: int) -> None:
@@ -139,33 +137,25 @@ class ComparatorRun:
     def _feature(self) -> dict[str, str | int]:
         """The features that the comparator reads: those of these weights and no others."""
         regions = self._pack.features[0].regions
-        shape: dict[str, str | int] = {
+        return {
             "regions": regions.shape[2],
             "region_dims": regions.shape[3],
+            "weights_sha256": feature_spec(self._settings).weights_sha256,
         }
-        if self._config.limac is not None:
-            return shape
-        return {**shape, "weights_sha256": feature_spec(self._settings).weights_sha256}
 
 
-def frame_embedder(settings: Settings, limac: Path | None) -> Embed:
-    """The configured network, or ResNet50 L-iMAC from a file, as a function of frames.
-
-    L-iMAC has no frame descriptor: the mean of its regions stands for one.
-    """
-    network: nn.Module = (
-        load_compact(weights_folder(settings)) if limac is None else load_limac(limac)
-    )
+def frame_embedder(settings: Settings) -> Embed:
+    """The configured network as a function of frames."""
+    network = load_network(weights_folder(settings))
 
     @torch.inference_mode()
     def embed(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-        parts = [
-            _features(network(part)) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
+        parts: list[FrameFeatures] = [
+            network(part) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
         ]
-        descriptors, regions = (
-            torch.cat(column).half().numpy() for column in zip(*parts, strict=True)
-        )
-        return descriptors, regions
+        descriptors = torch.cat([part.descriptors for part in parts])
+        regions = torch.cat([part.region_features for part in parts])
+        return descriptors.half().numpy(), regions.half().numpy()
 
     return embed
 
@@ -181,12 +171,6 @@ def measured(network: Visil | None, queries: dict[str, ClipQueries]) -> Figures:
                 parts[str(label)] = quality(values, data, labels == label)
         figures[name] = {part: asdict(result) for part, result in parts.items()}
     return figures
-
-
-def _features(output: CompactFeatures | Tensor) -> tuple[Tensor, Tensor]:
-    if isinstance(output, CompactFeatures):
-        return output.descriptors, output.region_features
-    return F.normalize(output.mean(dim=1), dim=-1), output
 
 
 def _score(figures: Figures) -> float:

@@ -144,12 +144,10 @@ class ComparatorRunSettings(_Part):
 class ComparatorConfig(_Part):
     """Training of attention and comparator on the features of `weights`.
 
-    `weights`: name of shipped weights, or a folder with weights and card. `limac`: a file with
-    the published region extractor (ResNet50 L-iMAC, 224 pixels), used instead where it is given.
+    `weights`: name of shipped weights, or a model's folder.
     """
 
     weights: str = "dubl-compact"
-    limac: Path | None = None
     clips: ClipSettings = ClipSettings()
     run: ComparatorRunSettings = ComparatorRunSettings()
 

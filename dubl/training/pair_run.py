@@ -36,7 +36,8 @@ from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
 from dubl.training.pair_tuning import RegionPair, tune

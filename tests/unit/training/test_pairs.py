@@ -18,7 +18,8 @@ from dubl.matching.reranker import ViSiLReranker
 from dubl.media.decoder import FileDecoder
 from dubl.models.comparator import load_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.pair_run import PairRun
 from dubl.training.pair_tuning import RegionPair, pair_loss, tune
