@@ -65,7 +65,7 @@ def make_reranker(settings: Settings) -> Reranker:
     from dubl.models.numpy_comparator import NumpyComparator
 
     folder = weights_folder(settings)
-    calibration = _calibration_of(folder)
+    calibration = calibration_of(folder)
     return ViSiLReranker(
         make_store(settings, read_only=True),
         NumpyComparator(folder),
@@ -113,6 +113,24 @@ def feature_spec(settings: Settings) -> FeatureSpec:
         raise WeightsUnavailable(f"{path} is no model card: {exc}") from exc
 
 
+def calibration_of(folder: Path) -> Calibration:
+    """The calibration in a model's folder.
+
+    Raises WeightsUnavailable where there is none: such a model may fill a library, but gives no
+    verdict, since similarities of different networks mean different things.
+    """
+    from dubl.matching.calibration import CALIBRATION_FILE, load_calibration
+
+    path = folder / CALIBRATION_FILE
+    if not path.exists():
+        raise WeightsUnavailable(
+            f"the model in {folder} is not calibrated: make an attack suite of your own videos "
+            "(python -m pipelines.make_attacks) and fit it with "
+            f"`python -m pipelines.calibrate SUITE --weights {folder}`"
+        )
+    return load_calibration(path)
+
+
 def weights_folder(settings: Settings) -> Path:
     """Folder of the configured weights: a shipped name, or a path."""
     name = settings.model.weights
@@ -143,21 +161,6 @@ def _make_network(settings: Settings) -> FrameNetwork:
 
     frame_size = feature_spec(settings).frame_size
     return OpenVinoNetwork(folder, frame_size=frame_size, threads=threads)
-
-
-def _calibration_of(folder: Path) -> Calibration:
-    """A model that was never calibrated may fill a library, but gives no verdict: similarities of
-    different networks mean different things."""
-    from dubl.matching.calibration import CALIBRATION_FILE, load_calibration
-
-    path = folder / CALIBRATION_FILE
-    if not path.exists():
-        raise WeightsUnavailable(
-            f"the model in {folder} is not calibrated: make an attack suite of your own videos "
-            "(python -m pipelines.make_attacks) and fit it with "
-            f"`python -m pipelines.calibrate SUITE --weights {folder}`"
-        )
-    return load_calibration(path)
 
 
 def _sampling(settings: Settings, rate_hz: float) -> Sampling:

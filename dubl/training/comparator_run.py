@@ -7,10 +7,10 @@ to be put beside the weights whose features it reads).
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from dubl.training.comparator_validation import ClipQueries, make_clip_queries, 
 from dubl.training.config import ComparatorConfig
 from dubl.training.curves import draw_curves
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
+from dubl.training.run_folder import CHECKPOINT, read_results, write_results
+from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,9 @@ class ComparatorRun:
         torch.manual_seed(config.run.seed)
         self._config, self._folder = config, folder
         self._settings = load_settings(None, [f"model.weights={config.weights}"], environment={})
-        self._pack = self._open_pack(paint_scene)
+        self._workers = Workers.current()
+        with self._workers.leader_first():
+            self._pack = self._open_pack(paint_scene)
         self._queries = {
             name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
         }
@@ -65,11 +69,11 @@ class ComparatorRun:
             seed=run.seed,
         )
         trainer = ComparatorTrainer(Visil(VisilConfig(dims=dims)), batches, run)
-        last, report = self._folder / "last.pt", self._folder / "validation.json"
+        last = self._folder / CHECKPOINT
         if resume and last.is_file():
             trainer.resume(last)
-            self._results = json.loads(report.read_text(encoding="utf-8"))
-        else:
+            self._results = cast(dict[str, Figures], read_results(self._folder))
+        elif self._workers.leads:
             self._note("plain", measured(None, self._queries))
 
         def on_validation(network: Visil, step: int) -> None:
@@ -98,20 +102,17 @@ class ComparatorRun:
     def _validate(self, network: Visil, step: int) -> None:
         """Measures; exports when nothing before was better."""
         figures = measured(network, self._queries)
-        best = max(
-            (_score(other) for key, other in self._results.items() if key != "plain"), default=-1.0
-        )
+        others = (other for key, other in self._results.items() if key not in ("plain", str(step)))
+        if _score(figures) > max((_score(other) for other in others), default=-1.0):
+            save_comparator(self._folder / "export", network, self._card(step, figures))
         self._note(str(step), figures)
-        if _score(figures) > best:
-            save_comparator(self._folder / "export", network, self._card(step))
 
     def _note(self, name: str, figures: Figures) -> None:
         self._results[name] = figures
-        text = json.dumps(self._results, indent=1)
-        (self._folder / "validation.json").write_text(text, encoding="utf-8")
+        write_results(self._folder, self._results)
         logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
 
-    def _card(self, step: int) -> ModelCard:
+    def _card(self, step: int, figures: Figures) -> ModelCard:
         trained = [self._pack.items[number] for number in self._pack.select(validation=False)]
         counts: dict[tuple[str, str, str], int] = {}
         for item in trained:
@@ -125,7 +126,7 @@ class ComparatorRun:
                 {"source": source, "license": text, "kind": kind, "clips": count}
                 for (source, text, kind), count in sorted(counts.items())
             ),
-            metrics={"plain": self._results["plain"], "trained": self._results[str(step)]},
+            metrics={"plain": self._results["plain"], "trained": figures},
             notes=(
                 f"Attention and comparator of S2VS, {step} steps of {self._config.run.clips} "
                 "clips. Metrics: edited versions of clips held out from training ask for their "
