@@ -92,10 +92,11 @@ class ComparatorRun:
     def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
         """The pack in the folder, made (or completed) first where it is not there."""
         config = self._config
-        folder = self._folder / f"pack-{feature_spec(self._settings).weights_sha256[:12]}"
+        spec = feature_spec(self._settings)
+        folder = self._folder / f"pack-{spec.weights_sha256[:12]}"
         if (folder / "items.json").is_file():
             return FeaturePack(folder)
-        clips = list_clips(config.clips, paint_scene, seed=config.run.seed)
+        clips = list_clips(config.clips, paint_scene, size=spec.frame_size, seed=config.run.seed)
         embed = frame_embedder(self._settings)
         return build_feature_pack(clips, embed, config.clips, folder, seed=config.run.seed)
 

@@ -117,7 +117,6 @@ class ClipSettings(_Part):
     versions: int = Field(default=4, ge=1)
     min_frames: int = Field(default=16, ge=4)
     max_frames: int = Field(default=32, ge=4)
-    frame_size: int = Field(default=160, multiple_of=8, ge=72)
     strength: float = Field(default=1.0, ge=0, le=1)
 
 

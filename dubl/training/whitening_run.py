@@ -40,8 +40,7 @@ def fit_own_whitening(
     """
     torch.set_num_threads(config.run.threads)
     regions = load_resnet(backbone)
-    settings = config.clips.model_copy(update={"frame_size": FRAME_SIZE})
-    listed = list_clips(settings, paint_scene, seed=config.run.seed)
+    listed = list_clips(config.clips, paint_scene, size=FRAME_SIZE, seed=config.run.seed)
     clips = [clip for clip in listed if not clip.validation]
     whitening = fit_whitening(_region_batches(regions, clips), components=components)
     card = ModelCard(

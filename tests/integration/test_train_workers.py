@@ -1,4 +1,4 @@
-"""Two workers of Ray Train train one comparator, and a run that was cut off goes on."""
+"""Two workers of Ray Train train one network, and a run that was cut off goes on."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
+from dubl.errors import OperatorError
 from dubl.models.comparator import COMPARATOR_FILE
+from dubl.training.workers import Workers
 from pipelines.train import app
+from pipelines.train_workers import train_on_workers
 
 CONFIG = """
-clips: {{scenes: 3, validation_scenes: 2, versions: 1, frame_size: 72}}
+clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
 run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _own_cluster() -> Iterator[None]:
+    ray.init(include_dashboard=False, num_cpus=2)
     yield
     ray.shutdown()
 
@@ -29,27 +34,82 @@ def _own_cluster() -> Iterator[None]:
 def train(folder: Path, steps: int, *options: str) -> tuple[int, str]:
     config = folder / "config.yaml"
     config.write_text(CONFIG.format(steps=steps))
-    output = folder / "run"
-    arguments = ["comparator", "--config", str(config), "--output", str(output), *options]
-    result = CliRunner().invoke(app, arguments)
+    arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
+    result = CliRunner().invoke(app, ["comparator", "--workers", "2", *arguments])
     return result.exit_code, result.output
 
 
-def test_two_workers_train_one_network_and_resume(tmp_path: Path) -> None:
-    code, output = train(tmp_path, 2, "--workers", "2")
+def test_two_workers_train_a_comparator_and_resume(tmp_path: Path) -> None:
+    code, output = train(tmp_path, 2)
     assert code == 0, output
     export = tmp_path / "run/export"
     assert str(export) in output
     first = torch.load(export / COMPARATOR_FILE)
-    code, output = train(tmp_path, 4, "--workers", "2")
+    code, output = train(tmp_path, 4)
     assert code == 1
     assert "--resume" in output
-    code, output = train(tmp_path, 4, "--workers", "2", "--resume")
+    code, output = train(tmp_path, 4, "--resume")
     assert code == 0, output
     results = json.loads((tmp_path / "run/validation.json").read_text())
     assert set(results) == {"plain", "2", "4"}
     last = torch.load(tmp_path / "run/last.pt", weights_only=True)
     assert last["step"] == 4
-    assert not torch.equal(
-        last["network"]["visil_head.conv1.weight"], first["visil_head.conv1.weight"].float()
-    )
+    key = "visil_head.conv1.weight"
+    assert not torch.equal(last["network"][key], first[key].float())
+
+
+def test_workers_hold_the_same_network_with_the_mean_of_their_gradients(tmp_path: Path) -> None:
+    def learn() -> Path:
+        workers = Workers.current()
+        torch.manual_seed(workers.rank)
+        network = nn.Linear(2, 1, bias=False)
+        workers.share(network)
+        with workers.leader_first():
+            found = (tmp_path / "made").exists()
+            (tmp_path / "made").touch()
+        loss = network(torch.full((1, 2), float(workers.rank + 1))).sum()
+        torch.autograd.backward([loss])
+        workers.average_gradients(network.parameters())
+        told = {
+            "weight": network.weight.detach(),
+            "gradient": network.weight.grad,
+            "rows": workers.gathered(torch.tensor([workers.rank])),
+            "clock": torch.tensor(workers.leaders(10.0 + workers.rank)),
+            "found": torch.tensor(found),
+            "batch": torch.tensor(workers.batch_number(3)),
+        }
+        torch.save(told, tmp_path / f"rank{workers.rank}.pt")
+        return tmp_path
+
+    assert train_on_workers(learn, output=tmp_path, workers=2) == tmp_path
+    leader, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    assert torch.equal(leader["weight"], other["weight"])
+    for told in (leader, other):
+        assert told["gradient"].tolist() == [[1.5, 1.5]]
+        assert told["rows"].tolist() == [0, 1]
+        assert float(told["clock"]) == 10.0
+    assert (bool(leader["found"]), bool(other["found"])) == (False, True)
+    assert (int(leader["batch"]), int(other["batch"])) == (6, 7)
+
+
+def test_a_lost_worker_is_replaced_and_the_run_goes_on(tmp_path: Path) -> None:
+    def die_once() -> Path:
+        workers = Workers.current()
+        mark = tmp_path / "died"
+        workers.leaders(0.0)  # both are there
+        if workers.rank == 1 and not mark.exists():
+            mark.touch()
+            raise MemoryError("the machine is gone")
+        workers.gathered(torch.tensor([workers.rank]))
+        return tmp_path / "result"
+
+    assert train_on_workers(die_once, output=tmp_path, workers=2) == tmp_path / "result"
+    assert (tmp_path / "died").exists()
+
+
+def test_what_always_fails_ends_with_its_reason(tmp_path: Path) -> None:
+    def fail() -> Path:
+        raise ValueError("no clip is left")
+
+    with pytest.raises(OperatorError, match="no clip is left"):
+        train_on_workers(fail, output=tmp_path, workers=2)

@@ -26,7 +26,7 @@ from dubl.training.config import (
 from dubl.training.procedural import procedural_picture
 
 TINY = """
-clips: {scenes: 3, validation_scenes: 2, versions: 1, frame_size: 72}
+clips: {scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}
 run: {steps: 2, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}
 """
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -88,7 +88,7 @@ def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     run = ComparatorRun(parse_comparator_config(TINY), tmp_path, paint)
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(ConfigurationError, match="last.pt is no checkpoint"):
+    with pytest.raises(ConfigurationError, match=r"last\.pt is no checkpoint"):
         run.run(resume=True)
 
 
@@ -96,7 +96,7 @@ def test_damaged_figures_are_named(tmp_path: Path) -> None:
     config = parse_comparator_config(TINY)
     ComparatorRun(config, tmp_path, paint).run(resume=True)
     (tmp_path / "validation.json").write_text('{"plain"')
-    with pytest.raises(ConfigurationError, match="validation.json"):
+    with pytest.raises(ConfigurationError, match=r"validation\.json"):
         ComparatorRun(config, tmp_path, paint).run(resume=True)
 
 
