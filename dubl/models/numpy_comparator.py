@@ -95,7 +95,9 @@ class _Network:
         try:
             config = config_of(card)
         except (TypeError, ValueError) as exc:
-            raise WeightsUnavailable(f"{folder / COMPARATOR_CARD_FILE}: {exc}") from exc
+            raise WeightsUnavailable(
+                f"{folder / COMPARATOR_CARD_FILE} does not hold a network's config: {exc}"
+            ) from exc
         if _expected(config) != {name: values.shape for name, values in state.items()}:
             raise WeightsUnavailable(
                 f"{folder / COMPARATOR_FILE} does not hold the network's weights"
@@ -106,7 +108,8 @@ class _Network:
         """Regions [T,R,D] times their attention, or as signs [T,R,bits]: see VisilConfig."""
         values = _single(regions)
         if self._config.bits:
-            return np.sign(values @ self._state[_PROJECTION])
+            signs: Float32Array = np.sign(values @ self._state[_PROJECTION])
+            return signs
         if self._config.attention == "none":
             return values
         context = self._state[_CONTEXT]
@@ -125,7 +128,9 @@ class _Network:
         """Similarity of weighted regions in [-1,1]."""
         config = self._config
         frames = _frame_similarities(query, reference, symmetric=config.symmetric)
-        matrix = self.cleaned(frames / config.bits if config.bits else frames)
+        if config.bits:
+            frames /= config.bits
+        matrix = self.cleaned(frames)
         forward = _chamfer(matrix)
         return (forward + _chamfer(matrix.T)) / 2 if config.symmetric else forward
 

@@ -18,8 +18,8 @@ import torch
 from dubl.assembly import feature_spec, weights_folder
 from dubl.models.checkpoints import ModelCard
 from dubl.models.comparator import save_comparator
-from dubl.models.embedder import FrameFeatures
 from dubl.models.networks import load_network
+from dubl.models.torch_network import FrameFeatures
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings

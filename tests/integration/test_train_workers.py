@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import ray
 import torch
 from torch import nn
 from typer.testing import CliRunner
@@ -16,7 +15,6 @@ from dubl.errors import OperatorError
 from dubl.models.comparator import COMPARATOR_FILE
 from dubl.training.workers import Workers
 from pipelines.train import app
-from pipelines.train_workers import train_on_workers
 
 CONFIG = """
 clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
@@ -25,10 +23,18 @@ run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1,
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _own_cluster() -> Iterator[None]:
+def _own_cluster(_ray_environment: None) -> Iterator[None]:
+    import ray  # reads the environment when it is imported
+
     ray.init(include_dashboard=False, num_cpus=2)
     yield
     ray.shutdown()
+
+
+def on_two_workers(train: Callable[[], Path], output: Path) -> Path:
+    from pipelines.train_workers import train_on_workers
+
+    return train_on_workers(train, output=output, workers=2)
 
 
 def train(folder: Path, steps: int, *options: str) -> tuple[int, str]:
@@ -81,7 +87,7 @@ def test_workers_hold_the_same_network_with_the_mean_of_their_gradients(tmp_path
         torch.save(told, tmp_path / f"rank{workers.rank}.pt")
         return tmp_path
 
-    assert train_on_workers(learn, output=tmp_path, workers=2) == tmp_path
+    assert on_two_workers(learn, tmp_path) == tmp_path
     leader, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
     assert torch.equal(leader["weight"], other["weight"])
     for told in (leader, other):
@@ -103,7 +109,7 @@ def test_a_lost_worker_is_replaced_and_the_run_goes_on(tmp_path: Path) -> None:
         workers.gathered(torch.tensor([workers.rank]))
         return tmp_path / "result"
 
-    assert train_on_workers(die_once, output=tmp_path, workers=2) == tmp_path / "result"
+    assert on_two_workers(die_once, tmp_path) == tmp_path / "result"
     assert (tmp_path / "died").exists()
 
 
@@ -112,4 +118,4 @@ def test_what_always_fails_ends_with_its_reason(tmp_path: Path) -> None:
         raise ValueError("no clip is left")
 
     with pytest.raises(OperatorError, match="no clip is left"):
-        train_on_workers(fail, output=tmp_path, workers=2)
+        on_two_workers(fail, tmp_path)
