@@ -64,9 +64,13 @@ def test_two_workers_train_a_comparator_and_resume(tmp_path: Path) -> None:
     assert not torch.equal(last["network"][key], first[key].float())
 
 
-def test_workers_hold_the_same_network_with_the_mean_of_their_gradients(tmp_path: Path) -> None:
+def test_workers_hold_one_network_and_a_lost_one_is_replaced(tmp_path: Path) -> None:
     def learn() -> Path:
         workers = Workers.current()
+        workers.leaders(0.0)  # both are there
+        if workers.rank == 1 and not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            raise MemoryError("the machine is gone")
         torch.manual_seed(workers.rank)
         network = nn.Linear(2, 1, bias=False)
         workers.share(network)
@@ -88,6 +92,7 @@ def test_workers_hold_the_same_network_with_the_mean_of_their_gradients(tmp_path
         return tmp_path
 
     assert on_two_workers(learn, tmp_path) == tmp_path
+    assert (tmp_path / "died").exists()
     leader, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
     assert torch.equal(leader["weight"], other["weight"])
     for told in (leader, other):
@@ -96,21 +101,6 @@ def test_workers_hold_the_same_network_with_the_mean_of_their_gradients(tmp_path
         assert float(told["clock"]) == 10.0
     assert (bool(leader["found"]), bool(other["found"])) == (False, True)
     assert (int(leader["batch"]), int(other["batch"])) == (6, 7)
-
-
-def test_a_lost_worker_is_replaced_and_the_run_goes_on(tmp_path: Path) -> None:
-    def die_once() -> Path:
-        workers = Workers.current()
-        mark = tmp_path / "died"
-        workers.leaders(0.0)  # both are there
-        if workers.rank == 1 and not mark.exists():
-            mark.touch()
-            raise MemoryError("the machine is gone")
-        workers.gathered(torch.tensor([workers.rank]))
-        return tmp_path / "result"
-
-    assert on_two_workers(die_once, tmp_path) == tmp_path / "result"
-    assert (tmp_path / "died").exists()
 
 
 def test_what_always_fails_ends_with_its_reason(tmp_path: Path) -> None:
