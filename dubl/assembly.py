@@ -19,6 +19,7 @@ from dubl.types import FeatureSpec, Sampling
 if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
     from dubl.ledger.ledger import Ledger
+    from dubl.matching.calibration import Calibration
     from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
@@ -59,12 +60,12 @@ def make_retriever(settings: Settings) -> Retriever:
 
 
 def make_reranker(settings: Settings) -> Reranker:
-    from dubl.matching.calibration import CALIBRATION_FILE, load_background, load_calibration
+    from dubl.matching.calibration import load_background
     from dubl.matching.reranker import ViSiLReranker
     from dubl.models.numpy_comparator import NumpyComparator
 
     folder = weights_folder(settings)
-    calibration = load_calibration(folder / CALIBRATION_FILE)
+    calibration = calibration_of(folder)
     return ViSiLReranker(
         make_store(settings, read_only=True),
         NumpyComparator(folder),
@@ -112,6 +113,24 @@ def feature_spec(settings: Settings) -> FeatureSpec:
         raise WeightsUnavailable(f"{path} is no model card: {exc}") from exc
 
 
+def calibration_of(folder: Path) -> Calibration:
+    """The calibration in a model's folder.
+
+    Raises WeightsUnavailable where there is none: such a model may fill a library, but gives no
+    verdict, since similarities of different networks mean different things.
+    """
+    from dubl.matching.calibration import CALIBRATION_FILE, load_calibration
+
+    path = folder / CALIBRATION_FILE
+    if not path.exists():
+        raise WeightsUnavailable(
+            f"the model in {folder} is not calibrated: make an attack suite of your own videos "
+            "(python -m pipelines.make_attacks) and fit it with "
+            f"`python -m pipelines.calibrate SUITE --weights {folder}`"
+        )
+    return load_calibration(path)
+
+
 def weights_folder(settings: Settings) -> Path:
     """Folder of the configured weights: a shipped name, or a path."""
     name = settings.model.weights
@@ -125,16 +144,19 @@ def weights_folder(settings: Settings) -> Path:
 
 
 def _make_network(settings: Settings) -> FrameNetwork:
+    from dubl.models.cards import COMPACT, network_name
     from dubl.models.devices import wants_gpu
 
     folder, threads = weights_folder(settings), settings.model.threads
-    if wants_gpu(settings.model.device):
+    gpu = wants_gpu(settings.model.device)
+    if gpu or network_name(folder) != COMPACT:
         import torch
 
-        from dubl.models.compact import load_compact
+        from dubl.models.networks import load_network
         from dubl.models.torch_network import TorchNetwork
 
-        return TorchNetwork(load_compact(folder), device=torch.device("cuda"), threads=threads)
+        device = torch.device("cuda" if gpu else "cpu")
+        return TorchNetwork(load_network(folder), device=device, threads=threads)
     from dubl.models.openvino_network import OpenVinoNetwork
 
     frame_size = feature_spec(settings).frame_size

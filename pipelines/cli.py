@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from dubl.errors import DublError
-from dubl.models.presets import PRESETS, fetch
+from dubl.models.fetching import fetch_model
+from dubl.models.presets import PRESETS, find_preset
 from pipelines.backup import backup, restore
 from pipelines.keys import keys_app
 
@@ -29,17 +30,19 @@ def main() -> None:
 def list_weights() -> None:
     """Names the weights that can be fetched, with license and address."""
     for preset in PRESETS.values():
-        typer.echo(f"{preset.name:20} {preset.license:12} {preset.url}")
+        comparator = preset.comparator
+        typer.echo(f"{preset.name:20} {comparator.license:12} {comparator.url}")
 
 
 @weights_app.command("fetch")
 def fetch_weights(
     name: Annotated[str, typer.Argument(help="one of `dubl weights list`")],
-    folder: Annotated[Path, typer.Option(help="where the file goes")] = Path("data/weights"),
+    folder: Annotated[Path, typer.Option(help="where the files go")] = Path("data/weights"),
 ) -> None:
-    """Downloads published weights and checks that they load."""
+    """Downloads a published model's files into FOLDER, where they are not there, and makes a model
+    of them that `model.weights` can name."""
     try:
-        typer.echo(str(fetch(name, folder)))
+        typer.echo(str(fetch_model(find_preset(name), folder)))
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail}", err=True)
         raise typer.Exit(1) from exc

@@ -1,12 +1,13 @@
-"""Trains networks: the descriptor on pictures, the comparator on clips, both without labels, and
-the comparator on a user's own labeled pairs.
+"""Trains networks: the descriptor on pictures, the comparator on clips, both without labels, the
+comparator on a user's own labeled pairs, and the whitening of a user's own ResNet50.
 
     python -m pipelines.train descriptor --config configs/train_descriptor.yaml --output runs/d
     python -m pipelines.train comparator --config configs/train_comparator.yaml --output runs/c
     python -m pipelines.train pairs --pairs pairs.csv --output runs/p
+    python -m pipelines.train whitening --backbone resnet50.pth --output runs/w \\
+        --config configs/train_comparator.yaml
 
-The first gives a folder with weights and a model card, which `model.weights` can name; the second
-a `comparator.pt` with its card, to be put into such a folder; the third a whole such folder.
+docs/training.md says what each makes, of what, and what to do with it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from dubl.training.config import parse_comparator_config, parse_training_config
 from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.pair_run import STEPS, PairRun
 from dubl.training.pairs import read_pairs
+from dubl.training.run_folder import require_fresh
+from dubl.training.whitening_run import fit_own_whitening
 
 SCENE_SIZE = (284, 160)
 SCENE_S = 12.0
@@ -36,28 +39,55 @@ SCENE_S = 12.0
 ConfigOption = Annotated[Path, typer.Option(help="Training configuration, YAML.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder for data, checkpoints and the result.")]
 ResumeOption = Annotated[bool, typer.Option(help="Go on from the last checkpoint.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that train together, by Ray.")]
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def descriptor(config: ConfigOption, output: OutputOption, resume: ResumeOption = False) -> None:
+def descriptor(
+    config: ConfigOption,
+    output: OutputOption,
+    resume: ResumeOption = False,
+    workers: WorkersOption = 1,
+) -> None:
     """Trains the frame network; weights and card go to OUTPUT/export."""
 
-    def train() -> Path:
+    def prepare(folder: Path) -> Callable[[], Path]:
         settings = parse_training_config(config.read_text(encoding="utf-8"))
-        return DescriptorRun(settings, output).run(resume=resume)
+        return lambda: DescriptorRun(settings, folder).run(resume=True)
 
-    _run(train)
+    _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
 
 
 @app.command()
-def comparator(config: ConfigOption, output: OutputOption, resume: ResumeOption = False) -> None:
+def comparator(
+    config: ConfigOption,
+    output: OutputOption,
+    resume: ResumeOption = False,
+    workers: WorkersOption = 1,
+) -> None:
     """Trains attention and comparator; comparator.pt and its card go to OUTPUT/export."""
+
+    def prepare(folder: Path) -> Callable[[], Path]:
+        settings = parse_comparator_config(config.read_text(encoding="utf-8"))
+        return lambda: ComparatorRun(settings, folder, paint_scene).run(resume=True)
+
+    _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
+
+
+@app.command()
+def whitening(
+    backbone: Annotated[Path, typer.Option(help="ResNet50 weights in torchvision's layout.")],
+    config: ConfigOption,
+    output: OutputOption,
+) -> None:
+    """Fits the whitening of a ResNet50 to the clips of a comparator's configuration; OUTPUT becomes
+    a model's folder."""
 
     def train() -> Path:
         settings = parse_comparator_config(config.read_text(encoding="utf-8"))
-        return ComparatorRun(settings, output, paint_scene).run(resume=resume)
+        return fit_own_whitening(backbone, settings, output, paint_scene)
 
     _run(train)
 
@@ -86,6 +116,20 @@ def paint_scene(seed: int, rate_hz: float) -> Iterator[NDArray[np.uint8]]:
     """Frames of the generated scene of this seed."""
     frames = scene_frames(seed=seed, duration_s=SCENE_S, size=SCENE_SIZE, frame_rate=rate_hz)
     return (frame.image for frame in frames)
+
+
+def _train(
+    prepare: Callable[[Path], Callable[[], Path]], output: Path, *, resume: bool, workers: int
+) -> Path:
+    """Runs what `prepare` gives for the output folder: here, or on several workers."""
+    train = prepare(output)
+    if not resume:
+        require_fresh(output)
+    if workers == 1:
+        return train()
+    from pipelines.train_workers import train_on_workers  # Ray takes seconds to import
+
+    return train_on_workers(train, output=output, workers=workers)
 
 
 def _run(train: Callable[[], Path]) -> None:

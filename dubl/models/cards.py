@@ -12,6 +12,7 @@ from dubl.errors import WeightsUnavailable
 
 WEIGHTS_FILE = "weights.pt"
 CARD_FILE = "card.json"
+COMPACT = "compact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +60,8 @@ def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
     except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise WeightsUnavailable(f"{path} is not a model card: {exc}") from exc
     return replace(card, training_data=tuple(card.training_data))
+
+
+def network_name(folder: Path) -> str:
+    """Which network a model's folder holds: its card says, where it is not the compact one."""
+    return str(read_card(folder).feature.get("network", COMPACT))

@@ -1,4 +1,4 @@
-"""Dubl's own checkpoints: a folder with `weights.pt` (float16 state dict) and `card.json`.
+"""A model's folder: `weights.pt` (state dict, float16 where it is ours) and `card.json`.
 
 The card says what the weights are, where they come from and how they did; its sha256 ties it to
 the file, so that no weights are ever read under another model's name.
@@ -38,13 +38,16 @@ def save_checkpoint(
     *,
     weights_file: str = WEIGHTS_FILE,
     card_file: str = CARD_FILE,
+    half: bool = True,
 ) -> ModelCard:
     """Writes weights and card into `folder` (made if absent); returns the card with its sha256.
 
-    The card goes last: a folder without one, or with the card of other weights, does not load.
+    `half`: as float16, which is what ships; else as they are. The card goes last: a folder without
+    one, or with the card of other weights, does not load.
     """
     buffer = io.BytesIO()
-    torch.save({name: _half(value) for name, value in state.items()}, buffer)
+    kept = {name: value.detach().cpu() for name, value in state.items()}
+    torch.save({name: _half(value) if half else value for name, value in kept.items()}, buffer)
     content = buffer.getvalue()
     stamped = replace(card, sha256=hashlib.sha256(content).hexdigest())
     text = json.dumps(asdict(stamped), indent=2, ensure_ascii=False) + "\n"
@@ -86,7 +89,7 @@ def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
 
 
 def _half(value: Tensor) -> Tensor:
-    return value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
+    return value.half() if value.is_floating_point() else value
 
 
 def _single(value: Tensor) -> Tensor:

@@ -4,27 +4,29 @@ to be trained on; matching runs it by dubl.models.numpy_comparator."""
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, replace
 from pathlib import Path
-
-from torch import Tensor
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, check_features
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import config_of
 
 logger = logging.getLogger(__name__)
 
 
 def save_comparator(folder: Path, network: Visil, card: ModelCard) -> None:
-    """Writes `comparator.pt` (float16) and `comparator.json` into `folder`.
+    """Writes `comparator.pt` and `comparator.json` into `folder`.
 
-    `card.feature` names the `weights_sha256` of the network whose features it was trained on.
+    `card.feature` names the `weights_sha256` of the network whose features it was trained on; the
+    network's own config is added.
     """
+    config: dict[str, str | int] = asdict(network.config)
     save_checkpoint(
         folder,
         network.state_dict(),
-        card,
+        replace(card, feature={**card.feature, **config}),
         weights_file=COMPARATOR_FILE,
         card_file=COMPARATOR_CARD_FILE,
     )
@@ -44,15 +46,10 @@ def load_comparator(folder: Path) -> Visil | None:
     )
     check_features(card, folder)
     try:
-        network = Visil(_config_of(state))
+        network = Visil(config_of(card))
         network.load_state_dict(state)
-    except (RuntimeError, KeyError) as exc:
+    except (RuntimeError, TypeError, ValueError) as exc:
         raise WeightsUnavailable(
             f"{folder / COMPARATOR_FILE} does not hold the network's weights"
         ) from exc
     return network.eval().requires_grad_(False)
-
-
-def _config_of(state: dict[str, Tensor]) -> VisilConfig:
-    """The width of the features follows from the attention, which trained weights have."""
-    return VisilConfig(dims=state["attention.transform.weight"].shape[0])

@@ -12,18 +12,24 @@ features in which the published whitening means nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet50
 
-from dubl.errors import FeatureSpaceMismatch
+from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
+from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 
 STAGE_KERNELS = (28, 14, 6, 3)
 STAGE_CHANNELS = (256, 512, 1024, 2048)
 REGION_CHANNELS = sum(STAGE_CHANNELS)
+FRAME_SIZE = 224
+REGIONS = 9  # of such a frame
+LIMAC = "limac"
 WHITENING_EPSILON = 1e-7
 CHANNEL_MEAN = (0.485, 0.456, 0.406)
 CHANNEL_STD = (0.229, 0.224, 0.225)
@@ -154,12 +160,71 @@ class ResnetRegions(nn.Module):
 
 
 class LimacExtractor(nn.Sequential):
-    """Whitened region features [N,R,n] of frames [N,H,W,3]. Use in eval mode.
+    """Region features [N,R,n] of frames [N,H,W,3], whitened to n = `components` numbers; with
+    REGION_CHANNELS of them they are not whitened. Use in eval mode.
 
     State-dict keys: 0.{scale,mean,std}, 1.0.cnn.<resnet50 without fc>, 1.1.{mean,DVt}.
     """
 
     def __init__(self, *, components: int = 512) -> None:
-        regions = nn.Sequential(ResnetRegions(), PCAWhitening(REGION_CHANNELS, components))
-        super().__init__(FrameNormalizer(), regions)
+        regions: list[nn.Module] = [ResnetRegions()]
+        if components < REGION_CHANNELS:
+            regions.append(PCAWhitening(REGION_CHANNELS, components))
+        super().__init__(FrameNormalizer(), nn.Sequential(*regions))
+        self.components = components
         self.eval()
+
+
+class LimacFeatures(NamedTuple):
+    """What the network gives for N frames, float32, unit length."""
+
+    descriptors: Tensor  # [N,n]
+    region_features: Tensor  # [N,9,n]
+
+
+class LimacNetwork(nn.Module):
+    """uint8 frames [N,224,224,3] → LimacFeatures, for indexing and for matching.
+
+    The family describes regions alone; a frame's descriptor, by which candidates are searched, is
+    the direction of the mean of its regions.
+    """
+
+    def __init__(self, extractor: LimacExtractor) -> None:
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, frames: Tensor) -> LimacFeatures:
+        regions = self.extractor(frames)
+        return LimacFeatures(F.normalize(regions.mean(dim=1), dim=-1), regions)
+
+
+def load_limac(folder: Path) -> LimacNetwork:
+    """Reads the extractor in a model's folder, ready for inference.
+
+    Raises WeightsUnavailable when a file is absent, altered or does not fit.
+    """
+    state, card = load_checkpoint(folder)
+    try:
+        with torch.device("meta"):  # no random weights that are replaced at once
+            extractor = LimacExtractor(components=int(card.feature["region_dims"]))
+        extractor.load_state_dict(state, assign=True)
+    except (RuntimeError, KeyError, ValueError) as exc:
+        raise WeightsUnavailable(f"the weights in {folder} are no L-iMAC extractor") from exc
+    return LimacNetwork(extractor).eval().requires_grad_(False)
+
+
+def save_limac(folder: Path, extractor: LimacExtractor, card: ModelCard) -> ModelCard:
+    """Writes a model's folder; `card` needs no `feature`. Returns the card with its sha256.
+
+    In float32: the entries of the whitening are too small for float16.
+    """
+    feature: dict[str, str | int] = {
+        "network": LIMAC,
+        "frame_size": FRAME_SIZE,
+        "resize": "crop",
+        "descriptor_dims": extractor.components,
+        "regions": REGIONS,
+        "region_dims": extractor.components,
+    }
+    stamped = replace(card, feature=feature)
+    return save_checkpoint(folder, extractor.state_dict(), stamped, half=False)

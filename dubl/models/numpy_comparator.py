@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from itertools import product
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.cards import ModelCard, read_card, read_weights_file
 from dubl.models.state_file import State, read_arrays
+from dubl.models.visil_config import VisilConfig, config_of
 from dubl.types import Float16Array, Float32Array
 
 COMPARATOR_FILE = "comparator.pt"
@@ -25,6 +26,8 @@ COMPARATOR_CARD_FILE = "comparator.json"
 TILE = 256
 _POOLED_FRAMES = 4  # a side, of which two poolings make one
 _ATTENTION = "attention.transform.weight"
+_CONTEXT = "attention.context_vector.weight"
+_PROJECTION = "binarization.W"
 
 logger = logging.getLogger(__name__)
 
@@ -68,18 +71,19 @@ class NumpyComparator:
         return _single(regions) if self._network is None else self._network.weighted(regions)
 
     def _directed(self, query: Float32Array, reference: Float32Array) -> float:
-        frames = _frame_similarities(query, reference, symmetric=False)
         if self._network is None:
+            frames = _frame_similarities(query, reference, symmetric=False)
             return min(max(_chamfer(frames), 0.0), 1.0)
-        return _chamfer(self._network.cleaned(frames)) / 2 + 0.5
+        return self._network.similarity(query, reference) / 2 + 0.5
 
 
 class _Network:
-    """S2VS: attention over regions, and four convolutions over the frame matrix (dubl.models.visil
-    and visil_head have the same by torch, for training, with the references)."""
+    """S2VS and its relatives: attention over regions or their signs, and four convolutions over the
+    frame matrix (dubl.models.visil and visil_head have the same by torch, for training, with the
+    references)."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, config: VisilConfig) -> None:
+        self._state, self._config = state, config
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -88,22 +92,47 @@ class _Network:
         )
         check_features(card, folder)
         state = read_arrays(content, name=str(folder / COMPARATOR_FILE))
-        missing = {_ATTENTION, "visil_head.fconv.weight"} - state.keys()
-        if missing:
+        try:
+            config = config_of(card)
+        except (TypeError, ValueError) as exc:
+            raise WeightsUnavailable(
+                f"{folder / COMPARATOR_CARD_FILE} does not hold a network's config: {exc}"
+            ) from exc
+        if _expected(config) != {name: values.shape for name, values in state.items()}:
             raise WeightsUnavailable(
                 f"{folder / COMPARATOR_FILE} does not hold the network's weights"
             )
-        return cls(state)
+        return cls(state, config)
 
     def weighted(self, regions: Float16Array) -> Float32Array:
-        """Regions [T,R,D] times sigmoid(v · tanh(W x + b))."""
+        """Regions [T,R,D] times their attention, or as signs [T,R,bits]: see VisilConfig."""
         values = _single(regions)
-        hidden = np.tanh(
-            values @ self._state[_ATTENTION].T + self._state["attention.transform.bias"]
-        )
-        score = hidden @ self._state["attention.context_vector.weight"].T
-        weighted: Float32Array = values / (1 + np.exp(-score))
+        if self._config.bits:
+            signs: Float32Array = np.sign(values @ self._state[_PROJECTION])
+            return signs
+        if self._config.attention == "none":
+            return values
+        context = self._state[_CONTEXT]
+        if self._config.attention == "s2vs":
+            hidden = np.tanh(
+                values @ self._state[_ATTENTION].T + self._state["attention.transform.bias"]
+            )
+            weights = 1 / (1 + np.exp(-(hidden @ context.T)))
+        else:
+            length = np.linalg.norm(context) if self._config.attention == "norm" else 1.0
+            weights = values @ context.T / length / 2 + 0.5
+        weighted: Float32Array = values * weights
         return weighted
+
+    def similarity(self, query: Float32Array, reference: Float32Array) -> float:
+        """Similarity of weighted regions in [-1,1]."""
+        config = self._config
+        frames = _frame_similarities(query, reference, symmetric=config.symmetric)
+        if config.bits:
+            frames /= config.bits
+        matrix = self.cleaned(frames)
+        forward = _chamfer(matrix)
+        return (forward + _chamfer(matrix.T)) / 2 if config.symmetric else forward
 
     def cleaned(self, frames: Float32Array) -> Float32Array:
         """[T,U] → [⌊T/4⌋,⌊U/4⌋] in [-1,1]; shorter sides are doubled until they have four."""
@@ -118,10 +147,13 @@ class _Network:
         return raw.clip(-1, 1)
 
     def _convolved(self, maps: Float32Array, name: str) -> Float32Array:
-        """3x3 convolution with zeros around, then ReLU: [C,H,W] → [C',H,W]."""
+        """3x3 convolution, then ReLU: [C,H,W] → [C',H,W]."""
         weight, bias = self._named(name)
         height, width = maps.shape[1:]
-        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
+        mode: Literal["constant", "edge"] = (
+            "constant" if self._config.padding == "zeros" else "edge"
+        )
+        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode=mode)
         total = np.repeat(bias[:, None], height * width, axis=1)
         for row, column in product(range(3), range(3)):
             shifted = padded[:, row : row + height, column : column + width]
@@ -130,6 +162,30 @@ class _Network:
 
     def _named(self, name: str) -> tuple[Float32Array, Float32Array]:
         return self._state[f"visil_head.{name}.weight"], self._state[f"visil_head.{name}.bias"]
+
+
+def _expected(config: VisilConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights by name."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "visil_head.conv1.weight": (32, 1, 3, 3),
+        "visil_head.conv1.bias": (32,),
+        "visil_head.conv2.weight": (64, 32, 3, 3),
+        "visil_head.conv2.bias": (64,),
+        "visil_head.conv3.weight": (128, 64, 3, 3),
+        "visil_head.conv3.bias": (128,),
+        "visil_head.fconv.weight": (1, 128, 1, 1),
+        "visil_head.fconv.bias": (1,),
+    }
+    if config.bits:
+        shapes[_PROJECTION] = (config.dims, config.bits)
+    if config.attention != "none":
+        shapes[_CONTEXT] = (1, config.dims)
+    if config.attention == "s2vs":
+        shapes |= {
+            _ATTENTION: (config.dims, config.dims),
+            "attention.transform.bias": (config.dims,),
+        }
+    return shapes
 
 
 def check_features(card: ModelCard, folder: Path) -> None:

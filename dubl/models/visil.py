@@ -9,8 +9,7 @@ State-dict keys equal those of the published checkpoints.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,36 +17,11 @@ from torch.nn import functional as F
 
 from dubl.errors import FeatureSpaceMismatch
 from dubl.models.chamfer import FRAME_TILE, chamfer, frame_similarities
-from dubl.models.visil_head import POOLED_FRAMES, MaskedMatrix, Padding, VisilHead
-
-AttentionKind = Literal["none", "s2vs", "norm", "unit"]
+from dubl.models.visil_config import AttentionKind, VisilConfig
+from dubl.models.visil_head import POOLED_FRAMES, MaskedMatrix, VisilHead
 
 # Width of the error function that stands for the sign during training (DnS, eq. 5).
 BINARIZATION_SIGMA = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisilConfig:
-    """What distinguishes the members of the family.
-
-    attention: "s2vs" is sigmoid(v·tanh(Wx + b)); "norm" is (v·x / ‖v‖) / 2 + 1/2; "unit" is the
-    same without the division, for the original ViSiL weights, which were kept at ‖v‖ = 1.
-    bits: 0 keeps real features, else features become that many signs (excludes attention).
-    symmetric: Chamfer similarities are averaged over both directions.
-    padding: how the comparator pads when it pools ("replicate": original ViSiL).
-    """
-
-    dims: int = 512
-    attention: AttentionKind = "s2vs"
-    bits: int = 0
-    symmetric: bool = False
-    padding: Padding = "zeros"
-
-    def __post_init__(self) -> None:
-        if self.bits and self.attention != "none":
-            raise ValueError("binarized features take no attention: set attention to 'none'")
-        if self.dims < 1 or self.bits < 0:
-            raise ValueError(f"dims must be positive and bits not negative: {self}")
 
 
 class TrainingOutput(NamedTuple):

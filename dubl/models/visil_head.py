@@ -7,13 +7,13 @@ Four convolutions, 1→32→64→128 of 3x3 and 128→1 of 1x1, with 2x2 max-poo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Padding = Literal["zeros", "replicate"]
+from dubl.models.visil_config import Padding
 
 POOLED_FRAMES = 4
 HEAD_TILE = 1024

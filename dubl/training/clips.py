@@ -46,24 +46,26 @@ class Clip:
     read: Callable[[], Frames] = field(repr=False, compare=False)
 
 
-def list_clips(settings: ClipSettings, paint_scene: PaintScene, *, seed: int) -> list[Clip]:
-    """All clips of the sources, the same for the same seed.
+def list_clips(
+    settings: ClipSettings, paint_scene: PaintScene, *, size: int, seed: int
+) -> list[Clip]:
+    """All clips of the sources, squashed to `size`, the same for the same seed.
 
     `paint_scene` gives the frames, uint8 [H, W, 3] each, of the generated scene of a seed at a
     rate: the shell has it from dubl.evaluation, a sibling of this package.
     """
     clips = [
-        *(_videos(settings) if settings.videos is not None else ()),
-        *_scenes(paint_scene, settings, seed, validation=False),
-        *_scenes(paint_scene, settings, seed + HELD_OUT_SCENES, validation=True),
-        *(_picture_clips(settings, seed) if settings.images is not None else ()),
+        *(_videos(settings, size) if settings.videos is not None else ()),
+        *_scenes(paint_scene, settings, size, seed, validation=False),
+        *_scenes(paint_scene, settings, size, seed + HELD_OUT_SCENES, validation=True),
+        *(_picture_clips(settings, size, seed) if settings.images is not None else ()),
     ]
     if not clips:
         raise ConfigurationError("no clip is left: check the sources and the license filter")
     return clips
 
 
-def _videos(settings: ClipSettings) -> Iterator[Clip]:
+def _videos(settings: ClipSettings, size: int) -> Iterator[Clip]:
     folder = cast(Path, settings.videos)
     keeps = license_filter(settings.licenses).keeps
     for entry in _entries(folder / "manifest.json"):
@@ -77,11 +79,11 @@ def _videos(settings: ClipSettings) -> Iterator[Clip]:
             source=entry["source_repo"],
             license=entry["licence"],
             validation=entry["source_repo"] in settings.validation_repositories,
-            read=partial(_video_frames, path, duration_s, settings),
+            read=partial(_video_frames, path, duration_s, settings, size),
         )
 
 
-def _video_frames(path: Path, duration_s: float, settings: ClipSettings) -> Frames:
+def _video_frames(path: Path, duration_s: float, settings: ClipSettings, size: int) -> Frames:
     """The clip's beginning at 2 frames a second, denser where that gives too few."""
     rate_hz = max(RATE_HZ, settings.min_frames / max(duration_s, 0.1))
     kept: list[Frames] = []
@@ -89,7 +91,7 @@ def _video_frames(path: Path, duration_s: float, settings: ClipSettings) -> Fram
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
                 if (frame.time or 0.0) * rate_hz >= len(kept) - 1e-6:
-                    kept.append(square(frame.to_image(), settings.frame_size))
+                    kept.append(square(frame.to_image(), size))
                 if len(kept) == settings.max_frames:
                     break
     except (av.error.FFmpegError, OSError) as exc:
@@ -98,7 +100,7 @@ def _video_frames(path: Path, duration_s: float, settings: ClipSettings) -> Fram
 
 
 def _scenes(
-    paint: PaintScene, settings: ClipSettings, seed: int, *, validation: bool
+    paint: PaintScene, settings: ClipSettings, size: int, seed: int, *, validation: bool
 ) -> Iterator[Clip]:
     count = settings.validation_scenes if validation else settings.scenes
     for number in range(seed * 10_000, seed * 10_000 + count):
@@ -109,7 +111,7 @@ def _scenes(
             source="generated scenes",
             license="none needed",
             validation=validation,
-            read=partial(_scene_frames, paint, number, settings.frame_size),
+            read=partial(_scene_frames, paint, number, size),
         )
 
 
@@ -118,7 +120,7 @@ def _scene_frames(paint: PaintScene, number: int, size: int) -> Frames:
     return np.stack([square(Image.fromarray(frame), size) for frame in painted])
 
 
-def _picture_clips(settings: ClipSettings, seed: int) -> Iterator[Clip]:
+def _picture_clips(settings: ClipSettings, size: int, seed: int) -> Iterator[Clip]:
     """Films of several pictures of one folder each; a picture shows in one film alone."""
     archive = cast(Path, settings.images)
     keeps = license_filter(settings.licenses).keeps
@@ -145,7 +147,7 @@ def _picture_clips(settings: ClipSettings, seed: int) -> Iterator[Clip]:
             source=entries[0]["source_repo"],
             license=entries[0]["licence"],
             validation=zlib.crc32(folder.encode()) % 1000 < settings.validation_share * 1000,
-            read=partial(_film, archive, names, [seed, number], settings.frame_size),
+            read=partial(_film, archive, names, [seed, number], size),
         )
 
 

@@ -7,22 +7,21 @@ to be put beside the weights whose features it reads).
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dubl.assembly import feature_spec, weights_folder
 from dubl.models.checkpoints import ModelCard
-from dubl.models.compact import CompactFeatures, load_compact
 from dubl.models.comparator import save_comparator
-from dubl.models.presets import load_limac
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.networks import load_network
+from dubl.models.torch_network import FrameFeatures
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.clip_batches import ClipBatches
 from dubl.training.clips import Frames, PaintScene, list_clips
@@ -31,6 +30,8 @@ from dubl.training.comparator_validation import ClipQueries, make_clip_queries, 
 from dubl.training.config import ComparatorConfig
 from dubl.training.curves import draw_curves
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
+from dubl.training.run_folder import CHECKPOINT, read_results, write_results
+from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class ComparatorRun:
         torch.manual_seed(config.run.seed)
         self._config, self._folder = config, folder
         self._settings = load_settings(None, [f"model.weights={config.weights}"], environment={})
-        self._pack = self._open_pack(paint_scene)
+        self._workers = Workers.current()
+        with self._workers.leader_first():
+            self._pack = self._open_pack(paint_scene)
         self._queries = {
             name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
         }
@@ -66,11 +69,11 @@ class ComparatorRun:
             seed=run.seed,
         )
         trainer = ComparatorTrainer(Visil(VisilConfig(dims=dims)), batches, run)
-        last, report = self._folder / "last.pt", self._folder / "validation.json"
+        last = self._folder / CHECKPOINT
         if resume and last.is_file():
             trainer.resume(last)
-            self._results = json.loads(report.read_text(encoding="utf-8"))
-        else:
+            self._results = cast(dict[str, Figures], read_results(self._folder))
+        elif self._workers.leads:
             self._note("plain", measured(None, self._queries))
 
         def on_validation(network: Visil, step: int) -> None:
@@ -89,31 +92,28 @@ class ComparatorRun:
     def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
         """The pack in the folder, made (or completed) first where it is not there."""
         config = self._config
-        network = "limac" if config.limac else feature_spec(self._settings).weights_sha256[:12]
-        folder = self._folder / f"pack-{network}"
+        spec = feature_spec(self._settings)
+        folder = self._folder / f"pack-{spec.weights_sha256[:12]}"
         if (folder / "items.json").is_file():
             return FeaturePack(folder)
-        clips = list_clips(config.clips, paint_scene, seed=config.run.seed)
-        embed = frame_embedder(self._settings, config.limac)
+        clips = list_clips(config.clips, paint_scene, size=spec.frame_size, seed=config.run.seed)
+        embed = frame_embedder(self._settings)
         return build_feature_pack(clips, embed, config.clips, folder, seed=config.run.seed)
 
     def _validate(self, network: Visil, step: int) -> None:
         """Measures; exports when nothing before was better."""
         figures = measured(network, self._queries)
-        best = max(
-            (_score(other) for key, other in self._results.items() if key != "plain"), default=-1.0
-        )
+        others = (other for key, other in self._results.items() if key not in ("plain", str(step)))
+        if _score(figures) > max((_score(other) for other in others), default=-1.0):
+            save_comparator(self._folder / "export", network, self._card(step, figures))
         self._note(str(step), figures)
-        if _score(figures) > best:
-            save_comparator(self._folder / "export", network, self._card(step))
 
     def _note(self, name: str, figures: Figures) -> None:
         self._results[name] = figures
-        text = json.dumps(self._results, indent=1)
-        (self._folder / "validation.json").write_text(text, encoding="utf-8")
+        write_results(self._folder, self._results)
         logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
 
-    def _card(self, step: int) -> ModelCard:
+    def _card(self, step: int, figures: Figures) -> ModelCard:
         trained = [self._pack.items[number] for number in self._pack.select(validation=False)]
         counts: dict[tuple[str, str, str], int] = {}
         for item in trained:
@@ -127,7 +127,7 @@ class ComparatorRun:
                 {"source": source, "license": text, "kind": kind, "clips": count}
                 for (source, text, kind), count in sorted(counts.items())
             ),
-            metrics={"plain": self._results["plain"], "trained": self._results[str(step)]},
+            metrics={"plain": self._results["plain"], "trained": figures},
             notes=(
                 f"Attention and comparator of S2VS, {step} steps of {self._config.run.clips} "
                 "clips. Metrics: edited versions of clips held out from training ask for their "
@@ -139,33 +139,25 @@ class ComparatorRun:
     def _feature(self) -> dict[str, str | int]:
         """The features that the comparator reads: those of these weights and no others."""
         regions = self._pack.features[0].regions
-        shape: dict[str, str | int] = {
+        return {
             "regions": regions.shape[2],
             "region_dims": regions.shape[3],
+            "weights_sha256": feature_spec(self._settings).weights_sha256,
         }
-        if self._config.limac is not None:
-            return shape
-        return {**shape, "weights_sha256": feature_spec(self._settings).weights_sha256}
 
 
-def frame_embedder(settings: Settings, limac: Path | None) -> Embed:
-    """The configured network, or ResNet50 L-iMAC from a file, as a function of frames.
-
-    L-iMAC has no frame descriptor: the mean of its regions stands for one.
-    """
-    network: nn.Module = (
-        load_compact(weights_folder(settings)) if limac is None else load_limac(limac)
-    )
+def frame_embedder(settings: Settings) -> Embed:
+    """The configured network as a function of frames."""
+    network = load_network(weights_folder(settings))
 
     @torch.inference_mode()
     def embed(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-        parts = [
-            _features(network(part)) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
+        parts: list[FrameFeatures] = [
+            network(part) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
         ]
-        descriptors, regions = (
-            torch.cat(column).half().numpy() for column in zip(*parts, strict=True)
-        )
-        return descriptors, regions
+        descriptors = torch.cat([part.descriptors for part in parts])
+        regions = torch.cat([part.region_features for part in parts])
+        return descriptors.half().numpy(), regions.half().numpy()
 
     return embed
 
@@ -181,12 +173,6 @@ def measured(network: Visil | None, queries: dict[str, ClipQueries]) -> Figures:
                 parts[str(label)] = quality(values, data, labels == label)
         figures[name] = {part: asdict(result) for part, result in parts.items()}
     return figures
-
-
-def _features(output: CompactFeatures | Tensor) -> tuple[Tensor, Tensor]:
-    if isinstance(output, CompactFeatures):
-        return output.descriptors, output.region_features
-    return F.normalize(output.mean(dim=1), dim=-1), output
 
 
 def _score(figures: Figures) -> float:

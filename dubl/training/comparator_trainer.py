@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
@@ -20,6 +19,8 @@ from dubl.models.visil import Visil
 from dubl.training.clip_batches import ClipBatch, ClipBatches
 from dubl.training.config import ComparatorRunSettings
 from dubl.training.losses import S2vsLoss, S2vsWeights, s2vs_loss
+from dubl.training.trainer import CHECKPOINT_ERRORS
+from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,17 @@ class ComparatorLossPoint:
 
 
 class ComparatorTrainer:
-    """One run; `network` is trained in place."""
+    """One run; `network` is trained in place.
+
+    Several workers train one network; each compares the clips of its own batch.
+    """
 
     def __init__(
         self, network: Visil, batches: ClipBatches, settings: ComparatorRunSettings
     ) -> None:
         self.network, self._batches, self._settings = network, batches, settings
+        self._workers = Workers.current()
+        self._workers.share(network)
         self.history: list[ComparatorLossPoint] = []
         self.step, self.elapsed_s = 0, 0.0
         self._weights = S2vsWeights(temperature=settings.temperature)
@@ -60,21 +66,27 @@ class ComparatorTrainer:
         return min(max(self.step / run.steps, self.elapsed_s / run.time_limit_s), 1.0)
 
     def run(self, checkpoint: Path, *, on_validation: OnValidation) -> None:
-        """Trains to the end of the run."""
+        """Trains to the end of the run. Each step is measured before its checkpoint is written."""
         run = self._settings
         while self.progress < 1:
             started = time.monotonic()
             self.step += 1
-            loss = self.train_step(self._batches.make(self.step))
+            batch = self._batches.make(self._workers.batch_number(self.step))
+            loss = self.train_step(batch)
             self._recent.append([float(term.detach()) for term in loss[1:]])
             self.elapsed_s += time.monotonic() - started
             if self.step % run.log_every == 0:
                 self._log()
-            if self.step % run.checkpoint_every == 0:
-                self.save(checkpoint)
-            if self.step % run.validate_every == 0 or self.progress >= 1:
-                on_validation(self.network, self.step)
-        self.save(checkpoint)
+            if self._workers.leads:
+                self._keep(checkpoint, on_validation)
+            self.elapsed_s = self._workers.leaders(self.elapsed_s)
+
+    def _keep(self, checkpoint: Path, on_validation: OnValidation) -> None:
+        run = self._settings
+        if self.step % run.validate_every == 0 or self.progress >= 1:
+            on_validation(self.network, self.step)
+        if self.step % run.checkpoint_every == 0 or self.progress >= 1:
+            self.save(checkpoint)
 
     def train_step(self, batch: ClipBatch) -> S2vsLoss:
         """One update by one batch; returns the loss before it."""
@@ -84,6 +96,7 @@ class ComparatorTrainer:
         loss = s2vs_loss(output.similarities, batch.labels, output.raw, self._weights)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([loss.total])
+        self._workers.average_gradients(self.network.parameters())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_norm)
         self._optimizer.step()
         return loss
@@ -108,10 +121,10 @@ class ComparatorTrainer:
             state = torch.load(path, weights_only=True)
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
-        except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as exc:
+            self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+            self.history = [ComparatorLossPoint(*values) for values in state["history"]]
+        except CHECKPOINT_ERRORS as exc:
             raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
-        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
-        self.history = [ComparatorLossPoint(*values) for values in state["history"]]
         logger.info("resumed at step %d", self.step)
 
     def _set_rate(self) -> None:

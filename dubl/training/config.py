@@ -117,7 +117,6 @@ class ClipSettings(_Part):
     versions: int = Field(default=4, ge=1)
     min_frames: int = Field(default=16, ge=4)
     max_frames: int = Field(default=32, ge=4)
-    frame_size: int = Field(default=160, multiple_of=8, ge=72)
     strength: float = Field(default=1.0, ge=0, le=1)
 
 
@@ -144,12 +143,10 @@ class ComparatorRunSettings(_Part):
 class ComparatorConfig(_Part):
     """Training of attention and comparator on the features of `weights`.
 
-    `weights`: name of shipped weights, or a folder with weights and card. `limac`: a file with
-    the published region extractor (ResNet50 L-iMAC, 224 pixels), used instead where it is given.
+    `weights`: name of shipped weights, or a model's folder.
     """
 
     weights: str = "dubl-compact"
-    limac: Path | None = None
     clips: ClipSettings = ClipSettings()
     run: ComparatorRunSettings = ComparatorRunSettings()
 

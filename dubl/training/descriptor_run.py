@@ -1,17 +1,17 @@
 """A whole training run of the descriptor network in one folder.
 
-The folder gets `pack/` (the pictures), `last.pt` (to resume), `best.pt` (the best average so far),
-`validation.json`, `loss.png` and `export/` (weights and card).
+The folder gets `pack/` (the pictures), `last.pt` (to resume), `validation.json`, `loss.png` and
+`export/` (weights and card of the best average so far).
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,11 +27,13 @@ from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, lic
 from dubl.training.export import CardFacts, Metrics, export_weights
 from dubl.training.heads import fit_heads, whiten_heads
 from dubl.training.overlays import render_atlas
+from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.sampling import BatchMaker
 from dubl.training.teacher import network_from_tflite
 from dubl.training.trainer import LossPoint, Trainer
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import ValidationSet, make_validation_set, validate
+from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +52,20 @@ class DescriptorRun:
     def __init__(self, config: TrainingConfig, folder: Path) -> None:
         torch.set_num_threads(config.run.threads)
         self._config, self._folder = config, folder
-        self._pack = open_pack(config.data, folder / "pack", seed=config.run.seed)
+        self._workers = Workers.current()
+        with self._workers.leader_first():
+            self._pack = open_pack(config.data, folder / "pack", seed=config.run.seed)
         self._validation = _validation_set(self._pack, config)
         self._trainer = Trainer(self._start(), self._batches(), config)
         self._results: dict[str, Metrics] = {}
 
     def run(self, *, resume: bool) -> Path:
         """Trains to the end; returns the folder with weights and card."""
-        last, report = self._folder / "last.pt", self._folder / "validation.json"
+        last = self._folder / CHECKPOINT
         if resume and last.is_file():
             self._trainer.resume(last)
-            self._results = json.loads(report.read_text(encoding="utf-8"))
-        else:
+            self._results = cast(dict[str, Metrics], read_results(self._folder))
+        elif self._workers.leads:
             self._validate(self._trainer.average, 0)
         self._trainer.run(last, on_validation=self._validate)
         return self._folder / "export"
@@ -112,25 +116,24 @@ class DescriptorRun:
             whiten_heads(network, self._head_pictures(limit=WHITENING_PICTURES))
         quality = validate(network, self._validation)
         metrics: Metrics = {name: asdict(value) for name, value in quality.items()}
-        best = max((_score(result) for result in self._results.values()), default=-1.0)
-        self._results[str(step)] = metrics
+        others = (result for key, result in self._results.items() if key != str(step))
+        best = max((_score(result) for result in others), default=-1.0)
         self._folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._results, indent=1)
-        (self._folder / "validation.json").write_text(text, encoding="utf-8")
         draw_loss_curve(self._trainer.history).save(self._folder / "loss.png")
         logger.info("step %d: %s", step, metrics["all"] | {"regions": metrics["regions"]})
         if _score(metrics) > best:
-            torch.save(network.state_dict(), self._folder / "best.pt")
-            export_weights(network, self._facts(step), self._folder / "export")
+            export_weights(network, self._facts(step, metrics), self._folder / "export")
+        self._results[str(step)] = metrics
+        write_results(self._folder, self._results)
 
-    def _facts(self, step: int) -> CardFacts:
+    def _facts(self, step: int, metrics: Metrics) -> CardFacts:
         run = self._config.run
         chosen = self._pack.select(validation=False)
         summary = license_summary([self._pack.items[index] for index in chosen])
         return CardFacts(
             version=f"step-{step}",
             training_data=_distinct([*self._start_credits(), *summary]),
-            metrics={"start": self._results.get("0", {}), "trained": self._results[str(step)]},
+            metrics={"start": self._results.get("0", metrics), "trained": metrics},
             notes=(
                 f"{step} steps of {run.batch_size} pairs of views "
                 f"({step * run.batch_size / len(chosen):.1f} epochs of {len(chosen)} pictures). "

@@ -2,7 +2,7 @@
 
 The folder gets everything that a model's folder has: the network's weights as they were, the
 tuned comparator and a calibration, so that `model.weights` can name it; beside them `pairs.json`
-(the chance given to each pair, by a comparator that did not see it) and `left_out.json`.
+(the chance given to each pair, by a comparator that did not see it), `left_out.json`, `loss.png`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dubl.assembly import feature_spec, query_sampling, reference_sampling, weights_folder
-from dubl.errors import ConfigurationError, MediaError
+from dubl.assembly import (
+    calibration_of,
+    feature_spec,
+    query_sampling,
+    reference_sampling,
+    weights_folder,
+)
+from dubl.errors import ConfigurationError, InputError, ResourceError
 from dubl.matching.calibration import (
     BACKGROUND_FILE,
     CALIBRATION_FILE,
     Calibration,
     Evidence,
     load_background,
-    load_calibration,
     probability,
     save_calibration,
 )
@@ -36,9 +41,11 @@ from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
+from dubl.training.curves import draw_curves
 from dubl.training.pair_tuning import RegionPair, tune
 from dubl.training.pairs import LabeledPair
 from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
@@ -68,7 +75,7 @@ class PairRun:
         self._settings, self._folder = settings, folder
         self._decoder, self._embedder = decoder, embedder
         self._base = weights_folder(settings)
-        self._calibration = load_calibration(self._base / CALIBRATION_FILE)
+        self._calibration = calibration_of(self._base)
         self._features: dict[tuple[Path, float], VideoFeatures | None] = {}
         self._left_out: dict[str, str] = {}
 
@@ -91,7 +98,8 @@ class PairRun:
         )
         evidence = self._unseen_evidence(pairs, samples, start, steps=steps, seed=seed)
         calibration = self._fitted(evidence, [pair.labeled.copy for pair in pairs])
-        tuned = _tuned(start, samples, steps=steps, seed=seed)
+        tuned, losses = _tuned(start, samples, steps=steps, seed=seed)
+        draw_curves({"loss": losses}).save(self._folder / "loss.png")
         self._export(tuned, calibration, len(pairs))
         chances = [probability(one, calibration) for one in evidence]
         self._write(
@@ -128,7 +136,7 @@ class PairRun:
             try:
                 clip = self._decoder.decode(source, sampling=sampling)
                 self._features[key] = self._embedder.embed([clip])[0]
-            except MediaError as exc:
+            except (InputError, ResourceError) as exc:
                 logger.warning("%s is left out: %s", path, exc.detail)
                 self._left_out[str(path)] = exc.detail
                 self._features[key] = None
@@ -183,7 +191,7 @@ class PairRun:
             inside = [folds[pair.labeled.query] == fold for pair in pairs]
             seen = [one for one, held_out in zip(samples, inside, strict=True) if not held_out]
             folder = self._folder / f"fold{fold}"
-            tuned = _tuned(start, seen, steps=steps, seed=seed)
+            tuned, _ = _tuned(start, seen, steps=steps, seed=seed)
             save_comparator(folder, tuned, ModelCard(name="fold"))
             reranker = self._reranker(folder)
             for place, pair in enumerate(pairs):
@@ -239,11 +247,14 @@ class PairRun:
         (self._folder / name).write_text(text, encoding="utf-8")
 
 
-def _tuned(start: Visil, samples: Sequence[RegionPair], *, steps: int, seed: int) -> Visil:
+def _tuned(
+    start: Visil, samples: Sequence[RegionPair], *, steps: int, seed: int
+) -> tuple[Visil, list[float]]:
+    """A tuned copy, and the loss of each step."""
     network = copy.deepcopy(start).requires_grad_(True)
     losses = tune(network, samples, steps=steps, seed=seed)
     logger.info("tuned on %d pairs: loss %.3f to %.3f", len(samples), losses[0], losses[-1])
-    return network
+    return network, losses
 
 
 def _compared(reranker: ViSiLReranker, pair: EmbeddedPair) -> Comparison:

@@ -26,6 +26,18 @@ from dubl.models.compact import CompactFeatures, CompactNet
 from dubl.training.config import TrainingConfig
 from dubl.training.contrastive import KeyQueue, LossTerms, LossWeights, contrastive_loss
 from dubl.training.sampling import Batch, BatchMaker
+from dubl.training.workers import Workers
+
+# What a file raises that is cut off, damaged, or of another run.
+CHECKPOINT_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +58,16 @@ OnValidation = Callable[[CompactNet, int], None]
 
 
 class Trainer:
-    """One run. `network` is trained in place; `average` is the network to use."""
+    """One run. `network` is trained in place; `average` is the network to use.
+
+    Several workers train one network: batches are as many times larger, and their keys fill one
+    queue.
+    """
 
     def __init__(self, network: CompactNet, batches: BatchMaker, config: TrainingConfig) -> None:
         self.network, self._batches, self._config = network, batches, config
+        self._workers = Workers.current()
+        self._workers.share(network)
         self.average = copy.deepcopy(network).requires_grad_(False)
         self.history: list[LossPoint] = []
         self.step, self.elapsed_s = 0, 0.0
@@ -68,7 +86,9 @@ class Trainer:
     def run(self, checkpoint: Path, *, on_validation: OnValidation) -> None:
         """Trains to the end of the run.
 
-        A second thread computes the keys of a step, then makes the batch of the next one.
+        A second thread computes the keys of a step, then makes the batch of the next one. A
+        checkpoint is written after the step is measured, so that no measurement is left out when
+        the run is cut off meanwhile.
         """
         run = self._config.run
         with ThreadPoolExecutor(max_workers=1) as executor:
@@ -83,13 +103,18 @@ class Trainer:
                 self.elapsed_s += time.monotonic() - started
                 if self.step % run.log_every == 0:
                     self._log()
-                if self.step % run.checkpoint_every == 0:
-                    self.save(checkpoint)
-                if self.step % run.validate_every == 0 or self.progress >= 1:
-                    started = time.monotonic()
-                    on_validation(self.average, self.step)
-                    self.elapsed_s += time.monotonic() - started
-        self.save(checkpoint)
+                if self._workers.leads:
+                    self._keep(checkpoint, on_validation)
+                self.elapsed_s = self._workers.leaders(self.elapsed_s)
+
+    def _keep(self, checkpoint: Path, on_validation: OnValidation) -> None:
+        run = self._config.run
+        if self.step % run.validate_every == 0 or self.progress >= 1:
+            started = time.monotonic()
+            on_validation(self.average, self.step)
+            self.elapsed_s += time.monotonic() - started
+        if self.step % run.checkpoint_every == 0 or self.progress >= 1:
+            self.save(checkpoint)
 
     @property
     def progress(self) -> float:
@@ -118,10 +143,13 @@ class Trainer:
         )
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([terms.total])
+        self._workers.average_gradients(self._trained())
         limit = self._config.optimizer.gradient_norm
         torch.nn.utils.clip_grad_norm_(self._trained(), limit)
         self._optimizer.step()
-        self._queue.push(keys.descriptors, batch.groups)
+        self._queue.push(
+            self._workers.gathered(keys.descriptors), self._workers.gathered(batch.groups)
+        )
         self._update_average()
         return terms
 
@@ -152,18 +180,19 @@ class Trainer:
             self._optimizer.load_state_dict(state["optimizer"])
             self._queue.keys.copy_(state["queue_keys"])
             self._queue.groups.copy_(state["queue_groups"])
-        except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as exc:
+            self._queue.cursor = state["queue_cursor"]
+            self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+            self.history = [_loss_point(*values) for values in state["history"]]
+        except CHECKPOINT_ERRORS as exc:
             raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
-        self._queue.cursor = state["queue_cursor"]
-        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
-        self.history = [_loss_point(*values) for values in state["history"]]
         logger.info("resumed at step %d", self.step)
 
     def _prepare(self, executor: ThreadPoolExecutor) -> Future[Batch]:
         views = self._config.views
         late = self.progress >= 1 - views.last_size_share
         size = views.last_size if late else views.first_size
-        return executor.submit(self._batches.make, self.step + 1, size=size)
+        number = self._workers.batch_number(self.step + 1)
+        return executor.submit(self._batches.make, number, size=size)
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         settings = self._config.optimizer

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from dubl.models.limac import PCAWhitening, stage_regions
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.models.visil_head import MaskedMatrix
 from dubl.training.losses import (
     hard_negative_loss,

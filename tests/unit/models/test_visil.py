@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from dubl.errors import FeatureSpaceMismatch
 from dubl.models.chamfer import chamfer, frame_similarities
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 
 DIMS = 16
 PUBLISHED_KEYS = {

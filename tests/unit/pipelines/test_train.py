@@ -17,6 +17,18 @@ def test_a_wrong_row_of_labeled_pairs_ends_the_command_with_its_number(tmp_path:
 
 
 @pytest.mark.parametrize("what", ["descriptor", "comparator"])
+def test_a_run_that_was_begun_is_not_written_over(tmp_path: Path, what: str) -> None:
+    config, output = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text("run: {steps: 1}\n")
+    output.mkdir()
+    (output / "last.pt").write_bytes(b"hours of work")
+    result = CliRunner().invoke(app, [what, "--config", str(config), "--output", str(output)])
+    assert result.exit_code == 1
+    assert "go on with --resume" in result.stderr
+    assert (output / "last.pt").read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("what", ["descriptor", "comparator"])
 def test_a_wrong_key_ends_the_command_with_its_name(tmp_path: Path, what: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("run: {stepps: 3}\n")

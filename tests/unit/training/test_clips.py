@@ -42,7 +42,6 @@ def settings(tmp_path: Path) -> ClipSettings:
         validation_scenes=1,
         picture_clips=4,
         versions=2,
-        frame_size=SIZE,
         min_frames=4,
     )
 
@@ -52,7 +51,7 @@ def still(seed: int = 0) -> Frames:
 
 
 def test_scenes_and_films_of_pictures_become_clips(settings: ClipSettings) -> None:
-    clips = list_clips(settings, paint, seed=0)
+    clips = list_clips(settings, paint, size=SIZE, seed=0)
     assert [clip.kind for clip in clips] == ["scene"] * 3 + ["pictures"] * 4
     assert [clip.validation for clip in clips][:3] == [False, False, True]
     for clip in clips:
@@ -63,7 +62,9 @@ def test_scenes_and_films_of_pictures_become_clips(settings: ClipSettings) -> No
 
 
 def test_a_film_stays_in_one_folder_of_pictures(settings: ClipSettings) -> None:
-    films = [clip for clip in list_clips(settings, paint, seed=0) if clip.kind == "pictures"]
+    films = [
+        clip for clip in list_clips(settings, paint, size=SIZE, seed=0) if clip.kind == "pictures"
+    ]
     assert {film.scene.rpartition("/")[0] for film in films} == {"some/pictures"}
     assert len({film.name for film in films}) == len(films)
 
@@ -71,7 +72,7 @@ def test_a_film_stays_in_one_folder_of_pictures(settings: ClipSettings) -> None:
 def test_no_source_is_an_error() -> None:
     nothing = ClipSettings(scenes=0, validation_scenes=0)
     with pytest.raises(ConfigurationError, match="no clip"):
-        list_clips(nothing, paint, seed=0)
+        list_clips(nothing, paint, size=SIZE, seed=0)
 
 
 def test_an_edit_is_the_same_for_all_frames_of_a_clip() -> None:

@@ -15,16 +15,21 @@ from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
 from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
+from dubl.training import comparator_run
 from dubl.training.clips import Frames
 from dubl.training.comparator_run import ComparatorRun
-from dubl.training.config import ComparatorConfig, parse_comparator_config
+from dubl.training.config import (
+    ComparatorConfig,
+    parse_comparator_config,
+    parse_training_config,
+)
 from dubl.training.procedural import procedural_picture
 
 TINY = """
-clips: {scenes: 3, validation_scenes: 2, versions: 1, frame_size: 72}
+clips: {scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}
 run: {steps: 2, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}
 """
-CONFIG = Path(__file__).resolve().parents[3] / "configs/train_comparator.yaml"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +68,38 @@ def test_a_run_resumes_with_the_features_that_are_there(tmp_path: Path) -> None:
     assert items.stat().st_mtime_ns == before
 
 
+def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = parse_comparator_config(TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(comparator_run, "save_comparator", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            ComparatorRun(config, tmp_path, paint).run(resume=True)
+    export = ComparatorRun(config, tmp_path, paint).run(resume=True)
+    assert (export / COMPARATOR_FILE).is_file()
+    assert set(json.loads((tmp_path / "validation.json").read_text())) == {"plain", "2"}
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    run = ComparatorRun(parse_comparator_config(TINY), tmp_path, paint)
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"last\.pt is no checkpoint"):
+        run.run(resume=True)
+
+
+def test_damaged_figures_are_named(tmp_path: Path) -> None:
+    config = parse_comparator_config(TINY)
+    ComparatorRun(config, tmp_path, paint).run(resume=True)
+    (tmp_path / "validation.json").write_text('{"plain"')
+    with pytest.raises(ConfigurationError, match=r"validation\.json"):
+        ComparatorRun(config, tmp_path, paint).run(resume=True)
+
+
 def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
     config = parse_comparator_config(TINY.replace("validation_scenes: 2", "validation_scenes: 0"))
     with pytest.raises(ConfigurationError, match="held out"):
@@ -70,6 +107,20 @@ def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_configuration_that_ships_is_valid() -> None:
-    config = parse_comparator_config(CONFIG.read_text(encoding="utf-8"))
+    text = (CONFIGS / "train_comparator.yaml").read_text(encoding="utf-8")
+    config = parse_comparator_config(text)
     assert config.run == ComparatorConfig().run
     assert config.clips.validation_repositories
+
+
+def test_the_configurations_of_clearly_licensed_data_differ_in_nothing_else() -> None:
+    text = (CONFIGS / "train_comparator_clear.yaml").read_text(encoding="utf-8")
+    clear = parse_comparator_config(text)
+    plain = parse_comparator_config((CONFIGS / "train_comparator.yaml").read_text(encoding="utf-8"))
+    assert clear.run == plain.run
+    assert clear.clips.licenses == plain.clips.licenses.model_copy(update={"clear_only": True})
+    network = parse_training_config(
+        (CONFIGS / "train_descriptor_clear.yaml").read_text(encoding="utf-8")
+    )
+    assert network.data.licenses == clear.clips.licenses
+    assert (network.weights, network.teacher) == (None, None)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.training.clip_batches import CHANGES, ClipBatches, changed_rows, window
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import make_clip_queries, quality, scores

@@ -18,7 +18,8 @@ from dubl.matching.reranker import ViSiLReranker
 from dubl.media.decoder import FileDecoder
 from dubl.models.comparator import load_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil, VisilConfig
+from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.pair_run import PairRun
 from dubl.training.pair_tuning import RegionPair, pair_loss, tune
@@ -61,6 +62,19 @@ def test_paths_start_at_the_folder_of_the_csv(tmp_path: Path) -> None:
 def test_a_wrong_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         read_pairs(write_csv(tmp_path, "a.mp4,b.mp4,0", row))
+
+
+def test_all_wrong_rows_are_named_at_once(tmp_path: Path) -> None:
+    rows = ["a.mp4,b.mp4,0", "a.mp4,b.mp4,2", "b.mp4,a.mp4,1", "b.mp4,a.mp4,0"]
+    with pytest.raises(ConfigurationError, match=r"row 3: label.*; row 5: contradicts row 4$"):
+        read_pairs(write_csv(tmp_path, *rows))
+    with pytest.raises(ConfigurationError, match=r"\(and 2 more\)$"):
+        read_pairs(write_csv(tmp_path, *["a.mp4,b.mp4,x"] * 7))
+
+
+def test_a_pair_that_is_listed_twice_counts_once(tmp_path: Path) -> None:
+    rows = ["a.mp4,b.mp4,0", "a.mp4,b.mp4,0", "b.mp4,a.mp4,1"]
+    assert len(read_pairs(write_csv(tmp_path, *rows))) == 2
 
 
 def test_absent_columns_and_labels_are_named(tmp_path: Path) -> None:
@@ -139,6 +153,7 @@ def test_the_result_follows_labels_that_the_shipped_model_would_not_give(tmp_pat
     )
     torn = LabeledPair(query=broken, reference=pairs[0].reference, copy=True)
     folder = run.run([*pairs, torn], steps=25)
+    assert (folder / "loss.png").is_file()
     assert list(json.loads((folder / "left_out.json").read_text())) == [str(broken)]
     assert len(json.loads((folder / "pairs.json").read_text())) == len(pairs)
 

@@ -1,0 +1,25 @@
+"""Which network a model's folder holds: its card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from dubl.errors import WeightsUnavailable
+from dubl.models.cards import COMPACT, network_name
+from dubl.models.compact import load_compact
+from dubl.models.limac import LIMAC, load_limac
+
+LOADERS = {COMPACT: load_compact, LIMAC: load_limac}
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The frame network: uint8 frames [N,S,S,3] → FrameFeatures (dubl.models.torch_network).
+
+    Raises WeightsUnavailable when a file is absent, altered, or of an unknown network.
+    """
+    name = network_name(folder)
+    if name not in LOADERS:
+        raise WeightsUnavailable(f"{folder}: no network is called '{name}': {', '.join(LOADERS)}")
+    return LOADERS[name](folder)

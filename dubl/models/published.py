@@ -1,0 +1,169 @@
+"""Reads the files that authors of the ViSiL family publish, and makes a model's folder of them.
+
+Their layouts differ: S2VS and DnS keep the state dict under `model` beside the training arguments,
+ViSiL is a bare state dict with `video_comperator` for the comparator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
+from dubl.models.checkpoints import ModelCard, require_tensors
+from dubl.models.comparator import save_comparator
+from dubl.models.limac import (
+    REGION_CHANNELS,
+    FrameNormalizer,
+    LimacExtractor,
+    PCAWhitening,
+    ResnetRegions,
+    save_limac,
+)
+from dubl.models.presets import RESNET50, WHITENING, Preset, PublishedFile
+from dubl.models.visil import Visil
+
+RENAMED = {"video_comperator.": "visil_head.", "visil_head.video_comperator.": "visil_head."}
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """State dict in an authors' file, with this project's key names.
+
+    Only tensors, plain values and argparse.Namespace (the training arguments) are unpickled.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            loaded: object = torch.load(
+                io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True
+            )
+    except OSError as exc:
+        raise WeightsUnavailable(f"{path} cannot be read: {exc.strerror}") from exc
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as exc:
+        raise WeightsUnavailable(f"{path} does not hold weights: {exc}") from exc
+    if isinstance(loaded, dict) and "model" in loaded:
+        loaded = loaded["model"]
+    state = require_tensors(loaded, name=str(path))
+    return {_renamed(key.removeprefix("module.")): value for key, value in state.items()}
+
+
+def load_preset(preset: Preset, path: Path) -> Visil:
+    """The preset's network with the weights in the file `path`, ready for inference."""
+    network = Visil(preset.config)
+    try:
+        network.load_state_dict(read_published(path))
+    except RuntimeError as exc:
+        raise WeightsUnavailable(
+            f"{path} does not hold the weights of {preset.name}: {exc}"
+        ) from exc
+    return network.eval()
+
+
+def load_resnet(path: Path) -> ResnetRegions:
+    """ResNet50 from a file in torchvision's layout: plain regions of frames."""
+    with torch.device("meta"):  # no random weights that are replaced at once
+        network = ResnetRegions()
+    state = read_published(path)
+    kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    try:
+        network.cnn.load_state_dict(kept, assign=True)
+    except RuntimeError as exc:
+        raise WeightsUnavailable(f"{path} does not hold a ResNet50: {exc}") from exc
+    return network.eval()
+
+
+def load_whitening(path: Path, *, components: int) -> PCAWhitening:
+    """The whitening in a file with `mean`, `d` (eigenvalues) and `V` (eigenvectors)."""
+    pca = read_published(path)
+    try:
+        whitening = PCAWhitening.from_decomposition(
+            pca["mean"], pca["d"], pca["V"], components=components
+        )
+    except KeyError as exc:
+        raise WeightsUnavailable(f"{path} holds no PCA: mean, d and V are expected") from exc
+    except FeatureSpaceMismatch as exc:
+        raise WeightsUnavailable(f"{path}: {exc.detail}") from exc
+    if whitening.DVt.shape[0] != REGION_CHANNELS:
+        raise WeightsUnavailable(f"{path} is not of regions with {REGION_CHANNELS} numbers")
+    return whitening
+
+
+def build_extractor(regions: ResnetRegions, whitening: PCAWhitening | None) -> LimacExtractor:
+    """The region extractor of both parts."""
+    components = REGION_CHANNELS if whitening is None else whitening.DVt.shape[1]
+    parts: dict[str, nn.Module] = {"0.": FrameNormalizer(), "1.0.": regions}
+    if whitening is not None:
+        parts["1.1."] = whitening
+    state = {
+        prefix + key: value
+        for prefix, part in parts.items()
+        for key, value in part.state_dict().items()
+    }
+    with torch.device("meta"):
+        extractor = LimacExtractor(components=components)
+    extractor.load_state_dict(state, assign=True)
+    return extractor.eval()
+
+
+def build_model(preset: Preset, files: Path, folder: Path) -> None:
+    """Makes a model's folder of the preset's published files, which lie in the folder `files`.
+
+    Raises WeightsUnavailable when one is absent or not what it should be.
+    """
+    for published in preset.files:
+        check_published(published, files / published.name)
+    network = load_preset(preset, files / preset.comparator.name)
+    whitening = (
+        load_whitening(files / WHITENING.name, components=preset.config.dims)
+        if preset.whitened
+        else None
+    )
+    extractor = build_extractor(load_resnet(files / RESNET50.name), whitening)
+    backbone = tuple(_credit(one) for one in preset.files if one is not preset.comparator)
+    card = save_limac(folder, extractor, ModelCard(name=preset.name, training_data=backbone))
+    save_comparator(
+        folder,
+        network,
+        ModelCard(
+            name=preset.name,
+            feature={"weights_sha256": card.sha256},
+            training_data=(_credit(preset.comparator),),
+        ),
+    )
+
+
+def check_published(published: PublishedFile, path: Path) -> None:
+    """Raises WeightsUnavailable unless `path` is that file, as far as its publisher says."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise WeightsUnavailable(
+            f"{path} cannot be read ({exc.strerror}): it is to be had at {published.url}"
+        ) from exc
+    digest = hashlib.sha256(content).hexdigest()
+    if not digest.startswith(published.sha256_start):
+        raise WeightsUnavailable(
+            f"{path} is not the file at {published.url}: its sha256 is {digest}, which does not "
+            f"begin with {published.sha256_start}"
+        )
+
+
+def _credit(published: PublishedFile) -> Mapping[str, str | int]:
+    return {
+        "source": f"{published.url}: {published.training_data}",
+        "license": published.license,
+        "kind": "weights",
+    }
+
+
+def _renamed(key: str) -> str:
+    for theirs, ours in RENAMED.items():
+        if key.startswith(theirs):
+            return ours + key.removeprefix(theirs)
+    return key

@@ -1,0 +1,81 @@
+"""Several processes that train one network, over torch.distributed, whoever starts them.
+
+Each computes its own batches; gradients are averaged, so that the networks stay equal. The leader
+alone measures, exports and writes checkpoints. One process alone is its own leader and waits for
+nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """This process among `count` of them."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def current(cls) -> Workers:
+        """Those of the process group that this process belongs to, where there is one."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return cls()
+        return cls(rank=distributed.get_rank(), count=distributed.get_world_size())
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def batch_number(self, step: int) -> int:
+        """Number of this worker's batch of a step: no two workers see the same one."""
+        return step * self.count + self.rank
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The leader goes through the block before the others: what it makes, they find."""
+        if self.count > 1 and not self.leads:
+            distributed.barrier()
+        yield
+        if self.count > 1 and self.leads:
+            distributed.barrier()
+
+    def share(self, network: nn.Module) -> None:
+        """Gives everyone the leader's weights: what is computed alike may differ by machine."""
+        if self.count > 1:
+            for value in network.state_dict().values():
+                distributed.broadcast(value, src=0)
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Puts the mean over all workers in place of each gradient; they meet here every step."""
+        if self.count == 1:
+            return
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, parts, strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """Rows [B,...] of all workers, [count · B,...], in order of rank."""
+        if self.count == 1:
+            return values
+        parts = [torch.empty_like(values) for _ in range(self.count)]
+        distributed.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
+    def leaders(self, value: float) -> float:
+        """The leader's value: clocks differ, and all must stop after the same step."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64)
+        distributed.broadcast(shared, src=0)
+        return float(shared)

@@ -1,0 +1,58 @@
+"""A training run on several workers of a Ray cluster (Ray Train), or of this machine.
+
+Every worker runs what one process would run; dubl.training.workers lets them meet. Output and data
+must have the same paths everywhere: on a cluster, a shared volume. When a worker is lost, all are
+started again and go on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.exceptions import TrainingFailedError
+
+from dubl.errors import OperatorError
+
+RESTARTS = 2
+RESULT = "result.txt"
+
+
+def train_on_workers(train: Callable[[], Path], *, output: Path, workers: int) -> Path:
+    """Runs `train` on each worker; returns what the leader's returns.
+
+    `train` goes on from a checkpoint where it finds one. Raises OperatorError, with what the last
+    attempt failed of, when it failed more often than it may.
+    """
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+        ray.init(include_dashboard=False)
+    home, answer = Path.cwd(), output / RESULT
+
+    def loop() -> None:
+        os.chdir(home)
+        result = train()
+        if get_context().get_world_rank() == 0:
+            answer.write_text(str(result), encoding="utf-8")
+
+    trainer = TorchTrainer(
+        loop,
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=workers),
+        run_config=RunConfig(
+            name="workers",
+            storage_path=str(output / "ray"),
+            failure_config=FailureConfig(max_failures=RESTARTS),
+        ),
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as exc:
+        reason = str(exc).strip().splitlines()[-1]
+        raise OperatorError(f"training on {workers} workers failed: {reason}") from exc
+    return Path(answer.read_text(encoding="utf-8"))

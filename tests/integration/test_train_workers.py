@@ -1,0 +1,111 @@
+"""Two workers of Ray Train train one network, and a run that was cut off goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from dubl.errors import OperatorError
+from dubl.models.comparator import COMPARATOR_FILE
+from dubl.training.workers import Workers
+from pipelines.train import app
+
+CONFIG = """
+clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
+run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_cluster(_ray_environment: None) -> Iterator[None]:
+    import ray  # reads the environment when it is imported
+
+    ray.init(include_dashboard=False, num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+def on_two_workers(train: Callable[[], Path], output: Path) -> Path:
+    from pipelines.train_workers import train_on_workers
+
+    return train_on_workers(train, output=output, workers=2)
+
+
+def train(folder: Path, steps: int, *options: str) -> tuple[int, str]:
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(steps=steps))
+    arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
+    result = CliRunner().invoke(app, ["comparator", "--workers", "2", *arguments])
+    return result.exit_code, result.output
+
+
+def test_two_workers_train_a_comparator_and_resume(tmp_path: Path) -> None:
+    code, output = train(tmp_path, 2)
+    assert code == 0, output
+    export = tmp_path / "run/export"
+    assert str(export) in output
+    first = torch.load(export / COMPARATOR_FILE)
+    code, output = train(tmp_path, 4)
+    assert code == 1
+    assert "--resume" in output
+    code, output = train(tmp_path, 4, "--resume")
+    assert code == 0, output
+    results = json.loads((tmp_path / "run/validation.json").read_text())
+    assert set(results) == {"plain", "2", "4"}
+    last = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    assert last["step"] == 4
+    key = "visil_head.conv1.weight"
+    assert not torch.equal(last["network"][key], first[key].float())
+
+
+def test_workers_hold_one_network_and_a_lost_one_is_replaced(tmp_path: Path) -> None:
+    def learn() -> Path:
+        workers = Workers.current()
+        workers.leaders(0.0)  # both are there
+        if workers.rank == 1 and not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            raise MemoryError("the machine is gone")
+        torch.manual_seed(workers.rank)
+        network = nn.Linear(2, 1, bias=False)
+        workers.share(network)
+        with workers.leader_first():
+            found = (tmp_path / "made").exists()
+            (tmp_path / "made").touch()
+        loss = network(torch.full((1, 2), float(workers.rank + 1))).sum()
+        torch.autograd.backward([loss])
+        workers.average_gradients(network.parameters())
+        told = {
+            "weight": network.weight.detach(),
+            "gradient": network.weight.grad,
+            "rows": workers.gathered(torch.tensor([workers.rank])),
+            "clock": torch.tensor(workers.leaders(10.0 + workers.rank)),
+            "found": torch.tensor(found),
+            "batch": torch.tensor(workers.batch_number(3)),
+        }
+        torch.save(told, tmp_path / f"rank{workers.rank}.pt")
+        return tmp_path
+
+    assert on_two_workers(learn, tmp_path) == tmp_path
+    assert (tmp_path / "died").exists()
+    leader, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    assert torch.equal(leader["weight"], other["weight"])
+    for told in (leader, other):
+        assert told["gradient"].tolist() == [[1.5, 1.5]]
+        assert told["rows"].tolist() == [0, 1]
+        assert float(told["clock"]) == 10.0
+    assert (bool(leader["found"]), bool(other["found"])) == (False, True)
+    assert (int(leader["batch"]), int(other["batch"])) == (6, 7)
+
+
+def test_what_always_fails_ends_with_its_reason(tmp_path: Path) -> None:
+    def fail() -> Path:
+        raise ValueError("no clip is left")
+
+    with pytest.raises(OperatorError, match="no clip is left"):
+        on_two_workers(fail, tmp_path)
