@@ -86,6 +86,11 @@ def query_sampling(settings: Settings) -> Sampling:
     return replace(sampling, views=settings.media.query_views)
 
 
+def closer_sampling(settings: Settings) -> Sampling:
+    """That of a second look, for queries of which the first one leaves doubt."""
+    return replace(query_sampling(settings), views="thorough")
+
+
 def reference_sampling(settings: Settings) -> Sampling:
     return _sampling(settings, settings.media.reference_rate_hz)
 

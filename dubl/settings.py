@@ -141,6 +141,13 @@ class PolicySettings(Section):
     version: str = "1"
     duplicate_probability: float = Field(default=0.9, ge=0, le=1)
     review_probability: float = Field(default=0.5, ge=0, le=1)
+    second_look_probability: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="from which probability on a match that is no duplicate yet is looked at once "
+        "more with thorough views; 1: never",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> PolicySettings:

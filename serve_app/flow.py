@@ -5,6 +5,7 @@
                   ├──────────────────────┘
                   └────> register                              (a registration)
 
+A check that leaves doubt is looked at once more, with more views of the query (thorough).
 Responses are passed on without being awaited, so frames and features go from step to step and never
 through the ingress; only the last one is awaited. Only the flow knows the order.
 """
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Self
 
 from ray.serve.handle import DeploymentHandle
 
-from dubl.matching.decision import decide
+from dubl.matching.decision import decide, is_doubtful, surer
 from dubl.settings import Settings
 from dubl.types import MatchSet, ReferenceDraft, Registration, Sampling, Verdict, VideoSource
 from serve_app.calls import answer
@@ -51,12 +53,14 @@ class Flow:
         settings: Settings,
         *,
         query: Sampling,
+        closer: Sampling,
         reference: Sampling,
         model_id: str,
     ) -> None:
         self._steps = steps
         self._policy = settings.policy
         self._query_sampling = query
+        self._closer_sampling = closer
         self._reference_sampling = reference
         self._model_id = model_id
 
@@ -69,7 +73,31 @@ class Flow:
         registered_before: str,
         on_stage: OnStage,
     ) -> Verdict:
-        clip = self._steps.decoder.decode.remote(source, self._query_sampling)
+        """Looks once, and closer where that leaves doubt."""
+        look = partial(
+            self._look,
+            source,
+            libraries=libraries,
+            exclude_ids=exclude_ids,
+            registered_before=registered_before,
+            on_stage=on_stage,
+        )
+        verdict = await look(self._query_sampling)
+        if not is_doubtful(verdict, self._policy):
+            return verdict
+        return surer(verdict, await look(self._closer_sampling))
+
+    async def _look(
+        self,
+        source: VideoSource,
+        sampling: Sampling,
+        *,
+        libraries: Sequence[str],
+        exclude_ids: Sequence[str],
+        registered_before: str,
+        on_stage: OnStage,
+    ) -> Verdict:
+        clip = self._steps.decoder.decode.remote(source, sampling)
         features = self._steps.embedder.embed.remote(clip)
         candidates = self._steps.retriever.retrieve.remote(
             features, list(libraries), list(exclude_ids), registered_before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dubl.assembly import model_id, query_sampling, reference_sampling
+from dubl.assembly import closer_sampling, model_id, query_sampling, reference_sampling
 from dubl.settings import Settings
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
@@ -19,6 +19,7 @@ def make_runner(steps: Steps, settings: Settings, *, schedule: Schedule | None) 
         steps,
         settings,
         query=query_sampling(settings),
+        closer=closer_sampling(settings),
         reference=reference_sampling(settings),
         model_id=model_id(settings),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dubl.settings import PolicySettings
 from dubl.types import MatchSet, Outcome, Verdict
 
@@ -19,6 +21,20 @@ def decide(matches: MatchSet, policy: PolicySettings, *, model_id: str) -> Verdi
         damaged=matches.damaged,
         timings_ms=matches.timings_ms,
     )
+
+
+def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
+    """Whether a closer look may settle it: something was found, and it is not sure."""
+    return policy.second_look_probability <= verdict.probability < policy.duplicate_probability
+
+
+def surer(first: Verdict, closer: Verdict) -> Verdict:
+    """The more probable answer of two looks at one query, with the time that both took."""
+    steps = {**first.timings_ms, **closer.timings_ms}
+    timings = {
+        step: first.timings_ms.get(step, 0.0) + closer.timings_ms.get(step, 0.0) for step in steps
+    }
+    return replace(max(first, closer, key=lambda one: one.probability), timings_ms=timings)
 
 
 def _outcome(probability: float, policy: PolicySettings) -> Outcome:

@@ -58,7 +58,7 @@ class FileDecoder:
         larger = replace(sampling, frame_size=max(WORKING_SIDE, sampling.frame_size))
         reader, reading = self._read(path, probe, plan, larger, deadline)
         deadline.check()
-        views = views_of(reading.frames, reading.timestamps_s, sampling=sampling)
+        views = views_of(reading.frames, reading.timestamps_s, sampling=sampling, shape=probe.shape)
         return _clip(probe, reading, views, reader)
 
     def _read(

@@ -60,6 +60,12 @@ class Probe:
     video_streams: int
 
     @property
+    def shape(self) -> float:
+        """Width over height of the upright picture."""
+        shape = self.width / self.height
+        return 1 / shape if self.orientation.transposed else shape
+
+    @property
     def has_variable_rate(self) -> bool:
         intervals = np.diff(self.times_s)
         if len(intervals) == 0:

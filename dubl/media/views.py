@@ -1,7 +1,8 @@
 """Views of a query: the whole frame, and parts of it that may be what was copied.
 
 View 0 is the whole frame. "parts" adds what bars frame, the screens of a stacked picture and an
-inset; "thorough" adds the mirrored and the turned frame, its halves and its middle as well.
+inset; "thorough" adds the mirrored and the turned frame, tall and very wide pictures as the parts
+of a usual one that they may be, halves and the middle of the frame.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ SHOT_ROWS = 6
 MOST_SHOTS = 24
 CUT_LEVELS = 30
 SAME_BOX = 0.9
+# Width over height from which a picture is rather cut out of another one, and the usual ones.
+TALL, WIDE = 0.8, 2.4
+USUAL_SHAPE, USUAL_WIDE_SHAPE = 4 / 3, 16 / 9
+BLUR_SIDE = 8
 
 _THUMBNAIL_STEP = 16
 
@@ -70,8 +75,13 @@ def whole_frames(frames: Uint8Array, timestamps_s: Float64Array) -> Views:
     return Views(frames=frames, timestamps_s=timestamps_s, views=views)
 
 
-def views_of(frames: Uint8Array, timestamps_s: Float64Array, *, sampling: Sampling) -> Views:
-    """All views of frames [N,S,S,3], where S is better larger than frame_size: WORKING_SIDE."""
+def views_of(
+    frames: Uint8Array, timestamps_s: Float64Array, *, sampling: Sampling, shape: float = 1.0
+) -> Views:
+    """All views of frames [N,S,S,3], where S is better larger than frame_size: WORKING_SIDE.
+
+    shape: width over height of the picture before it was squashed.
+    """
     size, count = frames.shape[1], len(frames)
     everything = np.ones(count, dtype=bool)
     whole = _cut(frames, Part(box=Box(0, 0, size, size), rows=everything), sampling)
@@ -79,6 +89,13 @@ def views_of(frames: Uint8Array, timestamps_s: Float64Array, *, sampling: Sampli
     parts = find_views(frames)[:room]
     extra = [(_cut(frames, part, sampling), part.rows) for part in parts]
     if sampling.views == "thorough":
+        shapes = [shape, *(shape * part.box.width / part.box.height for part in parts)]
+        shown = [(whole, everything), *extra]
+        extra += [
+            (_set_back(picture, one), rows)
+            for (picture, rows), one in zip(shown, shapes, strict=True)
+            if not TALL <= one <= WIDE
+        ]
         extra += [(turn(whole), everything) for turn in _TURNS]
         pieces = [Part(box=piece, rows=everything) for piece in _pieces(size)]
         extra += [(_cut(frames, piece, sampling), everything) for piece in pieces]
@@ -134,6 +151,22 @@ def _shots(frames: Uint8Array) -> list[tuple[int, int]]:
     return sorted(shots, key=lambda shot: shot[0] - shot[1])[:MOST_SHOTS]
 
 
+def _set_back(frames: Uint8Array, shape: float) -> Uint8Array:
+    """Tall (or very wide) pictures [N,S,S,3] in the middle of their own blur, as narrow as they
+    are within a picture of a usual shape.
+
+    Squashed to a square, a cut-out is drawn out to many times its width, and is little like the
+    picture that it was cut from.
+    """
+    share = shape / USUAL_SHAPE if shape < 1 else USUAL_WIDE_SHAPE / shape
+    side = frames.shape[1]
+    width, height = (round(side * share), side) if shape < 1 else (side, round(side * share))
+    left, top = (side - width) // 2, (side - height) // 2
+    blurred = _resized(_resized(frames, BLUR_SIDE, BLUR_SIDE), side, side)
+    blurred[:, top : top + height, left : left + width] = _resized(frames, width, height)
+    return blurred
+
+
 def _pieces(size: int) -> list[Box]:
     """Left, right, upper and lower half, and the middle."""
     half, rim = size // 2, size // 6
@@ -148,15 +181,18 @@ def _pieces(size: int) -> list[Box]:
 
 def _cut(frames: Uint8Array, part: Part, sampling: Sampling) -> Uint8Array:
     """The part's rows of frames, scaled to frame_size as whole pictures are."""
-    reformatter, side = VideoReformatter(), sampling.frame_size
     rows, columns = part.box.within()
-    count = int(part.rows.sum())
-    scaled: Uint8Array = np.empty((count, side, side, 3), dtype=np.uint8)
-    for place, row in enumerate(np.flatnonzero(part.rows)):
-        picture = VideoFrame.from_ndarray(
-            np.ascontiguousarray(frames[row, rows, columns]), format="rgb24"
-        )
+    shown = frames[part.rows][:, rows, columns]
+    return _resized(shown, sampling.frame_size, sampling.frame_size)
+
+
+def _resized(frames: Uint8Array, width: int, height: int) -> Uint8Array:
+    """Frames [N,H,W,3] at another size."""
+    reformatter = VideoReformatter()
+    scaled: Uint8Array = np.empty((len(frames), height, width, 3), dtype=np.uint8)
+    for place, frame in enumerate(frames):
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         scaled[place] = reformatter.reformat(
-            picture, width=side, height=side, interpolation="BILINEAR", threads=1
+            picture, width=width, height=height, interpolation="BILINEAR", threads=1
         ).to_ndarray()
     return scaled

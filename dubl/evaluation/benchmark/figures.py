@@ -21,7 +21,11 @@ from dubl.evaluation.metrics.detection import (
     strict_f1,
     wilson,
 )
-from dubl.evaluation.metrics.ranking import grouped_average_precision
+from dubl.evaluation.metrics.ranking import (
+    RankedQuery,
+    grouped_average_precision,
+    mean_average_precision,
+)
 from dubl.evaluation.metrics.segments import SegmentGains, gains_ap, segment_gains
 from dubl.evaluation.metrics.vcsl import VcslPair, vcsl_report
 from dubl.settings import PolicySettings
@@ -55,6 +59,16 @@ def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
         np.concatenate([query.relevant for query in queries]),
         np.concatenate([query.scores for query in queries]),
         positives=positives,
+    )
+
+
+def query_mean_ap(queries: Sequence[ScoredQuery]) -> float:
+    """FIVR's mAP: each query ranks the references by itself, so that no level need be shared."""
+    return mean_average_precision(
+        [
+            RankedQuery(relevant=query.relevant, scores=query.scores, positives=len(query.expected))
+            for query in queries
+        ]
     )
 
 
@@ -108,6 +122,7 @@ def ranking_figures(queries: Sequence[ScoredQuery]) -> Figures:
     answers = [query.answer for query in queries]
     return {
         "micro_ap": bootstrap(pair_micro_ap, queries, rounds=ROUNDS),
+        "mean_ap": bootstrap(query_mean_ap, queries, rounds=ROUNDS),
         "recall_at_precision_1": bootstrap(
             partial(pair_recall, precision=1.0), queries, rounds=ROUNDS
         ),

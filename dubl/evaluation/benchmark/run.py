@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from dubl.assembly import (
+    closer_sampling,
     feature_spec,
     make_decoder,
     make_embedder,
@@ -32,7 +33,7 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.index.store import Entry
-from dubl.matching.decision import decide
+from dubl.matching.decision import decide, is_doubtful, surer
 from dubl.media.sources import hash_file
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
@@ -91,10 +92,15 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     same_as, reference_timings = _register(reader, truth.references, own)
     retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
     verdicts = {}
-    sampling = query_sampling(own)
-    for name, _, features in reader.described(QUERIES, list(truth.queries), sampling):
+    looked_at = reader.described(QUERIES, list(truth.queries), query_sampling(own))
+    for name, _, features in looked_at:
         matches = reranker.rerank(features, retriever.retrieve(features))
         verdicts[name] = decide(matches, own.policy, model_id=model)
+    doubtful = [name for name, verdict in verdicts.items() if is_doubtful(verdict, own.policy)]
+    for name, _, features in reader.described(QUERIES, doubtful, closer_sampling(own)):
+        matches = reranker.rerank(features, retriever.retrieve(features))
+        closer = decide(matches, own.policy, model_id=model)
+        verdicts[name] = surer(verdicts[name], closer)
     return SuiteRun(
         truth=truth,
         settings=settings,

@@ -22,6 +22,7 @@ _HEADLINE = (
     ("micro_ap", "micro-AP", "one ranking of all pairs (VSC descriptor track)"),
     ("recall_at_precision_1", "recall at precision 1.0", "true pairs above every false pair"),
     ("recall_at_precision_95", "recall at precision 0.95", "one false pair among twenty"),
+    ("mean_ap", "mAP (FIVR)", "each query's own ranking of the references"),
     ("strict_f1_duplicate", "strict F1, duplicate", "top reference right, shipped threshold"),
     ("strict_f1_review", "strict F1, review", "the same from the review threshold on"),
     ("best_f1", "strict F1, best threshold", "in hindsight, to compare with others"),
@@ -42,6 +43,7 @@ _PEER_FIGURES = (
     ("micro_ap", "micro-AP"),
     ("recall_at_precision_1", "recall at precision 1.0"),
     ("recall_at_precision_95", "at 0.95"),
+    ("mean_ap", "mAP"),
     ("best_f1", "best strict F1"),
 )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dubl.matching.decision import decide
+from dubl.matching.decision import decide, is_doubtful, surer
 from dubl.settings import PolicySettings
 from dubl.types import Match, MatchSet, Outcome
 
@@ -57,3 +57,21 @@ def test_a_verdict_says_what_it_was_made_with() -> None:
     verdict = decide(matches(0.1), POLICY, model_id="m")
     assert (verdict.model_id, verdict.policy_version, verdict.index_version) == ("m", "7", 3)
     assert verdict.timings_ms == {"rerank": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("probability", "doubtful"), [(0.019, False), (0.02, True), (0.899, True), (0.9, False)]
+)
+def test_what_is_neither_nothing_nor_sure_is_looked_at_again(
+    probability: float, doubtful: bool
+) -> None:
+    verdict = decide(matches(probability), POLICY, model_id="m")
+    assert is_doubtful(verdict, POLICY) == doubtful
+
+
+@pytest.mark.parametrize(("first", "closer"), [(0.3, 0.95), (0.6, 0.1)])
+def test_the_surer_of_two_looks_counts_and_both_took_time(first: float, closer: float) -> None:
+    looks = [decide(matches(one), POLICY, model_id="m") for one in (first, closer)]
+    verdict = surer(*looks)
+    assert verdict.probability == max(first, closer)
+    assert verdict.timings_ms == {"rerank": 10.0}

@@ -171,3 +171,25 @@ def test_a_long_clip_has_fewer_views() -> None:
 def test_cropped_pictures_have_no_views() -> None:
     cropped = Sampling(rate_hz=1, min_frames=4, frame_size=224, resize="crop", views="parts")
     assert not has_views(cropped, rows=10)
+
+
+@pytest.mark.parametrize(("shape", "axis", "share"), [(9 / 16, 2, 27 / 64), (4.0, 1, 4 / 9)])
+def test_a_closer_look_sets_a_cut_out_back_into_a_usual_shape(
+    shape: float, axis: int, share: float
+) -> None:
+    video = _moving(19)
+    times_s = np.arange(12) / 2
+    plain = views_of(video, times_s, sampling=THOROUGH, shape=16 / 9)
+    cut_out = views_of(video, times_s, sampling=THOROUGH, shape=shape)
+    assert len(np.unique(cut_out.views)) == len(np.unique(plain.views)) + 1
+    whole, back = (cut_out.frames[cut_out.views == view] for view in (0, 1))
+    middle = round(64 * share)
+    first = (64 - middle) // 2
+    inner = np.take(back, range(first, first + middle), axis=axis)
+    expected = _scaled(whole, 64, middle) if axis == 2 else _scaled(whole, middle, 64)
+    assert np.abs(inner.astype(int) - expected).mean() < 20
+    outer = np.take(back, range(first - 4), axis=axis).astype(int)
+    assert (
+        np.abs(np.diff(outer, axis=3 - axis)).mean()
+        < np.abs(np.diff(whole.astype(int), axis=3 - axis)).mean()
+    )
