@@ -51,7 +51,8 @@ def _embedder_rate() -> float:
 
     settings = load_settings("configs/local.yaml")
     side = feature_spec(settings).frame_size
-    network = TorchNetwork(load_compact(weights_folder(settings)), device=torch.device("cuda"))
+    compact = load_compact(weights_folder(settings))
+    network = TorchNetwork(compact, device=torch.device("cuda"), half=True)
     frames = np.zeros((BATCH, side, side, 3), dtype=np.uint8)
     return BATCH / _seconds(lambda: network.describe(frames))
 

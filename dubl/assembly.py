@@ -134,7 +134,8 @@ def _make_network(settings: Settings) -> FrameNetwork:
         from dubl.models.compact import load_compact
         from dubl.models.torch_network import TorchNetwork
 
-        return TorchNetwork(load_compact(folder), device=torch.device("cuda"), threads=threads)
+        device = torch.device("cuda")
+        return TorchNetwork(load_compact(folder), device=device, half=True, threads=threads)
     from dubl.models.openvino_network import OpenVinoNetwork
 
     frame_size = feature_spec(settings).frame_size
