@@ -15,7 +15,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index fuzz serve check format lock licenses sbom audit clean
+.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock licenses sbom audit clean
 
 install: $(VENV)/.installed
 
@@ -46,6 +46,14 @@ fuzz: install
 	$(BIN)/python -m tests.support.fuzz_borders -runs=$(RUNS) -max_len=4096 || test $$? = 1
 	$(BIN)/python -m pytest tests/unit/media/test_fuzz.py --fuzz $(COUNT)
 
+# Measures everything anew, some of it for many minutes; BENCH="service retrieval" measures some.
+BENCH ?= service retrieval peers index_job gpu simulate_day
+bench: install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/bench.txt
+	for name in $(BENCH); do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
+
 serve: install
 	$(BIN)/python -m serve_app.main --port $(PORT) --data '$(DATA)'
 
@@ -64,6 +72,8 @@ format: install
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+		--no-header --python-version 3.11 --group bench --no-deps -o requirements/bench.txt
 
 # What Dubl is made of: THIRD_PARTY.md, a bill of materials, known holes (where advisories can be reached).
 licenses: install

@@ -161,7 +161,7 @@ def _make_network(settings: Settings) -> FrameNetwork:
         from dubl.models.torch_network import TorchNetwork
 
         device = torch.device("cuda" if gpu else "cpu")
-        return TorchNetwork(load_network(folder), device=device, threads=threads)
+        return TorchNetwork(load_network(folder), device=device, half=gpu, threads=threads)
     from dubl.models.openvino_network import OpenVinoNetwork
 
     frame_size = feature_spec(settings).frame_size

@@ -113,7 +113,7 @@ class IndexSettings(Section):
     retrain_share: float = Field(
         default=0.5, gt=0, description="growth since training from which the index is trained anew"
     )
-    probed_partitions: int = Field(default=20, ge=1)
+    probed_partitions: int = Field(default=50, ge=1)
     refine_factor: int = Field(
         default=5, ge=1, description="hits compared in full for each one that is returned"
     )

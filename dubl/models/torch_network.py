@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -27,21 +26,24 @@ class TorchNetwork:
     """FrameNetwork (dubl.models.embedder) around a module that takes uint8 frames [N,S,S,3],
     preprocessing included.
 
-    On a GPU frames travel as bytes from pinned memory and are scaled there, maps are channels-last
-    and convolutions float16: bfloat16 is as fast and rounds eight times as coarsely, while the
-    bounded activations of these networks never leave float16's range.
+    To a GPU frames travel as bytes from pinned memory and are scaled there; maps are
+    channels-last. With `half`, convolutions are float16: bfloat16 is as fast and rounds eight times
+    as coarsely, while the bounded activations of these networks never leave float16's range.
     """
 
-    def __init__(self, network: nn.Module, *, device: torch.device, threads: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, *, device: torch.device, half: bool = False, threads: int = 1
+    ) -> None:
         torch.set_num_threads(threads)
         self._device = device
+        self._half = half
         self._network = network.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def describe(self, frames: Uint8Array) -> FrameDescriptions:
-        with self._precision():
+        with torch.autocast(self._device.type, dtype=torch.float16, enabled=self._half):
             features: FrameFeatures = self._network(self._uploaded(frames))
-        return FrameDescriptions(_half(features.descriptors), _half(features.region_features))
+        return FrameDescriptions(_stored(features.descriptors), _stored(features.region_features))
 
     def _uploaded(self, frames: Uint8Array) -> Tensor:
         # Copied: frames that another process sent are read-only, which torch warns of.
@@ -50,12 +52,7 @@ class TorchNetwork:
             return tensor.to(self._device)
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._device.type != "cuda":
-            return nullcontext()
-        return torch.autocast("cuda", dtype=torch.float16)
 
-
-def _half(values: Tensor) -> Float16Array:
+def _stored(values: Tensor) -> Float16Array:
     result: Float16Array = values.to(torch.float16).cpu().numpy()
     return result

@@ -40,6 +40,17 @@ def test_both_runtimes_describe_frames_alike(side: int) -> None:
     assert ours.descriptors.dtype == by_torch.descriptors.dtype == np.float16
 
 
+def test_half_precision_keeps_the_features() -> None:
+    shown = frames(3, side=160)
+    whole, half = (
+        TorchNetwork(load_compact(SHIPPED), device=CPU, half=half).describe(shown)
+        for half in (False, True)
+    )
+    for exact, rounded in zip(whole, half, strict=True):
+        cosines = (exact.astype(np.float32) * rounded.astype(np.float32)).sum(axis=-1)
+        assert cosines.min() > 0.999
+
+
 def test_a_process_that_serves_on_a_cpu_loads_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys\n"

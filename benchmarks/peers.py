@@ -1,0 +1,133 @@
+"""A whole check of one clip beside what others do with it: CPU seconds in one run, one thread."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import av
+import numpy as np
+
+from benchmarks.flow import InProcessFlow, fill_library, source_of
+from benchmarks.material import WORK, bench_clip
+from benchmarks.results import Figure, machine, plain, skipped
+from benchmarks.runner import run
+from benchmarks.usage import ProcessTree
+from dubl.settings import load_settings
+from dubl.types import Uint8Array
+
+REFERENCES = 1000
+REPEATS = 3
+SIDE = 224
+BATCH = 8
+CANDIDATES = 10
+
+
+def measure() -> list[Figure]:
+    clip = bench_clip()
+    setup = f"30 s 720p H.264 clip, 1 frame a second, {machine()}"
+    ours = _cost(_own_check(clip))
+    figures = [plain("Dubl, whole check among 1 000", ours, unit="CPU s", setup=setup)]
+    peers = {
+        "PDQ of whole frames (vPDQ's hash, without its look-up)": _pdq,
+        "ResNet50, mean-pooled, brute force among 1 000 (the origin's way)": _resnet_mean,
+        f"S2VS over ResNet50 L-iMAC, {CANDIDATES} candidates": _s2vs,
+    }
+    for name, prepare in peers.items():
+        try:
+            check = prepare(clip)
+        except ImportError as exc:
+            figures.append(skipped(name, unit="CPU s", reason=str(exc)))
+            continue
+        cost = _cost(check)
+        figures.append(plain(name, cost, unit="CPU s", setup=f"{setup}; random weights"))
+        figures.append(plain(f"{name}: over Dubl", cost / ours, unit="×", setup="the same run"))
+    if importlib.util.find_spec("vpdq") is None:
+        reason = "the package vpdq has no wheel and needs FFmpeg's development files to build"
+        figures.append(skipped("vPDQ, its own package", unit="CPU s", reason=reason))
+    return figures
+
+
+def _cost(check: Callable[[], object]) -> float:
+    """Median CPU seconds, children among them."""
+    check()
+    tree, costs = ProcessTree(os.getpid()), []
+    for _ in range(REPEATS):
+        before = tree.cpu_s()
+        check()
+        costs.append(tree.cpu_s() - before)
+    return median(costs)
+
+
+def _own_check(clip: Path) -> Callable[[], object]:
+    data = WORK / "peers"
+    shutil.rmtree(data, ignore_errors=True)
+    settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
+    fill_library(settings, clip, references=REFERENCES)
+    flow, source = InProcessFlow(settings), source_of(clip)
+    return lambda: flow.check(source)
+
+
+def _pdq(clip: Path) -> Callable[[], object]:
+    compute = importlib.import_module("pdqhash").compute
+    return lambda: [compute(frame) for frame in _pictures(clip, side=None)]
+
+
+def _resnet_mean(clip: Path) -> Callable[[], object]:
+    import torch
+    from torchvision.models import resnet50
+
+    torch.set_num_threads(1)
+    network = resnet50(weights=None).eval()
+    network.fc = torch.nn.Identity()
+    stored = torch.nn.functional.normalize(torch.rand(REFERENCES, 2048))
+
+    @torch.inference_mode()
+    def check() -> object:
+        frames = torch.from_numpy(np.stack(list(_pictures(clip, side=SIDE))))
+        pixels = frames.permute(0, 3, 1, 2).float() / 255
+        pooled = torch.cat([network(part) for part in torch.split(pixels, BATCH)]).mean(dim=0)
+        return (stored @ torch.nn.functional.normalize(pooled, dim=0)).argmax()
+
+    return check
+
+
+def _s2vs(clip: Path) -> Callable[[], object]:
+    import torch
+
+    from dubl.models.limac import LimacExtractor
+    from dubl.models.visil import Visil
+
+    torch.set_num_threads(1)
+    extractor, network = LimacExtractor().eval(), Visil().eval()
+    stored = [torch.nn.functional.normalize(torch.randn(60, 9, 512), dim=-1)] * CANDIDATES
+
+    @torch.inference_mode()
+    def check() -> object:
+        frames = torch.from_numpy(np.stack(list(_pictures(clip, side=SIDE))))
+        regions = torch.cat([extractor(part) for part in torch.split(frames, BATCH)])
+        indexed = network.index_video(regions)
+        return [network.similarity(indexed, one) for one in stored]
+
+    return check
+
+
+def _pictures(clip: Path, *, side: int | None) -> Iterator[Uint8Array]:
+    """A picture a second, of full size without `side`."""
+    count = 0
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time >= count - 1e-3:
+                count += 1
+                yield frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
+
+
+if __name__ == "__main__":
+    run("peers", measure)
