@@ -60,9 +60,7 @@ def pair_matrix(
     return PairMatrix(similarity=matrix, query_times_s=row_times, reference_times_s=column_times)
 
 
-def _bounded(
-    query: VideoFeatures, reference: VideoFeatures
-) -> tuple[VideoFeatures, VideoFeatures]:
+def _bounded(query: VideoFeatures, reference: VideoFeatures) -> tuple[VideoFeatures, VideoFeatures]:
     """The pair with at most MAX_CELLS pairs of instants."""
     sides = [query, reference]
     counts = [len(np.unique(side.timestamps_s)) for side in sides]

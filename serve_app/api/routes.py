@@ -9,8 +9,9 @@ from dubl.types import Scope
 LEGACY_PATH = "/check-video-duplicate"
 # The contract is public and holds no data; the probes say nothing but whether requests are taken.
 OPEN_PATHS = frozenset(
-    {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+    {"/", "/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 )
+CONSOLE = "/console/"  # its files hold no data either
 READ = ("GET", "HEAD")
 WRITE = ("POST", "PUT", "PATCH", "DELETE")
 _USERS = frozenset({Scope.CHECK, Scope.REGISTER, Scope.REVIEW})
@@ -47,7 +48,7 @@ JOB_PATHS = frozenset({LEGACY_PATH, "/v1/checks", "/v1/references", "/v1/batches
 
 
 def is_open(path: str) -> bool:
-    return path in OPEN_PATHS
+    return path in OPEN_PATHS or path.startswith(CONSOLE)
 
 
 def starts_job(method: str, path: str) -> bool:

@@ -57,3 +57,12 @@ def test_a_verdict_says_what_it_was_made_with() -> None:
     verdict = decide(matches(0.1), POLICY, model_id="m")
     assert (verdict.model_id, verdict.policy_version, verdict.index_version) == ("m", "7", 3)
     assert verdict.timings_ms == {"rerank": 5.0}
+
+
+def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
+    verdict = decide(matches(0.99, 0.6), POLICY, model_id="m", rejected={"r0"})
+    assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.6)
+    assert [(one.reference_id, one.rejected) for one in verdict.matches] == [
+        ("r1", False),
+        ("r0", True),
+    ]
