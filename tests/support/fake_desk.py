@@ -11,7 +11,16 @@ from dubl.errors import EvidenceNotKept
 from dubl.matching.edit_hints import Box, Hint, HintKind
 from dubl.matching.explanation import Explanation, FramePair, Matrices
 from dubl.matching.matrix_picture import TimedMatrix
-from dubl.types import Decision, KeptVideo, Match, Page, Review, ReviewItem, ReviewState
+from dubl.types import (
+    Decision,
+    KeptVideo,
+    Match,
+    Page,
+    PagePosition,
+    Review,
+    ReviewItem,
+    ReviewState,
+)
 from serve_app.api.desk import QueueFilter
 
 DECIDED_AT = "2026-01-02T04:00:00.000000Z"
@@ -66,6 +75,8 @@ class FakeDesk:
         self.files.pop(check_id, None)
 
     async def queue(self, wanted: QueueFilter, *, limit: int, cursor: str) -> Page[ReviewItem]:
+        if cursor:
+            PagePosition.from_cursor(cursor)
         self.asked.append(wanted)
         item = ReviewItem(
             check_id="c",
@@ -78,7 +89,7 @@ class FakeDesk:
             reviewer="",
             created_at="2026-01-02T03:04:05.000Z",
         )
-        return Page(items=(item,)[:limit], next_cursor=cursor and "more")
+        return Page(items=(item,)[:limit], next_cursor="")
 
     async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]:
         assert least_probability == 0.5
@@ -102,7 +113,8 @@ class FakeDesk:
     async def reviews(
         self, *, check_id: str, reference_id: str, limit: int, cursor: str
     ) -> Page[Review]:
-        assert not cursor
+        if cursor:
+            PagePosition.from_cursor(cursor)
         found = [
             entry
             for entry in reversed(self.entries)

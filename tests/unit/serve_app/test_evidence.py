@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from dubl.settings import load_settings
+from dubl.types import Scope
 from serve_app.api.desk import QueueFilter
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
@@ -40,6 +41,8 @@ def client(service: FakeService, tmp_path: Path) -> TestClient:
     )
     link = {"link": "https://example.org/a.mp4", "id": CHECK}
     assert client.post("/v1/checks", json=link, headers={"Prefer": "wait=9"}).status_code == 200
+    link = {"link": "https://example.org/r.mp4", "id": MATCH.reference_id}
+    assert client.post("/v1/references", json=link, headers={"Prefer": "wait=9"}).is_success
     return client
 
 
@@ -164,3 +167,25 @@ def test_the_queue_holds_what_reaches_the_review_threshold(
     client.get("/v1/reviews/queue?min_probability=0&check_id=my/check")
     assert service.desk.asked[-1] == QueueFilter(state=None, check_id=CHECK)
     assert client.get("/v1/reviews/queue?state=unknown").status_code == 400
+
+
+def test_a_key_of_another_library_sees_neither_evidence_nor_queue(
+    service: FakeService, tmp_path: Path
+) -> None:
+    keys = FakeKeys()
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+    app = make_http_app(service, settings, keys=keys, keys_required=True)
+    client = TestClient(app, raise_server_exceptions=False)
+    everything = {"X-API-Key": keys.issue(Scope.CHECK, Scope.REVIEW)}
+    other = {"X-API-Key": keys.issue(Scope.CHECK, Scope.REVIEW, libraries=["sport"])}
+    link = {"link": "https://example.org/a.mp4", "id": CHECK}
+    client.post("/v1/checks", json=link, headers=everything | {"Prefer": "wait=9"})
+    assert client.get(f"{AT}/evidence", headers=everything).status_code == 200
+    for path in (f"{AT}/evidence", f"{AT}/evidence/matrix.png", "/v1/checks/my%2Fcheck/video"):
+        assert client.get(path, headers=other).status_code == 404
+    assert client.get("/v1/reviews/queue", headers=other).json()["items"] == []
+    assert client.get("/v1/reviews", headers=other).status_code == 400
+    sent = PAIR | {"decision": "confirmed"}
+    assert client.post("/v1/reviews", json=sent, headers=other).status_code == 404
+    assert client.post("/v1/reviews", json=sent).status_code == 401
+    assert client.get("/").status_code == client.get("/console/main.js").status_code == 200
