@@ -58,4 +58,7 @@ def test_of_longer_pairs_every_other_instant_of_the_denser_side_is_compared(
     assert found.similarity.shape == (100, 100)
     np.testing.assert_array_equal(found.query_times_s, query.timestamps_s[::2])
     monkeypatch.setattr(module, "MAX_CELLS", 100 * 60)
-    assert pair_matrix(query, reference, MeanComparator()).similarity.shape in ((50, 100), (100, 50))
+    assert pair_matrix(query, reference, MeanComparator()).similarity.shape in (
+        (50, 100),
+        (100, 50),
+    )
