@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
     from dubl.ledger.ledger import Ledger
     from dubl.matching.calibration import Calibration
+    from dubl.matching.explanation import Explainer
+    from dubl.media.keeping import KeptVideos
     from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
@@ -72,6 +74,24 @@ def make_reranker(settings: Settings) -> Reranker:
         calibration,
         settings.matching,
         load_background(folder, calibration),
+    )
+
+
+def make_kept_videos(settings: Settings) -> KeptVideos:
+    """What is kept for people to look at; every replica may read and write it."""
+    from dubl.media.keeping import KeptVideos
+
+    return KeptVideos(settings.kept_dir, settings.evidence, spool_dir=settings.spool_dir)
+
+
+def make_explainer(settings: Settings) -> Explainer:
+    from dubl.matching.explanation import Explainer
+    from dubl.models.numpy_comparator import NumpyComparator
+
+    return Explainer(
+        make_store(settings, read_only=True),
+        NumpyComparator(weights_folder(settings)),
+        make_kept_videos(settings),
     )
 
 

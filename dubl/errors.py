@@ -26,7 +26,8 @@ DublError
 │       ├── JobNotFound
 │       ├── ReferenceNotFound
 │       ├── CheckNotFound
-│       └── KeyNotFound
+│       ├── KeyNotFound
+│       └── EvidenceNotKept        the check's pictures and features are gone, or never were kept
 ├── ResourceError              the service's limits
 │   ├── DecodeTimeout              the file took longer than its deadline
 │   ├── DecoderCrashed             the decoder process died on this file
@@ -196,6 +197,13 @@ class CheckNotFound(NotFound):
 
 class KeyNotFound(NotFound):
     code = "key_not_found"
+
+
+class EvidenceNotKept(NotFound):
+    code = "evidence_not_kept"
+    hint = (
+        "Evidence is kept as `evidence.keep` and `evidence.retention_s` say; check the video again."
+    )
 
 
 class ResourceError(DublError):

@@ -11,6 +11,7 @@ from dubl.types import (
     Float16Array,
     Float32Array,
     FrameClip,
+    KeptVideo,
     MatchSet,
     Sampling,
     VideoFeatures,
@@ -66,6 +67,33 @@ class Comparator(Protocol):
     def similarity_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array:
         """Frame-to-frame similarity [T,U] before the comparator network, in [-1,1]."""
         ...
+
+
+class MatrixComparator(Comparator, Protocol):
+    """A comparator that shows what its network makes of a matrix."""
+
+    def cleaned_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array | None:
+        """Similarity in [0,1] after the network, a cell for each four by four frames; None where
+        there is no network."""
+        ...
+
+
+class KeptVideos(Protocol):
+    """What is kept of checked videos and of references, for people to look at."""
+
+    def query(self, check_id: str) -> KeptVideo:
+        """Raises EvidenceNotKept, as all of these do."""
+        ...
+
+    def reference(self, reference_id: str) -> KeptVideo: ...
+
+    def query_features(self, check_id: str) -> VideoFeatures: ...
+
+    def query_picture(self, check_id: str, at_s: float) -> bytes:
+        """JPEG of the kept frame nearest to `at_s`."""
+        ...
+
+    def reference_picture(self, reference_id: str, at_s: float) -> bytes: ...
 
 
 class Reranker(Protocol):

@@ -156,6 +156,30 @@ class PolicySettings(Section):
         return self
 
 
+class EvidenceSettings(Section):
+    """What is kept of a checked video, so that a person can see why a match was found."""
+
+    keep: Literal["none", "matches", "all"] = Field(
+        default="matches",
+        description="of which checks features and small pictures are kept: of none, of those with "
+        "a match from policy.review_probability on, or of all",
+    )
+    keep_videos: bool = Field(
+        default=True,
+        description="whether uploaded files are kept as well, those of references and those of "
+        "the checks above, so that both can be played side by side",
+    )
+    retention_s: float = Field(
+        default=30 * 86400.0, gt=0, description="how long what is kept of a check stays"
+    )
+    max_bytes: int = Field(
+        default=20 * 1024**3,
+        gt=0,
+        description="of all that is kept; above it the oldest goes first",
+    )
+    sweep_interval_s: float = Field(default=600.0, gt=0)
+
+
 class LedgerSettings(Section):
     path: str = Field(default="", description="DuckDB file; empty: in data_dir")
 
@@ -245,6 +269,7 @@ class Settings(Section):
     index: IndexSettings = IndexSettings()
     matching: MatchingSettings = MatchingSettings()
     policy: PolicySettings = PolicySettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
     access: AccessSettings = AccessSettings()
@@ -257,6 +282,11 @@ class Settings(Section):
     @property
     def ledger_path(self) -> Path:
         return Path(self.ledger.path) if self.ledger.path else self.data_dir / "ledger.duckdb"
+
+    @property
+    def kept_dir(self) -> Path:
+        """What is kept for people to look at; see EvidenceSettings."""
+        return self.data_dir / "kept"
 
     @property
     def spool_dir(self) -> Path:

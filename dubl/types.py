@@ -216,7 +216,8 @@ class Segment:
 class Match:
     """A re-ranked candidate.
 
-    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none.
+    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none. `rejected`: a
+    person said of these very bytes that they do not copy this reference.
     """
 
     reference_id: str
@@ -224,6 +225,7 @@ class Match:
     similarity: float
     probability: float
     segments: tuple[Segment, ...]
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +448,73 @@ class ApiKey:
     def prefix(self) -> str:
         """What may be shown: enough to tell keys apart."""
         return f"dubl_{self.id}"
+
+
+class Decision(StrEnum):
+    """What a person says of a match. A comment decides nothing; "licensed" is a copy that may be
+    shown; "reopened" takes an earlier decision back."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    LICENSED = "licensed"
+    REOPENED = "reopened"
+    COMMENT = "comment"
+
+
+class ReviewState(StrEnum):
+    """Where a match stands: by the latest decision on it."""
+
+    OPEN = "open"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    LICENSED = "licensed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """One entry in a match's history. `created_at` is UTC, ISO 8601."""
+
+    id: str
+    check_id: str
+    reference_id: str
+    decision: Decision
+    reviewer: str
+    note: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewItem:
+    """A match as the review queue shows it. `created_at` is the check's."""
+
+    check_id: str
+    reference_id: str
+    library: str
+    probability: float
+    similarity: float
+    query_name: str
+    state: ReviewState
+    reviewer: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptVideo:
+    """What is kept of a video for people to look at: small pictures of whole frames at
+    `picture_times_s`, ascending, and `video_path`, a file to play, empty for none.
+
+    `width` and `height` are those of the video, after rotation; `media_type` as HTTP names it.
+    """
+
+    id: str
+    name: str
+    duration_s: float
+    width: int
+    height: int
+    picture_times_s: tuple[float, ...]
+    video_path: str
+    media_type: str
+    kept_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,21 @@ from ray.serve.handle import DeploymentHandle
 from dubl.assembly import (
     make_decoder,
     make_embedder,
+    make_explainer,
+    make_kept_videos,
     make_reranker,
     make_retriever,
     make_store,
 )
 from dubl.errors import StoreUnavailable
 from dubl.index.rows import Entry
+from dubl.matching.explanation import Explanation, Matrices
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
     FrameClip,
     IndexHealth,
+    Match,
     MatchSet,
     Metadata,
     Page,
@@ -51,11 +55,30 @@ logger = logging.getLogger(__name__)
 
 
 class Decoder:
-    """VideoSource → FrameClip, on CPUs, in child processes that can be killed."""
+    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; and the keeper of
+    what people may look at."""
 
-    def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
         self._decoder = make_decoder(settings)
+        self._kept = make_kept_videos(settings)
+        self._sweeping = asyncio.create_task(self._sweep(settings.evidence.sweep_interval_s))
+
+    async def _sweep(self, interval_s: float) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._kept.sweep)
+            except OSError as exc:
+                logger.error("kept videos were not swept, to be tried again: %s", exc)
+            await asyncio.sleep(interval_s)
+
+    async def keep_query(
+        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+    ) -> None:
+        await asyncio.to_thread(self._kept.keep_query, check_id, source, clip, features)
+
+    async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+        await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
@@ -113,9 +136,17 @@ class Reranker:
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._reranker = make_reranker(settings)
+        self._explainer = make_explainer(settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
+
+    async def explain(self, check_id: str, match: Match) -> Explanation:
+        """Evidence of a match, from what was kept of its check."""
+        return await asyncio.to_thread(self._explainer.explain, check_id, match)
+
+    async def matrices(self, check_id: str, match: Match) -> Matrices:
+        return await asyncio.to_thread(self._explainer.matrices, check_id, match)
 
     async def ready(self) -> bool:
         return True
@@ -128,6 +159,7 @@ class Librarian:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
         self._store = make_store(settings)
+        self._kept = make_kept_videos(settings)
         self._writing = asyncio.Lock()
         self._unclean = True  # an earlier life may have been killed
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
@@ -195,6 +227,7 @@ class Librarian:
         async with self._writing:
             with self._cleaned_up():
                 await asyncio.to_thread(self._store.delete, reference_id)
+        await asyncio.to_thread(self._kept.remove_reference, reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)

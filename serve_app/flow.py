@@ -2,8 +2,8 @@
 
     decode ──> embed ──> retrieve ──> rerank ──> decide        (a check)
                   │                      ↑
-                  ├──────────────────────┘
-                  └────> register                              (a registration)
+                  ├──────────────────────┘       └────> keep   (what a person will look at)
+                  └────> register ──> keep                     (a registration)
 
 A check that leaves doubt is looked at once more, with more views of the query (thorough).
 Responses are passed on without being awaited, so frames and features go from step to step and never
@@ -12,18 +12,30 @@ through the ingress; only the last one is awaited. Only the flow knows the order
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Self
 
-from ray.serve.handle import DeploymentHandle
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
+from dubl.errors import DublError
 from dubl.matching.decision import decide, is_doubtful, surer
-from dubl.settings import Settings
-from dubl.types import MatchSet, ReferenceDraft, Registration, Sampling, Verdict, VideoSource
+from dubl.settings import EvidenceSettings, Settings
+from dubl.types import (
+    MatchSet,
+    Outcome,
+    ReferenceDraft,
+    Registration,
+    Sampling,
+    Verdict,
+    VideoSource,
+)
 from serve_app.calls import answer
 from serve_app.progress import OnStage, followed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,15 @@ class Steps:
         return cls(**dict(zip(names, handles, strict=True)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A verdict, and the responses that hold what it was made of."""
+
+    verdict: Verdict
+    clip: DeploymentResponse
+    features: DeploymentResponse
+
+
 class Flow:
     """Runs checks and registrations over the steps."""
 
@@ -59,6 +80,7 @@ class Flow:
     ) -> None:
         self._steps = steps
         self._policy = settings.policy
+        self._evidence = settings.evidence
         self._query_sampling = query
         self._closer_sampling = closer
         self._reference_sampling = reference
@@ -68,9 +90,11 @@ class Flow:
         self,
         source: VideoSource,
         *,
+        check_id: str,
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
+        rejected: Collection[str],
         on_stage: OnStage,
     ) -> Verdict:
         """Looks once, and closer where that leaves doubt."""
@@ -80,12 +104,19 @@ class Flow:
             libraries=libraries,
             exclude_ids=exclude_ids,
             registered_before=registered_before,
+            rejected=rejected,
             on_stage=on_stage,
         )
-        verdict = await look(self._query_sampling)
-        if not is_doubtful(verdict, self._policy):
-            return verdict
-        return surer(verdict, await look(self._closer_sampling))
+        first = best = await look(self._query_sampling)
+        verdict = first.verdict
+        if is_doubtful(verdict, self._policy):
+            closer = await look(self._closer_sampling)
+            best = max(first, closer, key=lambda one: one.verdict.probability)
+            verdict = surer(first.verdict, closer.verdict)
+        if keeps_evidence(verdict, self._evidence):
+            keep = self._steps.decoder.keep_query
+            await _kept(keep.remote(check_id, source, best.clip, best.features))
+        return verdict
 
     async def _look(
         self,
@@ -95,8 +126,9 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
+        rejected: Collection[str],
         on_stage: OnStage,
-    ) -> Verdict:
+    ) -> Look:
         clip = self._steps.decoder.decode.remote(source, sampling)
         features = self._steps.embedder.embed.remote(clip)
         candidates = self._steps.retriever.retrieve.remote(
@@ -106,7 +138,8 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
-        return decide(matches, self._policy, model_id=self._model_id)
+        verdict = decide(matches, self._policy, model_id=self._model_id, rejected=rejected)
+        return Look(verdict=verdict, clip=clip, features=features)
 
     async def register(
         self, source: VideoSource, draft: ReferenceDraft, *, on_stage: OnStage
@@ -120,4 +153,23 @@ class Flow:
         features = self._steps.embedder.embed.remote(clip)
         writing = self._steps.librarian.register.remote(draft, source, features)
         async with followed({"decode": clip, "embed": features, "register": writing}, on_stage):
-            return await answer(writing)
+            registration: Registration = await answer(writing)
+        if registration.created and self._evidence.keep != "none":
+            keep = self._steps.decoder.keep_reference
+            await _kept(keep.remote(registration.reference.id, source, clip))
+        return registration
+
+
+def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
+    """Whether a person may want to see why: of what matches nothing, nothing is kept by default."""
+    if evidence.keep == "matches":
+        return verdict.outcome is not Outcome.UNIQUE
+    return evidence.keep == "all"
+
+
+async def _kept(response: Awaitable[None]) -> None:
+    """A verdict without pictures is better than none."""
+    try:
+        await answer(response)
+    except DublError as exc:
+        logger.warning("nothing is kept to look at: %s: %s", exc.code, exc.detail)

@@ -43,6 +43,7 @@ from serve_app.api.service import (
     Terms,
 )
 from serve_app.calls import answer
+from serve_app.desk import ReviewDesk
 from serve_app.flow import Steps
 from serve_app.ledger_client import LedgerClient
 from serve_app.runner import JobRunner, Schedule
@@ -68,6 +69,7 @@ class JobService:
         self._steps = steps
         self._ledger = LedgerClient(steps.ledger)
         self._settings = settings
+        self.desk = ReviewDesk(steps, settings)
         self._runner = runner
         self._send = send
         self._admission = Admission(settings.serve)

@@ -18,6 +18,7 @@ from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
+from dubl.ledger.reviews import Reviews
 from serve_app.calls import answer
 
 P = ParamSpec("P")
@@ -55,6 +56,11 @@ class LedgerClient:
         self, method: Callable[Concatenate[ApiKeys, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         return await self._ask(lambda: self._handle.keys.remote(method, args, kwargs))
+
+    async def reviews(
+        self, method: Callable[Concatenate[Reviews, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await self._ask(lambda: self._handle.reviews.remote(method, args, kwargs))
 
     async def _ask(self, call: Callable[[], asyncio.Future[R]]) -> R:
         give_up_at = time.monotonic() + self._patience_s

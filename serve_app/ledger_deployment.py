@@ -11,6 +11,7 @@ from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.ledger.outbox import Outbox
+from dubl.ledger.reviews import Reviews
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
 from serve_app.reconciler import Reconciler
@@ -65,6 +66,15 @@ class Ledger:
     ) -> Result:
         assert method.__qualname__.startswith(ApiKeys.__name__)
         return await asyncio.to_thread(method, self._ledger.keys, *args, **kwargs)
+
+    async def reviews(
+        self,
+        method: Callable[..., Result],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> Result:
+        assert method.__qualname__.startswith(Reviews.__name__)
+        return await asyncio.to_thread(method, self._ledger.reviews, *args, **kwargs)
 
     async def ready(self) -> bool:
         return True

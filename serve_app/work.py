@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
+from dubl.ledger.reviews import Reviews
 from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
@@ -78,9 +79,11 @@ class Work:
         try:
             verdict = await self._flow.check(
                 source,
+                check_id=order.id,
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
+                rejected=await self._ledger.reviews(Reviews.rejected_references, source.sha256),
                 on_stage=on_stage,
             )
         finally:

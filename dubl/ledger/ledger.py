@@ -16,6 +16,7 @@ from dubl.ledger.endings import end_job, hold
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.records import CHECK_COLUMNS, VERDICT_COLUMNS, check_row, to_check
+from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.statements import insert, newest, page, utc_now
 from dubl.types import Check, JobState, Lease, Outcome, Page
 
@@ -32,6 +33,7 @@ class Ledger:
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
         self.keys = ApiKeys(self._database)
+        self.reviews = Reviews(self._database)
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
@@ -59,6 +61,7 @@ class Ledger:
             if lease is not None and not hold(connection, lease):
                 return
             insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check))
+            record_matches(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
 

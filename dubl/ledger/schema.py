@@ -107,4 +107,24 @@ STATEMENTS = (
         PRIMARY KEY (key_id, day)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS matches (
+        check_id VARCHAR NOT NULL,
+        reference_id VARCHAR NOT NULL,
+        library VARCHAR NOT NULL,
+        probability DOUBLE NOT NULL,
+        similarity DOUBLE NOT NULL,
+        PRIMARY KEY (check_id, reference_id)
+    )
+    """,
+    # Of verdicts that were recorded before there was a table of matches.
+    """
+    INSERT OR IGNORE INTO matches
+    SELECT check_id, match->>'reference_id', match->>'library',
+        (match->>'probability')::DOUBLE, (match->>'similarity')::DOUBLE
+    FROM (
+        SELECT id AS check_id, unnest(CAST(verdict->'matches' AS JSON[])) AS match FROM checks
+        WHERE id NOT IN (SELECT check_id FROM matches)
+    )
+    """,
 )

@@ -9,9 +9,9 @@ from typing import TypeVar
 import duckdb
 
 from dubl.ledger.database import Database, Row, Value
-from dubl.types import Check, Delivery, Job, Page, PagePosition
+from dubl.types import Check, Delivery, Job, Page, PagePosition, Review
 
-Listed = TypeVar("Listed", Job, Check, Delivery)
+Listed = TypeVar("Listed", Job, Check, Delivery, Review)
 
 
 def utc_now(*, plus_s: float = 0.0) -> str:

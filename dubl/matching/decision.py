@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from dubl.settings import PolicySettings
 from dubl.types import MatchSet, Outcome, Verdict
 
 
-def decide(matches: MatchSet, policy: PolicySettings, *, model_id: str) -> Verdict:
-    """The outcome that the most probable match calls for; "unique" when there is none."""
-    best = max((match.probability for match in matches.matches), default=0.0)
+def decide(
+    matches: MatchSet, policy: PolicySettings, *, model_id: str, rejected: Collection[str] = ()
+) -> Verdict:
+    """The outcome that the most probable match calls for; "unique" when there is none.
+
+    Matches with references in `rejected` count for nothing, say so and come last.
+    """
+    marked = [replace(one, rejected=one.reference_id in rejected) for one in matches.matches]
+    ordered = sorted(marked, key=lambda match: match.rejected)
+    best = max((match.probability for match in ordered if not match.rejected), default=0.0)
     return Verdict(
-        outcome=_outcome(best, policy),
+        outcome=outcome_of(best, policy),
         probability=best,
-        matches=matches.matches,
+        matches=tuple(ordered),
         model_id=model_id,
         policy_version=policy.version,
         index_version=matches.index_version,
@@ -37,7 +45,8 @@ def surer(first: Verdict, closer: Verdict) -> Verdict:
     return replace(max(first, closer, key=lambda one: one.probability), timings_ms=timings)
 
 
-def _outcome(probability: float, policy: PolicySettings) -> Outcome:
+def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
+    """What a match of this probability is to the policy."""
     if probability >= policy.duplicate_probability:
         return Outcome.DUPLICATE
     if probability >= policy.review_probability:

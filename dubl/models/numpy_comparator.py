@@ -67,6 +67,14 @@ class NumpyComparator:
         """
         return _frame_similarities(_single(query), _single(reference), symmetric=True)
 
+    def cleaned_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array | None:
+        """Similarity in [0,1] after the network, [⌊T/4⌋,⌊U/4⌋]; None without a network."""
+        if self._network is None or not len(query) or not len(reference):
+            return None
+        left, right = self._weighted(query), self._weighted(reference)
+        frames = _frame_similarities(left, right, symmetric=False)
+        return (self._network.cleaned(frames) / 2 + 0.5).astype(np.float32)
+
     def _weighted(self, regions: Float16Array) -> Float32Array:
         return _single(regions) if self._network is None else self._network.weighted(regions)
 

@@ -12,15 +12,18 @@ from serve_app.api.backup import backup_router
 from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
 from serve_app.api.deliveries import deliveries_router
+from serve_app.api.evidence import evidence_router
 from serve_app.api.jobs import jobs_router
 from serve_app.api.keys import keys_router
 from serve_app.api.legacy import legacy_router
 from serve_app.api.load_limit import LoadLimit
 from serve_app.api.references import references_router
 from serve_app.api.request_id import RequestIdMiddleware
+from serve_app.api.reviews import reviews_router
 from serve_app.api.service import Service
 from serve_app.api.system import system_router
 from serve_app.api.uploads import MAX_FIELDS_BYTES
+from serve_app.web import console
 
 # Room for the plain fields and the wrapping of a body, beside the file.
 BODY_MARGIN_BYTES = 2 * MAX_FIELDS_BYTES
@@ -42,6 +45,9 @@ def make_http_app(
         settings=settings,
         spool=Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes),
     )
+    # Before the routes whose ids may hold slashes: the first that fits answers.
+    app.include_router(evidence_router(context))
+    app.include_router(reviews_router(context))
     app.include_router(checks_router(context))
     app.include_router(references_router(context))
     app.include_router(legacy_router(context))
@@ -51,6 +57,7 @@ def make_http_app(
     ring = KeyRing(keys, refresh_s=settings.access.refresh_s)
     app.include_router(keys_router(keys, ring))
     app.include_router(backup_router(keys))
+    console.install(app)
     problems.install(app)
     app.add_middleware(
         AccessControl,

@@ -9,8 +9,9 @@ from dubl.types import Scope
 LEGACY_PATH = "/check-video-duplicate"
 # The contract is public and holds no data; the probes say nothing but whether requests are taken.
 OPEN_PATHS = frozenset(
-    {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+    {"/", "/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 )
+CONSOLE = "/console/"  # its files hold no data either
 READ = ("GET", "HEAD")
 WRITE = ("POST", "PUT", "PATCH", "DELETE")
 _USERS = frozenset({Scope.CHECK, Scope.REGISTER, Scope.REVIEW})
@@ -33,6 +34,8 @@ RULES = (
     Rule(path=LEGACY_PATH, methods=WRITE, scopes=frozenset({Scope.CHECK})),
     Rule(path="/v1/checks", methods=("POST",), scopes=frozenset({Scope.CHECK})),
     Rule(path="/v1/checks", methods=READ, scopes=frozenset({Scope.CHECK, Scope.REVIEW})),
+    # What is kept of a check; its verdict cannot be deleted.
+    Rule(path="/v1/checks", methods=("DELETE",), scopes=frozenset({Scope.REVIEW})),
     Rule(path="/v1/references", methods=WRITE, scopes=frozenset({Scope.REGISTER})),
     Rule(path="/v1/references", methods=READ, scopes=_USERS),
     Rule(path="/v1/libraries", methods=READ, scopes=_USERS),
@@ -47,7 +50,7 @@ JOB_PATHS = frozenset({LEGACY_PATH, "/v1/checks", "/v1/references", "/v1/batches
 
 
 def is_open(path: str) -> bool:
-    return path in OPEN_PATHS
+    return path in OPEN_PATHS or path.startswith(CONSOLE)
 
 
 def starts_job(method: str, path: str) -> bool:

@@ -48,6 +48,7 @@ class MatchBody(BaseModel):
     library: str
     similarity: float
     probability: float
+    rejected: bool
     segments: list[SegmentBody]
 
     @classmethod
@@ -57,6 +58,7 @@ class MatchBody(BaseModel):
             library=match.library,
             similarity=_share(match.similarity),
             probability=_share(match.probability),
+            rejected=match.rejected,
             segments=[SegmentBody.of(segment) for segment in match.segments],
         )
 
@@ -82,7 +84,13 @@ class CheckBody(BaseModel):
     @classmethod
     def of(cls, check: Check, *, min_probability: float) -> CheckBody:
         verdict = check.verdict
-        shown = [match for match in verdict.matches if match.probability >= min_probability]
+        shown = [
+            match
+            for match in verdict.matches
+            if match.probability >= min_probability
+            # What a person has rejected is shown to those who ask for everything.
+            and not (match.rejected and min_probability > 0)
+        ]
         return cls(
             id=check.id,
             status=JobState.DONE,

@@ -23,6 +23,7 @@ from dubl.types import (
     ReferenceDraft,
     VideoSource,
 )
+from serve_app.api.desk import Desk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,9 @@ class Readiness:
 
 class Service(Protocol):
     """Everything that a route may call. Methods raise dubl.errors."""
+
+    @property
+    def desk(self) -> Desk: ...
 
     async def submit_check(self, order: CheckOrder, terms: Terms) -> Job: ...
 

@@ -40,6 +40,7 @@ from serve_app.api.service import (
     ReferenceOrder,
     Terms,
 )
+from tests.support.fake_desk import FakeDesk
 
 CREATED_AT = "2026-01-02T03:04:05.000Z"
 
@@ -67,6 +68,7 @@ class FakeService:
     def __init__(self, *, ends: JobState | DublError = JobState.DONE) -> None:
         self.ends = ends
         self.full = False
+        self.desk = FakeDesk()
         self.missing: tuple[str, ...] = ()
         self.matches: tuple[Match, ...] = (MATCH, WEAK_MATCH)
         self.orders: list[CheckOrder | ReferenceOrder] = []

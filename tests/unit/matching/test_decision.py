@@ -75,3 +75,12 @@ def test_the_surer_of_two_looks_counts_and_both_took_time(first: float, closer: 
     verdict = surer(*looks)
     assert verdict.probability == max(first, closer)
     assert verdict.timings_ms == {"rerank": 10.0}
+
+
+def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
+    verdict = decide(matches(0.99, 0.6), POLICY, model_id="m", rejected={"r0"})
+    assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.6)
+    assert [(one.reference_id, one.rejected) for one in verdict.matches] == [
+        ("r1", False),
+        ("r0", True),
+    ]

@@ -1,0 +1,264 @@
+"""The client that waits.
+
+with Client("http://localhost:8000") as dubl:
+    check = dubl.check("upload.mp4")
+    print(check.outcome, [match.reference_id for match in check.matches])
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from dubl.client import operations
+from dubl.client.errors import StillRunning
+from dubl.client.exchange import (
+    Retries,
+    build,
+    may_repeat,
+    not_reachable,
+    opened,
+    read,
+    require_alive,
+)
+from dubl.client.models import (
+    Accepted,
+    Check,
+    Evidence,
+    Job,
+    Library,
+    Page,
+    Reference,
+    Review,
+    ReviewItem,
+)
+from dubl.client.operations import Operation
+
+Result = TypeVar("Result")
+
+PAUSE_S = 0.2
+
+
+class Client:
+    """Thread-safe as httpx is. Every method raises ApiError, NotReachable."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        api_key: str = "",
+        timeout_s: float = 60.0,
+        retries: Retries | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`transport` stands in for the network, in tests for example."""
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._retries = retries or Retries()
+        self._http = httpx.Client(
+            base_url=address, headers=headers, timeout=timeout_s, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def check(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        id: str = "",  # noqa: A002
+        libraries: Sequence[str] = (),
+        callback_url: str = "",
+        timeout_s: float = 600.0,
+    ) -> Check:
+        """The verdict on a file or link, however long it takes within `timeout_s`.
+
+        Raises JobFailed when the video cannot be checked, StillRunning after the time.
+        """
+        accepted = self.submit_check(
+            file, link=link, id=id, libraries=libraries, callback_url=callback_url
+        )
+        return self.wait_for_check(accepted.id, timeout_s=timeout_s)
+
+    def submit_check(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        id: str = "",  # noqa: A002
+        libraries: Sequence[str] = (),
+        callback_url: str = "",
+    ) -> Accepted:
+        """Asks, and comes back at once."""
+        operation = operations.submit_check(
+            file=Path(file) if file else None,
+            link=link,
+            fields={"id": id, "callback_url": callback_url},
+            libraries=libraries,
+        )
+        return self._ask(operation)
+
+    def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:
+        """Raises JobFailed, StillRunning."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            wait_s = operations.poll_s(deadline)
+            answer = self._ask(operations.get_check(check_id, wait_s=wait_s))
+            if isinstance(answer, Check):
+                return answer
+            self._pause(answer, deadline)
+
+    def list_checks(
+        self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Check]:
+        return self._ask(
+            operations.list_checks(
+                outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
+            )
+        )
+
+    def register(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        path: str = "",
+        id: str = "",  # noqa: A002
+        library: str = "",
+        title: str = "",
+        owner: str = "",
+        metadata: Mapping[str, object] | None = None,
+        timeout_s: float = 600.0,
+    ) -> Reference:
+        """Registers a file, a link, or a path on the service's machine, and waits until it is
+        ready. What was there already is given as it is.
+
+        Raises JobFailed when the video cannot be registered, StillRunning after the time.
+        """
+        deadline = time.monotonic() + timeout_s
+        fields = {"id": id, "library": library, "title": title, "owner": owner}
+        operation = operations.submit_reference(
+            file=Path(file) if file else None,
+            link=link,
+            path=path,
+            fields={**fields, "metadata": dict(metadata or {})},
+            wait_s=operations.poll_s(deadline),
+        )
+        answer = self._ask(operation)
+        while not isinstance(answer, Reference):
+            self._pause(answer, deadline)
+            wait_s = operations.poll_s(deadline)
+            answer = self._ask(operations.get_reference(answer.id, wait_s=wait_s))
+        return answer
+
+    def get_reference(self, reference_id: str) -> Reference:
+        """Raises ApiError, StillRunning while it is being registered."""
+        answer = self._ask(operations.get_reference(reference_id))
+        if isinstance(answer, Reference):
+            return answer
+        require_alive(answer)
+        raise StillRunning(answer.id)
+
+    def list_references(
+        self,
+        *,
+        library: str = "",
+        owner: str = "",
+        text: str = "",
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page[Reference]:
+        return self._ask(
+            operations.list_references(
+                library=library, owner=owner, text=text, limit=limit, cursor=cursor
+            )
+        )
+
+    def update_reference(
+        self,
+        reference_id: str,
+        *,
+        title: str | None = None,
+        owner: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Reference:
+        """Changes what is given."""
+        change = {"title": title, "owner": owner, "metadata": metadata}
+        given = {name: value for name, value in change.items() if value is not None}
+        return self._ask(operations.update_reference(reference_id, given))
+
+    def delete_reference(self, reference_id: str) -> None:
+        self._ask(operations.delete_reference(reference_id))
+
+    def list_libraries(self) -> tuple[Library, ...]:
+        return self._ask(operations.list_libraries())
+
+    def get_job(self, job_id: str) -> Job:
+        return self._ask(operations.get_job(job_id))
+
+    def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
+        return self._ask(operations.get_evidence(check_id, reference_id))
+
+    def download(self, address: str) -> bytes:
+        """A picture at an address that evidence named."""
+        return self._ask(operations.get_bytes(address))
+
+    def review_queue(
+        self, *, state: str = "open", limit: int = 50, cursor: str = ""
+    ) -> Page[ReviewItem]:
+        return self._ask(operations.review_queue(state=state, limit=limit, cursor=cursor))
+
+    def list_reviews(
+        self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Review]:
+        return self._ask(
+            operations.list_reviews(
+                check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
+            )
+        )
+
+    def review(
+        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+    ) -> Review:
+        """`decision`: confirmed, rejected, licensed, reopened or comment."""
+        pair = {"check_id": check_id, "reference_id": reference_id}
+        said = {"decision": decision, "reviewer": reviewer, "note": note}
+        return self._ask(operations.review({**pair, **said}))
+
+    def _pause(self, accepted: Accepted, deadline: float) -> None:
+        """Before asking again. Raises JobFailed, StillRunning."""
+        require_alive(accepted)
+        if time.monotonic() >= deadline:
+            raise StillRunning(accepted.id)
+        time.sleep(PAUSE_S)
+
+    def _ask(self, operation: Operation[Result]) -> Result:
+        with opened(operation) as file:
+            for number in range(1, self._retries.tries + 1):
+                outcome: httpx.Response | httpx.HTTPError
+                try:
+                    outcome = self._http.send(build(self._http, operation, file))
+                except httpx.HTTPError as exc:
+                    outcome = exc
+                if number == self._retries.tries or not may_repeat(operation, outcome):
+                    break
+                time.sleep(self._retries.pause_after(number, outcome))
+        if isinstance(outcome, httpx.HTTPError):
+            raise not_reachable(outcome) from outcome
+        return read(operation, outcome)

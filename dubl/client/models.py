@@ -1,0 +1,183 @@
+"""Answers of the service, typed. Fields that a newer service adds are passed over."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Item = TypeVar("Item")
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Segment(Answer):
+    """A common stretch, seconds of either side; `speed`: reference seconds a query second."""
+
+    query_start_s: float
+    query_end_s: float
+    reference_start_s: float
+    reference_end_s: float
+    similarity: float
+    speed: float
+    reversed: bool
+
+
+class Match(Answer):
+    """`rejected`: a person said that these bytes do not copy this reference."""
+
+    reference_id: str
+    library: str
+    similarity: float
+    probability: float
+    rejected: bool
+    segments: tuple[Segment, ...]
+
+
+class Check(Answer):
+    """A verdict: `outcome` is "duplicate", "review" or "unique"; matches are best first."""
+
+    id: str
+    outcome: str
+    probability: float
+    matches: tuple[Match, ...]
+    libraries: tuple[str, ...]
+    query_name: str
+    query_sha256: str
+    created_at: str
+    model_id: str
+    policy_version: str
+    index_version: int
+    timings_ms: dict[str, float]
+
+
+class Reference(Answer):
+    """A registered video."""
+
+    id: str
+    library: str
+    title: str
+    owner: str
+    metadata: dict[str, object]
+    source: str
+    sha256: str
+    duration_s: float
+    frame_count: int
+    created_at: str
+
+
+class Library(Answer):
+    name: str
+    references: int
+
+
+class Failure(Answer):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+    status: int
+    hint: str = ""
+
+
+class Accepted(Answer):
+    """Work that was accepted and goes on, or has failed with `error`."""
+
+    id: str
+    job_id: str
+    status: str
+    error: Failure | None = None
+
+
+class Job(Answer):
+    """`progress`: the share of the usual work that is done."""
+
+    id: str
+    kind: str
+    status: str
+    subject_id: str
+    attempts: int
+    created_at: str
+    finished_at: str | None
+    error: Failure | None
+    stage: str
+    progress: float
+
+
+class WebhookEvent(Answer):
+    """What a webhook says: `type` is, for example, "check.done"; `check` where there is one."""
+
+    type: str
+    timestamp: str
+    job: Job
+    check: Check | None = None
+
+
+class Hint(Answer):
+    """An edit that was seen on a copy: mirrored, rotated (degrees), inset, cropped (shares of the
+    picture), gray, speed, reversed."""
+
+    kind: str
+    value: float
+
+
+class FramePair(Answer):
+    """Two instants that belong together; the pictures are addresses, or None."""
+
+    segment: int
+    query_s: float
+    reference_s: float
+    similarity: float
+    query_picture: str | None
+    reference_picture: str | None
+
+
+class Evidence(Answer):
+    """Why a match was found; `matrix_picture` is the address of a PNG."""
+
+    check_id: str
+    reference_id: str
+    similarity: float
+    probability: float
+    outcome: str
+    rejected: bool
+    segments: tuple[Segment, ...]
+    pairs: tuple[FramePair, ...]
+    hints: tuple[Hint, ...]
+    matrix: str
+    matrix_picture: str
+
+
+class Review(Answer):
+    """A decision: confirmed, rejected, licensed, reopened, or a comment."""
+
+    id: str
+    check_id: str
+    reference_id: str
+    decision: str
+    reviewer: str
+    note: str
+    created_at: str
+
+
+class ReviewItem(Answer):
+    """A match in the review queue; `state` is open, confirmed, rejected or licensed."""
+
+    check_id: str
+    reference_id: str
+    library: str
+    probability: float
+    similarity: float
+    query_name: str
+    state: str
+    reviewer: str
+    created_at: str
+
+
+class Page(Answer, Generic[Item]):
+    """One page of a listing; `next_cursor` is None on the last one."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None

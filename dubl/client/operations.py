@@ -1,0 +1,193 @@
+"""What can be asked of the service: the request and how its answer is read, without any I/O, so
+that the client that waits and the one that does not are the same."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, TypeAdapter
+
+from dubl.client.models import (
+    Accepted,
+    Check,
+    Evidence,
+    Job,
+    Library,
+    Page,
+    Reference,
+    Review,
+    ReviewItem,
+)
+
+Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
+Fields = Mapping[str, object]
+
+LONGEST_POLL_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[Result]):
+    """One request. `repeatable`: it may be sent again although an earlier one may have arrived."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], Result]
+    query: Mapping[str, str | int | Sequence[str]] = field(default_factory=dict)
+    body: Fields | None = None
+    file: Path | None = None
+    wait_s: float = 0.0
+    repeatable: bool = True
+
+
+def submit_check(
+    *, file: Path | None, link: str, fields: Fields, libraries: Sequence[str]
+) -> Operation[Accepted]:
+    """With an id of its own, so that it may be repeated: the first verdict of an id stays."""
+    return Operation(
+        method="POST",
+        path="/v1/checks",
+        query={"library": tuple(libraries)} if libraries else {},
+        read=_model(Accepted),
+        body={"id": str(uuid.uuid4()), **_submission(fields, link=link)},
+        file=file,
+    )
+
+
+def get_check(check_id: str, *, wait_s: float = 0.0) -> Operation[Check | Accepted]:
+    path = f"/v1/checks/{quote(check_id, safe='')}"
+    return Operation(method="GET", path=path, read=_reader(_CHECK_OR_ACCEPTED), wait_s=wait_s)
+
+
+def list_checks(
+    *, outcome: str, reference_id: str, limit: int, cursor: str
+) -> Operation[Page[Check]]:
+    query = {"outcome": outcome, "reference_id": reference_id, "limit": limit, "cursor": cursor}
+    return Operation(method="GET", path="/v1/checks", query=_given(query), read=_model(Page[Check]))
+
+
+def submit_reference(
+    *, file: Path | None, link: str, path: str, fields: Fields, wait_s: float
+) -> Operation[Reference | Accepted]:
+    """May be repeated: the same bytes registered twice in a library are one reference."""
+    return Operation(
+        method="POST",
+        path="/v1/references",
+        read=_reader(_REFERENCE_OR_ACCEPTED),
+        body=_submission(fields, link=link, path=path),
+        file=file,
+        wait_s=wait_s,
+    )
+
+
+def get_reference(reference_id: str, *, wait_s: float = 0.0) -> Operation[Reference | Accepted]:
+    return Operation(
+        method="GET",
+        path=_reference(reference_id),
+        read=_reader(_REFERENCE_OR_ACCEPTED),
+        wait_s=wait_s,
+    )
+
+
+def list_references(
+    *, library: str, owner: str, text: str, limit: int, cursor: str
+) -> Operation[Page[Reference]]:
+    query = {"library": library, "owner": owner, "q": text, "limit": limit, "cursor": cursor}
+    return Operation(
+        method="GET", path="/v1/references", query=_given(query), read=_model(Page[Reference])
+    )
+
+
+def update_reference(reference_id: str, change: Fields) -> Operation[Reference]:
+    return Operation(
+        method="PATCH", path=_reference(reference_id), body=change, read=_model(Reference)
+    )
+
+
+def delete_reference(reference_id: str) -> Operation[None]:
+    return Operation(method="DELETE", path=_reference(reference_id), read=lambda _: None)
+
+
+def list_libraries() -> Operation[tuple[Library, ...]]:
+    return Operation(
+        method="GET", path="/v1/libraries", read=lambda body: _LIBRARIES.validate_json(body).items
+    )
+
+
+def get_job(job_id: str) -> Operation[Job]:
+    return Operation(method="GET", path=f"/v1/jobs/{quote(job_id, safe='')}", read=_model(Job))
+
+
+def get_evidence(check_id: str, reference_id: str) -> Operation[Evidence]:
+    ids = (quote(check_id, safe=""), quote(reference_id, safe=""))
+    path = f"/v1/checks/{ids[0]}/matches/{ids[1]}/evidence"
+    return Operation(method="GET", path=path, read=_model(Evidence))
+
+
+def poll_s(deadline: float) -> float:
+    """How long an answer may be waited for, when all is to be over at `deadline` (monotonic)."""
+    return min(max(deadline - time.monotonic(), 0.0), LONGEST_POLL_S)
+
+
+def get_bytes(address: str) -> Operation[bytes]:
+    """A picture or file at an address that an answer named."""
+    return Operation(method="GET", path=address, read=lambda body: body)
+
+
+def review_queue(*, state: str, limit: int, cursor: str) -> Operation[Page[ReviewItem]]:
+    query = _given({"state": state, "limit": limit, "cursor": cursor})
+    return Operation(
+        method="GET", path="/v1/reviews/queue", query=query, read=_model(Page[ReviewItem])
+    )
+
+
+def list_reviews(
+    *, check_id: str, reference_id: str, limit: int, cursor: str
+) -> Operation[Page[Review]]:
+    query = {"check_id": check_id, "reference_id": reference_id, "limit": limit, "cursor": cursor}
+    return Operation(
+        method="GET", path="/v1/reviews", query=_given(query), read=_model(Page[Review])
+    )
+
+
+def review(body: Fields) -> Operation[Review]:
+    """Never repeated by itself: each one is an entry of the history."""
+    return Operation(
+        method="POST", path="/v1/reviews", body=body, read=_model(Review), repeatable=False
+    )
+
+
+class _Libraries(BaseModel):
+    items: tuple[Library, ...]
+
+
+_CHECK_OR_ACCEPTED: TypeAdapter[Check | Accepted] = TypeAdapter(Check | Accepted)
+_REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Reference | Accepted)
+_LIBRARIES = TypeAdapter(_Libraries)
+
+
+def _reader(adapter: TypeAdapter[Result]) -> Callable[[bytes], Result]:
+    return lambda body: adapter.validate_json(body)
+
+
+def _model(kind: type[Model]) -> Callable[[bytes], Model]:
+    return lambda body: kind.model_validate_json(body)
+
+
+def _submission(fields: Fields, *, link: str = "", path: str = "") -> dict[str, object]:
+    every = {**fields, "link": link, "path": path}
+    return {name: value for name, value in every.items() if value}
+
+
+def _given(query: Mapping[str, object]) -> dict[str, str | int | Sequence[str]]:
+    return {name: str(value) for name, value in query.items() if value != ""}
+
+
+def _reference(reference_id: str) -> str:
+    return f"/v1/references/{quote(reference_id, safe='')}"

@@ -1,0 +1,206 @@
+"""What people decide of matches: the queue, decisions with their history, and what they teach.
+
+A decision is an entry that stays; the latest one holds. "Rejected" is said of a pair, bytes of a
+query and a reference, and so holds for every check of these bytes. "Licensed" is said of one
+check: the next one who uploads the same bytes may have no license.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import duckdb
+
+from dubl.errors import NotFound
+from dubl.ledger.database import Database, Row, Value
+from dubl.ledger.statements import insert, newest, page
+from dubl.types import Check, Decision, Page, PagePosition, Review, ReviewItem, ReviewState
+
+REVIEW_COLUMNS = (
+    "id",
+    "check_id",
+    "reference_id",
+    "decision",
+    "reviewer",
+    "note",
+    "created_at",
+)
+# `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.
+DECIDED = """
+WITH decisions AS (
+    SELECT r.*, c.query_sha256 FROM reviews r JOIN checks c ON c.id = r.check_id
+    WHERE r.decision <> 'comment'
+), decided AS (
+    SELECT check_id, reference_id, arg_max(decision, created_at) AS decision,
+        arg_max(reviewer, created_at) AS reviewer
+    FROM decisions GROUP BY check_id, reference_id
+), settled AS (
+    SELECT query_sha256, reference_id, arg_max(decision, created_at) AS decision
+    FROM decisions GROUP BY query_sha256, reference_id
+)
+"""
+STATE = """CASE
+    WHEN s.decision = 'rejected' THEN 'rejected'
+    WHEN d.decision IN ('confirmed', 'rejected', 'licensed') THEN d.decision
+    ELSE 'open' END"""
+QUEUE = f"""{DECIDED}
+SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
+    {STATE} AS state, coalesce(d.reviewer, '') AS reviewer, c.created_at,
+    m.check_id || chr(31) || m.reference_id AS place
+FROM matches m JOIN checks c ON c.id = m.check_id
+LEFT JOIN decided d ON d.check_id = m.check_id AND d.reference_id = m.reference_id
+LEFT JOIN settled s ON s.query_sha256 = c.query_sha256 AND s.reference_id = m.reference_id
+"""
+
+
+class Reviews:
+    """Reviews of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(
+        self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
+    ) -> Review:
+        """Adds an entry. Raises NotFound when that check has no such match."""
+        with self._database.transaction("record a review") as connection:
+            _require_match(connection, check_id, reference_id)
+            review = Review(
+                id=str(uuid.uuid4()),
+                check_id=check_id,
+                reference_id=reference_id,
+                decision=decision,
+                reviewer=reviewer,
+                note=note,
+                created_at=_now(),
+            )
+            insert(connection, "reviews", REVIEW_COLUMNS, _review_row(review))
+        return review
+
+    def list(
+        self, *, check_id: str = "", reference_id: str = "", limit: int = 100, cursor: str = ""
+    ) -> Page[Review]:
+        """Entries, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        wanted = {"check_id": check_id, "reference_id": reference_id}
+        conditions: dict[str, Value] = {
+            f"{name} = ?": value for name, value in wanted.items() if value
+        }
+        rows = newest(
+            self._database, REVIEW_COLUMNS, "reviews", conditions, limit=limit, cursor=cursor
+        )
+        return page([_review(row) for row in rows], limit)
+
+    def queue(
+        self,
+        *,
+        state: ReviewState | None = ReviewState.OPEN,
+        least_probability: float = 0.0,
+        check_id: str = "",
+        reference_id: str = "",
+        limit: int = 100,
+        cursor: str = "",
+    ) -> Page[ReviewItem]:
+        """Matches that reach `least_probability`, those of the newest checks first; of every
+        state, when it is None. Raises InvalidRequest for a cursor that no page gave."""
+        conditions = ["probability >= ?"]
+        values: list[Value] = [least_probability]
+        for name, value in (("check_id", check_id), ("reference_id", reference_id)):
+            if value:
+                conditions.append(f"{name} = ?")
+                values.append(value)
+        if state is not None:
+            conditions.append("state = ?")
+            values.append(state.value)
+        if cursor:
+            position = PagePosition.from_cursor(cursor)
+            conditions.append("(created_at, place) < (?, ?)")
+            values += [position.created_at, position.id]
+        statement = (
+            f"SELECT * FROM ({QUEUE}) WHERE {' AND '.join(conditions)} "
+            "ORDER BY created_at DESC, place DESC LIMIT ?"
+        )
+        rows = self._database.rows(statement, [*values, limit + 1])
+        items = tuple(_item(row) for row in rows[:limit])
+        if len(rows) <= limit:
+            return Page(items=items, next_cursor="")
+        last = PagePosition(created_at=str(rows[limit - 1][8]), id=str(rows[limit - 1][9]))
+        return Page(items=items, next_cursor=last.cursor)
+
+    def counts(self, *, least_probability: float = 0.0) -> dict[ReviewState, int]:
+        """How many matches are in each state; every state is named."""
+        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE probability >= ? GROUP BY state"
+        rows = self._database.rows(statement, [least_probability])
+        found = {str(state): int(str(count)) for state, count in rows}
+        return {state: found.get(state.value, 0) for state in ReviewState}
+
+    def rejected_references(self, query_sha256: str) -> frozenset[str]:
+        """References that these bytes were said not to copy."""
+        statement = f"""{DECIDED}
+            SELECT reference_id FROM settled WHERE query_sha256 = ? AND decision = 'rejected'"""
+        return frozenset(str(row[0]) for row in self._database.rows(statement, [query_sha256]))
+
+
+def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
+    """Rows of a verdict's matches, for the queue and for reports."""
+    rows = [
+        [check.id, match.reference_id, match.library, match.probability, match.similarity]
+        for match in check.verdict.matches
+    ]
+    if rows:
+        connection.executemany("INSERT OR IGNORE INTO matches VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:
+    statement = "SELECT 1 FROM matches WHERE check_id = ? AND reference_id = ?"
+    if not connection.execute(statement, [check_id, reference_id]).fetchall():
+        raise NotFound(
+            f"check '{check_id}' has no match with reference '{reference_id}'",
+            context={"check_id": check_id, "reference_id": reference_id},
+        )
+
+
+def _review_row(review: Review) -> list[Value]:
+    """Values of REVIEW_COLUMNS."""
+    return [
+        review.id,
+        review.check_id,
+        review.reference_id,
+        review.decision.value,
+        review.reviewer,
+        review.note,
+        review.created_at,
+    ]
+
+
+def _review(row: Row) -> Review:
+    values = {name: str(value) for name, value in zip(REVIEW_COLUMNS, row, strict=True)}
+    return Review(
+        id=values["id"],
+        check_id=values["check_id"],
+        reference_id=values["reference_id"],
+        decision=Decision(values["decision"]),
+        reviewer=values["reviewer"],
+        note=values["note"],
+        created_at=values["created_at"],
+    )
+
+
+def _item(row: Row) -> ReviewItem:
+    check_id, reference_id, library, probability, similarity, name, state, reviewer, at, _ = row
+    return ReviewItem(
+        check_id=str(check_id),
+        reference_id=str(reference_id),
+        library=str(library),
+        probability=float(str(probability)),
+        similarity=float(str(similarity)),
+        query_name=str(name),
+        state=ReviewState(str(state)),
+        reviewer=str(reviewer),
+        created_at=str(at),
+    )
+
+
+def _now() -> str:
+    """Microseconds: the latest decision holds, however soon it follows another one."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

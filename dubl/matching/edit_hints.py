@@ -1,0 +1,210 @@
+"""What was done to a copy, for a person to read: measured on pictures that belong together.
+
+Each way in which one picture may lie in the other (whole or as a part, upright, mirrored or
+turned, in a number of sizes) is tried by normalized cross-correlation of their fine structure; the
+one that fits all pairs best is taken, if it fits clearly better than the pictures as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from dubl.types import Float32Array, Segment, Uint8Array
+
+SIDE = 96
+BLUR = 4
+SCALES = (1.0, 0.93, 0.87, 0.8, 0.74, 0.68, 0.63, 0.58, 0.53, 0.49, 0.45, 0.41, 0.37, 0.33, 0.29)
+LEAST_SIDE = 18
+CONVINCING = 0.42
+CLEARLY = 0.08
+NEARLY_ALL = 0.9
+OWN_SPEED = 0.03
+GRAY_CHROMA = 6.0
+COLORED_CHROMA = 12.0
+
+Plane = NDArray[np.float64]
+Turn = Callable[[Plane], Plane]
+TURNS: dict[str, Turn] = {
+    "": lambda plane: plane,
+    "mirrored": lambda plane: plane[:, ::-1],
+    "rotated_90": lambda plane: np.rot90(plane, -1),
+    "rotated_180": lambda plane: np.rot90(plane, 2),
+    "rotated_270": lambda plane: np.rot90(plane, 1),
+}
+
+
+class HintKind(StrEnum):
+    MIRRORED = "mirrored"
+    ROTATED = "rotated"  # value: degrees, clockwise
+    INSET = "inset"  # the reference fills `box` of the query; value: its share of the area
+    CROPPED = "cropped"  # the query shows `box` of the reference; value: its share of the area
+    GRAY = "gray"
+    SPEED = "speed"  # value: reference seconds that pass in one query second
+    REVERSED = "reversed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A part of a picture; all in shares of its width and height, from the upper left corner."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """One edit that was seen. `value` is explained beside each kind."""
+
+    kind: HintKind
+    value: float = 1.0
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePair:
+    """Pictures uint8 [H,W,3] of the query and of the reference that show the same instant."""
+
+    query: Uint8Array
+    reference: Uint8Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """How well a hypothesis explains the pairs, and where one picture lies in the other."""
+
+    score: float
+    turn: str = ""
+    inset: bool = True
+    box: Box | None = None
+
+
+def edit_hints(segments: Sequence[Segment], pairs: Sequence[PicturePair]) -> tuple[Hint, ...]:
+    """Hints of the segments' times and, where there are pairs, of their pictures."""
+    hints = _time_hints(segments)
+    if not pairs:
+        return tuple(hints)
+    fit = _best_fit(pairs)
+    if fit.turn == "mirrored":
+        hints.append(Hint(kind=HintKind.MIRRORED))
+    elif fit.turn:
+        hints.append(Hint(kind=HintKind.ROTATED, value=float(fit.turn.removeprefix("rotated_"))))
+    if fit.box is not None and fit.box.width * fit.box.height < NEARLY_ALL:
+        kind = HintKind.INSET if fit.inset else HintKind.CROPPED
+        hints.append(Hint(kind=kind, value=fit.box.width * fit.box.height, box=fit.box))
+    if _is_grayed(pairs):
+        hints.append(Hint(kind=HintKind.GRAY))
+    return tuple(hints)
+
+
+def _time_hints(segments: Sequence[Segment]) -> list[Hint]:
+    if not segments:
+        return []
+    best, hints = segments[0], []
+    if best.reversed:
+        hints.append(Hint(kind=HintKind.REVERSED))
+    if abs(best.speed - 1.0) > OWN_SPEED:
+        hints.append(Hint(kind=HintKind.SPEED, value=best.speed))
+    return hints
+
+
+def _best_fit(pairs: Sequence[PicturePair]) -> _Fit:
+    planes = [(_plane(pair.query), _plane(pair.reference)) for pair in pairs]
+    as_they_are = _fit_of(planes, "", 1.0, inset=True)
+    fits = [
+        _fit_of(planes, turn, scale, inset=inset)
+        for turn in TURNS
+        for inset in (True, False)
+        for scale in SCALES
+    ]
+    best = max(fits, key=lambda fit: fit.score)
+    clear = best.score >= max(CONVINCING, as_they_are.score + CLEARLY)
+    return best if clear else as_they_are
+
+
+def _fit_of(planes: Sequence[tuple[Plane, Plane]], turn: str, scale: float, *, inset: bool) -> _Fit:
+    """The turned reference, scaled, in the query (`inset`), or the query in the turned reference.
+
+    A scale of 1 stretches one picture over the other, whatever their shapes.
+    """
+    found = []
+    for query, reference in planes:
+        turned = TURNS[turn](reference)
+        outer, inner = (query, turned) if inset else (turned, query)
+        found.append(_correlation(outer, _scaled(inner, outer, scale)))
+    score = float(np.mean([value for value, _ in found]))
+    boxes = [box for _, box in found]
+    middle = boxes[int(np.argmax([value for value, _ in found]))]
+    return _Fit(score=score, turn=turn, inset=inset, box=middle)
+
+
+def _plane(picture: Uint8Array) -> Plane:
+    """Luma without its coarse structure, longer side SIDE: light and color do not count."""
+    image = Image.fromarray(picture).convert("L")
+    longer = max(image.size)
+    size = (max(1, round(image.width * SIDE / longer)), max(1, round(image.height * SIDE / longer)))
+    image = image.resize(size)
+    coarse = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR)), dtype=np.float64)
+    fine = np.asarray(image.filter(ImageFilter.GaussianBlur(0.6)), dtype=np.float64)
+    return fine - coarse
+
+
+def _scaled(inner: Plane, outer: Plane, scale: float) -> Plane:
+    height, width = outer.shape
+    if scale < 1.0:
+        fitting = min(height / inner.shape[0], width / inner.shape[1]) * scale
+        height, width = round(inner.shape[0] * fitting), round(inner.shape[1] * fitting)
+    image = Image.fromarray(inner.astype(np.float32))
+    return np.asarray(image.resize((max(1, width), max(1, height))), dtype=np.float64)
+
+
+def _correlation(outer: Plane, inner: Plane) -> tuple[float, Box]:
+    """The greatest normalized cross-correlation of `inner` at any place in `outer`, and where."""
+    height, width = inner.shape
+    rows, columns = outer.shape
+    whole = Box(left=0.0, top=0.0, width=1.0, height=1.0)
+    if min(height, width) < LEAST_SIDE or height > rows or width > columns:
+        return 0.0, whole
+    centered = inner - inner.mean()
+    energy = float((centered**2).sum())
+    spectrum = np.fft.rfft2(outer) * np.conj(np.fft.rfft2(centered, s=outer.shape))
+    products = np.fft.irfft2(spectrum, s=outer.shape)[: rows - height + 1, : columns - width + 1]
+    count = height * width
+    spread = _window_sums(outer**2, height, width) - _window_sums(outer, height, width) ** 2 / count
+    values = products / np.sqrt(np.maximum(spread * energy, 1e-9 + count))
+    place = int(values.argmax())
+    top, left = divmod(place, values.shape[1])
+    box = Box(left=left / columns, top=top / rows, width=width / columns, height=height / rows)
+    return float(values.flat[place]), box
+
+
+def _window_sums(plane: Plane, height: int, width: int) -> Plane:
+    """Sums over all windows of that size: [H-height+1, W-width+1]."""
+    total = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
+    total[1:, 1:] = plane.cumsum(axis=0).cumsum(axis=1)
+    sums: Plane = (
+        total[height:, width:]
+        - total[:-height, width:]
+        - total[height:, :-width]
+        + total[:-height, :-width]
+    )
+    return sums
+
+
+def _is_grayed(pairs: Sequence[PicturePair]) -> bool:
+    ours = np.mean([_chroma(pair.query) for pair in pairs])
+    theirs = np.mean([_chroma(pair.reference) for pair in pairs])
+    return bool(ours < GRAY_CHROMA and theirs > COLORED_CHROMA)
+
+
+def _chroma(picture: Uint8Array) -> float:
+    """How far colors are from gray, in levels."""
+    spread: Float32Array = np.ptp(picture.astype(np.float32), axis=2)
+    return float(spread.mean())

@@ -1,0 +1,222 @@
+"""Why a match was found: the matrix before and after the network, frames side by side, hints."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from dubl.errors import EvidenceNotKept
+from dubl.matching.edit_hints import Hint, PicturePair, edit_hints
+from dubl.matching.evidence import alike_views, line_of
+from dubl.matching.matrix import pair_matrix
+from dubl.matching.matrix_picture import TimedMatrix
+from dubl.ports import KeptVideos, MatrixComparator, ReferenceFeatures
+from dubl.types import (
+    WHOLE_FRAME,
+    Float64Array,
+    KeptVideo,
+    Match,
+    Segment,
+    Uint8Array,
+    VideoFeatures,
+)
+
+MOST_CELLS = 320  # of one side of a matrix that is shown
+MOST_FRAMES = 1024  # of one side that the network is shown
+PAIRS_PER_SEGMENT = 6
+HINT_PAIRS = 4
+POOLED_FRAMES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePair:
+    """Two instants that belong together, and how alike their frames are."""
+
+    segment: int
+    query_s: float
+    reference_s: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrices:
+    """`frames` is what alignment reads; `cleaned` what the comparator network makes of the frames
+    of the query's best view, None where no network is in use."""
+
+    frames: TimedMatrix
+    cleaned: TimedMatrix | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`reference` is None where nothing of it is kept to be looked at."""
+
+    query: KeptVideo
+    reference: KeptVideo | None
+    reference_duration_s: float
+    pairs: tuple[FramePair, ...]
+    hints: tuple[Hint, ...]
+
+
+class Explainer:
+    """Compares a kept query with one reference again, this time to be looked at.
+
+    Both methods raise EvidenceNotKept: also where the reference is gone, or was described by
+    another model since.
+    """
+
+    def __init__(
+        self, features: ReferenceFeatures, comparator: MatrixComparator, kept: KeptVideos
+    ) -> None:
+        self._features = features
+        self._comparator = comparator
+        self._kept = kept
+
+    def explain(self, check_id: str, match: Match) -> Explanation:
+        query, reference = self._pair(check_id, match)
+        pairs = _frame_pairs(match.segments, self._frames(query, reference))
+        return Explanation(
+            query=self._kept.query(check_id),
+            reference=self._kept_reference(match.reference_id),
+            reference_duration_s=reference.duration_s,
+            pairs=pairs,
+            hints=self._hints(check_id, match, pairs),
+        )
+
+    def matrices(self, check_id: str, match: Match) -> Matrices:
+        query, reference = self._pair(check_id, match)
+        return Matrices(
+            frames=_thinned(self._frames(query, reference)),
+            cleaned=self._cleaned(query, reference, match.segments),
+        )
+
+    def _pair(self, check_id: str, match: Match) -> tuple[VideoFeatures, VideoFeatures]:
+        query = self._kept.query_features(check_id)
+        reference = self._features.read_features([match.reference_id]).get(match.reference_id)
+        if reference is None:
+            raise EvidenceNotKept(f"reference '{match.reference_id}' is no longer in the library")
+        if query.spec != reference.spec:
+            raise EvidenceNotKept(f"check '{check_id}' was made with another model")
+        return query, reference
+
+    def _kept_reference(self, reference_id: str) -> KeptVideo | None:
+        try:
+            return self._kept.reference(reference_id)
+        except EvidenceNotKept:
+            return None
+
+    def _frames(self, query: VideoFeatures, reference: VideoFeatures) -> TimedMatrix:
+        matrix = pair_matrix(query, reference, self._comparator)
+        return TimedMatrix(
+            similarity=matrix.similarity.astype(np.float32),
+            query_times_s=matrix.query_times_s,
+            reference_times_s=matrix.reference_times_s,
+            query_duration_s=query.duration_s,
+            reference_duration_s=reference.duration_s,
+        )
+
+    def _cleaned(
+        self, query: VideoFeatures, reference: VideoFeatures, segments: Sequence[Segment]
+    ) -> TimedMatrix | None:
+        """Of the view that the best segment is seen in; a cell covers four by four frames."""
+        view = alike_views(segments[0], query, reference)[0] if segments else WHOLE_FRAME
+        rows = np.flatnonzero(query.views == view)
+        rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
+        columns = np.arange(0, len(reference.timestamps_s))
+        columns = columns[:: max(1, -(-len(columns) // MOST_FRAMES))]
+        values = self._comparator.cleaned_matrix(
+            query.region_features[rows], reference.region_features[columns]
+        )
+        if values is None:
+            return None
+        cleaned = TimedMatrix(
+            similarity=values,
+            query_times_s=_cell_times(query.timestamps_s[rows], values.shape[0]),
+            reference_times_s=_cell_times(reference.timestamps_s[columns], values.shape[1]),
+            query_duration_s=query.duration_s,
+            reference_duration_s=reference.duration_s,
+        )
+        return _thinned(cleaned)
+
+    def _hints(self, check_id: str, match: Match, pairs: Sequence[FramePair]) -> tuple[Hint, ...]:
+        first = [pair for pair in pairs if pair.segment == 0]
+        chosen = first[:: max(1, len(first) // HINT_PAIRS)][:HINT_PAIRS]
+        try:
+            pictures = [self._picture_pair(check_id, match, pair) for pair in chosen]
+        except EvidenceNotKept:
+            pictures = []
+        return edit_hints(match.segments, pictures)
+
+    def _picture_pair(self, check_id: str, match: Match, pair: FramePair) -> PicturePair:
+        """The query's picture nearest to the pair, and the reference's nearest to that instant."""
+        times_s = np.array(self._kept.query(check_id).picture_times_s)
+        shown_s = float(times_s[np.abs(times_s - pair.query_s).argmin()])
+        line = line_of(match.segments[0])
+        query = self._kept.query_picture(check_id, shown_s)
+        reference = self._kept.reference_picture(
+            match.reference_id, line.slope * shown_s + line.offset_s
+        )
+        return PicturePair(query=_decoded(query), reference=_decoded(reference))
+
+
+def _frame_pairs(segments: Sequence[Segment], matrix: TimedMatrix) -> tuple[FramePair, ...]:
+    """Instants spread over each segment, with the similarity of the nearest cell."""
+    pairs = []
+    for number, segment in enumerate(segments):
+        line = line_of(segment)
+        shares = (np.arange(PAIRS_PER_SEGMENT) + 0.5) / PAIRS_PER_SEGMENT
+        seconds = segment.query_start_s + shares * (segment.query_end_s - segment.query_start_s)
+        for query_s in seconds:
+            reference_s = float(line.slope * query_s + line.offset_s)
+            row = int(np.abs(matrix.query_times_s - query_s).argmin())
+            column = int(np.abs(matrix.reference_times_s - reference_s).argmin())
+            pairs.append(
+                FramePair(
+                    segment=number,
+                    query_s=float(query_s),
+                    reference_s=reference_s,
+                    similarity=float(matrix.similarity[row, column]),
+                )
+            )
+    return tuple(pairs)
+
+
+def _thinned(matrix: TimedMatrix) -> TimedMatrix:
+    """At most MOST_CELLS a side: the greatest value of each block, so that no line is lost."""
+    rows = np.arange(0, matrix.similarity.shape[0], _block(matrix.similarity.shape[0]))
+    columns = np.arange(0, matrix.similarity.shape[1], _block(matrix.similarity.shape[1]))
+    values = np.maximum.reduceat(matrix.similarity, rows, axis=0)
+    return TimedMatrix(
+        similarity=np.maximum.reduceat(values, columns, axis=1),
+        query_times_s=_block_means(matrix.query_times_s, rows),
+        reference_times_s=_block_means(matrix.reference_times_s, columns),
+        query_duration_s=matrix.query_duration_s,
+        reference_duration_s=matrix.reference_duration_s,
+    )
+
+
+def _block(count: int) -> int:
+    return max(1, -(-count // MOST_CELLS))
+
+
+def _block_means(times_s: Float64Array, starts: np.ndarray) -> Float64Array:
+    sums = np.add.reduceat(times_s, starts)
+    means: Float64Array = sums / np.diff(np.append(starts, len(times_s)))
+    return means
+
+
+def _cell_times(times_s: Float64Array, cells: int) -> Float64Array:
+    """Times of the network's cells [cells] over frames at `times_s`."""
+    if len(times_s) < POOLED_FRAMES:
+        return np.linspace(float(times_s[0]), float(times_s[-1]), cells)
+    middles = np.arange(cells) * POOLED_FRAMES + (POOLED_FRAMES - 1) / 2
+    times: Float64Array = np.interp(middles, np.arange(len(times_s)), times_s)
+    return times
+
+
+def _decoded(jpeg: bytes) -> Uint8Array:
+    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))

@@ -1,0 +1,34 @@
+"""Small pictures of a clip, in the shape that the video has on a screen."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dubl.types import WHOLE_FRAME, FrameClip, Uint8Array, VideoFacts
+
+MOST_PICTURES = 1200
+QUALITY = 82
+
+
+def thumbnails(clip: FrameClip) -> tuple[tuple[float, ...], list[bytes]]:
+    """Times and JPEGs of whole frames, evenly thinned where there are more than MOST_PICTURES."""
+    rows = np.flatnonzero(clip.views == WHOLE_FRAME)
+    rows = rows[:: max(1, -(-len(rows) // MOST_PICTURES))]
+    times_s = tuple(round(float(time_s), 4) for time_s in clip.timestamps_s[rows])
+    return times_s, [_jpeg(clip.frames[row], clip.facts) for row in rows]
+
+
+def _jpeg(frame: Uint8Array, facts: VideoFacts) -> bytes:
+    picture = Image.fromarray(frame).resize(shown_size(frame.shape[0], facts))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def shown_size(side: int, facts: VideoFacts) -> tuple[int, int]:
+    """Width and height of the video's shape whose longer side is `side`."""
+    longer = max(facts.width, facts.height, 1)
+    return max(1, round(side * facts.width / longer)), max(1, round(side * facts.height / longer))

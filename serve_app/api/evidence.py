@@ -1,0 +1,162 @@
+"""Why a match was found, for a person to see, and the pictures and files that are kept for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFound
+from dubl.matching.decision import outcome_of
+from dubl.matching.explanation import Explanation, Matrices
+from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
+from dubl.types import Check, KeptVideo, Match
+from serve_app.api.conversation import Context
+from serve_app.api.evidence_schemas import EvidenceBody, MatrixBody, PolicyBody, VideoBody
+from serve_app.api.principal import principal_of
+
+Stage = Literal["frames", "network"]
+At = Annotated[float, Query(ge=0, description="seconds")]
+
+MATCH = "/v1/checks/{check_id:path}/matches/{reference_id:path}"
+PRIVATE = "private, max-age=3600"
+# Files of strangers, from the console's own origin: nothing in them may ever run.
+INERT = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": PRIVATE,
+}
+
+
+def evidence_router(context: Context) -> APIRouter:
+    router = APIRouter(tags=["evidence"])
+    service, policy = context.service, context.settings.policy
+
+    async def visible_check(request: Request, check_id: str) -> Check:
+        return visible(await service.get_check(check_id), request)
+
+    async def visible_reference(request: Request, reference_id: str) -> None:
+        reference = await service.get_reference(reference_id)
+        if not principal_of(request).sees([reference.library]):
+            raise ReferenceNotFound(f"there is no reference '{reference_id}'")
+
+    @router.get(f"{MATCH}/evidence", response_model=EvidenceBody)
+    async def evidence(request: Request, check_id: str, reference_id: str) -> EvidenceBody:
+        """Segments, frames side by side, hints about the edit, and what the probability meant."""
+        check = await visible_check(request, check_id)
+        match = _match(check, reference_id)
+        explanation = await service.desk.explain(check_id, match)
+        here = f"/v1/checks/{quote(check_id, safe='')}"
+        there = f"/v1/references/{quote(reference_id, safe='')}"
+        return EvidenceBody.of(
+            check,
+            match,
+            explanation,
+            policy=PolicyBody.of(policy, check.verdict),
+            outcome=outcome_of(0.0 if match.rejected else match.probability, policy),
+            query=VideoBody.of(explanation.query, at=here),
+            reference=_reference_body(explanation, reference_id, at=there),
+        )
+
+    @router.get(f"{MATCH}/evidence/matrix", response_model=MatrixBody)
+    async def matrix(
+        request: Request, check_id: str, reference_id: str, stage: Stage = "frames"
+    ) -> MatrixBody:
+        """The similarity matrix as numbers, before (`frames`) or after the network."""
+        match = _match(await visible_check(request, check_id), reference_id)
+        return MatrixBody.of(_stage(await service.desk.matrices(check_id, match), stage))
+
+    @router.get(f"{MATCH}/evidence/matrix.png", response_class=Response)
+    async def matrix_picture(
+        request: Request,
+        check_id: str,
+        reference_id: str,
+        stage: Stage = "frames",
+        segments: bool = True,
+    ) -> Response:
+        """The same as a picture with the segments drawn: query seconds downwards, reference
+        seconds to the right, both from 0 to the end."""
+        match = _match(await visible_check(request, check_id), reference_id)
+        shown = _stage(await service.desk.matrices(check_id, match), stage)
+        picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
+        return Response(picture, media_type="image/png", headers={"Cache-Control": PRIVATE})
+
+    @router.get("/v1/checks/{check_id:path}/picture", response_class=Response)
+    async def query_picture(request: Request, check_id: str, at: At = 0.0) -> Response:
+        """The kept frame of a checked video that is nearest to `at`, JPEG."""
+        await visible_check(request, check_id)
+        return _jpeg(await service.desk.query_picture(check_id, at))
+
+    @router.get("/v1/references/{reference_id:path}/picture", response_class=Response)
+    async def reference_picture(request: Request, reference_id: str, at: At = 0.0) -> Response:
+        """The kept frame of a reference that is nearest to `at`, JPEG."""
+        await visible_reference(request, reference_id)
+        return _jpeg(await service.desk.reference_picture(reference_id, at))
+
+    @router.get("/v1/checks/{check_id:path}/video", response_class=FileResponse)
+    async def query_video(request: Request, check_id: str) -> Response:
+        """The checked file, as long as it is kept; ranges are served."""
+        await visible_check(request, check_id)
+        return _file(await service.desk.kept_query(check_id), context)
+
+    @router.get("/v1/references/{reference_id:path}/video", response_class=FileResponse)
+    async def reference_video(request: Request, reference_id: str) -> Response:
+        """The reference's file, as long as it is kept; ranges are served."""
+        await visible_reference(request, reference_id)
+        return _file(await service.desk.kept_reference(reference_id), context)
+
+    @router.delete("/v1/checks/{check_id:path}/evidence", status_code=204)
+    async def forget(request: Request, check_id: str) -> None:
+        """Removes file, pictures and features of a check at once; the verdict stays."""
+        await visible_check(request, check_id)
+        await service.desk.forget_query(check_id)
+
+    return router
+
+
+def visible(check: Check, request: Request) -> Check:
+    """Raises CheckNotFound for a check that the caller's key may not see."""
+    if not principal_of(request).sees(check.libraries):
+        raise CheckNotFound(f"there is no check '{check.id}'")
+    return check
+
+
+def _match(check: Check, reference_id: str) -> Match:
+    """Raises NotFound when the check has no such match."""
+    for match in check.verdict.matches:
+        if match.reference_id == reference_id:
+            return match
+    raise NotFound(f"check '{check.id}' has no match with reference '{reference_id}'")
+
+
+def _stage(matrices: Matrices, stage: Stage) -> TimedMatrix:
+    if stage == "frames":
+        return matrices.frames
+    if matrices.cleaned is None:
+        raise EvidenceNotKept("the model in use has no comparator network")
+    return matrices.cleaned
+
+
+def _reference_body(explanation: Explanation, reference_id: str, *, at: str) -> VideoBody:
+    if explanation.reference is not None:
+        return VideoBody.of(explanation.reference, at=at)
+    return VideoBody.without_pictures(reference_id, explanation.reference_duration_s)
+
+
+def _jpeg(content: bytes) -> Response:
+    return Response(content, media_type="image/jpeg", headers=INERT)
+
+
+def _file(kept: KeptVideo, context: Context) -> Response:
+    """Raises EvidenceNotKept where there is no file, or none that may be read by now."""
+    path = Path(kept.video_path).resolve()
+    settings = context.settings
+    allowed = (settings.kept_dir, *settings.media.allowed_roots)
+    if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
+        raise EvidenceNotKept(f"the file of '{kept.id}' is not kept")
+    return FileResponse(path, media_type=kept.media_type, headers=INERT)

@@ -1,0 +1,83 @@
+"""Matches as people look at them: evidence and reviews. Fulfills the HTTP layer's Desk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from dubl.assembly import make_kept_videos
+from dubl.ledger.reviews import Reviews
+from dubl.matching.explanation import Explanation, Matrices
+from dubl.settings import Settings
+from dubl.types import Decision, KeptVideo, Match, Page, Review, ReviewItem, ReviewState
+from serve_app.api.desk import QueueFilter
+from serve_app.calls import answer
+from serve_app.flow import Steps
+from serve_app.ledger_client import LedgerClient
+
+
+class ReviewDesk:
+    """Kept pictures are read by the ingress itself: they lie on a disk that all share."""
+
+    def __init__(self, steps: Steps, settings: Settings) -> None:
+        self._steps = steps
+        self._ledger = LedgerClient(steps.ledger)
+        self._kept = make_kept_videos(settings)
+
+    async def explain(self, check_id: str, match: Match) -> Explanation:
+        return await answer(self._steps.reranker.explain.remote(check_id, match))
+
+    async def matrices(self, check_id: str, match: Match) -> Matrices:
+        return await answer(self._steps.reranker.matrices.remote(check_id, match))
+
+    async def kept_query(self, check_id: str) -> KeptVideo:
+        return await asyncio.to_thread(self._kept.query, check_id)
+
+    async def kept_reference(self, reference_id: str) -> KeptVideo:
+        return await asyncio.to_thread(self._kept.reference, reference_id)
+
+    async def query_picture(self, check_id: str, at_s: float) -> bytes:
+        return await asyncio.to_thread(self._kept.query_picture, check_id, at_s)
+
+    async def reference_picture(self, reference_id: str, at_s: float) -> bytes:
+        return await asyncio.to_thread(self._kept.reference_picture, reference_id, at_s)
+
+    async def forget_query(self, check_id: str) -> None:
+        await asyncio.to_thread(self._kept.remove_query, check_id)
+
+    async def queue(self, wanted: QueueFilter, *, limit: int, cursor: str) -> Page[ReviewItem]:
+        return await self._ledger.reviews(
+            Reviews.queue,
+            state=wanted.state,
+            least_probability=wanted.least_probability,
+            check_id=wanted.check_id,
+            reference_id=wanted.reference_id,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]:
+        return await self._ledger.reviews(Reviews.counts, least_probability=least_probability)
+
+    async def review(
+        self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
+    ) -> Review:
+        return await self._ledger.reviews(
+            Reviews.record,
+            check_id,
+            reference_id,
+            decision=decision,
+            reviewer=reviewer,
+            note=note,
+        )
+
+    async def reviews(
+        self, *, check_id: str, reference_id: str, limit: int, cursor: str
+    ) -> Page[Review]:
+        return await self._ledger.reviews(
+            Reviews.list,
+            check_id=check_id,
+            reference_id=reference_id,
+            limit=limit,
+            cursor=cursor,
+        )

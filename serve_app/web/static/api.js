@@ -1,0 +1,89 @@
+// Calls of the service. Failed ones throw a Problem with the service's own words.
+
+const KEY = "dubl-key";
+
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail || body.title || `HTTP ${status}`);
+    this.status = status;
+    this.code = body.code || "";
+    this.hint = body.hint || "";
+  }
+}
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) || "",
+  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+};
+
+function headers(more = {}) {
+  return key.get() ? { ...more, Authorization: `Bearer ${key.get()}` } : more;
+}
+
+async function call(method, path, { body, prefer, signal } = {}) {
+  const sent = {};
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  if (prefer) sent.Prefer = prefer;
+  const response = await fetch(path, {
+    method, signal, headers: headers(sent), body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+  return response.status === 204 ? null : response.json();
+}
+
+// For /readyz, which answers 503 with its body, and /metrics, which is no JSON.
+export const raw = (path) => fetch(path, { headers: headers() });
+
+export const get = (path, options) => call("GET", path, options);
+export const post = (path, body) => call("POST", path, { body });
+export const patch = (path, body) => call("PATCH", path, { body });
+export const remove = (path) => call("DELETE", path);
+
+export function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== "" && value !== undefined && value !== null);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+export const path = (...parts) => parts.map((part) => encodeURIComponent(part)).join("/");
+
+// Sends a file with its fields; `progress` gets the share that is sent.
+export function upload(address, file, fields, progress) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
+  form.append("file", file, file.name);
+  const request = new XMLHttpRequest();
+  request.open("POST", address);
+  for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
+  request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+  return new Promise((resolve, reject) => {
+    request.onerror = () => reject(new Problem(0, { detail: "network" }));
+    request.onload = () => {
+      let body = {};
+      try { body = JSON.parse(request.responseText); } catch { /* a proxy's own page */ }
+      if (request.status < 400) resolve(body);
+      else reject(new Problem(request.status, body));
+    };
+    request.send(form);
+  });
+}
+
+// The address of a picture or film for `src`: with a key it must be fetched with a header.
+export async function media(address) {
+  if (!address || !key.get()) return address;
+  const response = await fetch(address, { headers: headers() });
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+  return URL.createObjectURL(await response.blob());
+}
+
+// An image that shows nothing where there is no picture.
+export function picture(address, { alt = "", ...properties } = {}) {
+  const image = document.createElement("img");
+  image.alt = alt;
+  image.loading = "lazy";
+  image.decoding = "async";
+  for (const [name, value] of Object.entries(properties)) image.setAttribute(name, value);
+  image.addEventListener("error", () => image.classList.add("absent"));
+  if (!address) image.classList.add("absent");
+  else media(address).then((src) => { image.src = src; }, () => image.classList.add("absent"));
+  return image;
+}

@@ -1,0 +1,131 @@
+// Ask about a video: drop it or paste a link, see how far it is, read the verdict.
+
+import { get, path, post, query, remove, upload, picture } from "./api.js";
+import { dialog, h, icon, replace, toast } from "./dom.js";
+import { date, fileName, number, percent, range } from "./format.js";
+import { t, word } from "./i18n.js";
+
+const POLL_MS = 400;
+const STAGES = ["upload", "decode", "embed", "retrieve", "rerank"];
+
+export async function checkPage(page) {
+  page.title(t("check.title"));
+  const [libraries, recent] = await Promise.all([get("/v1/libraries"), get("/v1/checks?limit=8")]);
+  const progress = h("div", {});
+  const library = h("select", { id: "library" }, h("option", { value: "" }, t("check.all")),
+    libraries.items.map((one) => h("option", { value: one.name }, `${one.name} · ${one.references}`)));
+  const start = (send, name) => follow(page, progress, send, name);
+  const address = () => `/v1/checks${query({ library: library.value })}`;
+  const sendFile = (file) => start((share) => upload(address(), file, {}, share), file.name);
+  const link = h("input", { id: "link", type: "url", placeholder: "https://", required: true, autocomplete: "off" });
+  const sendLink = (event) => { event.preventDefault(); start(() => post(address(), { link: link.value }), link.value); };
+  replace(page.main,
+    h("h1", {}, t("check.title")), h("p", { class: "lead" }, t("check.lead")),
+    h("div", { class: "two" },
+      h("section", { class: "card" }, dropZone(sendFile),
+        h("form", { class: "linkform", onsubmit: sendLink },
+          h("div", { class: "field grow" }, h("label", { for: "link" }, t("check.link")), link),
+          h("div", { class: "field" }, h("label", { for: "library" }, t("check.library")), library),
+          h("button", { class: "primary" }, t("check.start"))),
+        progress),
+      h("section", { class: "card" }, h("h2", {}, t("check.recent")),
+        recent.items.length ? h("ul", { class: "plain list" }, recent.items.map(recentRow)) : h("p", { class: "muted" }, t("check.none")))));
+}
+
+export function dropZone(send) {
+  const input = h("input", { type: "file", id: "file", accept: "video/*,.mkv,.avi,.wmv,.flv,.ts", class: "hidden-input" });
+  input.addEventListener("change", () => input.files.length && send(input.files[0]));
+  const zone = h("label", { class: "drop", for: "file" }, icon("upload"), h("strong", {}, t("check.drop")),
+    h("span", { class: "muted" }, t("check.or")), h("span", { class: "button" }, t("check.choose")), input);
+  const over = (on) => (event) => { event.preventDefault(); zone.classList.toggle("over", on); };
+  zone.addEventListener("dragover", over(true));
+  zone.addEventListener("dragleave", over(false));
+  zone.addEventListener("drop", (event) => { over(false)(event); const [file] = event.dataTransfer.files; if (file) send(file); });
+  return zone;
+}
+
+const recentRow = (check) => h("li", {}, h("a", { href: `#/checks/${encodeURIComponent(check.id)}`, class: "rowlink" },
+  badge(check.outcome), h("span", { class: "grow clip" }, fileName(check.query_name)), h("span", { class: "muted nowrap" }, date(check.created_at))));
+
+export const badge = (outcome) => h("span", { class: `badge ${outcome}` }, word("outcome", outcome));
+
+async function follow(page, place, send, name) {
+  const steps = new Map(STAGES.map((stage) => [stage, h("li", {}, t(`stage.${stage}`))]));
+  const line = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
+  const say = h("p", { class: "muted clip", role: "status" }, fileName(name));
+  replace(place, h("div", { class: "progress" }, say, line, h("ol", { class: "steps" }, [...steps.values()])));
+  const mark = (stage, share) => {
+    const reached = STAGES.indexOf(stage);
+    STAGES.forEach((one, index) => {
+      steps.get(one).className = index < reached ? "done" : index === reached ? "now" : "";
+    });
+    line.value = share;
+  };
+  mark("upload", 0);
+  try {
+    const accepted = await send((share) => mark("upload", share * 0.3));
+    mark("decode", 0.35);
+    await finished(page, accepted.id, accepted.job_id, mark);
+    if (!page.stopped.signal.aborted) location.hash = `#/checks/${encodeURIComponent(accepted.id)}`;
+  } catch (error) {
+    replace(place, h("div", { class: "problem", role: "alert" }, h("strong", {}, t("error")), h("p", {}, error.message), error.hint && h("p", { class: "muted" }, error.hint)));
+  }
+}
+
+async function finished(page, id, jobId, mark) {
+  while (!page.stopped.signal.aborted) {
+    const job = await get(`/v1/jobs/${path(jobId)}`);
+    if (job.error) throw Object.assign(new Error(job.error.detail), { hint: job.error.hint });
+    if (job.status === "done") return;
+    if (STAGES.includes(job.stage)) mark(job.stage, 0.35 + 0.6 * (job.progress || 0));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+export async function verdictPage(page, id) {
+  const check = await get(`/v1/checks/${path(id)}`, { prefer: "wait=20", signal: page.stopped.signal });
+  if (check.error) throw Object.assign(new Error(check.error.detail), { hint: check.error.hint });
+  if (check.status !== "done") return setTimeout(() => !page.stopped.signal.aborted && verdictPage(page, id), POLL_MS);
+  page.title(fileName(check.query_name));
+  const matches = h("div", { class: "matches" });
+  const list = (items) => replace(matches, items.length ? items.map((match) => matchCard(check, match)) : h("p", { class: "muted" }, t("verdict.none")));
+  const weak = h("button", { class: "quiet", onclick: async () => { const all = await get(`/v1/checks/${path(id)}?min_probability=0`); list(all.matches); weak.remove(); } }, t("verdict.weak"));
+  list(check.matches);
+  return replace(page.main,
+    h("section", { class: `card verdict ${check.outcome}` },
+      h("div", {}, badge(check.outcome), h("h1", {}, fileName(check.query_name)), h("p", {}, t(`outcome.lead.${check.outcome}`))),
+      h("div", { class: "big" }, h("strong", {}, percent(check.probability)), h("span", { class: "muted" }, t("match.probability")))),
+    h("div", { class: "two wide" },
+      h("section", {}, h("h2", {}, t("verdict.matches")), matches, h("p", {}, weak, " ", h("a", { class: "button", href: "#/" }, t("check.again")))),
+      facts(check)));
+}
+
+function matchCard(check, match) {
+  const address = `#/checks/${encodeURIComponent(check.id)}/matches/${encodeURIComponent(match.reference_id)}`;
+  const first = match.segments[0];
+  const at = first ? (first.reference_start_s + first.reference_end_s) / 2 : 0;
+  return h("a", { class: "card match", href: address },
+    picture(`/v1/references/${path(match.reference_id)}/picture?at=${at.toFixed(2)}`),
+    h("div", { class: "grow" }, h("strong", { class: "clip" }, match.reference_id),
+      h("span", { class: "muted" }, `${match.library} · ${t("match.similarity", { value: number(match.similarity) })}`),
+      match.rejected && h("span", { class: "chip" }, t("verdict.rejected")),
+      h("ul", { class: "plain small" }, match.segments.slice(0, 4).map((one) => h("li", {}, `${range(one.query_start_s, one.query_end_s)}  →  ${range(one.reference_start_s, one.reference_end_s)}`)))),
+    h("div", { class: "big" }, h("strong", {}, percent(match.probability)), h("span", { class: "link" }, t("verdict.look"))));
+}
+
+function facts(check) {
+  const ask = async () => {
+    const sure = await confirm(t("forget"), t("forget.ask"));
+    if (sure) { await remove(`/v1/checks/${path(check.id)}/evidence`); toast(t("forget.done")); }
+  };
+  const times = Object.entries(check.timings_ms).map(([stage, ms]) => `${word("stage", stage)} ${number(ms, 0)}`);
+  const rows = [["verdict.at", date(check.created_at)], ["verdict.libraries", check.libraries.join(", ") || t("check.all")],
+    ["verdict.model", check.model_id], ["verdict.policy", check.policy_version], ["verdict.index", check.index_version],
+    ["verdict.time", `${times.join(" · ")} ms`], ["verdict.sha", check.query_sha256]];
+  return h("section", { class: "card" }, h("h2", {}, t("verdict.facts")),
+    h("dl", {}, rows.map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)])),
+    h("button", { class: "quiet", onclick: ask }, icon("trash"), t("forget")));
+}
+
+export const confirm = (title, text) => dialog(title, (close) => h("div", {}, h("p", {}, text),
+  h("div", { class: "row end" }, h("button", { onclick: () => close(false) }, t("library.cancel")), h("button", { class: "danger", onclick: () => close(true) }, title))));

@@ -1,0 +1,75 @@
+// Matches that wait for a person, to be worked through by keyboard.
+
+import { get, path, picture, query } from "./api.js";
+import { dialog, h, replace, toast } from "./dom.js";
+import { date, fileName, percent } from "./format.js";
+import { t } from "./i18n.js";
+import { decide, decisionOf, isTyping } from "./review.js";
+
+const STATES = ["open", "confirmed", "rejected", "licensed", ""];
+const PAGE = 30;
+
+export async function queuePage(page) {
+  page.title(t("queue.title"));
+  const list = h("ul", { class: "plain queue" });
+  const more = h("button", { hidden: true }, t("queue.more"));
+  const tabs = h("div", { class: "segmented", role: "group", "aria-label": t("queue.state") });
+  let [state, cursor] = ["open", ""];
+  const load = async (fresh) => {
+    const answer = await get(`/v1/reviews/queue${query({ state, cursor: fresh ? "" : cursor, limit: PAGE })}`);
+    cursor = answer.next_cursor || "";
+    if (fresh) replace(list);
+    list.append(...answer.items.map(row));
+    if (!list.children.length) list.append(h("li", { class: "card muted" }, t("queue.empty")));
+    more.hidden = !cursor;
+    replace(tabs, STATES.map((one) => h("button", { "aria-pressed": String(one === state), onclick: () => { state = one; load(true); } },
+      t(`state.${one || "all"}`), one in answer.counts && h("span", { class: "count" }, answer.counts[one]))));
+  };
+  more.addEventListener("click", () => load(false));
+  replace(page.main, h("h1", {}, t("queue.title")),
+    h("div", { class: "row wrap" }, tabs, h("button", { class: "quiet", onclick: help }, `? ${t("help.title")}`)), list, more,
+    h("p", { class: "muted keys" }, t("queue.keys")));
+  await load(true);
+  document.addEventListener("keydown", (event) => onKey(event, list, () => load(true)), { signal: page.stopped.signal });
+}
+
+function row(item) {
+  const address = `#/checks/${encodeURIComponent(item.check_id)}/matches/${encodeURIComponent(item.reference_id)}`;
+  const names = { query: fileName(item.query_name), reference: item.reference_id };
+  const element = h("li", {}, h("a", { class: "card match", href: address, "aria-label": `${t("queue.of", names)}, ${percent(item.probability)}, ${t(`state.${item.state}`)}` },
+    h("span", { class: "thumbs" }, picture(`/v1/checks/${path(item.check_id)}/picture?at=2`), picture(`/v1/references/${path(item.reference_id)}/picture?at=2`)),
+    h("span", { class: "grow" }, h("strong", { class: "clip" }, names.query), h("span", { class: "clip" }, names.reference),
+      h("span", { class: "muted small" }, `${item.library} · ${date(item.created_at)}${item.reviewer ? ` · ${t("queue.by", { reviewer: item.reviewer })}` : ""}`)),
+    h("span", { class: "big" }, h("strong", {}, percent(item.probability)), h("span", { class: `chip ${item.state}` }, t(`state.${item.state}`)))));
+  element.item = item;
+  return element;
+}
+
+async function onKey(event, list, reload) {
+  if (isTyping(event)) return;
+  const rows = [...list.querySelectorAll("a.match")];
+  const here = rows.indexOf(document.activeElement);
+  const move = { KeyJ: 1, ArrowDown: 1, KeyK: -1, ArrowUp: -1 }[event.code];
+  const decision = decisionOf(event);
+  if (move && rows.length) {
+    event.preventDefault();
+    rows[here < 0 ? 0 : Math.min(Math.max(here + move, 0), rows.length - 1)].focus();
+  } else if (event.key === "?") {
+    await help();
+  } else if (decision && here >= 0) {
+    event.preventDefault();
+    const { item } = rows[here].parentElement;
+    try {
+      await decide(item.check_id, item.reference_id, decision);
+      await reload();
+      const left = list.querySelectorAll("a.match");
+      left[Math.min(here, left.length - 1)]?.focus();
+    } catch (error) { toast(error.message, "bad"); }
+  }
+}
+
+const HELP = [["J", "j"], ["K", "k"], ["Enter", "enter"], ["C", "c"], ["R", "r"], ["L", "l"], ["U", "u"], ["N", "n"], ["␣", "space"], ["← →", "arrows"], ["[ ]", "brackets"]];
+
+const help = () => dialog(t("help.title"), (close) => h("div", {},
+  h("dl", { class: "keys" }, HELP.map(([letter, name]) => [h("dt", {}, h("kbd", {}, letter)), h("dd", {}, t(`help.${name}`))])),
+  h("div", { class: "row end" }, h("button", { class: "primary", onclick: () => close() }, t("help.close")))));

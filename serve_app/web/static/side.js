@@ -1,0 +1,85 @@
+// One of the two players: the kept film where the browser can play it, else kept pictures.
+
+import { media } from "./api.js";
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+
+const WAIT_MS = 8000;
+
+export class Side {
+  constructor(body, label) {
+    this.body = body;
+    this.time = 0;
+    this.video = null;
+    this.images = new Map();
+    this.screen = h("div", { class: "screen" });
+    this.note = h("span", { class: "muted" });
+    this.element = h("figure", { class: "side" }, this.screen, h("figcaption", {}, h("strong", {}, label), " ", this.note));
+    if (body.width) this.screen.style.aspectRatio = `${body.width} / ${body.height}`;
+  }
+
+  get duration() { return this.body.duration_s; }
+
+  // Resolves when something is to be seen.
+  async load() {
+    if (this.body.video && (await this.loadVideo())) return;
+    if (this.body.picture) {
+      this.image = h("img", { alt: "" });
+      this.screen.replaceChildren(this.image);
+      this.note.textContent = t("player.pictures");
+    } else {
+      this.screen.replaceChildren(h("p", { class: "muted" }, t("player.nothing")));
+    }
+    this.seek(this.time);
+  }
+
+  async loadVideo() {
+    const video = h("video", { muted: true, playsinline: true, preload: "auto", disablepictureinpicture: true, "aria-label": this.body.name || this.body.id });
+    const loaded = new Promise((resolve) => {
+      video.addEventListener("loadeddata", () => resolve(video.videoWidth > 0), { once: true });
+      video.addEventListener("error", () => resolve(false), { once: true });
+      setTimeout(() => resolve(false), WAIT_MS);
+    });
+    try { video.src = await media(this.body.video); } catch { return false; }
+    if (!(await loaded)) return false;
+    this.video = video;
+    this.screen.replaceChildren(video);
+    return true;
+  }
+
+  seek(time) {
+    this.time = Math.min(Math.max(time, 0), this.duration);
+    if (this.video) this.video.currentTime = Math.min(this.time, Math.max(0, this.video.duration - 0.02));
+    else if (this.image) this.show(nearest(this.body.picture_times_s, this.time));
+  }
+
+  async show(index) {
+    if (this.shown === index) return;
+    this.shown = index;
+    const at = this.body.picture_times_s[index];
+    if (!this.images.has(index)) this.images.set(index, media(`${this.body.picture}?at=${at}`).catch(() => ""));
+    const src = await this.images.get(index);
+    if (this.shown === index && src) this.image.src = src;
+  }
+
+  play(rate) {
+    if (!this.video) return;
+    this.video.playbackRate = Math.min(Math.max(rate, 0.1), 8);
+    if (this.video.paused) this.video.play().catch(() => {});
+  }
+
+  pause() { if (this.video) this.video.pause(); }
+
+  // What is on the screen now, for drawing; null before anything is.
+  get source() {
+    const shown = this.video || this.image;
+    const ready = this.video ? this.video.readyState >= 2 : this.image?.complete && this.image.naturalWidth;
+    return ready ? shown : null;
+  }
+}
+
+function nearest(times, time) {
+  let best = 0;
+  times.forEach((one, index) => { if (Math.abs(one - time) < Math.abs(times[best] - time)) best = index; });
+  return best;
+}

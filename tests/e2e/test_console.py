@@ -1,0 +1,283 @@
+"""A reviewer's day in a real browser: the console over a real service in this process."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from dubl.evaluation.attack_suite import SuiteOptions, write_suite
+from dubl.evaluation.casting import Cast
+from dubl.evaluation.scenes import generate_library
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.settings import load_settings
+from tests.support.browser import chromium
+from tests.support.in_process import running_app
+from tests.support.service import Client
+
+ATTACKS = ("trim:0.4", "mirror")
+DESKTOP = {"width": 1280, "height": 860}
+# Resolves when the slider has come that far; strings of script are not run on the page.
+PASSES = """(slider, value) => new Promise(done => {
+    const look = () => slider.value > value ? done() : requestAnimationFrame(look);
+    look();
+})"""
+PHONE = {"width": 390, "height": 844}
+PAGES = ("#/", "#/queue", "#/library", "#/status")
+# Set to a folder, it gets a picture of every page (continuous integration keeps it).
+SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS", "")
+
+Suite = tuple[Path, SuiteTruth]
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    folder = tmp_path_factory.mktemp("console")
+    made = generate_library(
+        folder / "made", count=3, seed=5, size=(320, 180), shortest_s=6, longest_s=8
+    )
+    options = SuiteOptions(edits=ATTACKS, per_reference=0)
+    cast = Cast(references=tuple(made[:2]), strangers=tuple(made[2:]))
+    return folder / "suite", write_suite(folder / "suite", cast, options=options)
+
+
+@pytest.fixture(scope="module")
+def address(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with one reference; the browser registers the other."""
+    folder, truth = suite
+    data = tmp_path_factory.mktemp("data")
+    settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
+    with running_app(settings) as address, Client(address) as client:
+        path = folder / REFERENCES / truth.references[0]
+        assert client.register(path, id="first", title="First", owner="Studio").status_code == 201
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """An English tab that fails the test on any error of a script or of the content policy, and
+    on any request to another host."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-US", base_url=address)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+    page.on(
+        "request",
+        lambda sent: sent.url.startswith((address, "blob:")) or problems.append(sent.url),
+    )
+    yield page
+    context.close()
+    expected = "Failed to load resource: the server responded with a status of 404"
+    assert [text for text in problems if expected not in text] == []
+
+
+def query(suite: Suite, attack: str, reference: int = 0) -> Path:
+    folder, truth = suite
+    wanted = truth.references[reference]
+    return next(
+        folder / QUERIES / name
+        for name, one in truth.queries.items()
+        if one.attack == attack and one.matches[0].reference == wanted
+    )
+
+
+def check(page: Page, path: Path) -> None:
+    """Drops a file and waits for the verdict."""
+    page.goto("/#/")
+    page.set_input_files("#file", path)
+    expect(page.locator(".verdict .badge")).to_be_visible(timeout=60_000)
+
+
+def open_match(page: Page, path: Path) -> None:
+    check(page, path)
+    page.locator("a.match").first.click()
+    expect(page.locator(".player")).to_be_visible()
+    expect(page.locator(".screen video, .screen img")).to_have_count(2, timeout=20_000)
+
+
+def visit(page: Page, place: str) -> None:
+    page.goto(f"/{place}")
+    page.reload()
+    expect(page.locator("main h1").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+
+
+def keep_picture(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+
+
+def test_a_reviewer_registers_checks_looks_and_decides(page: Page, suite: Suite) -> None:
+    folder, truth = suite
+    page.goto("/#/library")
+    page.get_by_role("button", name="Add a video").click()
+    page.set_input_files("#add-file", folder / REFERENCES / truth.references[1])
+    page.get_by_label("Title", exact=True).fill("Second take")
+    page.get_by_role("dialog").get_by_role("button", name="Add a video").click()
+    page.get_by_role("link", name=re.compile("Second take")).click(timeout=60_000)
+    expect(page.get_by_role("heading", name="Second take")).to_be_visible()
+
+    open_match(page, query(suite, "trim", reference=1))
+    expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
+    expect(page.locator(".pair img").first).to_have_js_property("complete", True)
+    page.get_by_label("Your name").fill("Anna")
+    page.get_by_label("Note").fill("the same take")
+    page.get_by_role("button", name=re.compile("Confirm")).click()
+    expect(page.locator(".history")).to_contain_text("the same take")
+    expect(page.locator(".history")).to_contain_text("Anna")
+    keep_picture(page, "match")
+
+    page.goto("/#/queue")
+    page.get_by_role("button", name=re.compile("Confirmed")).click()
+    expect(page.locator("a.match")).to_have_count(1)
+
+
+def test_not_a_match_by_keyboard_is_not_reported_again(page: Page, suite: Suite) -> None:
+    path = query(suite, "trim")
+    check(page, path)
+    expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
+    page.goto("/#/queue")
+    row = page.locator("a.match", has_text=path.name)
+    expect(row).to_have_count(1)
+    while not row.evaluate("row => row === document.activeElement"):
+        page.keyboard.press("j")
+    keep_picture(page, "queue")
+    page.keyboard.press("r")
+    expect(row).to_have_count(0)
+    check(page, path)
+    expect(page.locator(".verdict .badge")).not_to_have_text("Duplicate")
+
+
+def test_both_players_follow_the_matrix_the_stretches_and_the_keys(
+    page: Page, suite: Suite
+) -> None:
+    open_match(page, query(suite, "mirror"))
+    expect(page.get_by_text("Mirrored")).to_be_visible()
+    slider = page.get_by_label("Position in the checked video")
+    page.locator(".stretch").first.click()
+    start = float(slider.input_value())
+    page.keyboard.press("ArrowRight")
+    assert float(slider.input_value()) == pytest.approx(start + 0.1, abs=0.06)
+    box = page.locator(".matrix").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    length = float(slider.get_attribute("max") or 0)
+    assert float(slider.input_value()) == pytest.approx(length / 2, abs=0.3)
+    page.get_by_role("button", name="Difference").click()
+    expect(page.get_by_role("img", name="Both videos in one picture")).to_be_visible()
+    assert _mean_level(page) < 60  # the mirrored reference cancels out
+    page.get_by_role("button", name="Side by side").click()
+    page.get_by_role("button", name="Play both").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    slider.evaluate(PASSES, length / 2 + 0.5)
+    page.locator("main").press("Space")
+    expect(page.get_by_role("button", name="Play both")).to_be_visible()
+
+
+def _mean_level(page: Page) -> float:
+    """Mean level of the canvas, 0 black to 255 white."""
+    return page.locator(".together canvas").evaluate(
+        """canvas => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            let sum = 0;
+            for (let i = 0; i < data.length; i += 4) sum += data[i] + data[i + 1] + data[i + 2];
+            return sum / (data.length / 4) / 3;
+        }"""
+    )
+
+
+def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite: Suite) -> None:
+    folder, _ = suite
+    stranger = sorted((folder / QUERIES).glob("stranger*"))[0]
+    with Client(address) as client:
+        assert client.register(stranger, id="spare", title="Spare").status_code == 201
+    page.goto("/#/library")
+    page.get_by_label("Search id, title or source").fill("spar")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".shelf-item")).to_have_count(1)
+    page.locator(".shelf-item").click()
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Owner").fill("Мосфильм")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("dl")).to_contain_text("Мосфильм")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    expect(page.get_by_text("Spare", exact=True)).to_have_count(0)
+
+
+def test_a_file_that_is_no_video_is_explained(page: Page, tmp_path: Path) -> None:
+    text = tmp_path / "letter.mp4"
+    text.write_text("Dear reviewer")
+    page.goto("/#/")
+    page.set_input_files("#file", text)
+    expect(page.get_by_role("alert")).to_contain_text("Send a video file", timeout=60_000)
+
+
+def test_evidence_that_is_gone_leaves_the_decision(page: Page, address: str, suite: Suite) -> None:
+    open_match(page, query(suite, "mirror", reference=0))
+    identifier = page.url.split("#/checks/")[1].split("/")[0]
+    with Client(address) as client:
+        assert client.http.delete(f"/v1/checks/{identifier}/evidence").status_code == 204
+    page.reload()
+    expect(page.get_by_text("evidence is kept for a limited time")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Confirm"))).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_in_both_languages_and_themes(
+    browser: Browser, address: str, suite: Suite, scheme: str
+) -> None:
+    language = {"light": "en-US", "dark": "ru-RU"}[scheme]
+    context = browser.new_context(
+        viewport=DESKTOP, locale=language, base_url=address, color_scheme=scheme
+    )
+    page = context.new_page()
+    open_match(page, query(suite, "mirror", reference=0))
+    match = page.url.removeprefix(address).removeprefix("/")
+    for number, place in enumerate(
+        (*PAGES, match, match.split("/matches")[0], "#/references/first")
+    ):
+        visit(page, place)
+        found = Axe().run(page).response["violations"]
+        assert [(place, one["id"], one["nodes"][0]["html"]) for one in found] == []
+        keep_picture(page, f"page{number}_{scheme}")
+    context.close()
+
+
+def test_no_page_scrolls_sideways_on_a_phone(browser: Browser, address: str, suite: Suite) -> None:
+    context = browser.new_context(
+        viewport=PHONE, locale="ru-RU", base_url=address, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    open_match(page, query(suite, "mirror", reference=0))
+    match = page.url.removeprefix(address).removeprefix("/")
+    for place in (*PAGES, match, match.split("/matches")[0], "#/references/first"):
+        visit(page, place)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+        keep_picture(page, f"phone{len(place)}")
+    context.close()
+
+
+def test_language_and_theme_are_chosen_and_stay(page: Page) -> None:
+    page.goto("/#/")
+    page.get_by_role("button", name="Русский").click()
+    expect(page.get_by_role("heading", name="Проверить видео")).to_be_visible()
+    page.get_by_label("Тема: как в системе").click()
+    page.get_by_label("Тема: светлая").click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -1,0 +1,258 @@
+"""The Python client, over the real HTTP layer and a service in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dubl import errors
+from dubl.client.async_client import AsyncClient
+from dubl.client.client import Client
+from dubl.client.errors import ApiError, JobFailed, NotReachable, StillRunning
+from dubl.client.exchange import Retries
+from dubl.client.webhooks import read_webhook
+from dubl.settings import load_settings
+from dubl.types import JobState, Scope
+from dubl.webhooks.signing import signed_headers, signing_key
+from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
+from tests.support.fake_service import MATCH, FakeService
+from tests.support.http_server import serving
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+QUICK = Retries(tries=3, pause_s=0.0)
+LINK = "https://example.org/clips/a.mp4"
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def address(service: FakeService, tmp_path: Path) -> Iterator[str]:
+    settings = load_settings(overrides=[f"data_dir={tmp_path / 'data'}"], environment={})
+    with serving(make_http_app(service, settings, keys=FakeKeys())) as address:
+        yield address
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "кот.mp4"
+    path.write_bytes(bytes(range(256)) * 40)
+    return path
+
+
+def client_of(handler: Handler) -> Client:
+    return Client("http://dubl", retries=QUICK, transport=httpx.MockTransport(handler))
+
+
+def test_a_file_is_checked_in_one_call(address: str, service: FakeService, video: Path) -> None:
+    with Client(address) as dubl:
+        check = dubl.check(video, libraries=["main", "films"])
+        assert check.outcome == "duplicate"
+        assert check.matches[0].segments[0].reference_start_s == 4.0
+        assert dubl.list_checks(outcome="duplicate").items == (check,)
+    order = service.orders[0]
+    assert order.libraries == ("main", "films")
+    assert order.video.upload is not None
+    assert order.video.upload.size_bytes == video.stat().st_size
+
+
+def test_references_are_registered_found_changed_and_deleted(address: str, video: Path) -> None:
+    with Client(address) as dubl:
+        made = dubl.register(video, id="a/b", library="films", title="Кот", metadata={"year": 2020})
+        assert (made.id, made.library, made.metadata) == ("a/b", "films", {"year": 2020})
+        assert dubl.list_references(library="films").items == (made,)
+        assert dubl.update_reference("a/b", owner="Mosfilm").owner == "Mosfilm"
+        assert dubl.get_reference("a/b").title == "Кот"
+        assert [one.name for one in dubl.list_libraries()] == ["films"]
+        dubl.delete_reference("a/b")
+        with pytest.raises(ApiError, match="not_found"):
+            dubl.get_reference("a/b")
+
+
+def test_the_same_by_awaiting(address: str, video: Path) -> None:
+    async def story() -> None:
+        async with AsyncClient(address) as dubl:
+            reference, check = await asyncio.gather(
+                dubl.register(video, id="a"), dubl.check(link=LINK)
+            )
+            assert (reference.id, check.outcome) == ("a", "duplicate")
+            assert (await dubl.get_job("job-0")).status in ("done", "queued")
+
+    asyncio.run(story())
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    def signatures(kind: type) -> dict[str, inspect.Signature]:
+        return {
+            name: inspect.signature(method)
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_") and name not in ("close", "aclose")
+        }
+
+    assert signatures(Client) == signatures(AsyncClient)
+
+
+def test_a_video_that_cannot_be_checked_is_an_error_with_its_hint(
+    address: str, service: FakeService
+) -> None:
+    service.ends = errors.NoVideoStream("only audio in a.mp3")
+    with Client(address) as dubl, pytest.raises(JobFailed) as caught:
+        dubl.check(link=LINK)
+    assert (caught.value.code, caught.value.detail) == ("no_video_stream", "only audio in a.mp3")
+    assert "video stream" in caught.value.hint
+
+
+def test_a_check_that_takes_longer_can_be_asked_for_later(
+    address: str, service: FakeService
+) -> None:
+    service.ends = JobState.QUEUED
+    with Client(address) as dubl:
+        with pytest.raises(StillRunning) as caught:
+            dubl.check(link=LINK, timeout_s=0.0)
+        service.ends = JobState.DONE
+        assert dubl.wait_for_check(caught.value.id).outcome == "duplicate"
+
+
+def test_a_refusal_carries_code_hint_and_request_id(address: str) -> None:
+    with Client(address) as dubl, pytest.raises(ApiError) as caught:
+        dubl.check(link="ftp://a/b")
+    assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+    assert caught.value.request_id
+
+
+def test_evidence_is_read_and_decided_on(
+    address: str, service: FakeService, tmp_path: Path
+) -> None:
+    with Client(address) as dubl:
+        check = dubl.check(link=LINK)
+        service.desk.files[check.id] = tmp_path / "none"
+        evidence = dubl.get_evidence(check.id, MATCH.reference_id)
+        assert evidence.hints[0].kind == "inset"
+        assert evidence.pairs[0].query_picture is not None
+        assert dubl.download(evidence.pairs[0].query_picture).startswith(b"picture of")
+        assert dubl.download(evidence.matrix_picture).startswith(b"\x89PNG")
+        entry = dubl.review(check.id, MATCH.reference_id, decision="licensed", note="by contract")
+        assert dubl.list_reviews(check_id=check.id).items == (entry,)
+        assert dubl.review_queue().items[0].reference_id == MATCH.reference_id
+
+
+def test_a_key_is_sent(service: FakeService, tmp_path: Path) -> None:
+    keys = FakeKeys()
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+    with serving(make_http_app(service, settings, keys=keys, keys_required=True)) as address:
+        with Client(address) as dubl, pytest.raises(ApiError, match="unauthorized"):
+            dubl.list_libraries()
+        with Client(address, api_key=keys.issue(Scope.CHECK)) as dubl:
+            assert dubl.list_libraries() == ()
+
+
+def test_a_full_service_is_asked_again_with_the_whole_file(video: Path) -> None:
+    sizes: list[int] = []
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        sizes.append(len(request.read()))
+        if len(sizes) < 3:
+            return httpx.Response(503, headers={"Retry-After": "0"}, json={"code": "overloaded"})
+        return httpx.Response(202, json={"id": "c", "job_id": "j", "status": "queued"})
+
+    assert client_of(busy).submit_check(video).id == "c"
+    assert len(sizes) == 3
+    assert min(sizes) > video.stat().st_size
+
+
+def test_a_repeated_submission_has_the_same_id() -> None:
+    ids: list[str] = []
+
+    def flaky(request: httpx.Request) -> httpx.Response:
+        ids.append(json.loads(request.content)["id"])
+        if len(ids) == 1:
+            raise httpx.ReadError("the connection was reset", request=request)
+        return httpx.Response(202, json={"id": ids[-1], "job_id": "j", "status": "queued"})
+
+    assert client_of(flaky).submit_check(link=LINK).id == ids[0] == ids[1]
+
+
+def test_a_decision_is_never_sent_twice_by_itself() -> None:
+    seen: list[str] = []
+
+    def reset(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        raise httpx.ReadError("the connection was reset", request=request)
+
+    with pytest.raises(NotReachable):
+        client_of(reset).review("c", "r", decision="confirmed")
+    assert seen == ["/v1/reviews"]
+
+
+def test_an_answer_of_somebody_else_is_no_answer() -> None:
+    with pytest.raises(NotReachable):
+        client_of(lambda _: httpx.Response(200, text="<html>")).list_libraries()
+    with pytest.raises(ApiError, match="http_404"):
+        client_of(lambda _: httpx.Response(404, text="<html>")).list_libraries()
+
+
+def test_retry_after_is_honored() -> None:
+    asked = httpx.Response(429, headers={"Retry-After": "7"})
+    assert Retries(pause_s=0.1).pause_after(1, asked) == 7.0
+    later = [Retries(pause_s=1.0).pause_after(n, httpx.Response(503)) for n in (1, 4, 20)]
+    assert later == sorted(later)
+    assert later[-1] <= 40
+
+
+def test_a_webhook_is_read_only_when_it_is_signed() -> None:
+    job = {
+        "id": "j",
+        "kind": "check",
+        "status": "done",
+        "subject_id": "c",
+        "attempts": 1,
+        "created_at": "2026-01-02T03:04:05Z",
+        "finished_at": "2026-01-02T03:04:06Z",
+        "error": None,
+        "stage": "",
+        "progress": 1.0,
+        "added_later": True,
+    }
+    event = {"type": "check.done", "timestamp": "2026-01-02T03:04:06Z", "data": {"job": job}}
+    body = json.dumps(event).encode()
+    headers = signed_headers(body, message_id="m", key=signing_key(SECRET))
+    shown = {name.title(): value for name, value in headers.items()}
+    read = read_webhook(body, shown, secret=SECRET)
+    assert (read.type, read.job.subject_id, read.check) == ("check.done", "c", None)
+    with pytest.raises(errors.InvalidRequest):
+        read_webhook(body.replace(b"done", b"lost"), shown, secret=SECRET)
+
+
+def run(example: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / example), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_examples_do_what_they_say(
+    address: str, service: FakeService, video: Path, tmp_path: Path
+) -> None:
+    checked = run("check_upload.py", address, str(video))
+    assert checked.returncode == 10, checked.stderr
+    assert "0.0-8.0 s is ref-1 4.0-12.0 s" in checked.stdout
+    registered = run("register_folder.py", address, str(video.parent))
+    assert registered.stdout.strip() == "кот.mp4: 12.0 s", registered.stderr
+    service.desk.files["c"] = tmp_path / "none"
+    service.checks["c"] = next(iter(service.checks.values()))
+    reviewed = run("review_queue.py", address, "c", MATCH.reference_id)
+    assert "c and ref-1: rejected" in reviewed.stdout, reviewed.stderr
+    assert "upload.mp4 and ref-1: 97%, inset" in reviewed.stdout
