@@ -59,7 +59,7 @@ def prepare_data(cluster: Cluster) -> None:
     options.resource_limits = options.resource_limits.copy(
         object_store_memory=cluster.object_store_bytes * IN_FLIGHT_SHARE
     )
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def domain_error(error: BaseException) -> BaseException:

@@ -66,7 +66,8 @@ def read_ids(tables: Tables, *, library: str) -> Iterator[str]:
 
 def _digest(*parts: str) -> bytes:
     joined = "\0".join(parts).encode()
-    return hashlib.blake2b(joined, digest_size=DIGEST_BYTES).digest()
+    # numpy takes zeros at the end of a text for padding, and leaves them out when it gives it back.
+    return hashlib.blake2b(joined, digest_size=DIGEST_BYTES).digest().rstrip(b"\0")
 
 
 def _sorted(digests: Iterable[bytes]) -> Digests:
