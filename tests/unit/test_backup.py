@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
+from click.testing import Result
 from typer.testing import CliRunner
 
 from dubl.assembly import make_ledger, make_retriever, make_store
 from dubl.backup import LEDGER_FILE, MANIFEST, REFERENCES_FILE, restore_backup, write_backup
 from dubl.errors import FeatureSpaceMismatch, InvalidRequest, StoreUnavailable
 from dubl.ledger.api_keys import make_key
+from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings, load_settings
-from dubl.types import Check, Job, JobKind, JobState, Outcome, Scope, Verdict
+from dubl.types import ApiKey, Check, Job, JobKind, JobState, Outcome, Scope, Verdict
 from pipelines.cli import app
+from pipelines.local_server import free_port
+from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
+from tests.support.fake_service import FakeService
 from tests.support.stored_videos import random_entry, random_features
 
 CREATED_AT = "2026-01-02T03:04:05.000Z"
@@ -199,6 +207,72 @@ def test_a_copy_of_another_feature_space_is_refused(tmp_path: Path, source: Sett
     other = settings_in(tmp_path / "target", "media.reference_rate_hz=2")
     with pytest.raises(FeatureSpaceMismatch):
         restore_backup(tmp_path / "copy", other)
+
+
+class LedgerService(FakeKeys):
+    """Keys and copies of a real ledger, as the deployment gives them out."""
+
+    def __init__(self, ledger: Ledger, folder: Path) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.folder = folder
+
+    async def list_keys(self) -> tuple[ApiKey, ...]:
+        return self.ledger.keys.list()
+
+    async def copy_ledger(self) -> Path:
+        path = self.folder / "copy.ledger"
+        self.ledger.copy_to(path)
+        return path
+
+
+@contextmanager
+def serving(settings: Settings, ledger: Ledger) -> Iterator[str]:
+    """The HTTP layer over a ledger that this process holds; its address."""
+    admin = LedgerService(ledger, settings.data_dir)
+    http_app = make_http_app(FakeService(), settings, keys=admin, keys_required=True)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(http_app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_a_running_service_gives_its_ledger_to_administrators_alone(
+    tmp_path: Path, source: Settings
+) -> None:
+    admin, check = make_key("b", scopes=[Scope.ADMIN]), make_key("c", scopes=[Scope.CHECK])
+
+    def run(*arguments: str, key: str) -> Result:
+        environment = {"DUBL_URL": address, "DUBL_API_KEY": key}
+        return CliRunner().invoke(app, arguments, env=environment)
+
+    arguments = ["backup", str(tmp_path / "copy"), "--data", str(source.data_dir)]
+    with closing(make_ledger(source)) as ledger:
+        for new in (admin, check):
+            ledger.keys.add(new.key)
+        with serving(source, ledger) as address:
+            for token, code in ((check.token, "forbidden"), ("dubl_a_b", "unauthorized")):
+                refused = run(*arguments, key=token)
+                assert (refused.exit_code, code in refused.output) == (1, True), refused.output
+            saved = run(*arguments, key=admin.token)
+            assert saved.exit_code == 0, saved.output
+            listed = run("keys", "list", key=admin.token).output.splitlines()
+            made = run("keys", "create", "d", "--scope", "review", key=admin.token)
+            assert made.output.startswith("dubl_")
+    assert sorted(json.loads(line)["name"] for line in listed) == ["a", "b", "c"]
+    assert not (source.data_dir / "copy.ledger").exists()
+    target = settings_in(tmp_path / "target")
+    restore_backup(tmp_path / "copy", target)
+    with closing(make_ledger(target)) as ledger:
+        assert sorted(key.name for key in ledger.keys.list()) == ["a", "b", "c"]
+        assert ledger.get_check("c") == CHECK
 
 
 def test_the_commands_tell_what_they_did(tmp_path: Path, source: Settings) -> None:
