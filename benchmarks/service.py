@@ -39,7 +39,8 @@ def measure() -> list[Figure]:
     settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
     fill_library(settings, clip, references=REFERENCES)
     started = time.perf_counter()
-    with running_server(data) as address:
+    # All clients of the largest load wait for their answers.
+    with running_server(data, overrides=[f"serve.max_waiting={LOADS[-1][0]}"]) as address:
         ready_s = time.perf_counter() - started
         tree = _server_tree()
         figures = _at_rest(tree, ready_s)

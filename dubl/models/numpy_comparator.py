@@ -239,10 +239,10 @@ def _tile(query: Float32Array, reference: Float32Array, symmetric: bool) -> Floa
 
 def _pooled(maps: Float32Array) -> Float32Array:
     """2x2 maxima: [C,H,W] → [C,⌊H/2⌋,⌊W/2⌋]."""
-    height, width = maps.shape[1] // 2, maps.shape[2] // 2
-    even = maps[:, : 2 * height, : 2 * width]
-    pooled: Float32Array = even.reshape(len(maps), height, 2, width, 2).max(axis=(2, 4))
-    return pooled
+    height, width = maps.shape[1] // 2 * 2, maps.shape[2] // 2 * 2
+    # Slices against each other: numpy's own maxima over short axes take ten times as long.
+    rows = np.maximum(maps[:, 0:height:2, :width], maps[:, 1:height:2, :width])
+    return np.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
 
 
 def _chamfer(matrix: Float32Array) -> float:
