@@ -15,7 +15,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock licenses sbom audit clean
+.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -84,6 +84,10 @@ sbom: install
 
 audit: install
 	$(BIN)/python requirements/inventory.py audit
+
+# The committed copy of the HTTP contract, which a test compares with the code.
+openapi: install
+	$(BIN)/python -m tests.support.openapi
 
 clean:
 	rm -rf $(VENV) demo

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
-from dubl.assembly import make_kept_videos
+from dubl.assembly import make_kept_videos, reference_sampling
+from dubl.errors import DublError, EvidenceNotKept
 from dubl.ledger.reviews import Reviews
 from dubl.matching.explanation import Explanation, Matrices
+from dubl.media.sources import open_path
 from dubl.settings import Settings
-from dubl.types import Decision, KeptVideo, Match, Page, Review, ReviewItem, ReviewState
+from dubl.types import (
+    Decision,
+    KeptVideo,
+    Match,
+    Page,
+    Reference,
+    Review,
+    ReviewItem,
+    ReviewState,
+)
 from serve_app.api.desk import QueueFilter
 from serve_app.calls import answer
 from serve_app.flow import Steps
 from serve_app.ledger_client import LedgerClient
+
+logger = logging.getLogger(__name__)
 
 
 class ReviewDesk:
@@ -23,8 +37,12 @@ class ReviewDesk:
         self._steps = steps
         self._ledger = LedgerClient(steps.ledger)
         self._kept = make_kept_videos(settings)
+        self._settings = settings
+        self._reference_sampling = reference_sampling(settings)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
+        if self._settings.evidence.keep != "none":
+            await self._keep_archived(match.reference_id)
         return await answer(self._steps.reranker.explain.remote(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
@@ -81,3 +99,22 @@ class ReviewDesk:
             limit=limit,
             cursor=cursor,
         )
+
+    async def _keep_archived(self, reference_id: str) -> None:
+        """Makes the pictures of a reference that came from an archive when they are first wanted:
+        where its file lies in an allowed folder, and is still the same."""
+        try:
+            await self.kept_reference(reference_id)
+        except EvidenceNotKept:
+            try:
+                await self._decode_again(reference_id)
+            except DublError as exc:
+                logger.info("no pictures of reference %s: %s", reference_id, exc.detail)
+
+    async def _decode_again(self, reference_id: str) -> None:
+        reference: Reference = await answer(self._steps.librarian.get.remote(reference_id))
+        source = await asyncio.to_thread(open_path, reference.source, settings=self._settings.media)
+        if source.sha256 != reference.sha256:
+            raise EvidenceNotKept("its file has changed since it was registered")
+        clip = self._steps.decoder.decode.remote(source, self._reference_sampling)
+        await answer(self._steps.decoder.keep_reference.remote(reference_id, source, clip))

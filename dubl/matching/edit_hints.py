@@ -25,6 +25,7 @@ CONVINCING = 0.42
 CLEARLY = 0.08
 NEARLY_ALL = 0.9
 OWN_SPEED = 0.03
+END_ERROR_S = 0.75  # what both ends of a segment together are usually wrong by
 GRAY_CHROMA = 6.0
 COLORED_CHROMA = 12.0
 
@@ -110,7 +111,8 @@ def _time_hints(segments: Sequence[Segment]) -> list[Hint]:
     best, hints = segments[0], []
     if best.reversed:
         hints.append(Hint(kind=HintKind.REVERSED))
-    if abs(best.speed - 1.0) > OWN_SPEED:
+    length_s = max(best.query_end_s - best.query_start_s, 1e-6)
+    if abs(best.speed - 1.0) > max(OWN_SPEED, END_ERROR_S / length_s):
         hints.append(Hint(kind=HintKind.SPEED, value=best.speed))
     return hints
 

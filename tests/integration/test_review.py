@@ -10,18 +10,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.settings import load_settings
+from dubl.assembly import make_kept_videos
+from dubl.media.keeping import KeptVideos
+from dubl.settings import Settings, load_settings
 from tests.integration.conftest import Clips
 from tests.support.in_process import running_app
-from tests.support.service import Client
+from tests.support.service import WAIT, Client
 
 
 @pytest.fixture(scope="module")
-def desk(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    overrides = [
+        f"data_dir={tmp_path_factory.mktemp('desk')}",
+        f"media.allowed_roots=[{clips.folder}]",
+    ]
+    return load_settings("configs/local.yaml", overrides, environment={})
+
+
+@pytest.fixture(scope="module")
+def kept(settings: Settings) -> KeptVideos:
+    return make_kept_videos(settings)
+
+
+@pytest.fixture(scope="module")
+def desk(clips: Clips, settings: Settings) -> Iterator[Client]:
     """A service that knows the references."""
-    settings = load_settings(
-        "configs/local.yaml", [f"data_dir={tmp_path_factory.mktemp('desk')}"], environment={}
-    )
     with running_app(settings) as address, Client(address) as client:
         for path in clips.references:
             assert client.register(path, id=path.stem).status_code == 201
@@ -101,6 +114,21 @@ def test_the_queue_leads_from_the_check_to_the_decision(desk: Client, clips: Cli
     after = desk.http.get("/v1/reviews/queue", params={"state": "open"}).json()
     assert check["id"] not in [item["check_id"] for item in after["items"]]
     assert after["counts"]["open"] == queue["counts"]["open"] - 1
+
+
+def test_a_reference_from_an_archive_gets_its_pictures_when_they_are_wanted(
+    desk: Client, clips: Clips, kept: KeptVideos
+) -> None:
+    path, reference = copy_of(clips, 2)
+    original = next(one for one in clips.references if one.stem == reference)
+    sent = {"path": str(original), "id": "archived", "library": "archive"}
+    assert desk.http.post("/v1/references", json=sent, headers=WAIT).status_code == 201
+    kept.remove_reference("archived")  # as if an indexing job had registered it
+    check = desk.check(path, library="archive").json()
+    evidence = desk.http.get(f"/v1/checks/{check['id']}/matches/archived/evidence").json()
+    picture = desk.http.get(evidence["pairs"][0]["reference_picture"])
+    assert Image.open(io.BytesIO(picture.content)).format == "JPEG"
+    assert desk.http.get(evidence["reference"]["video"]).content == original.read_bytes()
 
 
 def test_a_deleted_reference_takes_its_pictures_with_it(desk: Client, clips: Clips) -> None:

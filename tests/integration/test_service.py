@@ -61,6 +61,22 @@ def test_a_verdict_tells_its_stages_and_is_kept(client: Client, clips: Clips) ->
     assert body["id"] in [item["id"] for item in listed.json()["items"]]
 
 
+def test_a_match_is_shown_with_pictures_and_decided_on(client: Client, clips: Clips) -> None:
+    check = client.check(clips.queries("trim")[0]).json()
+    reference = check["matches"][0]["reference_id"]
+    at = f"/v1/checks/{check['id']}/matches/{reference}/evidence"
+    evidence = client.http.get(at).json()
+    assert evidence["outcome"] == "duplicate"
+    for address in (evidence["pairs"][0]["query_picture"], evidence["query"]["video"]):
+        assert client.http.get(address).status_code == 200, address
+    assert client.http.get(f"{at}/matrix.png?stage=network").content.startswith(b"\x89PNG")
+    decision = {"check_id": check["id"], "reference_id": reference, "decision": "confirmed"}
+    assert client.http.post("/v1/reviews", json=decision).status_code == 201
+    queue = client.http.get("/v1/reviews/queue", params={"state": "confirmed"}).json()
+    assert [item["check_id"] for item in queue["items"]] == [check["id"]]
+    assert "<title>Dubl</title>" in client.http.get("/").text
+
+
 def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) -> None:
     client.check(clips.references[0])
     text = client.http.get("/metrics").text

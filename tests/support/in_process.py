@@ -6,12 +6,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
-from ray.serve.batching import _BatchQueue
 
 from dubl.settings import Settings
 from pipelines.local_server import LOOPBACK, free_port
@@ -32,8 +31,6 @@ from serve_app.ledger_client import LedgerClient
 
 # Stages are read from Ray's own objects; nobody looks at them here.
 progress.LOOK_S = 3600.0
-# Batches ask the replica around them for its limits, only to warn; here there is none.
-_BatchQueue._warn_if_max_batch_size_exceeds_max_ongoing_requests = lambda _: None
 
 
 class _Method:
@@ -87,7 +84,20 @@ async def _started(kind: type, settings: Settings) -> _Handle:
     starting: Awaitable[None] | None = deployment.__init__(settings)
     if starting is not None:
         await starting
+    for name, method in vars(kind).items():
+        if hasattr(method, "set_max_batch_size"):
+            setattr(deployment, name, _unbatched(method.__wrapped__, deployment))
     return _Handle(deployment)
+
+
+def _unbatched(method: Callable[..., Awaitable[list[object]]], deployment: object) -> object:
+    """Serve's batches belong to the class, and so to the event loop of its first use: here each
+    call is a batch of its own."""
+
+    async def call(item: object) -> object:
+        return (await method(deployment, [item]))[0]
+
+    return call
 
 
 @contextmanager

@@ -46,7 +46,7 @@ export function matrix(evidence, player) {
   const tabs = h("div", { class: "segmented", role: "group", "aria-label": t("match.matrix") });
   const choose = (stage) => {
     for (const button of tabs.children) button.setAttribute("aria-pressed", String(button.dataset.stage === stage));
-    replace(shown, picture(`${evidence.matrix_picture}?stage=${stage}&segments=false`));
+    replace(shown, picture(`${evidence.matrix_picture}?stage=${stage}&segments=false`, { loading: "eager" }));
   };
   replace(tabs, STAGES.map((stage) => h("button", { "data-stage": stage, onclick: () => choose(stage) }, t(`match.stage.${stage}`))));
   choose("frames");

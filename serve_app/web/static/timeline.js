@@ -1,7 +1,7 @@
 // Every common stretch of two videos: a band from its place in one to its place in the other.
 
 import { h, svg } from "./dom.js";
-import { range, seconds } from "./format.js";
+import { number, range, seconds } from "./format.js";
 import { t } from "./i18n.js";
 
 const WIDTH = 1000;
@@ -36,7 +36,7 @@ function chips(evidence, player) {
   const buttons = evidence.segments.map((one, index) => h("button", { class: `stretch s${index % 8}`, onclick: () => player.toSegment(index) },
     h("strong", {}, t("match.segment", { number: index + 1 })),
     h("span", {}, `${range(one.query_start_s, one.query_end_s)} → ${range(one.reference_start_s, one.reference_end_s)}`),
-    Math.abs(one.speed - 1) > 0.03 && h("span", { class: "muted" }, t("match.speed", { value: one.speed.toFixed(2) })),
+    Math.abs(one.speed - 1) > 0.03 && h("span", { class: "muted" }, t("match.speed", { value: number(one.speed) })),
     one.reversed && h("span", { class: "muted" }, t("match.reversed"))));
   player.onmove((_time, _reference, current) => buttons.forEach((button, index) => button.setAttribute("aria-current", String(index === current))));
   return h("div", { class: "stretches" }, buttons);

@@ -93,3 +93,15 @@ def test_speed_and_direction_are_told_without_any_picture() -> None:
         Hint(kind=HintKind.SPEED, value=2.0),
     )
     assert edit_hints([], []) == ()
+
+
+def test_a_speed_within_the_error_of_the_ends_is_no_hint() -> None:
+    for length_s, expected in ((8.0, ()), (60.0, (Hint(kind=HintKind.SPEED, value=0.95),))):
+        segment = Segment(
+            query_start_s=0,
+            query_end_s=length_s,
+            reference_start_s=0,
+            reference_end_s=length_s * 0.95,
+            similarity=0.9,
+        )
+        assert edit_hints([segment], []) == expected
