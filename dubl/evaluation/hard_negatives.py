@@ -76,7 +76,8 @@ def same_set(pair: NegativePair) -> NegativePair:
 
     def paint(image: Image, _time_s: float) -> Image:
         part = scaled(image[top : height - top, left : width - left], (width, height))
-        return np.clip(part * _WARMER + 8, 0, 255).astype(np.uint8)
+        warmer: Image = np.clip(part * _WARMER + 8, 0, 255).astype(np.uint8)
+        return warmer
 
     return NegativePair(
         kind="same_set",
