@@ -113,7 +113,9 @@ def test_separation_counts_what_lies_above() -> None:
 
 
 def test_what_looks_like_anything_never_passes_the_ceiling() -> None:
-    assert probability(replace(SURE, distinction=-0.1), CALIBRATION) == CALIBRATION.edge_ceiling
+    for little in (-0.1, 0.05):
+        held = probability(replace(SURE, distinction=little), CALIBRATION)
+        assert held == CALIBRATION.edge_ceiling
 
 
 def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> None:
