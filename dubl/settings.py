@@ -206,7 +206,7 @@ class ServeSettings(Section):
         default=0,
         ge=0,
         description="requests that may wait for their result at one ingress; 0: twice its CPUs, "
-        "which keeps them about as fast as on an idle machine",
+        "at least 4; bounds how much slower they are answered than on an idle machine",
     )
     max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
     max_requests: int = Field(

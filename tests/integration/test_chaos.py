@@ -54,9 +54,7 @@ def test_nothing_acknowledged_is_lost_and_everything_is_done_once(
         )
         submitter.start()
         for target in rounds_of(rounds, chance):
-            acknowledged = len(submitter.account.jobs)
-            while len(submitter.account.jobs) < acknowledged + chance.randint(1, 3):
-                wait_ready(submitter.address)
+            submitter.wait_for(chance.randint(1, 3))
             killed[target] += kill(server_process(data), target, chance)
             if target == EVERYTHING:
                 running.close()

@@ -55,6 +55,14 @@ class Submitter:
         self._stopped.set()
         self._thread.join()
 
+    def wait_for(self, count: int) -> None:
+        """Until so many more are acknowledged."""
+        wanted = len(self.account.jobs) + count
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while len(self.account.jobs) < wanted:
+            assert time.monotonic() < deadline, self.account.answers
+            time.sleep(0.1)
+
     def _run(self) -> None:
         number = 0
         while not self._stopped.wait(0.2):
