@@ -20,10 +20,10 @@ COUNT = 40
 EDITS = ("recode", "scale", "trim")
 END_TOLERANCE_S = 1.5
 SEED = 11
-# The aim is none of either. Recorded: 37 of 40 copies with the right reference and seconds, no
-# stranger flagged; the test fails when quality falls clearly below that.
-MOST_WRONG = 5
-MOST_FLAGGED = 1
+# The aim is none of either. Recorded: all copies with the right reference and seconds, no stranger
+# flagged, the nearest of them at .84; two copies may slip where another processor rounds otherwise.
+MOST_WRONG = 2
+MOST_FLAGGED = 0
 
 
 @pytest.fixture(scope="module")
