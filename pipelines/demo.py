@@ -83,11 +83,16 @@ class Asked:
     seconds: float
 
     @property
+    def undecided(self) -> bool:
+        """A stranger that a person is asked about: neither right nor wrong."""
+        return not self.truth.matches and self.answer.outcome == "review"
+
+    @property
     def wrong(self) -> str:
         """What is wrong with the answer; nothing when it is right."""
         answer, wanted = self.answer, self.truth.matches
         if not wanted:
-            return "" if answer.outcome == "unique" else "a stranger was flagged"
+            return "a stranger was called a duplicate" if answer.outcome == "duplicate" else ""
         if answer.outcome != "duplicate":
             return f"a copy was called {answer.outcome}"
         if answer.matches[0].reference_id != wanted[0].reference:
@@ -189,12 +194,14 @@ def _report(asked: Sequence[Asked]) -> None:
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo(line.rstrip())
-    right = sum(not item.wrong for item in asked)
-    typer.echo(f"\n{right} of {len(asked)} answers are right")
+    undecided = sum(item.undecided for item in asked)
+    right = sum(not item.wrong for item in asked) - undecided
+    left = f", {undecided} left to a person" if undecided else ""
+    typer.echo(f"\n{right} of {len(asked)} answers are right{left}")
 
 
 def _row(item: Asked) -> tuple[str, ...]:
-    mark = f"WRONG: {item.wrong}" if item.wrong else "ok"
+    mark = f"WRONG: {item.wrong}" if item.wrong else "a person decides" if item.undecided else "ok"
     base = (item.name, item.truth.attack, item.answer.outcome)
     if not item.answer.matches:
         return (*base, "-", "-", "-", "-", f"{item.seconds:.1f}", mark)
