@@ -45,10 +45,10 @@ class Ledger:
         self._database.copy_to(path)
 
     def move_uploads(self, old: str, new: str) -> None:
-        """Tells jobs that have not ended that the spool is elsewhere."""
+        """Tells jobs that have not ended, or may be queued again, that the spool is elsewhere."""
         with self._database.transaction("move uploads") as connection:
             connection.execute(
-                "UPDATE jobs SET request = replace(request, ?, ?) WHERE finished_at = ''",
+                "UPDATE jobs SET request = replace(request, ?, ?) WHERE finished_at = '' OR dead",
                 [json.dumps(f"{old}/")[1:-1], json.dumps(f"{new}/")[1:-1]],
             )
 
