@@ -97,6 +97,8 @@ def kill_at_random(
             _, alive = psutil.wait_procs(children, timeout=60)
             for child in alive:
                 child.kill()
+            # Nothing of the killed cluster is left when the next one starts.
+            psutil.wait_procs(alive, timeout=60)
             return "the driver"
         workers = [child for child in children if _is_worker(child)]
         if workers:
@@ -108,8 +110,11 @@ def kill_at_random(
 
 
 def _is_worker(process: psutil.Process) -> bool:
+    """Processes that do the job's work: not the agents of the cluster, with which its node ends."""
     command = _command(process)
-    return command.startswith("ray::") or "decode_worker" in command
+    if command.startswith("ray::"):
+        return not command.split()[0].endswith("Agent")
+    return "decode_worker" in command
 
 
 def _command(process: psutil.Process) -> str:
