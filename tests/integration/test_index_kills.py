@@ -112,9 +112,7 @@ def kill_at_random(
 def _is_worker(process: psutil.Process) -> bool:
     """Processes that do the job's work: not the agents of the cluster, with which its node ends."""
     command = _command(process)
-    if command.startswith("ray::"):
-        return not command.split()[0].endswith("Agent")
-    return "decode_worker" in command
+    return "Map" in command.partition(" ")[0] or "decode_worker" in command
 
 
 def _command(process: psutil.Process) -> str:
