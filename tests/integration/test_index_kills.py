@@ -88,7 +88,7 @@ def kill_at_random(
 ) -> str:
     """Kills at a point of a usual run that is drawn by chance; a job that is faster is left."""
     try:
-        job.wait(rng.uniform(0.3, 1.0) * seconds)
+        job.wait(rng.uniform(0.2, 1.0 if driver else 0.6) * seconds)
     except subprocess.TimeoutExpired:
         process = psutil.Process(job.pid)
         children = process.children(recursive=True)
@@ -100,12 +100,14 @@ def kill_at_random(
             # Nothing of the killed cluster is left when the next one starts.
             psutil.wait_procs(alive, timeout=60)
             return "the driver"
-        workers = [child for child in children if _is_worker(child)]
-        if workers:
-            victim = rng.choice(workers)
-            name = _command(victim)
-            victim.kill()
-            return name
+        while job.poll() is None:
+            workers = [child for child in process.children(recursive=True) if _is_worker(child)]
+            if workers:
+                victim = rng.choice(workers)
+                name = _command(victim)
+                victim.kill()
+                return name
+            time.sleep(0.05)  # none has started yet
     return "nobody"
 
 
