@@ -20,7 +20,7 @@ from dubl.types import (
     VideoSource,
 )
 
-WORK = Path(__file__).parent / "work"
+WORK = Path(__file__).parent.parent / "runs" / "benchmarks"
 CLIP_S = 30.0
 CLIP_SIZE = (1280, 720)
 FRAME_RATE = 30

@@ -177,7 +177,6 @@ class EvidenceSettings(Section):
         gt=0,
         description="of all that is kept; above it the oldest goes first",
     )
-    sweep_interval_s: float = Field(default=600.0, gt=0)
 
 
 class LedgerSettings(Section):

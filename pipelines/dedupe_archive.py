@@ -13,6 +13,7 @@ import json
 import logging
 import pickle
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
@@ -61,14 +62,14 @@ class Summary:
     seconds: float
 
 
-class Stage(Generic[Item]):
+class Stage(ABC, Generic[Item]):
     """A row {"ids"} → {"found"}, both pickled lists."""
 
     def __call__(self, row: Row) -> Row:
         return {"found": pickle.dumps(self.results(pickle.loads(_bytes(row["ids"]))))}
 
-    def results(self, ids: Sequence[str]) -> list[Item]:
-        raise NotImplementedError
+    @abstractmethod
+    def results(self, ids: Sequence[str]) -> list[Item]: ...
 
 
 class SearchStage(Stage[Found]):

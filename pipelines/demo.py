@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import httpx
 import typer
-from pydantic import BaseModel
 
+from dubl.client.client import Client
+from dubl.client.errors import ClientError
+from dubl.client.models import Check, Segment
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
@@ -55,31 +56,13 @@ HEADING = (
 )
 
 
-class SegmentAnswer(BaseModel):
-    query_start_s: float
-    query_end_s: float
-    reference_start_s: float
-    reference_end_s: float
-
-
-class MatchAnswer(BaseModel):
-    reference_id: str
-    similarity: float
-    segments: list[SegmentAnswer]
-
-
-class CheckAnswer(BaseModel):
-    outcome: Literal["duplicate", "review", "unique"]
-    matches: list[MatchAnswer]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One query with its truth, what was answered, and after how many seconds."""
 
     name: str
     truth: TrueQuery
-    answer: CheckAnswer
+    answer: Check
     seconds: float
 
     @property
@@ -102,7 +85,7 @@ class Asked:
         return ""
 
 
-def _agrees(segment: SegmentAnswer, truth: TrueQuery) -> bool:
+def _agrees(segment: Segment, truth: TrueQuery) -> bool:
     found = (
         segment.query_start_s,
         segment.query_end_s,
@@ -138,7 +121,7 @@ def main(
             with _step("starting the service"):
                 address = stack.enter_context(running_server(folder / "data"))
             asked = list(_asked(address, suite))
-    except (DublError, RuntimeError) as exc:
+    except (DublError, ClientError, RuntimeError) as exc:
         typer.echo(f"the demo cannot run: {exc}", err=True)
         raise typer.Exit(code=2) from exc
     _report(asked)
@@ -171,21 +154,12 @@ def _index(references: Path, data: Path) -> None:
 
 def _asked(address: str, suite: Path) -> Iterator[Asked]:
     truth = load_truth(suite)
-    with httpx.Client(base_url=address, timeout=WAIT_S + 30) as client:
+    with Client(address) as client:
         for name, query in truth.queries.items():
             started = time.perf_counter()
-            with (suite / QUERIES / name).open("rb") as file:
-                response = client.post(
-                    "/v1/checks", files={"file": (name, file)}, headers={"Prefer": f"wait={WAIT_S}"}
-                )
-            if response.status_code != httpx.codes.OK:
-                raise RuntimeError(f"{name}: {response.status_code} {response.text}")
-            yield Asked(
-                name=name,
-                truth=query,
-                answer=CheckAnswer.model_validate_json(response.content),
-                seconds=time.perf_counter() - started,
-            )
+            answer = client.check(suite / QUERIES / name, timeout_s=WAIT_S)
+            seconds = time.perf_counter() - started
+            yield Asked(name=name, truth=query, answer=answer, seconds=seconds)
 
 
 def _report(asked: Sequence[Asked]) -> None:

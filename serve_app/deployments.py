@@ -58,19 +58,10 @@ class Decoder:
     """VideoSource → FrameClip, on CPUs, in child processes that can be killed; and the keeper of
     what people may look at."""
 
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+    def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._decoder = make_decoder(settings)
         self._kept = make_kept_videos(settings)
-        self._sweeping = asyncio.create_task(self._sweep(settings.evidence.sweep_interval_s))
-
-    async def _sweep(self, interval_s: float) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self._kept.sweep)
-            except OSError as exc:
-                logger.error("kept videos were not swept, to be tried again: %s", exc)
-            await asyncio.sleep(interval_s)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures

@@ -64,7 +64,7 @@ class ReviewDesk:
         await asyncio.to_thread(self._kept.remove_query, check_id)
 
     async def queue(self, wanted: QueueFilter, *, limit: int, cursor: str) -> Page[ReviewItem]:
-        return await self._ledger.reviews(
+        return await self._ledger.ask(
             Reviews.queue,
             state=wanted.state,
             least_probability=wanted.least_probability,
@@ -75,12 +75,12 @@ class ReviewDesk:
         )
 
     async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]:
-        return await self._ledger.reviews(Reviews.counts, least_probability=least_probability)
+        return await self._ledger.ask(Reviews.counts, least_probability=least_probability)
 
     async def review(
         self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
     ) -> Review:
-        return await self._ledger.reviews(
+        return await self._ledger.ask(
             Reviews.record,
             check_id,
             reference_id,
@@ -92,7 +92,7 @@ class ReviewDesk:
     async def reviews(
         self, *, check_id: str, reference_id: str, limit: int, cursor: str
     ) -> Page[Review]:
-        return await self._ledger.reviews(
+        return await self._ledger.ask(
             Reviews.list,
             check_id=check_id,
             reference_id=reference_id,

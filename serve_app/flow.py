@@ -109,7 +109,8 @@ class Flow:
         )
         first = best = await look(self._query_sampling)
         verdict = first.verdict
-        if is_doubtful(verdict, self._policy):
+        # Who looks closely from the start sees no more by looking again.
+        if is_doubtful(verdict, self._policy) and self._closer_sampling != self._query_sampling:
             closer = await look(self._closer_sampling)
             best = max(first, closer, key=lambda one: one.verdict.probability)
             verdict = surer(first.verdict, closer.verdict)

@@ -116,7 +116,7 @@ class JobService:
         task.add_done_callback(self._abandoned.discard)
 
     async def cancel_job(self, job_id: str) -> Job:
-        cancelled = await self._ledger.jobs(JobQueue.cancel, job_id)
+        cancelled = await self._ledger.ask(JobQueue.cancel, job_id)
         for job in cancelled:
             if self._runner is not None:
                 self._runner.stop_job(job.id)
@@ -127,18 +127,18 @@ class JobService:
 
     async def requeue_job(self, job_id: str) -> Job:
         tries = self._settings.serve.job_tries
-        job = await self._ledger.jobs(JobQueue.requeue, job_id, tries=tries)
+        job = await self._ledger.ask(JobQueue.requeue, job_id, tries=tries)
         await self._hand_on(job)
         return job
 
     async def get_job(self, job_id: str) -> Job:
-        return await self._ledger.jobs(JobQueue.get, job_id)
+        return await self._ledger.ask(JobQueue.get, job_id)
 
     async def find_job(self, subject_id: str) -> Job:
-        return await self._ledger.jobs(JobQueue.find, subject_id)
+        return await self._ledger.ask(JobQueue.find, subject_id)
 
     async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]:
-        return await self._ledger.jobs(
+        return await self._ledger.ask(
             JobQueue.list,
             state=wanted.state,
             parent_id=wanted.parent_id,
@@ -148,25 +148,25 @@ class JobService:
         )
 
     async def count_children(self, job_id: str) -> Mapping[JobState, int]:
-        return await self._ledger.jobs(JobQueue.count_children, job_id)
+        return await self._ledger.ask(JobQueue.count_children, job_id)
 
     async def list_deliveries(
         self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
     ) -> Page[Delivery]:
-        return await self._ledger.outbox(
+        return await self._ledger.ask(
             Outbox.list, job_id=job_id, state=state, limit=limit, cursor=cursor
         )
 
     async def replay_delivery(self, delivery_id: str) -> Delivery:
-        return await self._ledger.outbox(Outbox.replay, delivery_id)
+        return await self._ledger.ask(Outbox.replay, delivery_id)
 
     async def get_check(self, check_id: str) -> Check:
-        return await self._ledger.checks(Ledger.get_check, check_id)
+        return await self._ledger.ask(Ledger.get_check, check_id)
 
     async def list_checks(
         self, *, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
     ) -> Page[Check]:
-        return await self._ledger.checks(
+        return await self._ledger.ask(
             Ledger.list_checks,
             outcome=outcome,
             reference_id=reference_id,
@@ -240,7 +240,7 @@ class JobService:
     async def _create(self, job: Job, *, lease_s: float) -> Job:
         serve = self._settings.serve
         try:
-            return await self._ledger.jobs(
+            return await self._ledger.ask(
                 JobQueue.create,
                 job,
                 tries=serve.job_tries,

@@ -22,20 +22,20 @@ class LedgerAdmin:
         self._spool_dir = spool_dir
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
-        return await self._ledger.keys(ApiKeys.list)
+        return await self._ledger.ask(ApiKeys.list)
 
     async def add_key(self, key: ApiKey) -> None:
-        await self._ledger.keys(ApiKeys.add, key)
+        await self._ledger.ask(ApiKeys.add, key)
 
     async def revoke_key(self, key_id: str) -> ApiKey:
-        return await self._ledger.keys(ApiKeys.revoke, key_id)
+        return await self._ledger.ask(ApiKeys.revoke, key_id)
 
     async def count_job(self, key_id: str, day: str) -> int:
-        return await self._ledger.keys(ApiKeys.count_job, key_id, day)
+        return await self._ledger.ask(ApiKeys.count_job, key_id, day)
 
     async def copy_ledger(self) -> Path:
         path = self._spool_dir / f"{uuid.uuid4().hex}.ledger"
-        await self._ledger.checks(Ledger.copy_to, path)
+        await self._ledger.ask(Ledger.copy_to, path)
         return path
 
 

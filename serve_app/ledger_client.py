@@ -1,4 +1,4 @@
-"""The ledger, from other processes: `await ledger.jobs(JobQueue.claim, limit=2, lease_s=20)`.
+"""The ledger, from other processes: `await ledger.ask(JobQueue.claim, limit=2, lease_s=20)`.
 
 Methods are named by their functions, so that calls are checked like any other.
 """
@@ -21,6 +21,7 @@ from dubl.ledger.outbox import Outbox
 from dubl.ledger.reviews import Reviews
 from serve_app.calls import answer
 
+Part = TypeVar("Part", ApiKeys, JobQueue, Ledger, Outbox, Reviews)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -37,36 +38,13 @@ class LedgerClient:
         self._handle = handle
         self._patience_s = patience_s
 
-    async def jobs(
-        self, method: Callable[Concatenate[JobQueue, P], R], *args: P.args, **kwargs: P.kwargs
+    async def ask(
+        self, method: Callable[Concatenate[Part, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        return await self._ask(lambda: self._handle.jobs.remote(method, args, kwargs))
-
-    async def outbox(
-        self, method: Callable[Concatenate[Outbox, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return await self._ask(lambda: self._handle.outbox.remote(method, args, kwargs))
-
-    async def checks(
-        self, method: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return await self._ask(lambda: self._handle.checks.remote(method, args, kwargs))
-
-    async def keys(
-        self, method: Callable[Concatenate[ApiKeys, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return await self._ask(lambda: self._handle.keys.remote(method, args, kwargs))
-
-    async def reviews(
-        self, method: Callable[Concatenate[Reviews, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        return await self._ask(lambda: self._handle.reviews.remote(method, args, kwargs))
-
-    async def _ask(self, call: Callable[[], asyncio.Future[R]]) -> R:
         give_up_at = time.monotonic() + self._patience_s
         while True:
             try:
-                return await answer(call())
+                return await answer(self._handle.ask.remote(method, args, kwargs))
             except ServiceInterrupted:
                 if time.monotonic() >= give_up_at:
                     raise

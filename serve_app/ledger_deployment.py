@@ -7,11 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from dubl.assembly import make_ledger
-from dubl.ledger.api_keys import ApiKeys
-from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger as LedgerFile
-from dubl.ledger.outbox import Outbox
-from dubl.ledger.reviews import Reviews
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
 from serve_app.reconciler import Reconciler
@@ -31,50 +27,20 @@ class Ledger:
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
 
-    async def jobs(
+    async def ask(
         self,
         method: Callable[..., Result],
         args: Sequence[object],
         kwargs: Mapping[str, object],
     ) -> Result:
-        assert method.__qualname__.startswith(JobQueue.__name__)
-        return await asyncio.to_thread(method, self._ledger.jobs, *args, **kwargs)
-
-    async def outbox(
-        self,
-        method: Callable[..., Result],
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-    ) -> Result:
-        assert method.__qualname__.startswith(Outbox.__name__)
-        return await asyncio.to_thread(method, self._ledger.outbox, *args, **kwargs)
-
-    async def checks(
-        self,
-        method: Callable[..., Result],
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-    ) -> Result:
-        assert method.__qualname__.startswith(LedgerFile.__name__)
-        return await asyncio.to_thread(method, self._ledger, *args, **kwargs)
-
-    async def keys(
-        self,
-        method: Callable[..., Result],
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-    ) -> Result:
-        assert method.__qualname__.startswith(ApiKeys.__name__)
-        return await asyncio.to_thread(method, self._ledger.keys, *args, **kwargs)
-
-    async def reviews(
-        self,
-        method: Callable[..., Result],
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-    ) -> Result:
-        assert method.__qualname__.startswith(Reviews.__name__)
-        return await asyncio.to_thread(method, self._ledger.reviews, *args, **kwargs)
+        return await asyncio.to_thread(method, part_of(self._ledger, method), *args, **kwargs)
 
     async def ready(self) -> bool:
         return True
+
+
+def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:
+    """The part of the ledger whose method it is."""
+    parts = (ledger, ledger.jobs, ledger.outbox, ledger.keys, ledger.reviews)
+    owner = method.__qualname__.partition(".")[0]
+    return next(part for part in parts if type(part).__name__ == owner)

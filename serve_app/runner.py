@@ -118,7 +118,7 @@ class JobRunner:
     async def run_one(self, job_id: str) -> None:
         """Takes this job and does it, unless it has ended or somebody else works on it."""
         lease_s = self._settings.lease_s
-        job = await self._ledger.jobs(JobQueue.claim_one, job_id, lease_s=lease_s)
+        job = await self._ledger.ask(JobQueue.claim_one, job_id, lease_s=lease_s)
         if job is not None:
             await asyncio.wait({self.adopt(job)})
 
@@ -145,7 +145,7 @@ class JobRunner:
         while True:
             try:
                 if self.free > 0:
-                    jobs = await self._ledger.jobs(
+                    jobs = await self._ledger.ask(
                         JobQueue.claim,
                         limit=self.free,
                         lease_s=self._settings.lease_s,
@@ -184,7 +184,7 @@ class JobRunner:
         held = {job.lease: progress for job, progress in self._reached.values()}
         if not held:
             return
-        lost = await self._ledger.jobs(JobQueue.renew, held, lease_s=self._settings.lease_s)
+        lost = await self._ledger.ask(JobQueue.renew, held, lease_s=self._settings.lease_s)
         for job_id in lost:
             logger.warning("job %s was cancelled or taken over", job_id)
             self.stop_job(job_id)
@@ -196,7 +196,7 @@ class JobRunner:
             if self._told.get(job.id, Progress()) != progress
         }
         if changed:
-            await self._ledger.jobs(JobQueue.report, changed)
+            await self._ledger.ask(JobQueue.report, changed)
             self._told |= {lease.job_id: progress for lease, progress in changed.items()}
 
     async def _run(self, job: Job) -> None:
@@ -228,12 +228,12 @@ class JobRunner:
 
     async def _fail(self, job: Job, error: DublError) -> Job:
         logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
-        await self._ledger.jobs(JobQueue.fail, job.lease, code=error.code, detail=error.detail)
+        await self._ledger.ask(JobQueue.fail, job.lease, code=error.code, detail=error.detail)
         return dataclasses.replace(job, state=JobState.FAILED, error_code=error.code)
 
     async def _retry(self, job: Job, error: DublError) -> Job:
         delay_s = min(self._settings.retry_delay_s * 2 ** (job.attempts - 1), MAX_RETRY_DELAY_S)
-        after = await self._ledger.jobs(
+        after = await self._ledger.ask(
             JobQueue.retry, job.lease, code=error.code, detail=error.detail, delay_s=delay_s
         )
         outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"

@@ -46,7 +46,7 @@ class WebhookSender:
         lease_s = self._settings.timeout_s + LEASE_MARGIN_S
         while True:
             try:
-                due = await self._ledger.outbox(Outbox.claim, limit=AT_ONCE, lease_s=lease_s)
+                due = await self._ledger.ask(Outbox.claim, limit=AT_ONCE, lease_s=lease_s)
                 await asyncio.gather(*(self._deliver(delivery) for delivery in due))
             except DublError as exc:
                 due = ()
@@ -58,7 +58,7 @@ class WebhookSender:
                 await asyncio.sleep(POLL_S)
 
     async def _deliver(self, delivery: Delivery) -> None:
-        body = await self._body(await self._ledger.jobs(JobQueue.get, delivery.job_id))
+        body = await self._body(await self._ledger.ask(JobQueue.get, delivery.job_id))
         answer: Answer = await asyncio.to_thread(
             post,
             delivery.url,
@@ -68,12 +68,12 @@ class WebhookSender:
             allow_private=self._allow_private,
         )
         if not answer.error:
-            await self._ledger.outbox(Outbox.delivered, delivery, status=answer.status)
+            await self._ledger.ask(Outbox.delivered, delivery, status=answer.status)
             return
         retry_in_s = next_delay_s(delivery.attempts, give_up_s=self._settings.give_up_s)
         level = logging.ERROR if retry_in_s is None else logging.WARNING
         logger.log(level, "webhook %s of job %s: %s", delivery.id, delivery.job_id, answer.error)
-        await self._ledger.outbox(
+        await self._ledger.ask(
             Outbox.failed,
             delivery,
             status=answer.status,
@@ -87,7 +87,7 @@ class WebhookSender:
         data: dict[str, object] = {"job": JobBody.of(job, failure(job)).model_dump()}
         if job.kind is JobKind.CHECK and job.result_id:
             try:
-                check = await self._ledger.checks(Ledger.get_check, job.result_id)
+                check = await self._ledger.ask(Ledger.get_check, job.result_id)
             except CheckNotFound:
                 logger.warning("the verdict of job %s is gone", job.id)
             else:

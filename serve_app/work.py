@@ -83,7 +83,7 @@ class Work:
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                rejected=await self._ledger.reviews(Reviews.rejected_references, source.sha256),
+                rejected=await self._ledger.ask(Reviews.rejected_references, source.sha256),
                 on_stage=on_stage,
             )
         finally:
@@ -102,7 +102,7 @@ class Work:
             created_at=job.created_at,
             verdict=verdict,
         )
-        await self._ledger.checks(Ledger.record_check, check, lease=job.lease)
+        await self._ledger.ask(Ledger.record_check, check, lease=job.lease)
         count_verdict(verdict)
         shown = ", ".join(f"{stage} {value:.0f}" for stage, value in timings.items())
         logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
@@ -114,7 +114,7 @@ class Work:
         finally:
             self._discard_download(order.video, source)
         result = registration.reference.id
-        await self._ledger.jobs(
+        await self._ledger.ask(
             JobQueue.finish, job.lease, result_id=result, created=registration.created
         )
         logger.info("reference %s: created %s", result, registration.created)
@@ -137,7 +137,7 @@ class Work:
             _child(job, order, number, name, video) for number, (name, video) in enumerate(inputs)
         ]
         tries = self._settings.serve.job_tries
-        await self._ledger.jobs(JobQueue.expand, job.lease, children, tries=tries)
+        await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
         logger.info("batch %s: %d videos", job.id, len(children))
 
     async def _obtain(self, video: VideoInput, on_stage: OnStage) -> VideoSource:

@@ -41,8 +41,6 @@ from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
 
-PAUSE_S = 0.2
-
 
 class AsyncClient:
     """Every method raises ApiError, NotReachable."""
@@ -246,7 +244,7 @@ class AsyncClient:
         require_alive(accepted)
         if time.monotonic() >= deadline:
             raise StillRunning(accepted.id)
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(operations.POLL_PAUSE_S)
 
     async def _ask(self, operation: Operation[Result]) -> Result:
         with opened(operation) as file:

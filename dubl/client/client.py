@@ -41,8 +41,6 @@ from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
 
-PAUSE_S = 0.2
-
 
 class Client:
     """Thread-safe as httpx is. Every method raises ApiError, NotReachable."""
@@ -246,7 +244,7 @@ class Client:
         require_alive(accepted)
         if time.monotonic() >= deadline:
             raise StillRunning(accepted.id)
-        time.sleep(PAUSE_S)
+        time.sleep(operations.POLL_PAUSE_S)
 
     def _ask(self, operation: Operation[Result]) -> Result:
         with opened(operation) as file:

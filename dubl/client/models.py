@@ -37,7 +37,8 @@ class Match(Answer):
 
 
 class Check(Answer):
-    """A verdict: `outcome` is "duplicate", "review" or "unique"; matches are best first."""
+    """A verdict: `outcome` is "duplicate", "review" or "unique"; matches are best first.
+    damaged: part of the file could not be read; this is of the rest."""
 
     id: str
     outcome: str
@@ -50,11 +51,12 @@ class Check(Answer):
     model_id: str
     policy_version: str
     index_version: int
+    damaged: bool
     timings_ms: dict[str, float]
 
 
 class Reference(Answer):
-    """A registered video."""
+    """A registered video; damaged: only the readable part of its file is in the library."""
 
     id: str
     library: str
@@ -66,6 +68,7 @@ class Reference(Answer):
     duration_s: float
     frame_count: int
     created_at: str
+    damaged: bool
 
 
 class Library(Answer):

@@ -30,6 +30,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Fields = Mapping[str, object]
 
 LONGEST_POLL_S = 20.0
+POLL_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

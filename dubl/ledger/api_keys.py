@@ -11,11 +11,11 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dubl.errors import KeyNotFound, Unauthorized
 from dubl.ledger.database import Database, Row
+from dubl.ledger.statements import utc_now
 from dubl.types import ApiKey, Scope
 
 TOKEN_PREFIX = "dubl"
@@ -58,7 +58,7 @@ def make_key(
         libraries=tuple(libraries),
         requests_per_minute=requests_per_minute,
         jobs_per_day=jobs_per_day,
-        created_at=_now(),
+        created_at=utc_now(),
     )
     return NewKey(f"{TOKEN_PREFIX}_{key_id}_{secret}", key)
 
@@ -110,7 +110,7 @@ class ApiKeys:
         with self._database.transaction("revoke a key") as connection:
             connection.execute(
                 "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''",
-                [_now(), key_id],
+                [utc_now(), key_id],
             )
         found = [key for key in self.list() if key.id == key_id]
         if not found:
@@ -130,10 +130,6 @@ class ApiKeys:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _to_key(row: Row) -> ApiKey:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from dubl.settings import PolicySettings
-from dubl.types import MatchSet, Outcome, Verdict
+from dubl.types import MatchSet, Outcome, Timings, Verdict
 
 
 def decide(
@@ -38,11 +38,14 @@ def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
 
 def surer(first: Verdict, closer: Verdict) -> Verdict:
     """The more probable answer of two looks at one query, with the time that both took."""
-    steps = {**first.timings_ms, **closer.timings_ms}
-    timings = {
-        step: first.timings_ms.get(step, 0.0) + closer.timings_ms.get(step, 0.0) for step in steps
-    }
+    timings = summed_timings([first.timings_ms, closer.timings_ms])
     return replace(max(first, closer, key=lambda one: one.probability), timings_ms=timings)
+
+
+def summed_timings(timings: Sequence[Timings]) -> Timings:
+    """Sums a step."""
+    steps = dict.fromkeys(step for one in timings for step in one)
+    return {step: sum(one.get(step, 0.0) for one in timings) for step in steps}
 
 
 def outcome_of(probability: float, policy: PolicySettings) -> Outcome:

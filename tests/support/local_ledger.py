@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from ray.exceptions import RayActorError
 
 from dubl.ledger.ledger import Ledger
+from serve_app.ledger_deployment import part_of
 
 
 class LocalLedger:
@@ -18,18 +19,17 @@ class LocalLedger:
     def __init__(self, path: Path) -> None:
         self.ledger = Ledger(path)
         self.lose_answers = 0
-        self.jobs = SimpleNamespace(remote=self._caller(self.ledger.jobs))
-        self.outbox = SimpleNamespace(remote=self._caller(self.ledger.outbox))
-        self.checks = SimpleNamespace(remote=self._caller(self.ledger))
+        self.ask = SimpleNamespace(remote=self._ask)
 
-    def _caller(self, part: object) -> Callable[..., object]:
-        async def call(
-            method: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
-        ) -> object:
-            result = await asyncio.to_thread(method, part, *args, **kwargs)
-            if self.lose_answers:
-                self.lose_answers -= 1
-                raise RayActorError
-            return result
-
-        return call
+    async def _ask(
+        self,
+        method: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> object:
+        part = part_of(self.ledger, method)
+        result = await asyncio.to_thread(method, part, *args, **kwargs)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise RayActorError
+        return result

@@ -33,7 +33,7 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.index.store import Entry
-from dubl.matching.decision import decide, is_doubtful, surer
+from dubl.matching.decision import decide, is_doubtful, summed_timings, surer
 from dubl.media.sources import hash_file
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
@@ -71,12 +71,6 @@ class SuiteRun:
         return summed_timings([verdict.timings_ms for verdict in self.verdicts.values()])
 
 
-def summed_timings(timings: Sequence[Timings]) -> Timings:
-    """Sums a step."""
-    steps = dict.fromkeys(step for one in timings for step in one)
-    return {step: sum(one.get(step, 0.0) for one in timings) for step in steps}
-
-
 def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path) -> SuiteRun:
     """Registers the references in a new library under `home` and asks about every query.
 
@@ -96,7 +90,11 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     for name, _, features in looked_at:
         matches = reranker.rerank(features, retriever.retrieve(features))
         verdicts[name] = decide(matches, own.policy, model_id=model)
-    doubtful = [name for name, verdict in verdicts.items() if is_doubtful(verdict, own.policy)]
+    doubtful = [
+        name
+        for name, verdict in verdicts.items()
+        if is_doubtful(verdict, own.policy) and closer_sampling(own) != query_sampling(own)
+    ]
     for name, _, features in reader.described(QUERIES, doubtful, closer_sampling(own)):
         matches = reranker.rerank(features, retriever.retrieve(features))
         closer = decide(matches, own.policy, model_id=model)

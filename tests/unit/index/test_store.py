@@ -166,7 +166,7 @@ def test_the_first_of_two_writers_of_an_object_store_wins_and_its_frames_stay_si
     def overtaken(*arguments: object) -> object:
         monkeypatch.setattr(writing, "references_table", write)
         rival.register([entry("a", seed=1)])
-        return write(*arguments)  # type: ignore[arg-type]
+        return write(*arguments)
 
     monkeypatch.setattr(writing, "references_table", overtaken)
     late_a, late_b = store.register([entry("a", seed=2), entry("b", seed=3)])

@@ -26,7 +26,7 @@ def job(job_id: str, *, second: int = 0, **changes: object) -> Job:
         request={"link": "https://пример/'видео'.mp4"},
         created_at=f"2026-01-01T00:00:{second:02d}.000Z",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def job(job_id: str, **changes: object) -> Job:
         },
         created_at="2026-01-01T00:00:00.000Z",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def check(check_id: str, *, verdict: Verdict = VERDICT, second: int = 0) -> Check:

@@ -66,7 +66,7 @@ class Kept:
     def _about(
         self, identifier: str, *, known: object, rate_hz: float, duration_s: float
     ) -> KeptVideo:
-        if identifier not in known:  # type: ignore[operator]
+        if identifier not in known:
             raise EvidenceNotKept(identifier)
         return KeptVideo(
             id=identifier,

@@ -25,7 +25,7 @@ def spool(tmp_path: Path) -> Spool:
 
 def zip_of(tmp_path: Path, members: dict[str, bytes], **options: int) -> Path:
     path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w", **options) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(path, "w", **options) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return path

@@ -39,7 +39,7 @@ def facts(**changes: object) -> VideoFacts:
         "frame_rate_hz": 25.0,
         "backend": "pyav",
     }
-    return VideoFacts(**(values | changes))  # type: ignore[arg-type]
+    return VideoFacts(**(values | changes))
 
 
 def clip(count: int = 3) -> FrameClip:

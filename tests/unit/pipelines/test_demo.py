@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dubl.client.models import Check, Match, Segment
 from dubl.evaluation.suite_truth import TrueMatch, TrueQuery
-from pipelines.demo import Asked, CheckAnswer
+from pipelines.demo import Asked
 
 COPY = TrueQuery(attack="trim", matches=(TrueMatch(reference="a", q=(0.0, 5.0), r=(3.0, 8.0)),))
 STRANGER = TrueQuery(attack="stranger", matches=())
@@ -15,8 +16,30 @@ WHOLE = {"query_start_s": 0, "query_end_s": 5, "reference_start_s": 3.2, "refere
 def asked(
     truth: TrueQuery, outcome: str, *, reference: str = "a", segment: dict[str, float] = WHOLE
 ) -> Asked:
-    match = {"reference_id": reference, "similarity": 0.9, "segments": [segment]}
-    answer = CheckAnswer.model_validate({"outcome": outcome, "matches": [match]})
+    shown = Segment(**segment, similarity=0.9, speed=1.0, reversed=False)
+    match = Match(
+        reference_id=reference,
+        library="main",
+        similarity=0.9,
+        probability=0.9,
+        rejected=False,
+        segments=(shown,),
+    )
+    answer = Check(
+        id="c",
+        outcome=outcome,
+        probability=0.9,
+        matches=(match,),
+        libraries=(),
+        query_name="q",
+        query_sha256="",
+        created_at="",
+        model_id="m",
+        policy_version="1",
+        index_version=1,
+        damaged=False,
+        timings_ms={},
+    )
     return Asked(name="q", truth=truth, answer=answer, seconds=1.0)
 
 

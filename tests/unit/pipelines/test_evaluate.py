@@ -56,7 +56,7 @@ def report(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _run(*arguments: str):  # type: ignore[no-untyped-def]
+def _run(*arguments: str):
     app = typer.Typer()
     app.command()(main)
     return CliRunner().invoke(app, arguments)

@@ -60,7 +60,7 @@ def add(service: FakeService, job_id: str, **changes: object) -> Job:
         request={},
         created_at=CREATED_AT,
     )
-    service.jobs[job_id] = dataclasses.replace(job, **changes)  # type: ignore[arg-type]
+    service.jobs[job_id] = dataclasses.replace(job, **changes)
     return service.jobs[job_id]
 
 

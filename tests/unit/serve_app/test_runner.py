@@ -44,7 +44,7 @@ class Tasks:
         for error in self.errors.get(job.id, [])[:1]:
             self.errors[job.id].remove(error)
             raise error
-        await self.ledger.jobs(JobQueue.finish, job.lease, result_id=job.id, created=True)
+        await self.ledger.ask(JobQueue.finish, job.lease, result_id=job.id, created=True)
 
     def discard_upload(self, job: Job) -> None:
         self.discarded.append(job.id)

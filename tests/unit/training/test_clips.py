@@ -116,7 +116,7 @@ def small_clips() -> list[Clip]:
             source="test",
             license="none needed",
             validation=seed > 1,
-            read=lambda seed=seed: still(seed),  # type: ignore[misc]
+            read=lambda seed=seed: still(seed),
         )
         for seed in range(4)
     ]
