@@ -21,6 +21,7 @@ DublError
 │   ├── Unauthorized           no key, or one that is not known
 │   ├── Forbidden              the key does not allow this
 │   ├── InvalidRequest         a field is missing, unknown or out of range
+│   │   └── InvalidRights          a license window, excluded segment or action that cannot be
 │   ├── StateConflict          not possible in the state that the job is in
 │   └── NotFound               no such reference, check, job, key or library
 │       ├── JobNotFound
@@ -173,6 +174,11 @@ class Forbidden(InputError):
 
 class InvalidRequest(InputError):
     code = "invalid_request"
+
+
+class InvalidRights(InvalidRequest):
+    code = "invalid_rights"
+    hint = "docs/rights.md shows rights with license windows and excluded segments."
 
 
 class StateConflict(InputError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from dubl.rights.terms import Rights
 from dubl.types import (
     CandidateSet,
     FeatureSpec,
@@ -54,6 +55,10 @@ class ReferenceFeatures(Protocol):
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
         """Features by reference id; ids that are gone are left out."""
+        ...
+
+    def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
+        """Rights by reference id; ids that are gone are left out."""
         ...
 
 

@@ -20,6 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubl.errors import InvalidRequest
+from dubl.rights.terms import (
+    ANYWHERE,
+    UNJUDGED,
+    UNRESTRICTED,
+    Action,
+    CheckContext,
+    Rights,
+    Ruling,
+)
 
 Uint8Array = NDArray[np.uint8]
 Float16Array = NDArray[np.float16]
@@ -216,8 +225,9 @@ class Segment:
 class Match:
     """A re-ranked candidate.
 
-    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none. `rejected`: a
-    person said of these very bytes that they do not copy this reference.
+    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none, without what lies
+    in excluded segments of the reference (`excluded_s` of it did). `rejected`: a person said of
+    these very bytes that they do not copy this reference. `rights`: what the decision made of it.
     """
 
     reference_id: str
@@ -226,23 +236,29 @@ class Match:
     probability: float
     segments: tuple[Segment, ...]
     rejected: bool = False
+    excluded_s: float = 0.0
+    rights: Ruling = UNJUDGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchSet:
-    """Matches, most probable first. damaged: part of the query could not be read."""
+    """Matches, most probable first. damaged: part of the query could not be read. `rights`: of the
+    references in it, by id, where there are any."""
 
     matches: tuple[Match, ...]
     index_version: int
     damaged: bool = False
     timings_ms: Timings = field(default_factory=dict)
+    rights: Mapping[str, Rights] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones).
+    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones), those
+    that count first. `probability` is that of the best one that counts.
 
-    damaged: it is about the part of the query that could be read.
+    damaged: it is about the part of the query that could be read. `action`: the strictest that the
+    owners of what was found want, unless it is unique. `context`: what was asked about.
     """
 
     outcome: Outcome
@@ -253,6 +269,8 @@ class Verdict:
     index_version: int
     damaged: bool = False
     timings_ms: Timings = field(default_factory=dict)
+    action: Action = Action.BLOCK
+    context: CheckContext = ANYWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +282,7 @@ class ReferenceDraft:
     title: str = ""
     owner: str = ""
     metadata: Metadata = field(default_factory=dict)
+    rights: Rights = UNRESTRICTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +301,7 @@ class Reference:
     frame_count: int
     created_at: str
     damaged: bool = False
+    rights: Rights = UNRESTRICTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

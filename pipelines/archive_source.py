@@ -12,7 +12,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.request import url2pathname
 
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from dubl.errors import InvalidRequest, SourceNotFound
 from dubl.evaluation.casting import VIDEO_SUFFIXES
+from dubl.rights import parsing as rights
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")
@@ -35,12 +36,14 @@ class ArchiveItem:
 
     `path` is a file's path, an http(s) link or an object's address. Names that are not UTF-8 are
     kept with surrogate escapes in `path`; `id`, `title` and `shown` are always plain text.
+    `rights` are as the list has them, to be parsed where a wrong one becomes a failure.
     """
 
     id: str
     path: str
     title: str = ""
     owner: str = ""
+    rights: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -71,9 +74,7 @@ class _Archive:
 
     def __iter__(self) -> Iterator[ArchiveItem]:
         for item in self._items():
-            yield ArchiveItem(
-                id=self.id_prefix + item.id, path=item.path, title=item.title, owner=item.owner
-            )
+            yield replace(item, id=self.id_prefix + item.id)
 
     def _items(self) -> Iterator[ArchiveItem]:
         if is_object_uri(self.source):
@@ -139,6 +140,7 @@ def _listed_items(place: Path) -> Iterator[ArchiveItem]:
                 path=item.path,
                 title=row.get("title") or "",
                 owner=row.get("owner") or "",
+                rights={name: row[name] for name in rights.FIELDS if row.get(name)},
             )
 
 

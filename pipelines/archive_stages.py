@@ -20,6 +20,7 @@ from ray.data.datasource import Datasource, ReadTask
 from dubl.assembly import make_decoder, make_embedder, reference_sampling
 from dubl.errors import DecoderCrashed, DublError
 from dubl.index.keys import KnownKeys
+from dubl.rights.parsing import parse_rights
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
 from pipelines.archive_files import opened
@@ -113,6 +114,7 @@ class DecodeStage:
 
     def _decoded(self, item: ArchiveItem) -> Row:
         try:
+            parse_rights(item.rights)
             with opened(item.path, self._settings) as source:
                 if self._known.has_content(self._library, source.sha256):
                     return _row(item=item, source=source)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dubl.index.store import Entry, Failure, LibraryStore
+from dubl.rights.parsing import parse_rights
 from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
 from pipelines.archive_source import ArchiveItem
 
@@ -96,6 +97,7 @@ class ArchiveWriter:
             title=item.title or source.name.rpartition("/")[2].rpartition(".")[0],
             owner=item.owner,
             metadata={"width": facts.width, "height": facts.height},
+            rights=parse_rights(item.rights),
         )
         self._entries.append(Entry(draft=draft, source=source, features=features))
         self._bytes += features.region_features.nbytes + features.descriptors.nbytes

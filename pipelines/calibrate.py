@@ -38,6 +38,7 @@ from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.rivals import NO_BACKGROUND
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder
+from dubl.rights.terms import Rights
 from dubl.settings import Settings, load_settings
 from dubl.training.common_pictures import common_pictures
 from dubl.types import Float16Array, FrameClip, Segment, VideoFacts, VideoFeatures
@@ -210,6 +211,9 @@ class _NoFeatures:
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
         raise LookupError(f"no features are stored here: {reference_ids}")
+
+    def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
+        raise LookupError(f"no rights are stored here: {reference_ids}")
 
 
 def main(

@@ -31,7 +31,6 @@ from dubl.types import (
     IndexHealth,
     Match,
     MatchSet,
-    Metadata,
     Page,
     Reference,
     ReferenceDraft,
@@ -41,6 +40,7 @@ from dubl.types import (
     VideoSource,
 )
 from serve_app.api.http import make_http_app
+from serve_app.api.service import ReferenceChange
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
 from serve_app.flow import Steps
 from serve_app.jobs import make_job_service
@@ -151,6 +151,7 @@ class Librarian:
         use_serve_log()
         self._store = make_store(settings)
         self._kept = make_kept_videos(settings)
+        self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
         self._unclean = True  # an earlier life may have been killed
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
@@ -206,13 +207,20 @@ class Librarian:
             self._store.list, library=library, owner=owner, q=text, limit=limit, cursor=cursor
         )
 
-    async def update(
-        self, reference_id: str, title: str | None, owner: str | None, metadata: Metadata | None
-    ) -> Reference:
+    async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
+        """Returns when every reader sees new rights: a check that follows must obey them."""
         async with self._writing:
-            return await asyncio.to_thread(
-                self._store.update, reference_id, title=title, owner=owner, metadata=metadata
+            reference = await asyncio.to_thread(
+                self._store.update,
+                reference_id,
+                title=change.title,
+                owner=change.owner,
+                metadata=change.metadata,
+                rights=change.rights,
             )
+        if change.rights is not None:
+            await asyncio.sleep(self._seen_after_s)
+        return reference
 
     async def delete(self, reference_id: str) -> None:
         async with self._writing:

@@ -22,10 +22,10 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from dubl.errors import DublError
 from dubl.matching.decision import decide, is_doubtful, surer
-from dubl.settings import EvidenceSettings, Settings
+from dubl.rights.terms import CheckContext
+from dubl.settings import EvidenceSettings, PolicySettings, Settings
 from dubl.types import (
     MatchSet,
-    Outcome,
     ReferenceDraft,
     Registration,
     Sampling,
@@ -95,6 +95,7 @@ class Flow:
         exclude_ids: Sequence[str],
         registered_before: str,
         rejected: Collection[str],
+        context: CheckContext,
         on_stage: OnStage,
     ) -> Verdict:
         """Looks once, and closer where that leaves doubt."""
@@ -105,6 +106,7 @@ class Flow:
             exclude_ids=exclude_ids,
             registered_before=registered_before,
             rejected=rejected,
+            context=context,
             on_stage=on_stage,
         )
         first = best = await look(self._query_sampling)
@@ -114,7 +116,7 @@ class Flow:
             closer = await look(self._closer_sampling)
             best = max(first, closer, key=lambda one: one.verdict.probability)
             verdict = surer(first.verdict, closer.verdict)
-        if keeps_evidence(verdict, self._evidence):
+        if keeps_evidence(verdict, self._evidence, self._policy):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         return verdict
@@ -128,6 +130,7 @@ class Flow:
         exclude_ids: Sequence[str],
         registered_before: str,
         rejected: Collection[str],
+        context: CheckContext,
         on_stage: OnStage,
     ) -> Look:
         clip = self._steps.decoder.decode.remote(source, sampling)
@@ -139,7 +142,9 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
-        verdict = decide(matches, self._policy, model_id=self._model_id, rejected=rejected)
+        verdict = decide(
+            matches, self._policy, model_id=self._model_id, rejected=rejected, context=context
+        )
         return Look(verdict=verdict, clip=clip, features=features)
 
     async def register(
@@ -161,10 +166,12 @@ class Flow:
         return registration
 
 
-def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
-    """Whether a person may want to see why: of what matches nothing, nothing is kept by default."""
+def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings, policy: PolicySettings) -> bool:
+    """Whether a person may want to see why: of what matches nothing, nothing is kept by default. A
+    licensed copy is a match too."""
     if evidence.keep == "matches":
-        return verdict.outcome is not Outcome.UNIQUE
+        found = [match.probability for match in verdict.matches if not match.rejected]
+        return max(found, default=0.0) >= policy.review_probability
     return evidence.keep == "all"
 
 

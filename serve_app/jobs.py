@@ -187,9 +187,7 @@ class JobService:
 
     async def update_reference(self, reference_id: str, change: ReferenceChange) -> Reference:
         update = self._steps.librarian.update
-        return await answer(
-            update.remote(reference_id, change.title, change.owner, change.metadata)
-        )
+        return await answer(update.remote(reference_id, change))
 
     async def delete_reference(self, reference_id: str) -> None:
         await answer(self._steps.librarian.delete.remote(reference_id))

@@ -19,6 +19,7 @@ from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
 from dubl.media.spool import Spool
+from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -84,6 +85,7 @@ class Work:
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
                 rejected=await self._ledger.ask(Reviews.rejected_references, source.sha256),
+                context=_resolved(order.context, job),
                 on_stage=on_stage,
             )
         finally:
@@ -175,6 +177,11 @@ def upload_of(job: Job) -> VideoSource | None:
     return BATCH_ORDER.validate_python(job.request).archive
 
 
+def _resolved(context: CheckContext, job: Job) -> CheckContext:
+    """Now is when the job was accepted: a check that runs again says the same."""
+    return dataclasses.replace(context, time=context.time or job.created_at)
+
+
 def _input_of(entry: ArchiveEntry) -> VideoInput | DublError:
     return entry.error or VideoInput(upload=entry.source)
 
@@ -186,11 +193,17 @@ def _child(
     identity = str(uuid.uuid5(uuid.UUID(batch.id), f"{number}"))
     given = VideoInput() if isinstance(video, DublError) else video
     if order.kind is JobKind.CHECK:
-        asked = CheckOrder(id=identity, video=given, libraries=order.libraries)
+        asked = CheckOrder(
+            id=identity, video=given, libraries=order.libraries, context=order.context
+        )
         request = CHECK_ORDER.dump_python(asked, mode="json")
     else:
         draft = ReferenceDraft(
-            id=identity, library=order.libraries[0], title=name, owner=order.owner
+            id=identity,
+            library=order.libraries[0],
+            title=name,
+            owner=order.owner,
+            rights=order.rights,
         )
         registered = ReferenceOrder(video=given, draft=draft)
         request = REFERENCE_ORDER.dump_python(registered, mode="json")

@@ -36,6 +36,7 @@ from dubl.client.models import (
     Reference,
     Review,
     ReviewItem,
+    Rights,
 )
 from dubl.client.operations import Operation
 
@@ -82,15 +83,26 @@ class AsyncClient:
         link: str = "",
         id: str = "",  # noqa: A002
         libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
         callback_url: str = "",
         timeout_s: float = 600.0,
     ) -> Check:
-        """The verdict on a file or link, however long it takes within `timeout_s`.
+        """The verdict on a file or link, however long it takes within `timeout_s`, for where
+        (`channel`, `territory` of two letters) and when (ISO 8601; else now) it is to be shown.
 
         Raises JobFailed when the video cannot be checked, StillRunning after the time.
         """
         accepted = await self.submit_check(
-            file, link=link, id=id, libraries=libraries, callback_url=callback_url
+            file,
+            link=link,
+            id=id,
+            libraries=libraries,
+            channel=channel,
+            territory=territory,
+            time=time,
+            callback_url=callback_url,
         )
         return await self.wait_for_check(accepted.id, timeout_s=timeout_s)
 
@@ -101,13 +113,22 @@ class AsyncClient:
         link: str = "",
         id: str = "",  # noqa: A002
         libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
         callback_url: str = "",
     ) -> Accepted:
         """Asks, and comes back at once."""
         operation = operations.submit_check(
             file=Path(file) if file else None,
             link=link,
-            fields={"id": id, "callback_url": callback_url},
+            fields={
+                "id": id,
+                "channel": channel,
+                "territory": territory,
+                "time": time,
+                "callback_url": callback_url,
+            },
             libraries=libraries,
         )
         return await self._ask(operation)
@@ -142,6 +163,7 @@ class AsyncClient:
         title: str = "",
         owner: str = "",
         metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
         timeout_s: float = 600.0,
     ) -> Reference:
         """Registers a file, a link, or a path on the service's machine, and waits until it is
@@ -155,7 +177,11 @@ class AsyncClient:
             file=Path(file) if file else None,
             link=link,
             path=path,
-            fields={**fields, "metadata": dict(metadata or {})},
+            fields={
+                **fields,
+                "metadata": dict(metadata or {}),
+                "rights": operations.plain(rights) if rights else {},
+            },
             wait_s=operations.poll_s(deadline),
         )
         answer = await self._ask(operation)
@@ -195,9 +221,15 @@ class AsyncClient:
         title: str | None = None,
         owner: str | None = None,
         metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
     ) -> Reference:
-        """Changes what is given."""
-        change = {"title": title, "owner": owner, "metadata": metadata}
+        """Changes what is given; rights as a whole, and later checks see them at once."""
+        change = {
+            "title": title,
+            "owner": owner,
+            "metadata": metadata,
+            "rights": operations.plain(rights) if rights else None,
+        }
         given = {name: value for name, value in change.items() if value is not None}
         return await self._ask(operations.update_reference(reference_id, given))
 

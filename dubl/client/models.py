@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 
@@ -25,6 +25,19 @@ class Segment(Answer):
     reversed: bool
 
 
+class Ruling(Answer):
+    """What the reference's rights make of a match: only what `counts` can be a duplicate, and
+    `reason` says why in words. `excluded_s` of the query lay in excluded segments besides."""
+
+    action: str
+    licensed: bool
+    counts: bool
+    reason: str
+    reason_code: str
+    copied_s: float
+    excluded_s: float
+
+
 class Match(Answer):
     """`rejected`: a person said that these bytes do not copy this reference."""
 
@@ -33,17 +46,29 @@ class Match(Answer):
     similarity: float
     probability: float
     rejected: bool
+    rights: Ruling
     segments: tuple[Segment, ...]
 
 
+class Context(Answer):
+    """Where and when the query would be shown; None: not said."""
+
+    channel: str | None
+    territory: str | None
+    time: str | None
+
+
 class Check(Answer):
-    """A verdict: `outcome` is "duplicate", "review" or "unique"; matches are best first.
+    """A verdict: `outcome` is "duplicate", "review" or "unique"; `action` is the strictest that
+    owners want done (block, monetize, track, allow); matches that count come first, best first.
     damaged: part of the file could not be read; this is of the rest."""
 
     id: str
     outcome: str
+    action: str
     probability: float
     matches: tuple[Match, ...]
+    context: Context
     libraries: tuple[str, ...]
     query_name: str
     query_sha256: str
@@ -55,6 +80,36 @@ class Check(Answer):
     timings_ms: dict[str, float]
 
 
+class LicenseWindow(Answer):
+    """A license: None is open, and nothing named is everywhere. ISO 8601, UTC unless it says so."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, validate_by_name=True, serialize_by_alias=True
+    )
+
+    since: str | None = Field(default=None, alias="from")
+    until: str | None = None
+    territories: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+class ExcludedSegment(Answer):
+    """Seconds of the reference that prove nothing: an intro, credits."""
+
+    start_s: float
+    end_s: float
+    label: str = ""
+
+
+class Rights(Answer):
+    """Of a reference; `action`: block, monetize, track or allow."""
+
+    action: str = "block"
+    license_windows: tuple[LicenseWindow, ...] = ()
+    min_copied_s: float = 0.0
+    excluded_segments: tuple[ExcludedSegment, ...] = ()
+
+
 class Reference(Answer):
     """A registered video; damaged: only the readable part of its file is in the library."""
 
@@ -63,6 +118,7 @@ class Reference(Answer):
     title: str
     owner: str
     metadata: dict[str, object]
+    rights: Rights
     source: str
     sha256: str
     duration_s: float

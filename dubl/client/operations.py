@@ -23,6 +23,7 @@ from dubl.client.models import (
     Reference,
     Review,
     ReviewItem,
+    Rights,
 )
 
 Result = TypeVar("Result")
@@ -109,6 +110,11 @@ def update_reference(reference_id: str, change: Fields) -> Operation[Reference]:
     return Operation(
         method="PATCH", path=_reference(reference_id), body=change, read=_model(Reference)
     )
+
+
+def plain(rights: Rights) -> Fields:
+    """As the service takes them."""
+    return rights.model_dump(mode="json")
 
 
 def delete_reference(reference_id: str) -> Operation[None]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from dubl.errors import StoreUnavailable
 from dubl.index.rows import NewReference, frames_table, to_features, to_references
-from dubl.index.schema import require_spec
+from dubl.index.schema import completed, require_spec
 from dubl.index.tables import Tables, store_errors
 from dubl.types import FeatureSpec
 
@@ -74,4 +74,4 @@ def _add(tables: Tables, rows: pa.Table, spec: FeatureSpec) -> None:
     ]
     with store_errors("take references back"):
         tables.frames.add(frames_table(items, spec))
-        tables.references.add(rows.cast(tables.references.schema))
+        tables.references.add(completed(rows, tables.references.schema))

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from lancedb.query import ColumnOrdering
 
 from dubl.index import predicates
-from dubl.index.rows import to_features, to_references
-from dubl.index.schema import FACT_COLUMNS, FEATURE_COLUMNS
+from dubl.index.rows import to_features, to_references, to_rights
+from dubl.index.schema import FACT_COLUMNS, FEATURE_COLUMNS, RIGHTS_COLUMNS
 from dubl.index.tables import Tables, store_errors
+from dubl.rights.terms import Rights
 from dubl.types import (
     FeatureSpec,
     Page,
@@ -53,6 +54,15 @@ def read_features(
         rows = read_rows(tables, FEATURE_COLUMNS, predicates.among("id", chunk))
         features.update(to_features(rows, spec))
     return features
+
+
+def read_rights(tables: Tables, reference_ids: Sequence[str]) -> dict[str, Rights]:
+    """Rights by reference id; ids that are gone are left out."""
+    rights: dict[str, Rights] = {}
+    for chunk in chunks(reference_ids, VALUES_PER_QUERY):
+        rows = read_rows(tables, ["id", *RIGHTS_COLUMNS], predicates.among("id", chunk))
+        rights.update((row["id"], to_rights(row)) for row in rows.to_pylist())
+    return rights
 
 
 def read_page(

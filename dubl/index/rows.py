@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from dubl.index.schema import frames_schema, references_schema
 from dubl.index.spans import span_ends, span_starts
+from dubl.rights.parsing import parse_rights, plain_rights
+from dubl.rights.terms import Rights
 from dubl.types import (
     FeatureSpec,
     Float16Array,
@@ -55,12 +57,13 @@ def new_reference(entry: Entry, *, created_at: str) -> NewReference:
         frame_count=int(features.timestamps_s.shape[0]),
         created_at=created_at,
         damaged=features.damaged,
+        rights=draft.rights,
     )
     return NewReference(reference=reference, features=features)
 
 
 def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
-    """Rows of `references`; the columns of rights stay empty."""
+    """Rows of `references`."""
     return pa.Table.from_pylist(
         [_reference_row(item) for item in items], schema=references_schema(spec)
     )
@@ -101,6 +104,7 @@ def to_references(table: pa.Table) -> list[Reference]:
             frame_count=row["frame_count"],
             created_at=row["created_at"],
             damaged=row["damaged"],
+            rights=to_rights(row),
         )
         for row in table.to_pylist()
     ]
@@ -115,6 +119,33 @@ def to_features(table: pa.Table, spec: FeatureSpec) -> dict[str, VideoFeatures]:
 def metadata_text(metadata: Metadata) -> str:
     """Metadata as it is stored: JSON that keeps every script readable."""
     return json.dumps(dict(metadata), ensure_ascii=False)
+
+
+def rights_row(rights: Rights) -> dict[str, str | float | None]:
+    """Values of RIGHTS_COLUMNS."""
+    plain = plain_rights(rights)
+
+    def text(name: str) -> str | None:
+        return json.dumps(plain[name], ensure_ascii=False) if plain[name] else None
+
+    return {
+        "licence_windows": text("license_windows"),
+        "excluded_segments": text("excluded_segments"),
+        "rights_action": rights.action.value,
+        "min_copied_s": rights.min_copied_s,
+    }
+
+
+def to_rights(row: Mapping[str, object]) -> Rights:
+    """From RIGHTS_COLUMNS; absent ones are those of an older version."""
+    return parse_rights(
+        {
+            "action": row.get("rights_action"),
+            "license_windows": row.get("licence_windows"),
+            "min_copied_s": row.get("min_copied_s"),
+            "excluded_segments": row.get("excluded_segments"),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +184,7 @@ def _reference_row(item: NewReference) -> dict[str, object]:
         "frame_count": reference.frame_count,
         "created_at": reference.created_at,
         "damaged": reference.damaged,
+        **rights_row(reference.rights),
         "timestamps_s": features.timestamps_s.astype("<f8").tobytes(),
         "views": features.views.astype("u1").tobytes(),
         "descriptors": features.descriptors.astype("<f2").tobytes(),

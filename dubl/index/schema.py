@@ -25,6 +25,8 @@ SPEC_KEY = b"dubl:feature_spec"
 # the schema, it holds from the first version on.
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
+# Windows and segments as JSON; nothing stands for the default of each.
+RIGHTS_COLUMNS = ("licence_windows", "excluded_segments", "rights_action", "min_copied_s")
 FACT_COLUMNS = (
     "id",
     "library",
@@ -37,6 +39,7 @@ FACT_COLUMNS = (
     "frame_count",
     "created_at",
     "damaged",
+    *RIGHTS_COLUMNS,
 )
 FEATURE_COLUMNS = (
     "id",
@@ -75,6 +78,9 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
             pa.field("views", pa.large_binary(), nullable=False),
             pa.field("descriptors", pa.large_binary(), nullable=False),
             pa.field("region_features", pa.large_binary(), nullable=False),
+            # Last: tables that were made before there were such columns get them there.
+            pa.field("rights_action", pa.string()),
+            pa.field("min_copied_s", pa.float64()),
         ],
         metadata=_metadata(spec),
     )
@@ -133,6 +139,14 @@ def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:
             f"features in {where} come from another model: {'; '.join(differing)}",
             context={"where": where, "space_id": spec.space_id},
         )
+
+
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table of an older version with the columns that were added since, all of them empty."""
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def _metadata(spec: FeatureSpec) -> dict[bytes, bytes]:

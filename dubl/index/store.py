@@ -20,9 +20,10 @@ from dubl.index import (
 from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
-from dubl.index.rows import NewReference, metadata_text, new_reference
+from dubl.index.rows import NewReference, metadata_text, new_reference, rights_row
 from dubl.index.tables import Tables, open_tables, store_errors, write_lock
 from dubl.index.vector_index import IndexEvent
+from dubl.rights.terms import Rights
 from dubl.settings import IndexSettings
 from dubl.types import (
     FeatureSpec,
@@ -115,8 +116,9 @@ class LibraryStore:
         owner: str | None = None,
         metadata: Metadata | None = None,
         library: str | None = None,
+        rights: Rights | None = None,
     ) -> Reference:
-        """Changes what is given.
+        """Changes what is given; rights as a whole.
 
         Raises ReferenceNotFound; InvalidRequest when the other library holds the same bytes.
         """
@@ -126,7 +128,8 @@ class LibraryStore:
             "metadata": None if metadata is None else metadata_text(metadata),
             "library": library,
         }
-        values = {column: value for column, value in given.items() if value is not None}
+        values: dict[str, object] = {} if rights is None else dict(rights_row(rights))
+        values |= {column: value for column, value in given.items() if value is not None}
         with self._write("update a reference") as tables:
             reference = self.get(reference_id)
             if library is not None:
@@ -195,6 +198,10 @@ class LibraryStore:
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         """Features by reference id; ids that are gone are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec)
+
+    def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
+        """Rights by reference id; ids that are gone are left out."""
+        return reading.read_rights(self._tables, reference_ids)
 
     def record_failures(self, items: Sequence[Failure], *, solved: Iterable[str] = ()) -> None:
         """Records videos that a batch job could not take in; forgets paths that it could."""

@@ -97,6 +97,8 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
         )
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
+    with store_errors(f"bring the tables at {uri} up to date"):
+        _add_absent_columns(tables.references, uri, spec)
     return tables
 
 
@@ -115,6 +117,20 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
         for name in schemas.keys() - _names(connection):
             logger.info("creating the table %s at %s", name, uri)
             connection.create_table(name, schema=schemas[name])
+
+
+def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:
+    """Brings a table of an older version up to date; its rows are not rewritten."""
+    wanted = references_schema(spec)
+    if set(wanted.names) <= set(references.schema.names):
+        return
+    with _creation_lock(uri):
+        references.checkout_latest()
+        known = set(references.schema.names)
+        absent = [field for field in wanted if field.name not in known]
+        if absent:
+            logger.info("adding columns to %s: %s", uri, ", ".join(one.name for one in absent))
+            references.add_columns(absent)
 
 
 def is_folder(uri: str) -> bool:

@@ -1,6 +1,7 @@
 """What people decide of matches: the queue, decisions with their history, and what they teach.
 
-A decision is an entry that stays; the latest one holds. "Rejected" is said of a pair, bytes of a
+A decision is an entry that stays; the latest one holds. What the rights of a reference cover needs
+none, and is "licensed" from the start. "Rejected" is said of a pair, bytes of a
 query and a reference, and so holds for every check of these bytes. "Licensed" is said of one
 check: the next one who uploads the same bytes may have no license.
 """
@@ -43,6 +44,7 @@ WITH decisions AS (
 STATE = """CASE
     WHEN s.decision = 'rejected' THEN 'rejected'
     WHEN d.decision IN ('confirmed', 'rejected', 'licensed') THEN d.decision
+    WHEN m.licensed THEN 'licensed'
     ELSE 'open' END"""
 QUEUE = f"""{DECIDED}
 SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
@@ -144,11 +146,21 @@ class Reviews:
 def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
     """Rows of a verdict's matches, for the queue and for reports."""
     rows = [
-        [check.id, match.reference_id, match.library, match.probability, match.similarity]
+        [
+            check.id,
+            match.reference_id,
+            match.library,
+            match.probability,
+            match.similarity,
+            not match.rights.counts,
+        ]
         for match in check.verdict.matches
     ]
+    columns = "check_id, reference_id, library, probability, similarity, licensed"
     if rows:
-        connection.executemany("INSERT OR IGNORE INTO matches VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany(
+            f"INSERT OR IGNORE INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
 
 
 def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:

@@ -5,7 +5,7 @@ Statements only ever add, and may be run again: they bring a file of an older ve
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STATEMENTS = (
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
@@ -119,7 +119,7 @@ STATEMENTS = (
     """,
     # Of verdicts that were recorded before there was a table of matches.
     """
-    INSERT OR IGNORE INTO matches
+    INSERT OR IGNORE INTO matches (check_id, reference_id, library, probability, similarity)
     SELECT check_id, match->>'reference_id', match->>'library',
         (match->>'probability')::DOUBLE, (match->>'similarity')::DOUBLE
     FROM (
@@ -127,4 +127,6 @@ STATEMENTS = (
         WHERE id NOT IN (SELECT check_id FROM matches)
     )
     """,
+    # By the reference's rights, when it was checked.
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS licensed BOOLEAN DEFAULT false",
 )

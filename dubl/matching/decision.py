@@ -5,30 +5,55 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from dubl.matching.licensing import rule
+from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext
 from dubl.settings import PolicySettings
-from dubl.types import MatchSet, Outcome, Timings, Verdict
+from dubl.types import Match, MatchSet, Outcome, Timings, Verdict
 
 
 def decide(
-    matches: MatchSet, policy: PolicySettings, *, model_id: str, rejected: Collection[str] = ()
+    matches: MatchSet,
+    policy: PolicySettings,
+    *,
+    model_id: str,
+    rejected: Collection[str] = (),
+    context: CheckContext = ANYWHERE,
 ) -> Verdict:
     """The outcome that the most probable match calls for; "unique" when there is none.
 
-    Matches with references in `rejected` count for nothing, say so and come last.
+    What is licensed in `context` counts for nothing, says so and comes behind what counts; so do
+    matches with references in `rejected`, which come last.
     """
-    marked = [replace(one, rejected=one.reference_id in rejected) for one in matches.matches]
-    ordered = sorted(marked, key=lambda match: match.rejected)
-    best = max((match.probability for match in ordered if not match.rejected), default=0.0)
+    marked = [
+        replace(
+            one,
+            rejected=one.reference_id in rejected,
+            rights=rule(one, matches.rights.get(one.reference_id, UNRESTRICTED), context),
+        )
+        for one in matches.matches
+    ]
+    ordered = sorted(marked, key=lambda match: (match.rejected, not match.rights.counts))
+    counting = [match for match in ordered if counts(match)]
+    best = max((match.probability for match in counting), default=0.0)
+    outcome = outcome_of(best, policy)
+    found = [match for match in counting if outcome_of(match.probability, policy) is outcome]
     return Verdict(
-        outcome=outcome_of(best, policy),
+        outcome=outcome,
         probability=best,
         matches=tuple(ordered),
+        action=_strictest(found) if outcome is not Outcome.UNIQUE else Action.ALLOW,
+        context=context,
         model_id=model_id,
         policy_version=policy.version,
         index_version=matches.index_version,
         damaged=matches.damaged,
         timings_ms=matches.timings_ms,
     )
+
+
+def counts(match: Match) -> bool:
+    """Whether it may make a verdict a duplicate."""
+    return match.rights.counts and not match.rejected
 
 
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
@@ -55,3 +80,7 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
     if probability >= policy.review_probability:
         return Outcome.REVIEW
     return Outcome.UNIQUE
+
+
+def _strictest(matches: Sequence[Match]) -> Action:
+    return min((match.rights.action for match in matches), key=lambda action: action.leniency)

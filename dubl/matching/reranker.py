@@ -8,23 +8,36 @@ from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, probability
+from dubl.matching.cutting import covered_s, cut_reference
 from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.rivals import NO_BACKGROUND, Rivals
 from dubl.ports import Comparator, ReferenceFeatures
+from dubl.rights.terms import UNRESTRICTED, Rights
 from dubl.settings import MatchingSettings
 from dubl.types import CandidateSet, Float16Array, Match, MatchSet, Segment, VideoFeatures
 
 Found = tuple[Segment, Evidence]
+NO_RIGHTS: Mapping[str, Rights] = {}
 SURE_MOTION = 0.5  # which other takes of one scene do not reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Segments of a pair, best first, and the evidence of the one that says most."""
+    """Segments of a pair, best first, and the evidence of the one that says most; `excluded_s` of
+    the query lay in excluded segments of the reference besides."""
 
     segments: tuple[Segment, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
+    excluded_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """What was found of a pair, best first, without `excluded_s` of the query."""
+
+    found: tuple[Found, ...] = ()
+    excluded_s: float = 0.0
 
 
 class ViSiLReranker:
@@ -60,8 +73,10 @@ class ViSiLReranker:
         """Matches of the best candidates, most probable first."""
         started = time.perf_counter()
         best = candidates.candidates[: self._rerank_candidates]
-        stored = self._features.read_features([one.reference_id for one in best]) if best else {}
-        comparisons = self.compare(features, stored)
+        ids = [one.reference_id for one in best]
+        stored = self._features.read_features(ids) if best else {}
+        rights = self._features.read_rights(ids) if best else {}
+        comparisons = self.compare(features, stored, rights)
         matches = [
             Match(
                 reference_id=candidate.reference_id,
@@ -69,6 +84,7 @@ class ViSiLReranker:
                 similarity=comparisons[candidate.reference_id].evidence.similarity,
                 probability=self.probability(comparisons[candidate.reference_id].evidence),
                 segments=comparisons[candidate.reference_id].segments,
+                excluded_s=comparisons[candidate.reference_id].excluded_s,
             )
             for candidate in best
             if candidate.reference_id in comparisons
@@ -80,29 +96,37 @@ class ViSiLReranker:
             index_version=candidates.index_version,
             damaged=features.damaged,
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
+            rights=rights,
         )
 
     def compare(
-        self, query: VideoFeatures, references: Mapping[str, VideoFeatures]
+        self,
+        query: VideoFeatures,
+        references: Mapping[str, VideoFeatures],
+        rights: Mapping[str, Rights] = NO_RIGHTS,
     ) -> dict[str, Comparison]:
         """Compares the query with the references that look most like it, by id."""
-        found = {name: self._align(query, reference) for name, reference in references.items()}
+        alignments = {
+            name: self._align(query, reference, rights.get(name, UNRESTRICTED))
+            for name, reference in references.items()
+        }
         rivals = Rivals(
             query,
             references,
             usual=self._calibration.usual_rival,
-            sure=[name for name, pairs in found.items() if _moves_alike(pairs)],
+            sure=[name for name, one in alignments.items() if _moves_alike(one.found)],
             background=self._background,
         )
-        return {name: self._judge(name, pairs, rivals) for name, pairs in found.items()}
+        return {name: self._judge(name, one, rivals) for name, one in alignments.items()}
 
     def probability(self, evidence: Evidence) -> float:
         return probability(evidence, self._calibration)
 
-    def _align(self, query: VideoFeatures, reference: VideoFeatures) -> list[Found]:
-        """Segments with their evidence, best first."""
+    def _align(self, query: VideoFeatures, reference: VideoFeatures, rights: Rights) -> Alignment:
+        """Segments with their evidence. What is excluded is cut out before, so that it speaks for
+        nothing."""
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
-            return []
+            return Alignment()
         matrix = pair_matrix(query, reference, self._comparator)
         segments = align(
             matrix.similarity,
@@ -112,17 +136,25 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
+        spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]
+        left = cut_reference(segments, spans, min_segment_s=self._options.min_segment_s)
         wanted = self._calibration.weights.get("comparator", 0.0) > 0
         learned = self._comparator if wanted else None
-        return [(one, gather_evidence(one, query, reference, learned)) for one in segments]
+        return Alignment(
+            found=tuple((one, gather_evidence(one, query, reference, learned)) for one in left),
+            excluded_s=covered_s(segments) - covered_s(left),
+        )
 
-    def _judge(self, name: str, found: Sequence[Found], rivals: Rivals) -> Comparison:
+    def _judge(self, name: str, alignment: Alignment, rivals: Rivals) -> Comparison:
         judged = [
             replace(evidence, distinction=evidence.similarity - rivals.similarity(name, segment))
-            for segment, evidence in found
+            for segment, evidence in alignment.found
         ]
-        best = max(judged, key=self.probability, default=Evidence())
-        return Comparison(segments=tuple(segment for segment, _ in found), evidence=best)
+        return Comparison(
+            segments=tuple(segment for segment, _ in alignment.found),
+            evidence=max(judged, key=self.probability, default=Evidence()),
+            excluded_s=alignment.excluded_s,
+        )
 
 
 def _moves_alike(found: Sequence[Found]) -> bool:

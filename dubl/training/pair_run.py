@@ -44,6 +44,7 @@ from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
 from dubl.ports import Decoder, Embedder
+from dubl.rights.terms import Rights
 from dubl.settings import Settings
 from dubl.training.curves import draw_curves
 from dubl.training.pair_tuning import RegionPair, tune
@@ -277,3 +278,6 @@ class _NoStore:
 
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         raise LookupError(f"no features are stored here: {reference_ids}")
+
+    def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
+        raise LookupError(f"no rights are stored here: {reference_ids}")

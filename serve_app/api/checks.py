@@ -20,7 +20,7 @@ from serve_app.api.conversation import (
     failure,
     wait_seconds,
 )
-from serve_app.api.documents import SUBMISSION
+from serve_app.api.documents import CHECK
 from serve_app.api.orders import check_order, terms_of
 from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
@@ -37,9 +37,7 @@ def checks_router(context: Context) -> APIRouter:
         least = settings.policy.review_probability if min_probability is None else min_probability
         return CheckBody.of(check, min_probability=least)
 
-    @router.post(
-        "", status_code=202, response_model=AcceptedBody | CheckBody, openapi_extra=SUBMISSION
-    )
+    @router.post("", status_code=202, response_model=AcceptedBody | CheckBody, openapi_extra=CHECK)
     async def submit(
         request: Request,
         library: Annotated[list[str], Query()] = [],  # noqa: B006

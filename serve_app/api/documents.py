@@ -12,6 +12,12 @@ _FIELDS: dict[str, object] = {
     "metadata": {"type": "object"},
     "callback_url": _TEXT | {"description": "told of the end by a signed webhook"},
 }
+_RIGHTS: dict[str, object] = {"rights": {"$ref": "#/components/schemas/RightsBody"}}
+_CONTEXT: dict[str, object] = {
+    "channel": _TEXT | {"description": "where it would be shown; licenses may name channels"},
+    "territory": _TEXT | {"description": "country code of two letters"},
+    "time": _TEXT | {"format": "date-time", "description": "when it would be shown; else now"},
+}
 _LINK: dict[str, object] = {"link": _TEXT | {"description": "http(s) address of the video"}}
 _PATH: dict[str, object] = {"path": _TEXT | {"description": "file inside media.allowed_roots"}}
 _FILE: dict[str, object] = {"file": {"type": "string", "format": "binary"}}
@@ -28,19 +34,25 @@ def _json(properties: dict[str, object], *required: str) -> dict[str, object]:
     return {"schema": schema}
 
 
-SUBMISSION = _body(
-    {
-        "multipart/form-data": _json(_FILE | _FIELDS, "file"),
-        "application/json": _json(_LINK | _PATH | _FIELDS),
-    }
-)
-CHANGE = _body(
-    {"application/json": _json({name: _FIELDS[name] for name in ("title", "owner", "metadata")})}
-)
+def _submission(fields: dict[str, object]) -> dict[str, object]:
+    return _body(
+        {
+            "multipart/form-data": _json(_FILE | fields, "file"),
+            "application/json": _json(_LINK | _PATH | fields),
+        }
+    )
+
+
+REFERENCE = _submission(_FIELDS | _RIGHTS)
+CHECK = _submission(_FIELDS | _CONTEXT)
+_CHANGED = {name: _FIELDS[name] for name in ("title", "owner", "metadata")} | _RIGHTS
+CHANGE = _body({"application/json": _json(_CHANGED)})
 LEGACY = _body({"*/*": _json(_LINK, "link")})
 _BATCH_FIELDS: dict[str, object] = {
     "kind": {"type": "string", "enum": ["check", "reference"], "default": "check"},
     **{name: _FIELDS[name] for name in ("library", "owner", "callback_url")},
+    **_RIGHTS,
+    **_CONTEXT,
 }
 BATCH = _body(
     {

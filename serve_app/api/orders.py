@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from dubl.errors import InvalidRequest
+from dubl.rights.parsing import parse_context, parse_rights
+from dubl.rights.terms import CheckContext
 from dubl.types import MAIN_LIBRARY, JobKind, Metadata, ReferenceDraft
 from serve_app.api.service import (
     BatchOrder,
@@ -26,11 +28,12 @@ TEXT_MAX_LENGTH = 4096
 LIBRARY_PATTERN = re.compile(r"[\w.-]{1,64}")
 SOURCE_FIELDS = ("link", "path")
 TEXT_FIELDS = ("id", "library", "title", "owner", "metadata", "callback_url")
+CONTEXT_FIELDS = ("channel", "territory", "time")
 
 
 def reference_order(submission: Submission) -> ReferenceOrder:
     fields = submission.fields
-    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS})
+    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS, "rights"})
     video = _video_input(submission)
     draft = ReferenceDraft(
         id=_identifier(fields) or _id_in_link(video.link) or str(uuid.uuid4()),
@@ -38,24 +41,27 @@ def reference_order(submission: Submission) -> ReferenceOrder:
         title=_text(fields, "title"),
         owner=_text(fields, "owner"),
         metadata=_metadata(fields.get("metadata")),
+        rights=parse_rights(fields.get("rights")),
     )
     return ReferenceOrder(video=video, draft=draft)
 
 
 def check_order(submission: Submission, libraries: Iterable[str]) -> CheckOrder:
     fields = submission.fields
-    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS})
+    _refuse_unknown(fields, {*SOURCE_FIELDS, *TEXT_FIELDS, *CONTEXT_FIELDS})
     named = [*libraries, *([str(fields["library"])] if fields.get("library") else [])]
     return CheckOrder(
         id=_identifier(fields) or str(uuid.uuid4()),
         video=_video_input(submission),
         libraries=tuple(dict.fromkeys(_library(name) for name in named)),
+        context=_context(fields),
     )
 
 
 def batch_order(submission: Submission, *, max_items: int) -> BatchOrder:
     fields = submission.fields
-    _refuse_unknown(fields, {"links", "kind", "library", "owner", "callback_url"})
+    known = {"links", "kind", "library", "owner", "callback_url", "rights", *CONTEXT_FIELDS}
+    _refuse_unknown(fields, known)
     kind = fields.get("kind") or JobKind.CHECK
     if kind not in (JobKind.CHECK, JobKind.REFERENCE):
         raise InvalidRequest("`kind` must be check or reference")
@@ -70,6 +76,8 @@ def batch_order(submission: Submission, *, max_items: int) -> BatchOrder:
         links=links,
         libraries=(_library(named),) if named else (),
         owner=_text(fields, "owner"),
+        rights=parse_rights(fields.get("rights")),
+        context=_context(fields),
     )
 
 
@@ -92,13 +100,20 @@ def legacy_order(fields: dict[str, object]) -> CheckOrder:
 
 
 def reference_change(fields: dict[str, object]) -> ReferenceChange:
-    _refuse_unknown(fields, {"title", "owner", "metadata"})
+    _refuse_unknown(fields, {"title", "owner", "metadata", "rights"})
     if not fields:
-        raise InvalidRequest("nothing to change: send title, owner or metadata")
+        raise InvalidRequest("nothing to change: send title, owner, metadata or rights")
     return ReferenceChange(
         title=_text(fields, "title") if "title" in fields else None,
         owner=_text(fields, "owner") if "owner" in fields else None,
         metadata=_metadata(fields["metadata"]) if "metadata" in fields else None,
+        rights=parse_rights(fields["rights"]) if "rights" in fields else None,
+    )
+
+
+def _context(fields: dict[str, object]) -> CheckContext:
+    return parse_context(
+        channel=fields.get("channel"), territory=fields.get("territory"), time=fields.get("time")
     )
 
 

@@ -18,7 +18,7 @@ from serve_app.api.conversation import (
     failure,
     wait_seconds,
 )
-from serve_app.api.documents import CHANGE, SUBMISSION
+from serve_app.api.documents import CHANGE, REFERENCE
 from serve_app.api.orders import reference_change, reference_order, terms_of
 from serve_app.api.principal import Principal, libraries_of, principal_of
 from serve_app.api.schemas import (
@@ -47,7 +47,7 @@ def references_router(context: Context) -> APIRouter:
         "/references",
         status_code=202,
         response_model=AcceptedBody | ReferenceBody,
-        openapi_extra=SUBMISSION,
+        openapi_extra=REFERENCE,
     )
     async def submit(request: Request) -> Response:
         """Registers a video (multipart `file`, or JSON `link` or `path`).
@@ -111,7 +111,7 @@ def references_router(context: Context) -> APIRouter:
         "/references/{reference_id:path}", response_model=ReferenceBody, openapi_extra=CHANGE
     )
     async def change(reference_id: str, request: Request) -> ReferenceBody:
-        """Replaces title, owner or metadata."""
+        """Replaces title, owner, metadata or rights; later checks see new rights at once."""
         wanted = reference_change(await read_json_object(request))
         await visible(reference_id, principal_of(request))
         return ReferenceBody.of(await service.update_reference(reference_id, wanted))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from dubl.rights.parsing import plain_rights
+from dubl.rights.terms import Action, CheckContext, Rights
 from dubl.types import (
     Check,
     Delivery,
@@ -14,6 +16,7 @@ from dubl.types import (
     Job,
     JobState,
     Match,
+    Outcome,
     Reference,
     Segment,
 )
@@ -43,12 +46,39 @@ class SegmentBody(BaseModel):
         )
 
 
+class RulingBody(BaseModel):
+    """What the reference's rights make of a match: only what `counts` can be a duplicate.
+    `copied_s`: seconds of the query; `excluded_s` besides, in excluded segments, prove nothing."""
+
+    action: Action
+    licensed: bool
+    counts: bool
+    reason: str
+    reason_code: str
+    copied_s: float
+    excluded_s: float
+
+    @classmethod
+    def of(cls, match: Match) -> RulingBody:
+        ruling = match.rights
+        return cls(
+            action=ruling.action,
+            licensed=ruling.licensed,
+            counts=ruling.counts,
+            reason=ruling.reason,
+            reason_code=ruling.reason_code,
+            copied_s=_seconds(ruling.copied_s),
+            excluded_s=_seconds(match.excluded_s),
+        )
+
+
 class MatchBody(BaseModel):
     reference_id: str
     library: str
     similarity: float
     probability: float
     rejected: bool
+    rights: RulingBody
     segments: list[SegmentBody]
 
     @classmethod
@@ -59,18 +89,37 @@ class MatchBody(BaseModel):
             similarity=_share(match.similarity),
             probability=_share(match.probability),
             rejected=match.rejected,
+            rights=RulingBody.of(match),
             segments=[SegmentBody.of(segment) for segment in match.segments],
         )
 
 
+class ContextBody(BaseModel):
+    """Where and when the query would be shown; null: not said."""
+
+    channel: str | None
+    territory: str | None
+    time: str | None
+
+    @classmethod
+    def of(cls, context: CheckContext) -> ContextBody:
+        return cls(
+            channel=context.channel or None,
+            territory=context.territory or None,
+            time=context.time or None,
+        )
+
+
 class CheckBody(BaseModel):
-    """A finished check."""
+    """A finished check. `action`: the strictest that owners want done; "allow" when unique."""
 
     id: str
     status: str
     outcome: str
+    action: Action
     probability: float
     matches: list[MatchBody]
+    context: ContextBody
     libraries: list[str]
     query_name: str
     query_sha256: str
@@ -95,6 +144,8 @@ class CheckBody(BaseModel):
             id=check.id,
             status=JobState.DONE,
             outcome=verdict.outcome,
+            action=Action.ALLOW if verdict.outcome is Outcome.UNIQUE else verdict.action,
+            context=ContextBody.of(verdict.context),
             probability=_share(verdict.probability),
             matches=[MatchBody.of(match) for match in shown],
             libraries=list(check.libraries),
@@ -114,6 +165,39 @@ class CheckPage(BaseModel):
     next_cursor: str | None
 
 
+class LicenseWindowBody(BaseModel):
+    """Open where null; everywhere where nothing is named. `until` is the first instant without."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    since: str | None = Field(default=None, alias="from")
+    until: str | None = None
+    territories: list[str] = []
+    channels: list[str] = []
+
+
+class ExcludedSegmentBody(BaseModel):
+    """Seconds of the reference that prove nothing."""
+
+    start_s: float
+    end_s: float
+    label: str = ""
+
+
+class RightsBody(BaseModel):
+    """A copy counts unless a license covers it. Given in a request, it replaces all; what it
+    leaves out has its default."""
+
+    action: Action = Action.BLOCK
+    license_windows: list[LicenseWindowBody] = []
+    min_copied_s: float = Field(default=0, ge=0)
+    excluded_segments: list[ExcludedSegmentBody] = []
+
+    @classmethod
+    def of(cls, rights: Rights) -> RightsBody:
+        return cls.model_validate(plain_rights(rights))
+
+
 class ReferenceBody(BaseModel):
     id: str
     library: str
@@ -121,6 +205,7 @@ class ReferenceBody(BaseModel):
     title: str
     owner: str
     metadata: dict[str, object]
+    rights: RightsBody
     source: str
     sha256: str
     duration_s: float
@@ -137,6 +222,7 @@ class ReferenceBody(BaseModel):
             title=reference.title,
             owner=reference.owner,
             metadata=dict(reference.metadata),
+            rights=RightsBody.of(reference.rights),
             source=reference.source,
             sha256=reference.sha256,
             duration_s=_seconds(reference.duration_s),

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
 from dubl.types import (
     Check,
     Delivery,
@@ -40,13 +41,14 @@ class CheckOrder:
     """A question: does this video copy a reference of one of `libraries` (empty: of any)?
 
     `self_id` names the reference that is the query itself: it is not a copy of itself, and only
-    references registered before it count.
+    references registered before it count. `context`: where and when it would be shown.
     """
 
     id: str
     video: VideoInput
     libraries: tuple[str, ...] = ()
     self_id: str = ""
+    context: CheckContext = ANYWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class BatchOrder:
     links: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     owner: str = ""
+    rights: Rights = UNRESTRICTED
+    context: CheckContext = ANYWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ class ReferenceChange:
     title: str | None = None
     owner: str | None = None
     metadata: Metadata | None = None
+    rights: Rights | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

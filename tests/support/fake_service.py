@@ -180,6 +180,7 @@ class FakeService:
                 title=order.draft.title,
                 owner=order.draft.owner,
                 metadata=order.draft.metadata,
+                rights=order.draft.rights,
                 source=order.video.link or "upload.mp4",
                 sha256="ab" * 32,
                 duration_s=12.0,
@@ -264,7 +265,7 @@ class FakeService:
         reference = await self.get_reference(reference_id)
         given = {
             name: value
-            for name in ("title", "owner", "metadata")
+            for name in ("title", "owner", "metadata", "rights")
             if (value := getattr(change, name)) is not None
         }
         self.references[reference_id] = dataclasses.replace(reference, **given)

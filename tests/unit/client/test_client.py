@@ -19,6 +19,7 @@ from dubl.client.async_client import AsyncClient
 from dubl.client.client import Client
 from dubl.client.errors import ApiError, JobFailed, NotReachable, StillRunning
 from dubl.client.exchange import Retries
+from dubl.client.models import ExcludedSegment, LicenseWindow, Rights
 from dubl.client.webhooks import read_webhook
 from dubl.settings import load_settings
 from dubl.types import JobState, Scope
@@ -256,3 +257,20 @@ def test_the_examples_do_what_they_say(
     reviewed = run("review_queue.py", address, "c", MATCH.reference_id)
     assert "c and ref-1: rejected" in reviewed.stdout, reviewed.stderr
     assert "upload.mp4 and ref-1: 97%, inset" in reviewed.stdout
+
+
+RIGHTS = Rights(
+    action="track",
+    license_windows=(LicenseWindow(since="2026-01-01T00:00:00.000Z", territories=("RU",)),),
+    excluded_segments=(ExcludedSegment(start_s=0.0, end_s=9.0, label="intro"),),
+)
+
+
+def test_rights_go_there_and_back(address: str, service: FakeService, video: Path) -> None:
+    with Client(address) as dubl:
+        reference = dubl.register(video, id="film", rights=RIGHTS)
+        assert reference.rights == RIGHTS
+        assert dubl.update_reference("film", rights=Rights()).rights == Rights()
+        dubl.check(video, territory="ru", channel="kids", time="2026-05-01")
+    context = service.orders[1].context
+    assert (context.territory, context.channel) == ("RU", "kids")

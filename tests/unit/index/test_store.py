@@ -17,6 +17,8 @@ from dubl.errors import (
 )
 from dubl.index import writing
 from dubl.index.store import Failure, LibraryStore
+from dubl.rights.parsing import parse_rights
+from dubl.rights.terms import UNRESTRICTED
 from dubl.types import ReferenceDraft
 from tests.unit.index.videos import (
     SETTINGS,
@@ -308,3 +310,32 @@ def test_failures_of_a_batch_job_are_rows(store: LibraryStore, open_store: OpenS
     (failure,) = open_store().failures()
     assert (failure.path, failure.code) == ("/it's/видео.mp4", "empty_file")
     assert failure.created_at
+
+
+RIGHTS = parse_rights(
+    {
+        "action": "track",
+        "license_windows": [{"from": "2026-01-01", "territories": ["de"]}],
+        "excluded_segments": [{"start_s": 0, "end_s": 4.5, "label": "заставка"}],
+    }
+)
+
+
+def test_rights_are_registered_changed_and_taken_back(store: LibraryStore) -> None:
+    store.register([entry("a", draft=ReferenceDraft(id="a", rights=RIGHTS)), entry("b")])
+    assert store.get("a").rights == RIGHTS
+    assert store.read_rights(["a", "b", "never registered"]) == {"a": RIGHTS, "b": UNRESTRICTED}
+    store.update("b", rights=RIGHTS)
+    assert store.update("a", rights=UNRESTRICTED).rights == UNRESTRICTED
+    assert store.read_rights(["a", "b"]) == {"a": UNRESTRICTED, "b": RIGHTS}
+    assert store.get("a").title == ""
+
+
+def test_a_library_from_before_there_were_rights_gets_their_columns(open_store: OpenStore) -> None:
+    store = open_store()
+    store.register([entry("old")])
+    store.tables.references.drop_columns(["rights_action", "min_copied_s"])
+    later = open_store()
+    assert later.get("old").rights == UNRESTRICTED
+    later.register([entry("new", seed=2, draft=ReferenceDraft(id="new", rights=RIGHTS))])
+    assert later.update("old", rights=RIGHTS).rights == later.get("new").rights == RIGHTS

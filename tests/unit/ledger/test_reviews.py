@@ -10,6 +10,7 @@ import pytest
 
 from dubl.errors import InvalidRequest, NotFound
 from dubl.ledger.ledger import Ledger
+from dubl.rights.terms import Ruling
 from dubl.types import Check, Decision, Match, Outcome, ReviewItem, ReviewState, Verdict
 
 BYTES = "ab" * 32
@@ -161,3 +162,12 @@ def test_matches_of_verdicts_from_before_the_queue_enter_it(tmp_path: Path) -> N
     ledger = Ledger(tmp_path / "ledger.duckdb")
     assert states(ledger, "old") == {"a": "open", "b": "open"}
     ledger.close()
+
+
+def test_what_rights_cover_waits_for_nobody(ledger: Ledger) -> None:
+    covered = dataclasses.replace(match("b", 0.99), rights=Ruling(licensed=True, counts=False))
+    ledger.record_check(check("c", match("a", 0.7), covered))
+    assert states(ledger, "c") == {"a": "open", "b": "licensed"}
+    decide(ledger, "c", "b", Decision.CONFIRMED)
+    assert states(ledger, "c")["b"] == "confirmed"
+    assert ledger.get_check("c").verdict.matches[1] == covered

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dubl.rights.terms import Rights
 from dubl.types import (
     FeatureSpec,
     Float16Array,
@@ -54,10 +55,14 @@ class Shelf:
 
     videos: Mapping[str, VideoFeatures]
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    rights: dict[str, Rights] = field(default_factory=dict)
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
         self.asked.append(tuple(reference_ids))
         return {name: self.videos[name] for name in reference_ids if name in self.videos}
+
+    def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
+        return {name: self.rights[name] for name in reference_ids if name in self.rights}
 
 
 @dataclass

@@ -7,6 +7,7 @@ import pytest
 
 from dubl.matching.calibration import Calibration
 from dubl.matching.reranker import ViSiLReranker
+from dubl.rights.parsing import parse_rights
 from dubl.settings import MatchingSettings
 from dubl.types import Candidate, CandidateSet, VideoFeatures
 from tests.unit.matching.features import MeanComparator, Shelf, video
@@ -120,3 +121,23 @@ def test_a_stranger_from_the_same_room_is_less_probable_than_a_copy() -> None:
     assert stranger.similarity > 0.85
     assert copied.probability > 0.9
     assert stranger.probability < 0.5
+
+
+def test_an_excluded_intro_does_not_count(shelf: Shelf) -> None:
+    shelf.rights["original"] = parse_rights({"excluded_segments": [{"start_s": 0, "end_s": 12}]})
+    found = reranker(shelf).rerank(copy_of(ORIGINAL, 0.0, 11.0), candidates("original", "other"))
+    match = next(one for one in found.matches if one.reference_id == "original")
+    assert match.segments == ()
+    assert match.probability < 0.1
+    assert match.excluded_s == pytest.approx(11.0, abs=1.0)
+
+
+def test_a_copy_that_goes_on_behind_the_intro_is_cut_there(shelf: Shelf) -> None:
+    shelf.rights["original"] = parse_rights({"excluded_segments": [{"start_s": 0, "end_s": 12}]})
+    found = reranker(shelf).rerank(copy_of(ORIGINAL, 5.0, 20.0), candidates("original"))
+    (match,) = found.matches
+    (segment,) = match.segments
+    assert match.probability > 0.9
+    assert segment.reference_start_s == pytest.approx(12.0, abs=0.01)
+    assert segment.query_start_s == pytest.approx(7.0, abs=0.5)
+    assert found.rights == shelf.rights

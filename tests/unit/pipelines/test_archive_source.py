@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import socket
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dubl.errors import InvalidRequest, SourceNotFound, SourceUnreachable
+from dubl.rights.parsing import parse_rights
+from dubl.rights.terms import UNRESTRICTED
 from pipelines import object_store
 from pipelines.archive_source import ArchiveItem, open_archive
 
@@ -132,3 +136,21 @@ def test_a_bucket_that_does_not_answer_is_unreachable(monkeypatch: pytest.Monkey
 def test_credentials_do_not_belong_into_an_address() -> None:
     with pytest.raises(InvalidRequest, match="no credentials"):
         open_archive("s3://key:secret@bucket/videos")
+
+
+def test_tables_may_name_rights(folder: Path) -> None:
+    windows = [{"until": "2027-01-01", "territories": ["RU"]}]
+    rows = [
+        {"path": "a.mp4", "action": "track", "license_windows": windows, "min_copied_s": 3.0},
+        {"path": "b.mp4"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "list.parquet")
+    with (folder / "list.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([{**rows[0], "license_windows": json.dumps(windows)}, rows[1]])
+    for name in ("list.csv", "list.parquet"):
+        first, second = (parse_rights(item.rights) for item in open_archive(str(folder / name)))
+        assert (first.action, first.min_copied_s) == ("track", 3.0)
+        assert first.license_windows[0].territories == ("RU",)
+        assert second == UNRESTRICTED

@@ -11,6 +11,7 @@ import pytest
 
 from dubl.errors import StoreUnavailable
 from dubl.index.store import LibraryStore
+from dubl.rights.terms import Action, Rights
 from dubl.types import VideoFacts
 from pipelines import archive_writer
 from pipelines.archive_source import ArchiveItem
@@ -129,3 +130,11 @@ def test_a_full_disk_stops_the_job_and_loses_nothing_that_was_written(small_disk
         writer.add(described(name))
     assert (writer.counts.registered, writer.counts.repeated) == (1, 1)
     assert restarted.tables.frames.count_rows() == 40
+
+
+def test_rights_of_the_list_are_those_of_the_reference(store: LibraryStore) -> None:
+    writer = ArchiveWriter(store, library="films", batch_videos=10)
+    item = ArchiveItem(id="a", path="/videos/a", rights={"action": "track", "min_copied_s": "3"})
+    writer.add(described("a") | {"item": pickle.dumps(item)})
+    writer.flush()
+    assert store.get("a").rights == Rights(action=Action.TRACK, min_copied_s=3.0)

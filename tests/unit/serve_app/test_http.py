@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Callable
@@ -308,3 +309,60 @@ def test_a_problem_carries_the_id_that_the_request_came_with(client: TestClient)
     answer = client.get("/v1/checks/none", headers={"X-Request-ID": "abc-1"})
     assert answer.json()["request_id"] == "abc-1"
     assert len(client.get("/none", headers={"X-Request-ID": "x" * 500}).json()["request_id"]) == 128
+
+
+WINDOW = {"from": "2026-01-01", "until": "2027-01-01", "territories": ["ru"], "channels": []}
+
+
+def test_rights_are_given_with_a_reference_and_changed(
+    client: TestClient, service: FakeService
+) -> None:
+    rights = {"action": "track", "license_windows": [WINDOW]}
+    body = client.post(
+        "/v1/references", json={"link": LINK, "id": "r", "rights": rights}, headers=WAIT
+    ).json()
+    assert body["rights"] == {
+        "action": "track",
+        "license_windows": [
+            WINDOW
+            | {
+                "from": "2026-01-01T00:00:00.000Z",
+                "until": "2027-01-01T00:00:00.000Z",
+                "territories": ["RU"],
+            }
+        ],
+        "min_copied_s": 0.0,
+        "excluded_segments": [],
+    }
+    assert client.get("/v1/references/r").json()["rights"] == body["rights"]
+    assert client.get("/v1/references").json()["items"][0]["rights"] == body["rights"]
+    changed = client.patch("/v1/references/r", json={"rights": {"min_copied_s": 4}}).json()
+    assert changed["rights"]["action"] == "block"
+    assert service.references["r"].rights.min_copied_s == 4
+
+
+def test_a_window_that_cannot_be_is_a_typed_error(client: TestClient, tmp_path: Path) -> None:
+    wrong = {"license_windows": [{"from": "2027-01-01", "until": "2026-01-01"}]}
+    answers = [
+        client.post("/v1/references", json={"link": LINK, "rights": wrong}),
+        client.post(
+            "/v1/references",
+            files={"file": ("a.mp4", b"bytes")},
+            data={"rights": json.dumps(wrong)},
+        ),
+        client.patch("/v1/references/r", json={"rights": wrong}),
+    ]
+    assert {(one.status_code, one.json()["code"]) for one in answers} == {(400, "invalid_rights")}
+    assert "`license_windows[0]` ends before it begins" in answers[0].json()["detail"]
+    assert spooled(tmp_path) == []
+
+
+def test_a_check_names_where_and_when_it_is_about(client: TestClient, service: FakeService) -> None:
+    asked = {"link": LINK, "channel": "kids", "territory": "de", "time": "2026-02-03"}
+    body = client.post("/v1/checks", json=asked, headers=WAIT).json()
+    assert body["matches"][0]["rights"]["counts"] is True
+    context = service.orders[0].context
+    assert (context.channel, context.territory) == ("kids", "DE")
+    assert context.time == "2026-02-03T00:00:00.000Z"
+    refused = client.post("/v1/checks", json=asked | {"territory": "Bavaria"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_rights")

@@ -1,0 +1,87 @@
+"""What a reference's rights make of a match, with the reason in words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dubl.matching.cutting import covered_s
+from dubl.rights.terms import Action, CheckContext, LicenseWindow, Reason, Rights, Ruling
+from dubl.types import Match
+
+Obstacle = tuple[Reason, str]
+
+
+def rule(match: Match, rights: Rights, context: CheckContext) -> Ruling:
+    """`context.time` must be given: whether a window is open follows from it."""
+    ruling = _license(rights, context)
+    ruling = replace(ruling, action=rights.action, copied_s=covered_s(match.segments))
+    if not ruling.counts or not match.segments:
+        return _nothing_left(ruling, match)
+    if ruling.copied_s < rights.min_copied_s:
+        return replace(
+            ruling,
+            counts=False,
+            reason_code=Reason.TOO_SHORT,
+            reason=f"{ruling.copied_s:.1f} s are copied, and its owner acts from "
+            f"{rights.min_copied_s:g} s on",
+        )
+    if match.excluded_s:
+        cut = f"{match.excluded_s:.1f} s in excluded segments do not count"
+        return replace(ruling, reason=f"{ruling.reason}; {cut}")
+    return ruling
+
+
+def _nothing_left(ruling: Ruling, match: Match) -> Ruling:
+    if match.segments or not match.excluded_s:
+        return ruling
+    return replace(
+        ruling,
+        reason_code=Reason.EXCLUDED,
+        reason=f"all that is copied, {match.excluded_s:.1f} s, lies in excluded segments",
+    )
+
+
+def _license(rights: Rights, context: CheckContext) -> Ruling:
+    if rights.action is Action.ALLOW:
+        return Ruling(
+            licensed=True,
+            counts=False,
+            reason_code=Reason.ALLOWED,
+            reason="its owner allows copies",
+        )
+    obstacles = [_obstacles(window, context) for window in rights.license_windows]
+    if [] in obstacles:
+        window = rights.license_windows[obstacles.index([])]
+        return Ruling(
+            licensed=True, counts=False, reason_code=Reason.LICENSED, reason=_granted(window)
+        )
+    if not obstacles:
+        return Ruling(reason_code=Reason.NO_LICENSE, reason="no license is registered")
+    nearest = min(obstacles, key=len)
+    words = " and ".join(text for _, text in nearest)
+    return Ruling(reason_code=nearest[0][0], reason=f"not licensed here and now: {words}")
+
+
+def _granted(window: LicenseWindow) -> str:
+    until = f"until {window.until}" if window.until else "without an end"
+    places = f" in {', '.join(window.territories)}" if window.territories else ""
+    channels = f" for {', '.join(window.channels)}" if window.channels else ""
+    return f"licensed{channels}{places} {until}"
+
+
+def _obstacles(window: LicenseWindow, context: CheckContext) -> list[Obstacle]:
+    """Why this license does not cover the check; none where it does."""
+    found: list[Obstacle] = []
+    if window.since and context.time < window.since:
+        found.append((Reason.NOT_YET, f"the license begins {window.since}"))
+    if window.until and context.time >= window.until:
+        found.append((Reason.ENDED, f"the license ended {window.until}"))
+    if window.territories and context.territory not in window.territories:
+        here = f"not for {context.territory}" if context.territory else "the check named none"
+        there = ", ".join(window.territories)
+        found.append((Reason.OTHER_TERRITORY, f"the license is for {there}, {here}"))
+    if window.channels and context.channel not in window.channels:
+        here = f"not for {context.channel}" if context.channel else "the check named none"
+        channels = ", ".join(window.channels)
+        found.append((Reason.OTHER_CHANNEL, f"the license is for {channels}, {here}"))
+    return found

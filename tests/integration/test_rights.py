@@ -1,0 +1,95 @@
+"""Rights over the whole service, with true videos; in this process, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dubl.client.client import Client
+from dubl.client.models import Check, ExcludedSegment, LicenseWindow, Match, Rights
+from dubl.settings import Settings, load_settings
+from tests.integration.conftest import Clips
+from tests.support.in_process import running_app
+
+
+@pytest.fixture(scope="module")
+def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    overrides = [
+        f"data_dir={tmp_path_factory.mktemp('rights')}",
+        f"media.allowed_roots=[{clips.folder}]",
+    ]
+    return load_settings("configs/local.yaml", overrides, environment={})
+
+
+@pytest.fixture(scope="module")
+def dubl(settings: Settings) -> Iterator[Client]:
+    with running_app(settings) as address, Client(address) as client:
+        yield client
+
+
+@pytest.fixture
+def copy(dubl: Client, clips: Clips) -> Iterator[tuple[Path, str]]:
+    """A trimmed copy and the id of its reference, whose rights are taken back afterwards."""
+    path = clips.queries("trim")[0]
+    original = clips.truth.queries[path.name].matches[0].reference
+    reference = dubl.register(clips.folder / "references" / original, id="film", owner="studio")
+    yield path, reference.id
+    dubl.update_reference(reference.id, rights=Rights())
+
+
+def match_of(check: Check, reference_id: str) -> Match:
+    return next(one for one in check.matches if one.reference_id == reference_id)
+
+
+def test_a_license_decides_here_and_now_and_its_end_the_next_check(
+    dubl: Client, copy: tuple[Path, str]
+) -> None:
+    path, film = copy
+    check = dubl.check(path)
+    assert (check.outcome, check.action) == ("duplicate", "block")
+    assert match_of(check, film).rights.reason == "no license is registered"
+
+    window = LicenseWindow(since="2026-01-01", territories=("DE",))
+    dubl.update_reference(film, rights=Rights(action="track", license_windows=(window,)))
+    here = dubl.check(path, territory="DE", time="2026-06-01")
+    assert (here.outcome, here.action, here.probability) == ("unique", "allow", 0.0)
+    assert match_of(here, film).rights.licensed
+    assert here.context.territory == "DE"
+    elsewhere = dubl.check(path, territory="FR", time="2026-06-01")
+    assert (elsewhere.outcome, elsewhere.action) == ("duplicate", "track")
+    assert "not for FR" in match_of(elsewhere, film).rights.reason
+
+    dubl.update_reference(film, rights=Rights())
+    assert dubl.check(path, territory="DE", time="2026-06-01").outcome == "duplicate"
+    states = {(one.check_id, one.state) for one in dubl.review_queue(state="licensed").items}
+    assert states == {(here.id, "licensed")}
+
+
+def test_what_lies_in_an_excluded_segment_is_cut_or_gone(
+    dubl: Client, copy: tuple[Path, str]
+) -> None:
+    path, film = copy
+    (whole,) = match_of(dubl.check(path), film).segments
+    middle_s = (whole.reference_start_s + whole.reference_end_s) / 2
+    intro = ExcludedSegment(start_s=0.0, end_s=middle_s, label="intro")
+    dubl.update_reference(film, rights=Rights(excluded_segments=(intro,)))
+    check = dubl.check(path)
+    match = match_of(check, film)
+    assert check.outcome == "duplicate"
+    assert min(one.reference_start_s for one in match.segments) == pytest.approx(middle_s, abs=0.1)
+    assert match.rights.excluded_s == pytest.approx(middle_s - whole.reference_start_s, abs=0.5)
+
+    everything = ExcludedSegment(start_s=0.0, end_s=3600.0)
+    dubl.update_reference(film, rights=Rights(excluded_segments=(everything,)))
+    assert dubl.check(path).outcome == "unique"
+
+
+def test_a_short_copy_may_be_too_short_for_its_owner(dubl: Client, copy: tuple[Path, str]) -> None:
+    path, film = copy
+    copied_s = match_of(dubl.check(path), film).rights.copied_s
+    dubl.update_reference(film, rights=Rights(min_copied_s=copied_s + 1))
+    check = dubl.check(path)
+    assert check.outcome == "unique"
+    assert match_of(check, film).rights.reason_code == "too_short"
