@@ -18,6 +18,7 @@ from dubl.types import FeatureSpec, Sampling
 
 if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
+    from dubl.index.uploads import UploadStore
     from dubl.ledger.ledger import Ledger
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
@@ -52,6 +53,21 @@ def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
         spec=feature_spec(settings),
         settings=settings.index,
         read_only=read_only,
+    )
+
+
+def make_uploads(settings: Settings) -> UploadStore | None:
+    """Where features of checked uploads are kept; None where they are not."""
+    if not settings.lookback.keep_uploads:
+        return None
+    from dubl.index.uploads import UploadStore
+
+    spec = feature_spec(settings)
+    return UploadStore(
+        f"{settings.uploads_uri}/{spec.space_id}",
+        spec=spec,
+        index=settings.index,
+        settings=settings.lookback,
     )
 
 
@@ -109,6 +125,11 @@ def query_sampling(settings: Settings) -> Sampling:
 def closer_sampling(settings: Settings) -> Sampling:
     """That of a second look, for queries of which the first one leaves doubt."""
     return replace(query_sampling(settings), views="thorough")
+
+
+def still_sampling(settings: Settings, at_s: float) -> Sampling:
+    """One picture, as references have it."""
+    return replace(reference_sampling(settings), still_at_s=at_s)
 
 
 def reference_sampling(settings: Settings) -> Sampling:

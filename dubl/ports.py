@@ -12,6 +12,7 @@ from dubl.types import (
     Float16Array,
     Float32Array,
     FrameClip,
+    FrameFound,
     KeptVideo,
     MatchSet,
     Sampling,
@@ -48,6 +49,12 @@ class Retriever(Protocol):
         exclude_ids: Sequence[str] = (),
         registered_before: str = "",
     ) -> CandidateSet: ...
+
+    def find_frame(
+        self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
+    ) -> tuple[FrameFound, ...]:
+        """References that show the one picture of `features`."""
+        ...
 
 
 class ReferenceFeatures(Protocol):

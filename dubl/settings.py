@@ -179,6 +179,26 @@ class EvidenceSettings(Section):
     )
 
 
+class LookbackSettings(Section):
+    """Matching backwards: new references are looked for in earlier uploads; docs/rights.md."""
+
+    keep_uploads: bool = Field(
+        default=False,
+        description="whether the features of every checked upload are kept; off, because that "
+        "keeps something of what matched nothing, takes disk, and time of each check",
+    )
+    retention_s: float = Field(default=30 * 86400.0, gt=0)
+    max_uploads: int = Field(
+        default=100, ge=1, description="earlier uploads that are compared with a new reference"
+    )
+    delay_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="after how long a new reference is looked for, so that checks under way have "
+        "kept their uploads",
+    )
+
+
 class LedgerSettings(Section):
     path: str = Field(default="", description="DuckDB file; empty: in data_dir")
 
@@ -269,6 +289,7 @@ class Settings(Section):
     matching: MatchingSettings = MatchingSettings()
     policy: PolicySettings = PolicySettings()
     evidence: EvidenceSettings = EvidenceSettings()
+    lookback: LookbackSettings = LookbackSettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
     access: AccessSettings = AccessSettings()
@@ -277,6 +298,11 @@ class Settings(Section):
     @property
     def index_uri(self) -> str:
         return self.index.uri or str(self.data_dir / "library")
+
+    @property
+    def uploads_uri(self) -> str:
+        """Features of checked uploads, beside the library; see LookbackSettings."""
+        return f"{self.index_uri.rstrip('/')}_uploads"
 
     @property
     def ledger_path(self) -> Path:

@@ -77,6 +77,7 @@ class Sampling:
     `views`: "whole" frames alone, as references have them; "parts" adds what bars frame, stacked
     screens and insets where there are any; "thorough" adds mirrored and turned frames, halves and
     the middle to that. Cropped pictures have whole frames alone.
+    `still_at_s`: of the whole file only the picture at that time; an image file has one.
     """
 
     rate_hz: float
@@ -84,6 +85,7 @@ class Sampling:
     frame_size: int
     resize: Literal["squash", "crop"] = "squash"
     views: Literal["whole", "parts", "thorough"] = "whole"
+    still_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,16 @@ class CandidateSet:
     candidates: tuple[Candidate, ...]
     index_version: int
     timings_ms: Timings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFound:
+    """A reference that shows a picture; `times_s` ascending, where it is most alike."""
+
+    reference_id: str
+    library: str
+    similarity: float
+    times_s: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +342,7 @@ class JobKind(StrEnum):
     CHECK = "check"
     REFERENCE = "reference"
     BATCH = "batch"
+    LOOKBACK = "lookback"
 
 
 class JobState(StrEnum):
@@ -429,7 +442,8 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A verdict as the ledger keeps it, with what was asked."""
+    """A verdict as the ledger keeps it, with what was asked. `earlier_id`: the check of the same
+    upload that was made before the reference was there."""
 
     id: str
     query_name: str
@@ -437,6 +451,7 @@ class Check:
     libraries: tuple[str, ...]
     created_at: str
     verdict: Verdict
+    earlier_id: str = ""
 
 
 class Scope(StrEnum):

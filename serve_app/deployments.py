@@ -28,6 +28,7 @@ from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
     FrameClip,
+    FrameFound,
     IndexHealth,
     Match,
     MatchSet,
@@ -48,6 +49,7 @@ from serve_app.keys import LedgerAdmin, http_host
 from serve_app.ledger_client import LedgerClient
 from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
+from serve_app.upload_archive import UploadArchive
 from serve_app.webhooks import WebhookSender
 from serve_app.workshop import PATIENCE_S
 
@@ -70,6 +72,9 @@ class Decoder:
 
     async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
         await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
+
+    async def keep_again(self, earlier_id: str, check_id: str) -> None:
+        await asyncio.to_thread(self._kept.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
@@ -117,6 +122,13 @@ class Retriever:
             registered_before=registered_before,
         )
 
+    async def find_frame(
+        self, features: VideoFeatures, libraries: Sequence[str], limit: int
+    ) -> tuple[FrameFound, ...]:
+        return await asyncio.to_thread(
+            self._retriever.find_frame, features, libraries=libraries, limit=limit
+        )
+
     async def ready(self) -> bool:
         return True
 
@@ -143,7 +155,7 @@ class Reranker:
         return True
 
 
-class Librarian:
+class Librarian(UploadArchive):
     """The one writer of the library: concurrent registrations go into one commit, and what was
     written is compacted and indexed from time to time."""
 
@@ -151,6 +163,7 @@ class Librarian:
         use_serve_log()
         self._store = make_store(settings)
         self._kept = make_kept_videos(settings)
+        super().__init__(settings, self._store)
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
         self._unclean = True  # an earlier life may have been killed
@@ -167,6 +180,7 @@ class Librarian:
                     if self._store.version != kept:
                         await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
+                await self.sweep_uploads()
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
             await asyncio.sleep(interval_s)

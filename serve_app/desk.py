@@ -62,6 +62,7 @@ class ReviewDesk:
 
     async def forget_query(self, check_id: str) -> None:
         await asyncio.to_thread(self._kept.remove_query, check_id)
+        await answer(self._steps.librarian.forget_upload.remote(check_id))
 
     async def queue(self, wanted: QueueFilter, *, limit: int, cursor: str) -> Page[ReviewItem]:
         return await self._ledger.ask(

@@ -21,6 +21,7 @@ from typing import Self
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from dubl.errors import DublError
+from dubl.index.uploads import Upload
 from dubl.matching.decision import decide, is_doubtful, surer
 from dubl.rights.terms import CheckContext
 from dubl.settings import EvidenceSettings, PolicySettings, Settings
@@ -81,6 +82,7 @@ class Flow:
         self._steps = steps
         self._policy = settings.policy
         self._evidence = settings.evidence
+        self._keeps_uploads = settings.lookback.keep_uploads
         self._query_sampling = query
         self._closer_sampling = closer
         self._reference_sampling = reference
@@ -96,6 +98,7 @@ class Flow:
         registered_before: str,
         rejected: Collection[str],
         context: CheckContext,
+        upload: Upload,
         on_stage: OnStage,
     ) -> Verdict:
         """Looks once, and closer where that leaves doubt."""
@@ -119,7 +122,29 @@ class Flow:
         if keeps_evidence(verdict, self._evidence, self._policy):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
+        if self._keeps_uploads:
+            await _kept(self._steps.librarian.keep_upload.remote(upload, best.features))
         return verdict
+
+    async def check_kept(
+        self,
+        earlier_id: str,
+        *,
+        check_id: str,
+        libraries: Sequence[str],
+        rejected: Collection[str],
+        context: CheckContext,
+    ) -> Verdict:
+        """An upload of which the features are kept. What is kept to look at of its earlier check
+        is kept of this one too, which has an id unless nobody will see it."""
+        features = self._steps.librarian.upload_features.remote(earlier_id)
+        candidates = self._steps.retriever.retrieve.remote(features, list(libraries), [], "")
+        matches = await answer(self._steps.reranker.rerank.remote(features, candidates))
+        if check_id:
+            await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
+        return decide(
+            matches, self._policy, model_id=self._model_id, rejected=rejected, context=context
+        )
 
     async def _look(
         self,

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from dubl.assembly import still_sampling
 from dubl.errors import DublError, InvalidRequest, Overloaded, StateConflict
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -22,6 +23,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    FrameFound,
     IndexHealth,
     Job,
     JobKind,
@@ -35,6 +37,7 @@ from serve_app.admission import Admission
 from serve_app.api.service import (
     BatchOrder,
     CheckOrder,
+    FrameSearch,
     JobFilter,
     Readiness,
     ReferenceChange,
@@ -191,6 +194,13 @@ class JobService:
 
     async def delete_reference(self, reference_id: str) -> None:
         await answer(self._steps.librarian.delete.remote(reference_id))
+
+    async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
+        sampling = still_sampling(self._settings, search.at_s)
+        clip = self._steps.decoder.decode.remote(search.source, sampling)
+        features = self._steps.embedder.embed.remote(clip)
+        found = self._steps.retriever.find_frame
+        return await answer(found.remote(features, list(search.libraries), search.limit))
 
     async def libraries(self) -> Mapping[str, int]:
         return await answer(self._steps.librarian.libraries.remote())

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pydantic import TypeAdapter
 
 from dubl.errors import DublError, ReferenceNotFound
+from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.reviews import Reviews
@@ -19,7 +20,6 @@ from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
 from dubl.media.spool import Spool
-from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -29,6 +29,7 @@ from dubl.types import (
     JobState,
     Reference,
     ReferenceDraft,
+    Verdict,
     VideoSource,
 )
 from serve_app.api.metrics import count_verdict
@@ -36,6 +37,7 @@ from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoI
 from serve_app.calls import answer
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
+from serve_app.lookback import Lookback
 from serve_app.progress import OnStage
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Work:
         self._flow = flow
         self._ledger = ledger
         self._settings = settings
+        self._lookback = Lookback(steps=steps, flow=flow, ledger=ledger, settings=settings)
         self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
 
     async def perform(self, job: Job, on_stage: OnStage) -> None:
@@ -64,6 +67,8 @@ class Work:
             await self._check(job, CHECK_ORDER.validate_python(job.request), on_stage)
         elif job.kind is JobKind.REFERENCE:
             await self._register(job, REFERENCE_ORDER.validate_python(job.request), on_stage)
+        elif job.kind is JobKind.LOOKBACK:
+            await self._lookback.perform(job, on_stage)
         else:
             await self._expand(job, BATCH_ORDER.validate_python(job.request), on_stage)
 
@@ -74,6 +79,11 @@ class Work:
             self._spool.remove(upload)
 
     async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> None:
+        if order.earlier is not None:
+            verdict = await self._lookback.check(order, order.earlier, now=job.created_at)
+            name, sha256 = order.earlier.name, order.earlier.sha256
+            await self._record(job, order, verdict, name=name, sha256=sha256)
+            return
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         obtained = time.perf_counter()
@@ -85,7 +95,8 @@ class Work:
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
                 rejected=await self._ledger.ask(Reviews.rejected_references, source.sha256),
-                context=_resolved(order.context, job),
+                context=order.context.at(job.created_at),
+                upload=_upload(job, order, source),
                 on_stage=on_stage,
             )
         finally:
@@ -96,17 +107,23 @@ class Work:
             "total": (time.perf_counter() - started) * 1000,
         }
         verdict = dataclasses.replace(verdict, timings_ms=timings)
+        await self._record(job, order, verdict, name=source.name, sha256=source.sha256)
+
+    async def _record(
+        self, job: Job, order: CheckOrder, verdict: Verdict, *, name: str, sha256: str
+    ) -> None:
         check = Check(
             id=order.id,
-            query_name=source.name,
-            query_sha256=source.sha256,
+            query_name=name,
+            query_sha256=sha256,
             libraries=order.libraries,
             created_at=job.created_at,
             verdict=verdict,
+            earlier_id=order.earlier.check_id if order.earlier is not None else "",
         )
         await self._ledger.ask(Ledger.record_check, check, lease=job.lease)
         count_verdict(verdict)
-        shown = ", ".join(f"{stage} {value:.0f}" for stage, value in timings.items())
+        shown = ", ".join(f"{stage} {ms:.0f}" for stage, ms in verdict.timings_ms.items())
         logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
 
     async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> None:
@@ -116,6 +133,8 @@ class Work:
         finally:
             self._discard_download(order.video, source)
         result = registration.reference.id
+        if registration.created:
+            await self._lookback.queue(job, registration.reference)
         await self._ledger.ask(
             JobQueue.finish, job.lease, result_id=result, created=registration.created
         )
@@ -170,6 +189,8 @@ class Work:
 
 def upload_of(job: Job) -> VideoSource | None:
     """The spooled file that a job needs."""
+    if job.kind is JobKind.LOOKBACK:
+        return None
     if job.kind is JobKind.CHECK:
         return CHECK_ORDER.validate_python(job.request).video.upload
     if job.kind is JobKind.REFERENCE:
@@ -177,9 +198,16 @@ def upload_of(job: Job) -> VideoSource | None:
     return BATCH_ORDER.validate_python(job.request).archive
 
 
-def _resolved(context: CheckContext, job: Job) -> CheckContext:
-    """Now is when the job was accepted: a check that runs again says the same."""
-    return dataclasses.replace(context, time=context.time or job.created_at)
+def _upload(job: Job, order: CheckOrder, source: VideoSource) -> Upload:
+    """What is kept of a check, so that a later reference is looked for in it."""
+    return Upload(
+        check_id=order.id,
+        name=source.name,
+        sha256=source.sha256,
+        libraries=order.libraries,
+        callbacks=job.callbacks,
+        context=order.context,
+    )
 
 
 def _input_of(entry: ArchiveEntry) -> VideoInput | DublError:

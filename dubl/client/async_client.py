@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 import httpx
 
 from dubl.client import operations
+from dubl.client.async_desk import AsyncDesk
 from dubl.client.errors import StillRunning
 from dubl.client.exchange import (
     Retries,
@@ -29,13 +30,10 @@ from dubl.client.exchange import (
 from dubl.client.models import (
     Accepted,
     Check,
-    Evidence,
     Job,
     Library,
     Page,
     Reference,
-    Review,
-    ReviewItem,
     Rights,
 )
 from dubl.client.operations import Operation
@@ -43,7 +41,7 @@ from dubl.client.operations import Operation
 Result = TypeVar("Result")
 
 
-class AsyncClient:
+class AsyncClient(AsyncDesk):
     """Every method raises ApiError, NotReachable."""
 
     def __init__(
@@ -241,35 +239,6 @@ class AsyncClient:
 
     async def get_job(self, job_id: str) -> Job:
         return await self._ask(operations.get_job(job_id))
-
-    async def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
-        return await self._ask(operations.get_evidence(check_id, reference_id))
-
-    async def download(self, address: str) -> bytes:
-        """A picture at an address that evidence named."""
-        return await self._ask(operations.get_bytes(address))
-
-    async def review_queue(
-        self, *, state: str = "open", limit: int = 50, cursor: str = ""
-    ) -> Page[ReviewItem]:
-        return await self._ask(operations.review_queue(state=state, limit=limit, cursor=cursor))
-
-    async def list_reviews(
-        self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
-    ) -> Page[Review]:
-        return await self._ask(
-            operations.list_reviews(
-                check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
-            )
-        )
-
-    async def review(
-        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
-    ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment."""
-        pair = {"check_id": check_id, "reference_id": reference_id}
-        said = {"decision": decision, "reviewer": reviewer, "note": note}
-        return await self._ask(operations.review({**pair, **said}))
 
     async def _pause(self, accepted: Accepted, deadline: float) -> None:
         """Before asking again. Raises JobFailed, StillRunning."""

@@ -61,7 +61,8 @@ class Context(Answer):
 class Check(Answer):
     """A verdict: `outcome` is "duplicate", "review" or "unique"; `action` is the strictest that
     owners want done (block, monetize, track, allow); matches that count come first, best first.
-    damaged: part of the file could not be read; this is of the rest."""
+    damaged: part of the file could not be read; this is of the rest. earlier_id: the first check
+    of this upload, from before the reference was registered."""
 
     id: str
     outcome: str
@@ -73,6 +74,7 @@ class Check(Answer):
     query_name: str
     query_sha256: str
     created_at: str
+    earlier_id: str | None
     model_id: str
     policy_version: str
     index_version: int
@@ -125,6 +127,15 @@ class Reference(Answer):
     frame_count: int
     created_at: str
     damaged: bool
+
+
+class FrameFound(Answer):
+    """A reference that shows a picture; `times_s`, where it is most alike."""
+
+    reference_id: str
+    library: str
+    similarity: float
+    times_s: tuple[float, ...]
 
 
 class Library(Answer):

@@ -17,8 +17,10 @@ from dubl.client.models import (
     Accepted,
     Check,
     Evidence,
+    FrameFound,
     Job,
     Library,
+    Match,
     Page,
     Reference,
     Review,
@@ -131,6 +133,28 @@ def get_job(job_id: str) -> Operation[Job]:
     return Operation(method="GET", path=f"/v1/jobs/{quote(job_id, safe='')}", read=_model(Job))
 
 
+def list_nearest(check_id: str, *, m: int) -> Operation[tuple[Match, ...]]:
+    return Operation(
+        method="GET",
+        path=f"/v1/checks/{quote(check_id, safe='')}/nearest",
+        query={"m": m},
+        read=lambda body: _MATCHES.validate_json(body).items,
+    )
+
+
+def search_frame(
+    file: Path, *, time_s: float, library: str, limit: int
+) -> Operation[tuple[FrameFound, ...]]:
+    return Operation(
+        method="POST",
+        path="/v1/search/frame",
+        query={"limit": limit},
+        body={"time_s": time_s, **({"library": library} if library else {})},
+        file=file,
+        read=lambda body: _FRAMES.validate_json(body).items,
+    )
+
+
 def get_evidence(check_id: str, reference_id: str) -> Operation[Evidence]:
     ids = (quote(check_id, safe=""), quote(reference_id, safe=""))
     path = f"/v1/checks/{ids[0]}/matches/{ids[1]}/evidence"
@@ -170,6 +194,14 @@ def review(body: Fields) -> Operation[Review]:
     )
 
 
+class _Matches(BaseModel):
+    items: tuple[Match, ...]
+
+
+class _Frames(BaseModel):
+    items: tuple[FrameFound, ...]
+
+
 class _Libraries(BaseModel):
     items: tuple[Library, ...]
 
@@ -177,6 +209,8 @@ class _Libraries(BaseModel):
 _CHECK_OR_ACCEPTED: TypeAdapter[Check | Accepted] = TypeAdapter(Check | Accepted)
 _REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Reference | Accepted)
 _LIBRARIES = TypeAdapter(_Libraries)
+_MATCHES = TypeAdapter(_Matches)
+_FRAMES = TypeAdapter(_Frames)
 
 
 def _reader(adapter: TypeAdapter[Result]) -> Callable[[bytes], Result]:

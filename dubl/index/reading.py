@@ -92,6 +92,14 @@ def read_page(
     return Page(items=tuple(items[:limit]), next_cursor=position.cursor)
 
 
+def created_before(tables: Tables, created_at: str, *, limit: int) -> list[Reference]:
+    """References that were registered before then, as many as that."""
+    where = f"created_at < {predicates.quoted(created_at)}"
+    with store_errors("list old references"):
+        query = tables.references.search().where(where).select(list(FACT_COLUMNS))
+        return to_references(query.limit(limit).to_arrow())
+
+
 def count_libraries(tables: Tables) -> dict[str, int]:
     """References by library, in the order of names."""
     counts = pc.value_counts(read_rows(tables, ["library"])["library"]).to_pylist()

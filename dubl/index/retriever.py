@@ -23,9 +23,13 @@ from dubl.types import (
     CandidateSet,
     Float16Array,
     Float64Array,
+    FrameFound,
     FrameHit,
     VideoFeatures,
 )
+
+HITS_A_REFERENCE = 10
+AS_ALIKE = 0.02  # cosines of frames that a picture is found in alike
 
 
 class LanceRetriever:
@@ -71,6 +75,37 @@ class LanceRetriever:
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
 
+    def find_frame(
+        self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
+    ) -> tuple[FrameFound, ...]:
+        """References that show the one picture of `features`, best first, each with the times at
+        which it is as alike as at its best, nearly. Raises FeatureSpaceMismatch, StoreUnavailable.
+        """
+        settings = self._settings.model_copy(update={"hits_per_frame": HITS_A_REFERENCE * limit})
+        found = nearest_frames(
+            self._store.tables,
+            features.descriptors[:1],
+            settings,
+            where=_filter(libraries, (), ""),
+        )
+        ids, hits = _hits(found, features.timestamps_s[:1], floor=self._settings.min_hit_similarity)
+        best = {
+            name: float(hits.similarities[hits.references == code].max())
+            for code, name in enumerate(ids)
+        }
+        ranked = sorted(best, key=lambda name: -best[name])[:limit]
+        present = self._libraries_of(ranked) if ranked else {}
+        return tuple(
+            FrameFound(
+                reference_id=name,
+                library=present[name],
+                similarity=min(1.0, best[name]),
+                times_s=_times(hits, ids.index(name), best[name]),
+            )
+            for name in ranked
+            if name in present
+        )
+
     def _elect(
         self, found: pa.Table, query_times_s: Float64Array, libraries: Sequence[str]
     ) -> tuple[Candidate, ...]:
@@ -98,6 +133,11 @@ class LanceRetriever:
         where = predicates.among("id", reference_ids)
         rows = read_rows(self._store.tables, ["id", "library"], where)
         return dict(zip(rows["id"].to_pylist(), rows["library"].to_pylist(), strict=True))
+
+
+def _times(hits: Hits, code: int, best: float) -> tuple[float, ...]:
+    near = (hits.references == code) & (hits.similarities >= best - AS_ALIKE)
+    return tuple(np.unique(hits.reference_times_s[near]).tolist())
 
 
 def nearest_frames(

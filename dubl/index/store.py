@@ -191,6 +191,10 @@ class LibraryStore:
             self._tables, library=library, owner=owner, q=q, limit=limit, cursor=cursor
         )
 
+    def created_before(self, created_at: str, *, limit: int) -> References:
+        """References that were registered before then, as many as that."""
+        return reading.created_before(self._tables, created_at, limit=limit)
+
     def libraries(self) -> dict[str, int]:
         """How many references each library holds, by name."""
         return reading.count_libraries(self._tables)

@@ -34,17 +34,23 @@ class JobQueue:
         self._handed_out = 0
 
     def create(
-        self, job: Job, *, tries: int, lease_s: float = 0.0, max_unfinished: int | None = None
+        self,
+        job: Job,
+        *,
+        tries: int,
+        lease_s: float = 0.0,
+        due_in_s: float = 0.0,
+        max_unfinished: int | None = None,
     ) -> Job:
         """Records an accepted job; an id that is there already stays as it is. With `lease_s` it
-        is handed out at once, to the caller.
+        is handed out at once, to the caller; else not before `due_in_s`.
 
         Raises Overloaded when `max_unfinished` jobs, children not counted, are there already.
         """
         with self._database.transaction("record a job") as connection:
             if max_unfinished is not None:
                 _require_room(connection, max_unfinished)
-            _insert_job(connection, job, tries)
+            _insert_job(connection, job, tries, due_in_s=due_in_s)
             if lease_s:
                 _hand_out(connection, job.id, lease_s)
         return replace(job, state=JobState.RUNNING, attempts=1) if lease_s else job
@@ -259,9 +265,12 @@ class JobQueue:
         raise StateConflict(f"the job is {row[0]} already", context={"job_id": job_id})
 
 
-def _insert_job(connection: duckdb.DuckDBPyConnection, job: Job, tries: int) -> None:
+def _insert_job(
+    connection: duckdb.DuckDBPyConnection, job: Job, tries: int, *, due_in_s: float = 0.0
+) -> None:
     columns = (*JOB_COLUMNS, "tries_left", "due_at")
-    insert(connection, "jobs", columns, [*job_row(job), tries, " "])
+    due_at = utc_now(plus_s=due_in_s) if due_in_s else " "
+    insert(connection, "jobs", columns, [*job_row(job), tries, due_at])
 
 
 def _hand_out(connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:

@@ -49,7 +49,15 @@ DELIVERY_COLUMNS = (
     "error",
     "delivered_at",
 )
-CHECK_COLUMNS = ("id", "query_name", "query_sha256", "libraries", "created_at", "verdict")
+CHECK_COLUMNS = (
+    "id",
+    "query_name",
+    "query_sha256",
+    "libraries",
+    "created_at",
+    "earlier_id",
+    "verdict",
+)
 # Copies of what stands in the verdict, to filter and to report by.
 VERDICT_COLUMNS = (
     "outcome",
@@ -149,6 +157,7 @@ def check_row(check: Check) -> list[Value]:
         check.query_sha256,
         list(check.libraries),
         check.created_at,
+        check.earlier_id,
         VERDICT.dump_json(verdict).decode(),
         verdict.outcome.value,
         verdict.probability,
@@ -169,6 +178,7 @@ def to_check(row: Row) -> Check:
         query_sha256=str(values["query_sha256"]),
         libraries=tuple(libraries) if isinstance(libraries, Sequence) else (),
         created_at=str(values["created_at"]),
+        earlier_id=str(values["earlier_id"]),
         verdict=VERDICT.validate_json(str(values["verdict"])),
     )
 

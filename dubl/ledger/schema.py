@@ -129,4 +129,5 @@ STATEMENTS = (
     """,
     # By the reference's rights, when it was checked.
     "ALTER TABLE matches ADD COLUMN IF NOT EXISTS licensed BOOLEAN DEFAULT false",
+    "ALTER TABLE checks ADD COLUMN IF NOT EXISTS earlier_id VARCHAR DEFAULT ''",
 )

@@ -17,6 +17,7 @@ from dubl.media.probe import Probe, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import SamplingPlan, plan_rows
+from dubl.media.stills import read_still
 from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
@@ -41,11 +42,16 @@ class FileDecoder:
         """Reads sampled frames. Raises MediaError or DecodeTimeout, with the file's name."""
         started = time.perf_counter()
         try:
-            clip = self._decode(source.path, sampling)
+            clip = self._clip_of(source.path, sampling)
         except DublError as exc:
             raise exc.with_context({"name": source.name}) from exc
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return replace(clip, timings_ms={"decode": elapsed_ms})
+
+    def _clip_of(self, path: str, sampling: Sampling) -> FrameClip:
+        if sampling.still_at_s is None:
+            return self._decode(path, sampling)
+        return read_still(path, sampling.still_at_s, sampling=sampling, settings=self._settings)
 
     def _decode(self, path: str, sampling: Sampling) -> FrameClip:
         deadline = Deadline(self._settings.decode_timeout_s)

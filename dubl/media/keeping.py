@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,18 @@ class KeptVideos:
     def reference_picture(self, reference_id: str, at_s: float) -> bytes:
         """JPEG of the frame that is kept nearest to `at_s`. Raises EvidenceNotKept."""
         return self._picture(REFERENCES, reference_id, at_s)
+
+    def keep_again(self, earlier_id: str, check_id: str) -> None:
+        """Keeps of another check of the same video what is kept of an earlier one. Raises
+        EvidenceNotKept, StoreUnavailable."""
+        about, ends = self._read(QUERIES, earlier_id)
+        with self._new_folder(QUERIES, check_id) as folder:
+            shutil.copytree(
+                self._place(QUERIES, earlier_id), folder, copy_function=os.link, dirs_exist_ok=True
+            )
+            inside = VIDEO if (folder / VIDEO).exists() else about.video_path
+            (folder / ABOUT).unlink()  # the earlier one's, under another name
+            _write_about(folder, replace(about, id=check_id, video_path=inside), ends)
 
     def remove_query(self, check_id: str) -> None:
         shutil.rmtree(self._place(QUERIES, check_id), ignore_errors=True)
@@ -157,9 +169,7 @@ class KeptVideos:
             media_type=_media_type(clip.facts.container),
             kept_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-        ends = np.cumsum([0, *map(len, pictures)]).tolist()
-        text = json.dumps({"about": asdict(about), "ends": ends}, ensure_ascii=False)
-        (folder / ABOUT).write_text(text, encoding="utf-8")
+        _write_about(folder, about, np.cumsum([0, *map(len, pictures)]).tolist())
 
     def _keep_file(self, folder: Path, path: Path) -> str:
         """What `video_path` says: the name of the file inside, another path, or nothing."""
@@ -196,6 +206,11 @@ class KeptVideos:
                 return file.read(ends[nearest + 1] - ends[nearest])
         except OSError as exc:
             raise _not_kept(kind, identifier) from exc
+
+
+def _write_about(folder: Path, about: KeptVideo, ends: list[int]) -> None:
+    text = json.dumps({"about": asdict(about), "ends": ends}, ensure_ascii=False)
+    (folder / ABOUT).write_text(text, encoding="utf-8")
 
 
 def _not_kept(kind: str, identifier: str) -> EvidenceNotKept:

@@ -6,7 +6,7 @@ for every check, and change no features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -79,6 +79,10 @@ class CheckContext:
     channel: str = ""
     territory: str = ""
     time: str = ""
+
+    def at(self, now: str) -> CheckContext:
+        """With `now` for the time, where none was named."""
+        return replace(self, time=self.time or now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,11 @@ REFERENCE = _submission(_FIELDS | _RIGHTS)
 CHECK = _submission(_FIELDS | _CONTEXT)
 _CHANGED = {name: _FIELDS[name] for name in ("title", "owner", "metadata")} | _RIGHTS
 CHANGE = _body({"application/json": _json(_CHANGED)})
+_INSTANT: dict[str, object] = {
+    "time_s": {"type": "number", "default": 0, "description": "which frame of a video is meant"}
+}
+_LIBRARY = {"library": _FIELDS["library"]}
+FRAME = _body({"multipart/form-data": _json(_FILE | _INSTANT | _LIBRARY, "file")})
 LEGACY = _body({"*/*": _json(_LINK, "link")})
 _BATCH_FIELDS: dict[str, object] = {
     "kind": {"type": "string", "enum": ["check", "reference"], "default": "check"},

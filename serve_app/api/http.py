@@ -20,6 +20,7 @@ from serve_app.api.load_limit import LoadLimit
 from serve_app.api.references import references_router
 from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.reviews import reviews_router
+from serve_app.api.search import search_router
 from serve_app.api.service import Service
 from serve_app.api.system import system_router
 from serve_app.api.uploads import MAX_FIELDS_BYTES
@@ -47,6 +48,7 @@ def make_http_app(
     )
     # Before the routes whose ids may hold slashes: the first that fits answers.
     app.include_router(evidence_router(context))
+    app.include_router(search_router(context))
     app.include_router(reviews_router(context))
     app.include_router(checks_router(context))
     app.include_router(references_router(context))

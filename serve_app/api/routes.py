@@ -40,6 +40,7 @@ RULES = (
     Rule(path="/v1/references", methods=READ, scopes=_USERS),
     Rule(path="/v1/libraries", methods=READ, scopes=_USERS),
     Rule(path="/v1/reviews", methods=READ + WRITE, scopes=frozenset({Scope.REVIEW})),
+    Rule(path="/v1/search", methods=("POST",), scopes=frozenset({Scope.CHECK, Scope.REVIEW})),
     Rule(path="/v1/batches", methods=("POST",), scopes=_SUBMITTERS),
     Rule(path="/v1/jobs", methods=READ, scopes=_USERS),
     Rule(path="/v1/jobs", methods=WRITE, scopes=_SUBMITTERS),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from dubl.rights.parsing import plain_rights
-from dubl.rights.terms import Action, CheckContext, Rights
+from dubl.rights.terms import Action
 from dubl.types import (
     Check,
     Delivery,
@@ -20,6 +19,7 @@ from dubl.types import (
     Reference,
     Segment,
 )
+from serve_app.api.rights_schemas import ContextBody, RightsBody, RulingBody
 
 
 class SegmentBody(BaseModel):
@@ -46,32 +46,6 @@ class SegmentBody(BaseModel):
         )
 
 
-class RulingBody(BaseModel):
-    """What the reference's rights make of a match: only what `counts` can be a duplicate.
-    `copied_s`: seconds of the query; `excluded_s` besides, in excluded segments, prove nothing."""
-
-    action: Action
-    licensed: bool
-    counts: bool
-    reason: str
-    reason_code: str
-    copied_s: float
-    excluded_s: float
-
-    @classmethod
-    def of(cls, match: Match) -> RulingBody:
-        ruling = match.rights
-        return cls(
-            action=ruling.action,
-            licensed=ruling.licensed,
-            counts=ruling.counts,
-            reason=ruling.reason,
-            reason_code=ruling.reason_code,
-            copied_s=_seconds(ruling.copied_s),
-            excluded_s=_seconds(match.excluded_s),
-        )
-
-
 class MatchBody(BaseModel):
     reference_id: str
     library: str
@@ -94,22 +68,6 @@ class MatchBody(BaseModel):
         )
 
 
-class ContextBody(BaseModel):
-    """Where and when the query would be shown; null: not said."""
-
-    channel: str | None
-    territory: str | None
-    time: str | None
-
-    @classmethod
-    def of(cls, context: CheckContext) -> ContextBody:
-        return cls(
-            channel=context.channel or None,
-            territory=context.territory or None,
-            time=context.time or None,
-        )
-
-
 class CheckBody(BaseModel):
     """A finished check. `action`: the strictest that owners want done; "allow" when unique."""
 
@@ -124,6 +82,9 @@ class CheckBody(BaseModel):
     query_name: str
     query_sha256: str
     created_at: str
+    earlier_id: str | None = Field(
+        description="the first check of this upload, from before the reference was registered"
+    )
     model_id: str
     policy_version: str
     index_version: int
@@ -152,6 +113,7 @@ class CheckBody(BaseModel):
             query_name=check.query_name,
             query_sha256=check.query_sha256,
             created_at=check.created_at,
+            earlier_id=check.earlier_id or None,
             model_id=verdict.model_id,
             policy_version=verdict.policy_version,
             index_version=verdict.index_version,
@@ -163,39 +125,6 @@ class CheckBody(BaseModel):
 class CheckPage(BaseModel):
     items: list[CheckBody]
     next_cursor: str | None
-
-
-class LicenseWindowBody(BaseModel):
-    """Open where null; everywhere where nothing is named. `until` is the first instant without."""
-
-    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
-
-    since: str | None = Field(default=None, alias="from")
-    until: str | None = None
-    territories: list[str] = []
-    channels: list[str] = []
-
-
-class ExcludedSegmentBody(BaseModel):
-    """Seconds of the reference that prove nothing."""
-
-    start_s: float
-    end_s: float
-    label: str = ""
-
-
-class RightsBody(BaseModel):
-    """A copy counts unless a license covers it. Given in a request, it replaces all; what it
-    leaves out has its default."""
-
-    action: Action = Action.BLOCK
-    license_windows: list[LicenseWindowBody] = []
-    min_copied_s: float = Field(default=0, ge=0)
-    excluded_segments: list[ExcludedSegmentBody] = []
-
-    @classmethod
-    def of(cls, rights: Rights) -> RightsBody:
-        return cls.model_validate(plain_rights(rights))
 
 
 class ReferenceBody(BaseModel):

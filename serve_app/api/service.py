@@ -3,9 +3,9 @@ fulfills this protocol with Serve handles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
@@ -13,6 +13,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    FrameFound,
     IndexHealth,
     Job,
     JobKind,
@@ -37,11 +38,21 @@ class VideoInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierUpload:
+    """A checked video of which the features are kept, by the id of that check."""
+
+    check_id: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOrder:
     """A question: does this video copy a reference of one of `libraries` (empty: of any)?
 
     `self_id` names the reference that is the query itself: it is not a copy of itself, and only
     references registered before it count. `context`: where and when it would be shown.
+    `earlier`: instead of a video, what is kept of one.
     """
 
     id: str
@@ -49,6 +60,28 @@ class CheckOrder:
     libraries: tuple[str, ...] = ()
     self_id: str = ""
     context: CheckContext = ANYWHERE
+    earlier: EarlierUpload | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSearch:
+    """A spooled image, or a video of which the frame at `at_s` is meant."""
+
+    source: VideoSource
+    at_s: float
+    libraries: tuple[str, ...]
+    limit: int
+
+    def within(self, libraries: tuple[str, ...]) -> FrameSearch:
+        return replace(self, libraries=libraries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookbackOrder:
+    """A new reference, of the one library that is named, to be looked for in earlier uploads."""
+
+    reference_id: str
+    libraries: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +208,10 @@ class Service(Protocol):
     async def update_reference(self, reference_id: str, change: ReferenceChange) -> Reference: ...
 
     async def delete_reference(self, reference_id: str) -> None: ...
+
+    async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
+        """References that show the picture, best first."""
+        ...
 
     async def libraries(self) -> Mapping[str, int]:
         """Number of references by library."""

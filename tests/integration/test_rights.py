@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from dubl.client.client import Client
 from dubl.client.models import Check, ExcludedSegment, LicenseWindow, Match, Rights
 from dubl.settings import Settings, load_settings
-from tests.integration.conftest import Clips
+from tests.integration.conftest import WEBHOOK_SECRET, Clips
 from tests.support.in_process import running_app
 
 
@@ -19,8 +21,12 @@ def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings
     overrides = [
         f"data_dir={tmp_path_factory.mktemp('rights')}",
         f"media.allowed_roots=[{clips.folder}]",
+        "lookback.keep_uploads=true",
+        "lookback.delay_s=0",
+        "evidence.keep=all",
     ]
-    return load_settings("configs/local.yaml", overrides, environment={})
+    secret = {"DUBL__WEBHOOKS__SECRET": WEBHOOK_SECRET}
+    return load_settings("configs/local.yaml", overrides, environment=secret)
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +99,54 @@ def test_a_short_copy_may_be_too_short_for_its_owner(dubl: Client, copy: tuple[P
     check = dubl.check(path)
     assert check.outcome == "unique"
     assert match_of(check, film).rights.reason_code == "too_short"
+
+
+HOOK = "https://example.org/hook"
+
+
+def jobs(dubl: Client, kind: str) -> list[dict[str, object]]:
+    listed = json.loads(dubl.download("/v1/jobs?limit=100"))["items"]
+    return [job for job in listed if job["kind"] == kind]
+
+
+def ended(dubl: Client, subject_id: str) -> dict[str, object]:
+    """The job about that, when it has ended."""
+    while True:
+        found = [job for job in jobs(dubl, "lookback") if job["subject_id"] == subject_id]
+        if found and found[0]["status"] not in ("queued", "running"):
+            return found[0]
+        time.sleep(0.2)
+
+
+def test_a_new_reference_is_found_in_what_was_uploaded_before(dubl: Client, clips: Clips) -> None:
+    upload, stranger = clips.queries("trim")[1], clips.queries("stranger")[0]
+    early = dubl.check(upload, callback_url=HOOK, territory="RU")
+    assert dubl.check(stranger).outcome == "unique"
+    assert early.outcome != "duplicate"
+    original = clips.truth.queries[upload.name].matches[0].reference
+    dubl.register(clips.folder / "references" / original, id="late")
+
+    assert ended(dubl, "lookback/late")["status"] == "done"
+    (late,) = dubl.list_checks(reference_id="late").items
+    assert (late.outcome, late.earlier_id) == ("duplicate", early.id)
+    assert (late.query_sha256, late.context.territory) == (early.query_sha256, "RU")
+    (waiting,) = [one for one in dubl.review_queue().items if one.reference_id == "late"]
+    assert waiting.check_id == late.id
+    assert dubl.get_evidence(late.id, "late").pairs[0].query_picture
+    told = json.loads(dubl.download("/v1/deliveries"))["items"]
+    assert [one["url"] for one in told] == [HOOK, HOOK]
+
+
+def test_a_reference_is_found_by_one_of_its_pictures(dubl: Client, clips: Clips) -> None:
+    path = clips.references[2]
+    reference = dubl.register(path, id="pictured")
+    found = dubl.search_frame(path, time_s=4.0)
+    assert found[0].reference_id == reference.id
+    assert min(abs(time_s - 4.0) for time_s in found[0].times_s) <= 1.0
+
+
+def test_near_misses_are_listed(dubl: Client, clips: Clips) -> None:
+    dubl.register(clips.references[2], id="pictured")
+    check = dubl.check(clips.queries("stranger")[0])
+    assert check.matches == ()
+    assert dubl.nearest(check.id, m=1)[0].probability < 0.5

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from dubl.errors import (
     CheckNotFound,
@@ -19,6 +20,7 @@ from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
+    FrameFound,
     IndexHealth,
     Job,
     JobKind,
@@ -33,6 +35,7 @@ from dubl.types import (
 from serve_app.api.service import (
     BatchOrder,
     CheckOrder,
+    FrameSearch,
     JobFilter,
     Readiness,
     ReferenceChange,
@@ -79,6 +82,7 @@ class FakeService:
         self.terms: list[Terms] = []
         self.batches: list[BatchOrder] = []
         self.abandoned: list[str] = []
+        self.searches: list[FrameSearch] = []
         self.deliveries: dict[str, Delivery] = {}
 
     @contextmanager
@@ -274,6 +278,13 @@ class FakeService:
     async def delete_reference(self, reference_id: str) -> None:
         await self.get_reference(reference_id)
         del self.references[reference_id]
+
+    async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
+        self.searches.append(search)
+        assert Path(search.source.path).is_file()
+        return [
+            FrameFound(reference_id="ref-1", library="main", similarity=0.91, times_s=(4.0, 5.5))
+        ][: search.limit]
 
     async def libraries(self) -> Mapping[str, int]:
         names = [reference.library for reference in self.references.values()]

@@ -274,3 +274,14 @@ def test_rights_go_there_and_back(address: str, service: FakeService, video: Pat
         dubl.check(video, territory="ru", channel="kids", time="2026-05-01")
     context = service.orders[1].context
     assert (context.territory, context.channel) == ("RU", "kids")
+
+
+def test_pictures_and_near_misses_are_looked_for(
+    address: str, service: FakeService, video: Path
+) -> None:
+    with Client(address) as dubl:
+        (found,) = dubl.search_frame(video, time_s=3.0, library="main")
+        assert (found.reference_id, found.times_s) == ("ref-1", (4.0, 5.5))
+        check = dubl.check(video)
+        assert len(dubl.nearest(check.id)) == 2
+    assert (service.searches[0].at_s, service.searches[0].libraries) == (3.0, ("main",))

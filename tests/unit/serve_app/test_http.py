@@ -366,3 +366,31 @@ def test_a_check_names_where_and_when_it_is_about(client: TestClient, service: F
     assert context.time == "2026-02-03T00:00:00.000Z"
     refused = client.post("/v1/checks", json=asked | {"territory": "Bavaria"})
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_rights")
+
+
+def test_a_picture_is_searched_for_and_not_kept(
+    client: TestClient, service: FakeService, tmp_path: Path
+) -> None:
+    file = {"file": ("a.png", b"bytes of a picture")}
+    answer = client.post("/v1/search/frame?limit=1", files=file, data={"time_s": "2.5"})
+    assert answer.json() == {
+        "items": [
+            {"reference_id": "ref-1", "library": "main", "similarity": 0.91, "times_s": [4.0, 5.5]}
+        ]
+    }
+    assert (service.searches[0].at_s, service.searches[0].limit) == (2.5, 1)
+    for wrong in ({"time_s": "-1"}, {"time_s": "soon"}, {"times": "1"}):
+        assert client.post("/v1/search/frame", files=file, data=wrong).status_code == 400
+    assert client.post("/v1/search/frame", json={"time_s": 1}).status_code == 400
+    assert spooled(tmp_path) == []
+
+
+def test_the_nearest_references_are_shown_however_far(client: TestClient) -> None:
+    identity = client.post("/v1/checks", json={"link": LINK}, headers=WAIT).json()["id"]
+    near = client.get(f"/v1/checks/{identity}/nearest").json()["items"]
+    assert [one["reference_id"] for one in near] == [
+        MATCH.reference_id,
+        WEAK_MATCH.reference_id,
+    ]
+    assert len(client.get(f"/v1/checks/{identity}/nearest?m=1").json()["items"]) == 1
+    assert client.get("/v1/checks/none/nearest").status_code == 404

@@ -1,0 +1,129 @@
+"""Checked uploads, kept as features, so that references registered later are found in them.
+
+They lie in tables like those of the library, beside it: an upload is a row as a reference is, with
+what its check was about in the metadata. The same bytes are kept once, by their first check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dubl.errors import CheckNotFound
+from dubl.index.retriever import LanceRetriever
+from dubl.index.rows import Entry
+from dubl.index.store import LibraryStore
+from dubl.rights.terms import ANYWHERE, CheckContext
+from dubl.settings import IndexSettings, LookbackSettings
+from dubl.types import FeatureSpec, Metadata, Reference, ReferenceDraft, VideoFeatures, VideoSource
+
+KEPT = "uploads"
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A checked video: what its check was asked, and who was to be told of its end."""
+
+    check_id: str
+    name: str
+    sha256: str
+    libraries: tuple[str, ...] = ()
+    callbacks: tuple[str, ...] = ()
+    context: CheckContext = ANYWHERE
+
+    def asked(self, library: str) -> bool:
+        """Whether its check looked into that library."""
+        return not self.libraries or library in self.libraries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptUpload:
+    """An upload with the features of all its views."""
+
+    upload: Upload
+    features: VideoFeatures
+
+
+class UploadStore:
+    """Kept uploads; raises what LibraryStore raises."""
+
+    def __init__(
+        self, uri: str, *, spec: FeatureSpec, index: IndexSettings, settings: LookbackSettings
+    ) -> None:
+        # One reference may be in as many uploads as are wanted, each with a frame of it.
+        most = settings.max_uploads
+        wide = index.model_copy(update={"max_candidates": most, "hits_per_frame": most})
+        self._store = LibraryStore(uri, spec=spec, settings=index)
+        self._compacted = 0
+        self._retriever = LanceRetriever(self._store, wide)
+
+    def keep(self, uploads: Sequence[KeptUpload]) -> None:
+        """In one commit; what is there already stays."""
+        self._store.register([_entry(one.upload, one.features) for one in uploads])
+
+    def showing(self, reference: VideoFeatures, *, library: str) -> tuple[Upload, ...]:
+        """Uploads with frames like those of a reference, best first, of checks that looked into
+        its library."""
+        found = self._retriever.retrieve(replace(reference, timings_ms={})).candidates
+        rows = {
+            one.id: one for one in self._store.existing(ids=[one.reference_id for one in found])
+        }
+        uploads = [_upload(rows[one.reference_id]) for one in found if one.reference_id in rows]
+        return tuple(upload for upload in uploads if upload.asked(library))
+
+    def features(self, check_id: str) -> VideoFeatures:
+        """Raises CheckNotFound when the upload is not kept, or not any more."""
+        found = self._store.read_features([check_id])
+        if check_id not in found:
+            raise CheckNotFound(f"no features are kept of the upload of check '{check_id}'")
+        return found[check_id]
+
+    def forget(self, check_ids: Sequence[str]) -> None:
+        """Removes uploads, if they are there."""
+        for check_id in self._store.present_ids(check_ids):
+            self._store.delete(check_id)
+
+    def sweep(self, *, kept_before: str) -> int:
+        """Removes uploads that were kept before then (UTC, ISO 8601); how many."""
+        old = [one.id for one in self._store.created_before(kept_before, limit=PAGE)]
+        self.forget(old)
+        return len(old)
+
+    def optimize(self) -> None:
+        """Compacts what was written since the last time."""
+        if self._store.version != self._compacted:
+            self._store.optimize()
+            self._compacted = self._store.version
+
+
+def _entry(note: Upload, features: VideoFeatures) -> Entry:
+    about: Metadata = {
+        "libraries": list(note.libraries),
+        "callbacks": list(note.callbacks),
+        "channel": note.context.channel,
+        "territory": note.context.territory,
+    }
+    return Entry(
+        draft=ReferenceDraft(id=note.check_id, library=KEPT, metadata=about),
+        source=VideoSource(path="", sha256=note.sha256, size_bytes=0, name=note.name),
+        features=features,
+    )
+
+
+def _upload(row: Reference) -> Upload:
+    about = row.metadata
+    return Upload(
+        check_id=row.id,
+        name=row.source,
+        sha256=row.sha256,
+        libraries=_texts(about.get("libraries")),
+        callbacks=_texts(about.get("callbacks")),
+        context=CheckContext(
+            channel=str(about.get("channel", "")), territory=str(about.get("territory", ""))
+        ),
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()

@@ -1,0 +1,112 @@
+"""One picture: an image file, or the frame of a video at an instant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+
+from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, VideoTooShort
+from dubl.media.containers import open_container, packets, video_stream
+from dubl.media.deadline import Deadline
+from dubl.media.pictures import Scaler, orientation_of
+from dubl.settings import MediaSettings
+from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts
+
+# Each reads one self-contained picture; "image2" would read what a file name stands for.
+IMAGE_FORMATS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe")
+MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM")
+
+
+def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSettings) -> FrameClip:
+    """A clip of one whole frame. Raises MediaError, DecodeTimeout; VideoTooShort when the video
+    ends before `at_s`."""
+    started = time.perf_counter()
+    deadline = Deadline(settings.decode_timeout_s)
+    with _opened(path) as container:
+        frame, origin_s = _frame_at(container, at_s, settings, deadline)
+        if frame.width * frame.height > settings.max_pixels:
+            raise FrameTooLarge(
+                f"the picture has {frame.width}x{frame.height} pixels, at most "
+                f"{settings.max_pixels} are taken"
+            )
+        orientation = orientation_of(frame)
+        picture = Scaler(sampling=sampling, orientation=orientation).draw(frame)
+        facts = VideoFacts(
+            duration_s=0.0,
+            width=frame.width,
+            height=frame.height,
+            rotation_deg=orientation.clockwise_deg,
+            codec=container.streams.video[0].codec_context.codec.canonical_name,
+            container=container.format.name,
+            frame_rate_hz=0.0,
+            backend="pyav",
+        )
+    return FrameClip(
+        frames=np.ascontiguousarray(picture)[None],
+        timestamps_s=np.array([(frame.time or 0.0) - origin_s]),
+        views=np.array([WHOLE_FRAME], dtype=np.uint8),
+        facts=facts,
+        timings_ms={"decode": (time.perf_counter() - started) * 1e3},
+    )
+
+
+def _opened(path: str) -> InputContainer:
+    with Path(path).open("rb") as file:
+        is_image = file.read(8).startswith(MAGIC) and not _is_avi(path)
+    if not is_image:
+        return open_container(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(IMAGE_FORMATS)}
+    try:
+        container: InputContainer = av.open(f"file:{Path(path).absolute()}", options=options)
+    except av.error.FFmpegError as exc:
+        raise NotAVideo("the picture cannot be read; send PNG, JPEG, WebP or BMP") from exc
+    return container
+
+
+def _is_avi(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(12)[8:] == b"AVI "
+
+
+def _frame_at(
+    container: InputContainer, at_s: float, settings: MediaSettings, deadline: Deadline
+) -> tuple[VideoFrame, float]:
+    """The picture on screen at that time, and the time of the first one in the file."""
+    stream = video_stream(container, settings=settings)
+    origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
+    try:
+        if at_s > 0:
+            container.seek(int((at_s + origin_s) * av.time_base), backward=True)
+        shown = _last_until(_frames(container, settings, deadline), at_s + origin_s)
+    except av.error.FFmpegError as exc:
+        raise TruncatedVideo(f"the picture at {at_s:g} s cannot be decoded") from exc
+    if shown is None:
+        raise VideoTooShort(f"the video has no picture at {at_s:g} s")
+    return shown, origin_s
+
+
+def _frames(
+    container: InputContainer, settings: MediaSettings, deadline: Deadline
+) -> Iterator[VideoFrame]:
+    for packet in packets(container, video_stream(container, settings=settings)):
+        deadline.check()
+        yield from packet.decode()
+
+
+def _last_until(frames: Iterator[VideoFrame], until_s: float) -> VideoFrame | None:
+    """The last picture that appears until then, or the first one; nothing when they all end
+    clearly before."""
+    shown: VideoFrame | None = None
+    for frame in frames:
+        if shown is not None and (frame.time or 0.0) > until_s + 1e-3:
+            return shown
+        shown = frame
+    is_late = shown is not None and until_s > (shown.time or 0.0) + 1.0
+    return None if is_late else shown

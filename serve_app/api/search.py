@@ -1,0 +1,107 @@
+"""Looking for one picture, and for what is near a checked video though not near enough."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from dubl.errors import CheckNotFound, InvalidRequest
+from dubl.types import FrameFound
+from serve_app.api.conversation import Context
+from serve_app.api.documents import FRAME
+from serve_app.api.principal import principal_of
+from serve_app.api.schemas import MatchBody
+from serve_app.api.service import FrameSearch
+from serve_app.api.uploads import Submission, read_submission
+
+Limit = Annotated[int, Query(ge=1, le=50)]
+FIELDS = ("time_s", "library")
+
+
+class FrameFoundBody(BaseModel):
+    """A reference that shows the picture; `times_s`, where it is most alike."""
+
+    reference_id: str
+    library: str
+    similarity: float
+    times_s: list[float]
+
+    @classmethod
+    def of(cls, found: FrameFound) -> FrameFoundBody:
+        return cls(
+            reference_id=found.reference_id,
+            library=found.library,
+            similarity=round(found.similarity, 4),
+            times_s=[round(time_s, 3) for time_s in found.times_s],
+        )
+
+
+class FrameFoundList(BaseModel):
+    """Best first. Frames of strangers may be alike too: a similarity is no verdict."""
+
+    items: list[FrameFoundBody]
+
+
+class NearestList(BaseModel):
+    """The matches of a check that were compared in full, most probable first."""
+
+    items: list[MatchBody] = Field(max_length=50)
+
+
+def search_router(context: Context) -> APIRouter:
+    router = APIRouter(tags=["search"])
+    service = context.service
+
+    @router.post("/v1/search/frame", response_model=FrameFoundList, openapi_extra=FRAME)
+    async def search_frame(request: Request, limit: Limit = 10) -> FrameFoundList:
+        """References that show a picture: an image `file`, or the frame of a video at `time_s`."""
+        with service.room(waits=True):
+            submission = await read_submission(request, spool=context.spool)
+            try:
+                search = _search(submission, limit=limit)
+                allowed = principal_of(request).limited(search.libraries)
+                found = await service.search_frame(search.within(allowed))
+            finally:
+                submission.discard(context.spool)
+        return FrameFoundList(items=[FrameFoundBody.of(one) for one in found])
+
+    @router.get("/v1/checks/{check_id:path}/nearest", response_model=NearestList)
+    async def nearest(check_id: str, request: Request, m: Limit = 5) -> NearestList:
+        """The `m` nearest references, however far: of those that the check compared in full."""
+        check = await service.get_check(check_id)
+        if not principal_of(request).sees(check.libraries):
+            raise CheckNotFound(f"there is no check '{check_id}'")
+        ranked = sorted(
+            check.verdict.matches, key=lambda match: (-match.probability, -match.similarity)
+        )
+        return NearestList(items=[MatchBody.of(match) for match in ranked[:m]])
+
+    return router
+
+
+def _search(submission: Submission, *, limit: int) -> FrameSearch:
+    fields = submission.fields
+    unknown = sorted(set(fields) - set(FIELDS))
+    if unknown:
+        raise InvalidRequest(f"unknown field `{unknown[0]}`; known: file, {', '.join(FIELDS)}")
+    if submission.upload is None:
+        raise InvalidRequest("send the picture or the video as `file`")
+    library = fields.get("library") or ""
+    return FrameSearch(
+        source=submission.upload,
+        at_s=_seconds(fields.get("time_s")),
+        libraries=(str(library),) if library else (),
+        limit=limit,
+    )
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value or 0))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise InvalidRequest("`time_s` must be seconds, 0 or more")
+    return seconds

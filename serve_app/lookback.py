@@ -1,0 +1,129 @@
+"""Matching backwards: a new reference is looked for in earlier uploads; hits become checks."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from dubl.index.uploads import Upload
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.reviews import Reviews
+from dubl.matching.decision import counts
+from dubl.settings import Settings
+from dubl.types import Job, JobKind, JobRank, JobState, Reference, Verdict
+from serve_app.api.service import CheckOrder, EarlierUpload, LookbackOrder, VideoInput
+from serve_app.calls import answer
+from serve_app.flow import Flow, Steps
+from serve_app.ledger_client import LedgerClient
+from serve_app.progress import OnStage
+
+logger = logging.getLogger(__name__)
+
+LOOKBACK_ORDER = TypeAdapter(LookbackOrder)
+CHECK_ORDER = TypeAdapter(CheckOrder)
+
+
+class Lookback:
+    """Queues and does the jobs. They may run twice: ids follow from what they are about."""
+
+    def __init__(
+        self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings
+    ) -> None:
+        self._steps = steps
+        self._flow = flow
+        self._ledger = ledger
+        self._settings = settings
+
+    async def queue(self, registration: Job, reference: Reference) -> None:
+        """Queues the search for a new reference; before its registration ends, so that it is not
+        forgotten."""
+        lookback = self._settings.lookback
+        if not lookback.keep_uploads:
+            return
+        order = LookbackOrder(reference_id=reference.id, libraries=(reference.library,))
+        job = Job(
+            id=_id(registration.id, "lookback"),
+            kind=JobKind.LOOKBACK,
+            state=JobState.QUEUED,
+            subject_id=f"lookback/{reference.id}",
+            request=LOOKBACK_ORDER.dump_python(order, mode="json"),
+            created_at=registration.created_at,
+            rank=JobRank.CHILD,
+        )
+        tries = self._settings.serve.job_tries
+        await self._ledger.ask(JobQueue.create, job, tries=tries, due_in_s=lookback.delay_s)
+
+    async def perform(self, job: Job, on_stage: OnStage) -> None:
+        """Checks earlier uploads that look like the reference; those that match it get a check of
+        their own, which ends as any other does: in the review queue and in webhooks."""
+        order = LOOKBACK_ORDER.validate_python(job.request)
+        (library,) = order.libraries
+        on_stage("retrieve")
+        showing: Sequence[Upload] = await answer(
+            self._steps.librarian.uploads_showing.remote(order.reference_id, library)
+        )
+        on_stage("rerank")
+        hits = [one for one in showing if await self._matches(one, order.reference_id, job)]
+        children = [self._child(job, one, library) for one in hits]
+        tries = self._settings.serve.job_tries
+        await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
+        logger.info(
+            "reference %s is in %d of %d earlier uploads that look like it",
+            order.reference_id,
+            len(hits),
+            len(showing),
+        )
+
+    async def check(self, order: CheckOrder, upload: EarlierUpload, *, now: str) -> Verdict:
+        """An earlier upload against the library as it is now."""
+        rejected = await self._ledger.ask(Reviews.rejected_references, upload.sha256)
+        return await self._flow.check_kept(
+            upload.check_id,
+            check_id=order.id,
+            libraries=order.libraries,
+            rejected=rejected,
+            context=order.context.at(now),
+        )
+
+    async def _matches(self, upload: Upload, reference_id: str, job: Job) -> bool:
+        order = CheckOrder(
+            id="", video=VideoInput(), libraries=upload.libraries, context=upload.context
+        )
+        verdict = await self.check(order, _earlier(upload), now=job.created_at)
+        least = self._settings.policy.review_probability
+        return any(
+            match.reference_id == reference_id and match.probability >= least and counts(match)
+            for match in verdict.matches
+        )
+
+    def _child(self, job: Job, upload: Upload, library: str) -> Job:
+        order = CheckOrder(
+            id=_id(job.id, upload.check_id),
+            video=VideoInput(),
+            libraries=upload.libraries,
+            context=upload.context,
+            earlier=_earlier(upload),
+        )
+        told = [*upload.callbacks, self._settings.webhooks.library_urls.get(library, "")]
+        return Job(
+            id=_id(job.id, f"job {upload.check_id}"),
+            kind=JobKind.CHECK,
+            state=JobState.QUEUED,
+            subject_id=order.id,
+            request=CHECK_ORDER.dump_python(order, mode="json"),
+            created_at=job.created_at,
+            rank=JobRank.CHILD,
+            parent_id=job.id,
+            callbacks=tuple(dict.fromkeys(url for url in told if url)),
+        )
+
+
+def _earlier(upload: Upload) -> EarlierUpload:
+    return EarlierUpload(check_id=upload.check_id, name=upload.name, sha256=upload.sha256)
+
+
+def _id(job_id: str, name: str) -> str:
+    return str(uuid.uuid5(uuid.UUID(job_id), name))

@@ -1,0 +1,59 @@
+"""Features of uploads are kept for a while, and found by references that come later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubl.errors import CheckNotFound
+from dubl.index.uploads import KeptUpload, Upload, UploadStore
+from dubl.rights.terms import CheckContext
+from dubl.settings import LookbackSettings
+from dubl.types import VideoFeatures
+from tests.unit.index.videos import SETTINGS, SPEC, features_of, random_vectors
+
+FUTURE, PAST = "2999-01-01T00:00:00.000Z", "2000-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> UploadStore:
+    return UploadStore(
+        str(tmp_path / "uploads"), spec=SPEC, index=SETTINGS, settings=LookbackSettings()
+    )
+
+
+def video(seed: int) -> VideoFeatures:
+    return features_of(random_vectors(seed))
+
+
+def kept(check_id: str, seed: int, **fields: object) -> KeptUpload:
+    upload = Upload(check_id=check_id, name=f"{check_id}.mp4", sha256=check_id * 8, **fields)  # type: ignore[arg-type]
+    return KeptUpload(upload=upload, features=video(seed))
+
+
+def test_a_reference_finds_the_uploads_that_show_it(uploads: UploadStore) -> None:
+    context = CheckContext(channel="kids", territory="DE")
+    mine = kept("mine", 1, libraries=("films",), callbacks=("https://a/hook",), context=context)
+    uploads.keep([mine, kept("other", 2)])
+    assert uploads.showing(video(1), library="films")[0] == mine.upload
+    assert mine.upload not in uploads.showing(video(1), library="music")
+    np.testing.assert_array_equal(uploads.features("mine").descriptors, mine.features.descriptors)
+
+
+def test_an_upload_is_kept_once_however_often_its_job_runs(uploads: UploadStore) -> None:
+    for _ in range(2):
+        uploads.keep([kept("mine", 1)])
+    assert [one.check_id for one in uploads.showing(video(1), library="main")] == ["mine"]
+
+
+def test_uploads_go_after_their_time_and_when_asked(uploads: UploadStore) -> None:
+    uploads.keep([kept("a", 1), kept("b", 2)])
+    uploads.forget(["a", "never kept"])
+    with pytest.raises(CheckNotFound):
+        uploads.features("a")
+    assert uploads.sweep(kept_before=PAST) == 0
+    assert uploads.features("b") is not None
+    assert uploads.sweep(kept_before=FUTURE) == 1
+    assert uploads.showing(video(2), library="main") == ()
