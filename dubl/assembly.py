@@ -74,7 +74,11 @@ def make_uploads(settings: Settings) -> UploadStore | None:
 def make_retriever(settings: Settings) -> Retriever:
     from dubl.index.retriever import LanceRetriever
 
-    return LanceRetriever(make_store(settings, read_only=True), settings.index)
+    return LanceRetriever(
+        make_store(settings, read_only=True),
+        settings.index,
+        negative=settings.matching.negative_libraries,
+    )
 
 
 def make_reranker(settings: Settings) -> Reranker:
@@ -114,7 +118,7 @@ def make_explainer(settings: Settings) -> Explainer:
 def make_ledger(settings: Settings) -> Ledger:
     from dubl.ledger.ledger import Ledger
 
-    return Ledger(settings.ledger_path)
+    return Ledger(settings.ledger_path, flood=settings.flood)
 
 
 def query_sampling(settings: Settings) -> Sampling:

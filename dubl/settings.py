@@ -133,6 +133,14 @@ class MatchingSettings(Section):
     min_segment_s: float = Field(default=1.0, gt=0)
     min_speed: float = Field(default=0.25, gt=0)
     max_speed: float = Field(default=4.0, gt=0)
+    negative_libraries: tuple[str, ...] = Field(
+        default=(),
+        description="libraries of common material (intros, credits, black): no match is reported "
+        "with them, and what of a query they show does not count for others; docs/rights.md",
+    )
+    negative_similarity: float = Field(
+        default=0.7, ge=0, le=1, description="of a stretch that counts as common material"
+    )
 
 
 class PolicySettings(Section):
@@ -197,6 +205,18 @@ class LookbackSettings(Section):
         description="after how long a new reference is looked for, so that checks under way have "
         "kept their uploads",
     )
+
+
+class FloodSettings(Section):
+    """When a reference matches suddenly so much that a person has to look; docs/rights.md."""
+
+    enabled: bool = True
+    window_s: float = Field(default=3600.0, gt=0)
+    history_s: float = Field(default=14 * 86400.0, gt=0)
+    least: int = Field(
+        default=100, ge=1, description="different uploads that match it within the window"
+    )
+    factor: float = Field(default=10.0, gt=1, description="times as many as usual")
 
 
 class LedgerSettings(Section):
@@ -290,6 +310,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     lookback: LookbackSettings = LookbackSettings()
+    flood: FloodSettings = FloodSettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()
     access: AccessSettings = AccessSettings()

@@ -238,8 +238,10 @@ class Match:
     """A re-ranked candidate.
 
     `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none, without what lies
-    in excluded segments of the reference (`excluded_s` of it did). `rejected`: a person said of
-    these very bytes that they do not copy this reference. `rights`: what the decision made of it.
+    in excluded segments of the reference (`excluded_s` of it did) or is common material
+    (`common_s`). `rejected`: a person said of these very bytes that they do not copy this
+    reference. `rights`: what the decision made of it, `outcome`: what its library's thresholds
+    make of its probability alone; None in verdicts of older versions.
     """
 
     reference_id: str
@@ -249,7 +251,9 @@ class Match:
     segments: tuple[Segment, ...]
     rejected: bool = False
     excluded_s: float = 0.0
+    common_s: float = 0.0
     rights: Ruling = UNJUDGED
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -452,6 +456,62 @@ class Check:
     created_at: str
     verdict: Verdict
     earlier_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryPolicy:
+    """A library's own thresholds, fitted to so many decisions; `number` grows with each fit."""
+
+    library: str
+    number: int
+    duplicate_probability: float
+    review_probability: float
+    decisions: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedMatch:
+    """A match on which a person has decided: `copied` unless it was rejected."""
+
+    probability: float
+    copied: bool
+
+
+class QuarantineState(StrEnum):
+    """HELD until a person decides; KEPT in quarantine by a person; RELEASED."""
+
+    HELD = "held"
+    KEPT = "kept"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """A reference that so many different uploads matched lately, and so many usually."""
+
+    reference_id: str
+    library: str
+    state: QuarantineState
+    uploads: int
+    usual: float
+    created_at: str
+    reviewer: str = ""
+    note: str = ""
+    decided_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger knows that a decision depends on: references that people said these bytes do
+    not copy, references in quarantine, and libraries' own thresholds by name."""
+
+    rejected: frozenset[str] = frozenset()
+    quarantined: frozenset[str] = frozenset()
+    policies: Mapping[str, LibraryPolicy] = field(default_factory=dict)
+
+
+NO_STANDING = Standing()
 
 
 class Scope(StrEnum):

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dubl.assembly import make_kept_videos, reference_sampling
 from dubl.errors import DublError, EvidenceNotKept
+from dubl.ledger.guard import Guard
+from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
 from dubl.matching.explanation import Explanation, Matrices
+from dubl.matching.thresholds import ThresholdReport, fit_thresholds
 from dubl.media.sources import open_path
 from dubl.settings import Settings
 from dubl.types import (
     Decision,
     KeptVideo,
+    LibraryPolicy,
     Match,
     Page,
+    Quarantine,
+    QuarantineState,
     Reference,
     Review,
     ReviewItem,
@@ -69,11 +75,44 @@ class ReviewDesk:
             Reviews.queue,
             state=wanted.state,
             least_probability=wanted.least_probability,
+            by_policy=wanted.by_policy,
             check_id=wanted.check_id,
             reference_id=wanted.reference_id,
             limit=limit,
             cursor=cursor,
         )
+
+    async def quarantines(self, *, state: QuarantineState | None) -> Sequence[Quarantine]:
+        return await self._ledger.ask(Guard.list, state=state)
+
+    async def decide_quarantine(
+        self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
+    ) -> Quarantine:
+        return await self._ledger.ask(
+            Guard.decide, reference_id, state=state, reviewer=reviewer, note=note
+        )
+
+    async def library_policies(self) -> Mapping[str, LibraryPolicy]:
+        return await self._ledger.ask(Policies.current)
+
+    async def withdraw_policy(self, library: str) -> None:
+        await self._ledger.ask(Policies.withdraw, library)
+
+    async def calibrate(
+        self, library: str, *, least_decisions: int, adopt: bool
+    ) -> ThresholdReport:
+        judged = await self._ledger.ask(Policies.judged, library)
+        policy = self._settings.policy
+        report = fit_thresholds(judged, policy, least_decisions=least_decisions)
+        if adopt:
+            await self._ledger.ask(
+                Policies.adopt,
+                library,
+                duplicate=report.duplicate_probability,
+                review=report.review_probability,
+                decisions=report.decisions,
+            )
+        return report
 
     async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]:
         return await self._ledger.ask(Reviews.counts, least_probability=least_probability)

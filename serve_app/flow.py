@@ -13,7 +13,7 @@ through the ingress; only the last one is awaited. Only the flow knows the order
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Self
@@ -30,6 +30,7 @@ from dubl.types import (
     ReferenceDraft,
     Registration,
     Sampling,
+    Standing,
     Verdict,
     VideoSource,
 )
@@ -96,7 +97,7 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        rejected: Collection[str],
+        standing: Standing,
         context: CheckContext,
         upload: Upload,
         on_stage: OnStage,
@@ -108,7 +109,7 @@ class Flow:
             libraries=libraries,
             exclude_ids=exclude_ids,
             registered_before=registered_before,
-            rejected=rejected,
+            standing=standing,
             context=context,
             on_stage=on_stage,
         )
@@ -132,7 +133,7 @@ class Flow:
         *,
         check_id: str,
         libraries: Sequence[str],
-        rejected: Collection[str],
+        standing: Standing,
         context: CheckContext,
     ) -> Verdict:
         """An upload of which the features are kept. What is kept to look at of its earlier check
@@ -143,7 +144,7 @@ class Flow:
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
         return decide(
-            matches, self._policy, model_id=self._model_id, rejected=rejected, context=context
+            matches, self._policy, model_id=self._model_id, standing=standing, context=context
         )
 
     async def _look(
@@ -154,7 +155,7 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        rejected: Collection[str],
+        standing: Standing,
         context: CheckContext,
         on_stage: OnStage,
     ) -> Look:
@@ -168,7 +169,7 @@ class Flow:
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
         verdict = decide(
-            matches, self._policy, model_id=self._model_id, rejected=rejected, context=context
+            matches, self._policy, model_id=self._model_id, standing=standing, context=context
         )
         return Look(verdict=verdict, clip=clip, features=features)
 

@@ -15,13 +15,15 @@ from ray.serve.handle import DeploymentHandle
 
 from dubl.errors import ServiceInterrupted
 from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.guard import Guard
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
+from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
 from serve_app.calls import answer
 
-Part = TypeVar("Part", ApiKeys, JobQueue, Ledger, Outbox, Reviews)
+Part = TypeVar("Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Reviews)
 P = ParamSpec("P")
 R = TypeVar("R")
 

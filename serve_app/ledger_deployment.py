@@ -41,6 +41,14 @@ class Ledger:
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:
     """The part of the ledger whose method it is."""
-    parts = (ledger, ledger.jobs, ledger.outbox, ledger.keys, ledger.reviews)
+    parts = (
+        ledger,
+        ledger.jobs,
+        ledger.outbox,
+        ledger.keys,
+        ledger.reviews,
+        ledger.guard,
+        ledger.policies,
+    )
     owner = method.__qualname__.partition(".")[0]
     return next(part for part in parts if type(part).__name__ == owner)

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
-from dubl.ledger.reviews import Reviews
+from dubl.ledger.ledger import Ledger
 from dubl.matching.decision import counts
 from dubl.settings import Settings
-from dubl.types import Job, JobKind, JobRank, JobState, Reference, Verdict
+from dubl.types import Job, JobKind, JobRank, JobState, Outcome, Reference, Verdict
 from serve_app.api.service import CheckOrder, EarlierUpload, LookbackOrder, VideoInput
 from serve_app.calls import answer
 from serve_app.flow import Flow, Steps
@@ -79,12 +79,12 @@ class Lookback:
 
     async def check(self, order: CheckOrder, upload: EarlierUpload, *, now: str) -> Verdict:
         """An earlier upload against the library as it is now."""
-        rejected = await self._ledger.ask(Reviews.rejected_references, upload.sha256)
+        standing = await self._ledger.ask(Ledger.standing, upload.sha256)
         return await self._flow.check_kept(
             upload.check_id,
             check_id=order.id,
             libraries=order.libraries,
-            rejected=rejected,
+            standing=standing,
             context=order.context.at(now),
         )
 
@@ -93,9 +93,10 @@ class Lookback:
             id="", video=VideoInput(), libraries=upload.libraries, context=upload.context
         )
         verdict = await self.check(order, _earlier(upload), now=job.created_at)
-        least = self._settings.policy.review_probability
         return any(
-            match.reference_id == reference_id and match.probability >= least and counts(match)
+            match.reference_id == reference_id
+            and match.outcome is not Outcome.UNIQUE
+            and counts(match)
             for match in verdict.matches
         )
 

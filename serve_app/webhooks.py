@@ -92,7 +92,9 @@ class WebhookSender:
                 logger.warning("the verdict of job %s is gone", job.id)
             else:
                 least = self._policy.review_probability
-                data["check"] = CheckBody.of(check, min_probability=least).model_dump()
+                data["check"] = CheckBody.of(
+                    check, min_probability=least, by_policy=True
+                ).model_dump()
         event = {
             "type": f"{job.kind.value}.{job.state.value}",
             "timestamp": job.finished_at,

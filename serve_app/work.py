@@ -15,7 +15,6 @@ from dubl.errors import DublError, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
-from dubl.ledger.reviews import Reviews
 from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
@@ -94,7 +93,7 @@ class Work:
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                rejected=await self._ledger.ask(Reviews.rejected_references, source.sha256),
+                standing=await self._ledger.ask(Ledger.standing, source.sha256),
                 context=order.context.at(job.created_at),
                 upload=_upload(job, order, source),
                 on_stage=on_stage,

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from dubl.client import operations
-from dubl.client.models import Evidence, FrameFound, Match, Page, Review, ReviewItem
+from dubl.client.guard import Calibration, LibraryPolicy, Quarantine
+from dubl.client.models import (
+    Evidence,
+    FrameFound,
+    Match,
+    Page,
+    Review,
+    ReviewItem,
+)
 from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
@@ -57,3 +65,25 @@ class AsyncDesk(ABC):
         pair = {"check_id": check_id, "reference_id": reference_id}
         said = {"decision": decision, "reviewer": reviewer, "note": note}
         return await self._ask(operations.review({**pair, **said}))
+
+    async def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
+        """References that suddenly matched far more than usual, newest first."""
+        return await self._ask(operations.list_quarantines(status=status))
+
+    async def decide_quarantine(
+        self, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+    ) -> Quarantine:
+        """`decision`: release or keep."""
+        said = {"decision": decision, "reviewer": reviewer, "note": note}
+        return await self._ask(operations.decide_quarantine({"reference_id": reference_id, **said}))
+
+    async def get_library_policy(self, library: str) -> LibraryPolicy:
+        """The thresholds that hold for matches with this library's references."""
+        return await self._ask(operations.library_policy(library))
+
+    async def calibrate_library(
+        self, library: str, *, least_decisions: int = 30, adopt: bool = True
+    ) -> Calibration:
+        """Fits a library's thresholds to what people decided of its matches."""
+        wanted = {"least_decisions": least_decisions, "adopt": adopt}
+        return await self._ask(operations.calibrate(library, wanted))

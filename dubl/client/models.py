@@ -26,16 +26,20 @@ class Segment(Answer):
 
 
 class Ruling(Answer):
-    """What the reference's rights make of a match: only what `counts` can be a duplicate, and
-    `reason` says why in words. `excluded_s` of the query lay in excluded segments besides."""
+    """What the reference's rights make of a match: only what `counts` can be a duplicate, of
+    a reference that is `quarantined` a person decides, and
+    `reason` says why in words. Besides, `excluded_s` of the query lay in excluded segments and
+    `common_s` showed common material."""
 
     action: str
     licensed: bool
     counts: bool
+    quarantined: bool
     reason: str
     reason_code: str
     copied_s: float
     excluded_s: float
+    common_s: float
 
 
 class Match(Answer):

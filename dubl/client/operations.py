@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter
 
+from dubl.client.guard import Calibration, LibraryPolicy, Quarantine
 from dubl.client.models import (
     Accepted,
     Check,
@@ -194,6 +195,42 @@ def review(body: Fields) -> Operation[Review]:
     )
 
 
+def list_quarantines(*, status: str) -> Operation[tuple[Quarantine, ...]]:
+    return Operation(
+        method="GET",
+        path="/v1/reviews/quarantine",
+        query=_given({"status": status}),
+        read=lambda body: _QUARANTINES.validate_json(body).items,
+    )
+
+
+def decide_quarantine(body: Fields) -> Operation[Quarantine]:
+    return Operation(
+        method="POST",
+        path="/v1/reviews/quarantine",
+        body=body,
+        read=_model(Quarantine),
+        repeatable=False,
+    )
+
+
+def library_policy(library: str) -> Operation[LibraryPolicy]:
+    path = f"/v1/libraries/{quote(library, safe='')}/policy"
+    return Operation(method="GET", path=path, read=_model(LibraryPolicy))
+
+
+def calibrate(library: str, body: Fields) -> Operation[Calibration]:
+    """Never repeated by itself: each one that is adopted is a version of the thresholds."""
+    path = f"/v1/libraries/{quote(library, safe='')}/calibrate"
+    return Operation(
+        method="POST", path=path, body=body, read=_model(Calibration), repeatable=False
+    )
+
+
+class _Quarantines(BaseModel):
+    items: tuple[Quarantine, ...]
+
+
 class _Matches(BaseModel):
     items: tuple[Match, ...]
 
@@ -210,6 +247,7 @@ _CHECK_OR_ACCEPTED: TypeAdapter[Check | Accepted] = TypeAdapter(Check | Accepted
 _REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Reference | Accepted)
 _LIBRARIES = TypeAdapter(_Libraries)
 _MATCHES = TypeAdapter(_Matches)
+_QUARANTINES = TypeAdapter(_Quarantines)
 _FRAMES = TypeAdapter(_Frames)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dubl.errors import FeatureSpaceMismatch
 from dubl.index import predicates
@@ -35,9 +36,14 @@ AS_ALIKE = 0.02  # cosines of frames that a picture is found in alike
 class LanceRetriever:
     """Retriever (dubl.ports) over a LibraryStore."""
 
-    def __init__(self, store: LibraryStore, settings: IndexSettings) -> None:
+    def __init__(
+        self, store: LibraryStore, settings: IndexSettings, *, negative: Sequence[str] = ()
+    ) -> None:
+        """`negative`: libraries of common material, which are always looked into, and take no
+        places among the candidates of others."""
         self._store = store
         self._settings = settings
+        self._negative = tuple(negative)
 
     def retrieve(
         self,
@@ -47,7 +53,7 @@ class LanceRetriever:
         exclude_ids: Sequence[str] = (),
         registered_before: str = "",
     ) -> CandidateSet:
-        """Candidates from `libraries` (all, when empty), best first.
+        """Candidates from `libraries` (all, when empty), best first, then common material.
 
         `registered_before` is an ISO 8601 time: only references of earlier registration count.
         Raises FeatureSpaceMismatch, StoreUnavailable, InvalidRequest for an unreadable time.
@@ -63,17 +69,29 @@ class LanceRetriever:
         where = _filter(libraries, exclude_ids, registered_before)
         candidates: tuple[Candidate, ...] = ()
         if rows.size:
-            times_s = features.timestamps_s[rows]
-            found = nearest_frames(
-                self._store.tables, features.descriptors[rows], self._settings, where=where
-            )
-            candidates = self._elect(found, times_s, libraries)
+            others = _without(self._negative, where)
+            candidates = self._search(features, rows, libraries, where=others)
+        if rows.size and self._negative:
+            common = predicates.among("library", self._negative)
+            candidates += self._search(features, rows, self._negative, where=common)
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CandidateSet(
             candidates=candidates,
             index_version=version,
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
+
+    def _search(
+        self,
+        features: VideoFeatures,
+        rows: NDArray[np.intp],
+        libraries: Sequence[str],
+        *,
+        where: str,
+    ) -> tuple[Candidate, ...]:
+        descriptors = features.descriptors[rows]
+        found = nearest_frames(self._store.tables, descriptors, self._settings, where=where)
+        return self._elect(found, features.timestamps_s[rows], libraries)
 
     def find_frame(
         self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
@@ -133,6 +151,13 @@ class LanceRetriever:
         where = predicates.among("id", reference_ids)
         rows = read_rows(self._store.tables, ["id", "library"], where)
         return dict(zip(rows["id"].to_pylist(), rows["library"].to_pylist(), strict=True))
+
+
+def _without(libraries: Sequence[str], where: str) -> str:
+    """No filter at all stays none: a filter costs."""
+    return predicates.all_of(
+        [where, predicates.not_among("library", libraries) if libraries else ""]
+    )
 
 
 def _times(hits: Hits, code: int, best: float) -> tuple[float, ...]:

@@ -13,12 +13,17 @@ from dubl.errors import CheckNotFound
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
+from dubl.ledger.guard import Guard, alert, watch
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
+from dubl.ledger.policies import Policies
 from dubl.ledger.records import CHECK_COLUMNS, VERDICT_COLUMNS, check_row, to_check
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.statements import insert, newest, page, utc_now
-from dubl.types import Check, JobState, Lease, Outcome, Page
+from dubl.settings import FloodSettings
+from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
+
+NO_GUARD = FloodSettings(enabled=False)
 
 
 class Ledger:
@@ -27,13 +32,16 @@ class Ledger:
     Every method raises StoreUnavailable when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, flood: FloodSettings = NO_GUARD) -> None:
         """Creates the file where absent. Raises StoreUnavailable while another process has it."""
         self._database = Database(Path(path))
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
         self.keys = ApiKeys(self._database)
         self.reviews = Reviews(self._database)
+        self.guard = Guard(self._database)
+        self.policies = Policies(self._database)
+        self._flood = flood
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
@@ -53,7 +61,8 @@ class Ledger:
             )
 
     def record_check(self, check: Check, *, lease: Lease | None = None) -> None:
-        """Keeps the verdict and, with `lease`, ends that job in the same transaction.
+        """Keeps the verdict and, with `lease`, ends that job in the same transaction; looks whether
+        a reference is flooded.
 
         The first verdict of an id stays. Raises LeaseLost, JobNotFound; nothing is kept then.
         """
@@ -62,8 +71,19 @@ class Ledger:
                 return
             insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check))
             record_matches(connection, check)
+            flooded = watch(connection, check, self._flood)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
+        for quarantine in flooded:
+            alert(quarantine)
+
+    def standing(self, query_sha256: str) -> Standing:
+        """What a decision about these bytes depends on."""
+        return Standing(
+            rejected=self.reviews.rejected_references(query_sha256),
+            quarantined=self.guard.held(),
+            policies=self.policies.current(),
+        )
 
     def get_check(self, check_id: str) -> Check:
         """Raises CheckNotFound."""

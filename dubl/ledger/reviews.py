@@ -49,11 +49,13 @@ STATE = """CASE
 QUEUE = f"""{DECIDED}
 SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
     {STATE} AS state, coalesce(d.reviewer, '') AS reviewer, c.created_at,
-    m.check_id || chr(31) || m.reference_id AS place
+    m.check_id || chr(31) || m.reference_id AS place, m.outcome
 FROM matches m JOIN checks c ON c.id = m.check_id
 LEFT JOIN decided d ON d.check_id = m.check_id AND d.reference_id = m.reference_id
 LEFT JOIN settled s ON s.query_sha256 = c.query_sha256 AND s.reference_id = m.reference_id
 """
+# Which matches a person may have to look at, with the settings' review threshold for older ones.
+LISTED = "CASE WHEN outcome = '' THEN probability >= ? ELSE outcome <> 'unique' END"
 
 
 class Reviews:
@@ -98,14 +100,16 @@ class Reviews:
         *,
         state: ReviewState | None = ReviewState.OPEN,
         least_probability: float = 0.0,
+        by_policy: bool = False,
         check_id: str = "",
         reference_id: str = "",
         limit: int = 100,
         cursor: str = "",
     ) -> Page[ReviewItem]:
-        """Matches that reach `least_probability`, those of the newest checks first; of every
-        state, when it is None. Raises InvalidRequest for a cursor that no page gave."""
-        conditions = ["probability >= ?"]
+        """Matches that reach `least_probability` (`by_policy`: or that their own library's
+        thresholds send to review), those of the newest checks first; of every state, when it is
+        None. Raises InvalidRequest for a cursor that no page gave."""
+        conditions = [LISTED if by_policy else "probability >= ?"]
         values: list[Value] = [least_probability]
         for name, value in (("check_id", check_id), ("reference_id", reference_id)):
             if value:
@@ -119,7 +123,7 @@ class Reviews:
             conditions.append("(created_at, place) < (?, ?)")
             values += [position.created_at, position.id]
         statement = (
-            f"SELECT * FROM ({QUEUE}) WHERE {' AND '.join(conditions)} "
+            f"SELECT * EXCLUDE outcome FROM ({QUEUE}) WHERE {' AND '.join(conditions)} "
             "ORDER BY created_at DESC, place DESC LIMIT ?"
         )
         rows = self._database.rows(statement, [*values, limit + 1])
@@ -130,8 +134,8 @@ class Reviews:
         return Page(items=items, next_cursor=last.cursor)
 
     def counts(self, *, least_probability: float = 0.0) -> dict[ReviewState, int]:
-        """How many matches are in each state; every state is named."""
-        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE probability >= ? GROUP BY state"
+        """How many matches are in each state, chosen as `by_policy` does; every state is named."""
+        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {LISTED} GROUP BY state"
         rows = self._database.rows(statement, [least_probability])
         found = {str(state): int(str(count)) for state, count in rows}
         return {state: found.get(state.value, 0) for state in ReviewState}
@@ -153,13 +157,14 @@ def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
             match.probability,
             match.similarity,
             not match.rights.counts,
+            match.outcome.value if match.outcome is not None else "",
         ]
         for match in check.verdict.matches
     ]
-    columns = "check_id, reference_id, library, probability, similarity, licensed"
+    columns = "check_id, reference_id, library, probability, similarity, licensed, outcome"
     if rows:
         connection.executemany(
-            f"INSERT OR IGNORE INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows
+            f"INSERT OR IGNORE INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
         )
 
 

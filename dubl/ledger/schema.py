@@ -130,4 +130,31 @@ STATEMENTS = (
     # By the reference's rights, when it was checked.
     "ALTER TABLE matches ADD COLUMN IF NOT EXISTS licensed BOOLEAN DEFAULT false",
     "ALTER TABLE checks ADD COLUMN IF NOT EXISTS earlier_id VARCHAR DEFAULT ''",
+    # By the thresholds of its library; empty in older rows.
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS outcome VARCHAR DEFAULT ''",
+    """
+    CREATE TABLE IF NOT EXISTS quarantines (
+        reference_id VARCHAR PRIMARY KEY,
+        library VARCHAR NOT NULL,
+        state VARCHAR NOT NULL,
+        uploads INTEGER NOT NULL,
+        usual DOUBLE NOT NULL,
+        created_at VARCHAR NOT NULL,
+        reviewer VARCHAR NOT NULL,
+        note VARCHAR NOT NULL,
+        decided_at VARCHAR NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS library_policies (
+        library VARCHAR NOT NULL,
+        number INTEGER NOT NULL,
+        duplicate_probability DOUBLE NOT NULL,
+        review_probability DOUBLE NOT NULL,
+        decisions INTEGER NOT NULL,
+        created_at VARCHAR NOT NULL,
+        withdrawn_at VARCHAR DEFAULT '',
+        PRIMARY KEY (library, number)
+    )
+    """,
 )

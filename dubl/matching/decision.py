@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dubl.matching.licensing import rule
-from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext
+from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome, Timings, Verdict
+from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
 
 def decide(
@@ -16,27 +16,29 @@ def decide(
     policy: PolicySettings,
     *,
     model_id: str,
-    rejected: Collection[str] = (),
+    standing: Standing = NO_STANDING,
     context: CheckContext = ANYWHERE,
 ) -> Verdict:
     """The outcome that the most probable match calls for; "unique" when there is none.
 
     What is licensed in `context` counts for nothing, says so and comes behind what counts; so do
-    matches with references in `rejected`, which come last.
+    rejected matches, which come last. Of a reference in quarantine a person decides.
     """
     marked = [
         replace(
             one,
-            rejected=one.reference_id in rejected,
-            rights=rule(one, matches.rights.get(one.reference_id, UNRESTRICTED), context),
+            rejected=one.reference_id in standing.rejected,
+            rights=_ruling(one, matches, standing, context),
+            outcome=outcome_of(one.probability, policy_of(one.library, policy, standing)),
         )
         for one in matches.matches
     ]
-    ordered = sorted(marked, key=lambda match: (match.rejected, not match.rights.counts))
+    ordered = sorted(marked, key=_place)
     counting = [match for match in ordered if counts(match)]
     best = max((match.probability for match in counting), default=0.0)
-    outcome = outcome_of(best, policy)
-    found = [match for match in counting if outcome_of(match.probability, policy) is outcome]
+    outcome = max((_said(match) for match in counting), key=_weight, default=Outcome.UNIQUE)
+    found = [match for match in counting if _said(match) is outcome]
+    used = policy_of(found[0].library, policy, standing) if found else policy
     return Verdict(
         outcome=outcome,
         probability=best,
@@ -44,10 +46,24 @@ def decide(
         action=_strictest(found) if outcome is not Outcome.UNIQUE else Action.ALLOW,
         context=context,
         model_id=model_id,
-        policy_version=policy.version,
+        policy_version=used.version,
         index_version=matches.index_version,
         damaged=matches.damaged,
         timings_ms=matches.timings_ms,
+    )
+
+
+def policy_of(library: str, policy: PolicySettings, standing: Standing) -> PolicySettings:
+    """The library's own thresholds where it has some, under a version of their own."""
+    own = standing.policies.get(library)
+    if own is None:
+        return policy
+    return policy.model_copy(
+        update={
+            "version": f"{policy.version}+{library}.{own.number}",
+            "duplicate_probability": own.duplicate_probability,
+            "review_probability": own.review_probability,
+        }
     )
 
 
@@ -83,4 +99,45 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
 
 
 def _strictest(matches: Sequence[Match]) -> Action:
-    return min((match.rights.action for match in matches), key=lambda action: action.leniency)
+    """A reference in quarantine blocks nothing."""
+    wishes = [
+        max(one.rights.action, Action.TRACK, key=_leniency)
+        if one.rights.quarantined
+        else one.rights.action
+        for one in matches
+    ]
+    return min(wishes, key=_leniency)
+
+
+def _ruling(match: Match, matches: MatchSet, standing: Standing, context: CheckContext) -> Ruling:
+    ruling = rule(match, matches.rights.get(match.reference_id, UNRESTRICTED), context)
+    if match.reference_id not in standing.quarantined or not ruling.counts:
+        return ruling
+    return replace(
+        ruling,
+        quarantined=True,
+        reason_code=Reason.QUARANTINED,
+        reason="its reference suddenly matches far more than usual, so a person decides; "
+        + ruling.reason,
+    )
+
+
+def _said(match: Match) -> Outcome:
+    """What a match calls for."""
+    outcome = match.outcome or Outcome.UNIQUE
+    if match.rights.quarantined and outcome is Outcome.DUPLICATE:
+        return Outcome.REVIEW
+    return outcome
+
+
+def _weight(outcome: Outcome) -> int:
+    return (Outcome.UNIQUE, Outcome.REVIEW, Outcome.DUPLICATE).index(outcome)
+
+
+def _leniency(action: Action) -> int:
+    return action.leniency
+
+
+def _place(match: Match) -> tuple[bool, bool, int]:
+    """What calls for most comes first, and within that what is most probable."""
+    return (match.rejected, not match.rights.counts, -_weight(_said(match)))

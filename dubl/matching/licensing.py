@@ -25,20 +25,28 @@ def rule(match: Match, rights: Rights, context: CheckContext) -> Ruling:
             reason=f"{ruling.copied_s:.1f} s are copied, and its owner acts from "
             f"{rights.min_copied_s:g} s on",
         )
-    if match.excluded_s:
-        cut = f"{match.excluded_s:.1f} s in excluded segments do not count"
-        return replace(ruling, reason=f"{ruling.reason}; {cut}")
-    return ruling
+    left_out = _left_out(match)
+    return replace(ruling, reason="; ".join([ruling.reason, *left_out]))
 
 
 def _nothing_left(ruling: Ruling, match: Match) -> Ruling:
-    if match.segments or not match.excluded_s:
+    left_out = _left_out(match)
+    if match.segments or not left_out:
         return ruling
+    common = match.common_s > match.excluded_s
     return replace(
         ruling,
-        reason_code=Reason.EXCLUDED,
-        reason=f"all that is copied, {match.excluded_s:.1f} s, lies in excluded segments",
+        reason_code=Reason.COMMON if common else Reason.EXCLUDED,
+        reason=f"nothing is left: {'; '.join(left_out)}",
     )
+
+
+def _left_out(match: Match) -> list[str]:
+    said = {
+        f"{match.excluded_s:.1f} s in excluded segments do not count": match.excluded_s,
+        f"{match.common_s:.1f} s of common material do not count": match.common_s,
+    }
+    return [text for text, seconds in said.items() if seconds > 0]
 
 
 def _license(rights: Rights, context: CheckContext) -> Ruling:

@@ -8,14 +8,22 @@ from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, probability
-from dubl.matching.cutting import covered_s, cut_reference
+from dubl.matching.cutting import Span, covered_s, cut_query, cut_reference
 from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.rivals import NO_BACKGROUND, Rivals
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights
 from dubl.settings import MatchingSettings
-from dubl.types import CandidateSet, Float16Array, Match, MatchSet, Segment, VideoFeatures
+from dubl.types import (
+    Candidate,
+    CandidateSet,
+    Float16Array,
+    Match,
+    MatchSet,
+    Segment,
+    VideoFeatures,
+)
 
 Found = tuple[Segment, Evidence]
 NO_RIGHTS: Mapping[str, Rights] = {}
@@ -24,20 +32,23 @@ SURE_MOTION = 0.5  # which other takes of one scene do not reach
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Segments of a pair, best first, and the evidence of the one that says most; `excluded_s` of
-    the query lay in excluded segments of the reference besides."""
+    """Segments of a pair, best first, and the evidence of the one that says most. Besides,
+    `excluded_s` of the query lay in excluded segments of the reference, and `common_s` more in
+    common material."""
 
     segments: tuple[Segment, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
     excluded_s: float = 0.0
+    common_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """What was found of a pair, best first, without `excluded_s` of the query."""
+    """What was found of a pair, best first, without what was left out of the query."""
 
     found: tuple[Found, ...] = ()
     excluded_s: float = 0.0
+    common_s: float = 0.0
 
 
 class ViSiLReranker:
@@ -59,6 +70,8 @@ class ViSiLReranker:
         self._comparator = comparator
         self._calibration = calibration
         self._background = background
+        self._negative = frozenset(settings.negative_libraries)
+        self._negative_similarity = settings.negative_similarity
         self._rerank_candidates = settings.rerank_candidates
         self._options = AlignmentOptions(
             max_segments=settings.max_segments,
@@ -72,11 +85,14 @@ class ViSiLReranker:
     def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         """Matches of the best candidates, most probable first."""
         started = time.perf_counter()
-        best = candidates.candidates[: self._rerank_candidates]
+        common = [one for one in candidates.candidates if one.library in self._negative]
+        others = [one for one in candidates.candidates if one.library not in self._negative]
+        best = others[: self._rerank_candidates]
         ids = [one.reference_id for one in best]
         stored = self._features.read_features(ids) if best else {}
         rights = self._features.read_rights(ids) if best else {}
-        comparisons = self.compare(features, stored, rights)
+        spans = self._common_spans(features, common)
+        comparisons = self.compare(features, stored, rights, common=spans)
         matches = [
             Match(
                 reference_id=candidate.reference_id,
@@ -85,6 +101,7 @@ class ViSiLReranker:
                 probability=self.probability(comparisons[candidate.reference_id].evidence),
                 segments=comparisons[candidate.reference_id].segments,
                 excluded_s=comparisons[candidate.reference_id].excluded_s,
+                common_s=comparisons[candidate.reference_id].common_s,
             )
             for candidate in best
             if candidate.reference_id in comparisons
@@ -104,10 +121,13 @@ class ViSiLReranker:
         query: VideoFeatures,
         references: Mapping[str, VideoFeatures],
         rights: Mapping[str, Rights] = NO_RIGHTS,
+        *,
+        common: Sequence[Span] = (),
     ) -> dict[str, Comparison]:
-        """Compares the query with the references that look most like it, by id."""
+        """Compares the query with the references that look most like it, by id; what it shows in
+        the spans `common` counts for none of them."""
         alignments = {
-            name: self._align(query, reference, rights.get(name, UNRESTRICTED))
+            name: self._align(query, reference, rights.get(name, UNRESTRICTED), common)
             for name, reference in references.items()
         }
         rivals = Rivals(
@@ -122,27 +142,57 @@ class ViSiLReranker:
     def probability(self, evidence: Evidence) -> float:
         return probability(evidence, self._calibration)
 
-    def _align(self, query: VideoFeatures, reference: VideoFeatures, rights: Rights) -> Alignment:
+    def _common_spans(
+        self, query: VideoFeatures, candidates: Sequence[Candidate]
+    ) -> tuple[Span, ...]:
+        """Where the query shows what stands in negative libraries."""
+        if not candidates:
+            return ()
+        ids = [one.reference_id for one in candidates[: self._rerank_candidates]]
+        segments = [
+            segment
+            for reference in self._features.read_features(ids).values()
+            for segment in self._segments(query, reference)
+        ]
+        return tuple(
+            (one.query_start_s, one.query_end_s)
+            for one in segments
+            if one.similarity >= self._negative_similarity
+        )
+
+    def _align(
+        self,
+        query: VideoFeatures,
+        reference: VideoFeatures,
+        rights: Rights,
+        common: Sequence[Span],
+    ) -> Alignment:
         """Segments with their evidence. What is excluded is cut out before, so that it speaks for
         nothing."""
+        segments = self._segments(query, reference)
+        least_s = self._options.min_segment_s
+        spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]
+        allowed = cut_reference(segments, spans, min_segment_s=least_s)
+        left = cut_query(allowed, common, min_segment_s=least_s)
+        wanted = self._calibration.weights.get("comparator", 0.0) > 0
+        learned = self._comparator if wanted else None
+        return Alignment(
+            found=tuple((one, gather_evidence(one, query, reference, learned)) for one in left),
+            excluded_s=covered_s(segments) - covered_s(allowed),
+            common_s=covered_s(allowed) - covered_s(left),
+        )
+
+    def _segments(self, query: VideoFeatures, reference: VideoFeatures) -> Sequence[Segment]:
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
-            return Alignment()
+            return ()
         matrix = pair_matrix(query, reference, self._comparator)
-        segments = align(
+        return align(
             matrix.similarity,
             matrix.query_times_s,
             matrix.reference_times_s,
             query_duration_s=query.duration_s,
             reference_duration_s=reference.duration_s,
             options=self._options,
-        )
-        spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]
-        left = cut_reference(segments, spans, min_segment_s=self._options.min_segment_s)
-        wanted = self._calibration.weights.get("comparator", 0.0) > 0
-        learned = self._comparator if wanted else None
-        return Alignment(
-            found=tuple((one, gather_evidence(one, query, reference, learned)) for one in left),
-            excluded_s=covered_s(segments) - covered_s(left),
         )
 
     def _judge(self, name: str, alignment: Alignment, rivals: Rivals) -> Comparison:
@@ -154,6 +204,7 @@ class ViSiLReranker:
             segments=tuple(segment for segment, _ in alignment.found),
             evidence=max(judged, key=self.probability, default=Evidence()),
             excluded_s=alignment.excluded_s,
+            common_s=alignment.common_s,
         )
 
 

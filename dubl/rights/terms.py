@@ -38,6 +38,7 @@ class Reason(StrEnum):
     ALLOWED = "allowed"
     TOO_SHORT = "too_short"
     EXCLUDED = "excluded"
+    QUARANTINED = "quarantined"
     COMMON = "common"
 
 
@@ -87,12 +88,14 @@ class CheckContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What rights make of a match. `counts`: it may make a verdict a duplicate. `copied_s`:
-    seconds of the query that the match's segments cover."""
+    """What rights make of a match. `counts`: it may make a verdict a duplicate; while its
+    reference is `quarantined`, no more than one for review. `copied_s`: seconds of the query that
+    the match's segments cover."""
 
     action: Action = Action.BLOCK
     licensed: bool = False
     counts: bool = True
+    quarantined: bool = False
     reason: str = ""
     reason_code: Reason = Reason.COPY
     copied_s: float = 0.0

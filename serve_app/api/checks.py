@@ -35,7 +35,7 @@ def checks_router(context: Context) -> APIRouter:
 
     def body_of(check: Check, min_probability: float | None) -> CheckBody:
         least = settings.policy.review_probability if min_probability is None else min_probability
-        return CheckBody.of(check, min_probability=least)
+        return CheckBody.of(check, min_probability=least, by_policy=min_probability is None)
 
     @router.post("", status_code=202, response_model=AcceptedBody | CheckBody, openapi_extra=CHECK)
     async def submit(

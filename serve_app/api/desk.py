@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dubl.matching.explanation import Explanation, Matrices
-from dubl.types import Decision, KeptVideo, Match, Page, Review, ReviewItem, ReviewState
+from dubl.matching.thresholds import ThresholdReport
+from dubl.types import (
+    Decision,
+    KeptVideo,
+    LibraryPolicy,
+    Match,
+    Page,
+    Quarantine,
+    QuarantineState,
+    Review,
+    ReviewItem,
+    ReviewState,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
-    """Which matches of the queue; empty text and None let everything through."""
+    """Which matches of the queue; empty text and None let everything through. `by_policy`: by
+    their own library's thresholds, with `least_probability` for matches that know none."""
 
     state: ReviewState | None = ReviewState.OPEN
     least_probability: float = 0.0
+    by_policy: bool = False
     check_id: str = ""
     reference_id: str = ""
 
@@ -42,6 +56,26 @@ class Desk(Protocol):
         ...
 
     async def queue(self, wanted: QueueFilter, *, limit: int, cursor: str) -> Page[ReviewItem]: ...
+
+    async def quarantines(self, *, state: QuarantineState | None) -> Sequence[Quarantine]: ...
+
+    async def decide_quarantine(
+        self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
+    ) -> Quarantine:
+        """Raises NotFound, StateConflict."""
+        ...
+
+    async def library_policies(self) -> Mapping[str, LibraryPolicy]:
+        """Of libraries that have thresholds of their own."""
+        ...
+
+    async def withdraw_policy(self, library: str) -> None: ...
+
+    async def calibrate(
+        self, library: str, *, least_decisions: int, adopt: bool
+    ) -> ThresholdReport:
+        """Raises InvalidRequest for too few decisions."""
+        ...
 
     async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]: ...
 

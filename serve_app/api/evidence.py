@@ -14,7 +14,8 @@ from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFo
 from dubl.matching.decision import outcome_of
 from dubl.matching.explanation import Explanation, Matrices
 from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
-from dubl.types import Check, KeptVideo, Match
+from dubl.settings import PolicySettings
+from dubl.types import Check, KeptVideo, Match, Outcome
 from serve_app.api.conversation import Context
 from serve_app.api.evidence_schemas import EvidenceBody, MatrixBody, PolicyBody, VideoBody
 from serve_app.api.principal import principal_of
@@ -58,7 +59,7 @@ def evidence_router(context: Context) -> APIRouter:
             match,
             explanation,
             policy=PolicyBody.of(policy, check.verdict),
-            outcome=outcome_of(0.0 if match.rejected else match.probability, policy),
+            outcome=_outcome(match, policy),
             query=VideoBody.of(explanation.query, at=here),
             reference=_reference_body(explanation, reference_id, at=there),
         )
@@ -160,3 +161,10 @@ def _file(kept: KeptVideo, context: Context) -> Response:
     if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
         raise EvidenceNotKept(f"the file of '{kept.id}' is not kept")
     return FileResponse(path, media_type=kept.media_type, headers=INERT)
+
+
+def _outcome(match: Match, policy: PolicySettings) -> Outcome:
+    """What the probability alone called for, by the library's thresholds where those are known."""
+    if match.rejected:
+        return Outcome.UNIQUE
+    return match.outcome or outcome_of(match.probability, policy)

@@ -13,6 +13,7 @@ from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
 from serve_app.api.deliveries import deliveries_router
 from serve_app.api.evidence import evidence_router
+from serve_app.api.guard import guard_router
 from serve_app.api.jobs import jobs_router
 from serve_app.api.keys import keys_router
 from serve_app.api.legacy import legacy_router
@@ -50,6 +51,7 @@ def make_http_app(
     app.include_router(evidence_router(context))
     app.include_router(search_router(context))
     app.include_router(reviews_router(context))
+    app.include_router(guard_router(context))
     app.include_router(checks_router(context))
     app.include_router(references_router(context))
     app.include_router(legacy_router(context))

@@ -41,7 +41,11 @@ def reviews_router(context: Context) -> APIRouter:
         """Matches from the policy's review threshold on, those of the newest checks first."""
         least = policy.review_probability if min_probability is None else min_probability
         wanted = QueueFilter(
-            state=state, least_probability=least, check_id=check_id, reference_id=reference_id
+            state=state,
+            least_probability=least,
+            by_policy=min_probability is None,
+            check_id=check_id,
+            reference_id=reference_id,
         )
         page = await service.desk.queue(wanted, limit=limit, cursor=cursor)
         sees = principal_of(request).sees

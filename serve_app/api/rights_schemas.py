@@ -10,16 +10,20 @@ from dubl.types import Match
 
 
 class RulingBody(BaseModel):
-    """What the reference's rights make of a match: only what `counts` can be a duplicate.
-    `copied_s`: seconds of the query; `excluded_s` besides, in excluded segments, prove nothing."""
+    """What the reference's rights make of a match: only what `counts` can be a duplicate, and
+    of a reference that is `quarantined` a person decides.
+    `copied_s`: seconds of the query; besides, `excluded_s` in excluded segments and `common_s` of
+    common material prove nothing."""
 
     action: Action
     licensed: bool
     counts: bool
+    quarantined: bool
     reason: str
     reason_code: str
     copied_s: float
     excluded_s: float
+    common_s: float
 
     @classmethod
     def of(cls, match: Match) -> RulingBody:
@@ -28,10 +32,12 @@ class RulingBody(BaseModel):
             action=ruling.action,
             licensed=ruling.licensed,
             counts=ruling.counts,
+            quarantined=ruling.quarantined,
             reason=ruling.reason,
             reason_code=ruling.reason_code,
             copied_s=round(ruling.copied_s, 3),
             excluded_s=round(match.excluded_s, 3),
+            common_s=round(match.common_s, 3),
         )
 
 

@@ -92,12 +92,14 @@ class CheckBody(BaseModel):
     timings_ms: dict[str, float]
 
     @classmethod
-    def of(cls, check: Check, *, min_probability: float) -> CheckBody:
+    def of(cls, check: Check, *, min_probability: float, by_policy: bool = False) -> CheckBody:
+        """With matches from `min_probability` on; `by_policy`: those from the review threshold of
+        their own library on, with `min_probability` for matches that know none."""
         verdict = check.verdict
         shown = [
             match
             for match in verdict.matches
-            if match.probability >= min_probability
+            if _is_shown(match, min_probability, by_policy=by_policy)
             # What a person has rejected is shown to those who ask for everything.
             and not (match.rejected and min_probability > 0)
         ]
@@ -272,6 +274,12 @@ class LegacyBody(BaseModel):
 
     is_duplicate: bool
     duplicate_for: str
+
+
+def _is_shown(match: Match, min_probability: float, *, by_policy: bool) -> bool:
+    if by_policy and match.outcome is not None:
+        return match.outcome is not Outcome.UNIQUE
+    return match.probability >= min_probability
 
 
 def _progress(job: Job, children: Mapping[JobState, int] | None) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
@@ -217,6 +217,102 @@ def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
     expect(page.get_by_text("Spare", exact=True)).to_have_count(0)
+
+
+def edit_rights(page: Page) -> Locator:
+    page.goto("/#/references/first")
+    page.reload()
+    page.get_by_role("button", name="Edit rights").focus()
+    page.keyboard.press("Enter")
+    return page.get_by_role("dialog")
+
+
+def save_rights(page: Page) -> None:
+    page.keyboard.press("Enter")  # in any field of the form
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, suite: Suite) -> None:
+    path = query(suite, "mirror")
+    dialog = edit_rights(page)
+    dialog.get_by_role("button", name="Add a license").press("Enter")
+    expect(dialog.get_by_label("From (UTC)")).to_be_focused()
+    dialog.get_by_label("From (UTC)").fill("2020-01-01T00:00")
+    dialog.get_by_label("Until (UTC)").fill("2019-01-01T00:00")
+    dialog.get_by_label("Countries").fill("DE, FR")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("ends before it begins")
+    dialog.get_by_label("Until (UTC)").fill("")
+    assert Axe().run(page).response["violations"] == []
+    keep_picture(page, "rights")
+    dialog.get_by_label("Countries").press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".rights")).to_contain_text("without an end · DE, FR · every channel")
+
+    check(page, path)
+    expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
+    expect(page.locator(".ruling").first).to_contain_text("the check named none")
+    page.goto("/#/")
+    page.get_by_text("Where it will be shown").click()
+    page.get_by_label("Country (two letters)").fill("fr")
+    page.set_input_files("#file", path)
+    expect(page.locator(".verdict .badge")).to_have_text("Unique", timeout=60_000)
+    expect(page.locator(".ruling").first).to_contain_text("licensed in DE, FR")
+    page.locator("a.match").first.click()
+    expect(page.locator(".verdict .ruling")).to_contain_text("Does not count")
+    keep_picture(page, "licensed")
+
+    dialog = edit_rights(page)
+    dialog.get_by_role("button", name="Remove: License 1").press("Enter")
+    dialog.get_by_role("button", name="Add a segment").press("Enter")
+    dialog.get_by_label("Start, s").fill("0")
+    dialog.get_by_label("End, s").fill("900")
+    dialog.get_by_label("Label").fill("intro")
+    save_rights(page)
+    expect(page.locator(".rights")).to_contain_text("intro")
+    check(page, path)
+    expect(page.locator(".verdict .badge")).to_have_text("Unique")
+    page.get_by_role("button", name="Show weak matches").click()
+    expect(page.locator(".ruling").first).to_contain_text("in excluded segments")
+
+    dialog = edit_rights(page)
+    dialog.get_by_role("button", name="Remove: Segment 1").press("Enter")
+    dialog.get_by_label("Least copied seconds").press("Enter")
+    expect(dialog).to_have_count(0)
+    check(page, path)
+    expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
+
+
+def test_a_quarantine_is_shown_until_a_person_decides(page: Page) -> None:
+    held = {
+        "reference_id": "first",
+        "library": "main",
+        "status": "held",
+        "uploads": 140,
+        "usual": 2.5,
+        "created_at": "2026-01-02T03:04:05.000Z",
+        "reviewer": "",
+        "note": "",
+        "decided_at": None,
+    }
+    sent: list[str] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method == "POST":
+            sent.append(route.request.post_data_json["decision"])
+            held["status"] = "released"
+        body = held if route.request.method == "POST" else {"items": [held]}
+        route.fulfill(json=body)
+
+    page.route("**/v1/reviews/quarantine", answer)
+    for place in ("#/queue", "#/references/first", "#/status"):
+        visit(page, place)
+        expect(page.locator(".quarantine")).to_contain_text("140 different uploads match it")
+        assert Axe().run(page).response["violations"] == []
+    keep_picture(page, "quarantine")
+    page.get_by_role("button", name="Release: first").press("Enter")
+    expect(page.locator(".quarantine")).to_have_count(0)
+    assert sent == ["release"]
 
 
 def test_a_file_that_is_no_video_is_explained(page: Page, tmp_path: Path) -> None:

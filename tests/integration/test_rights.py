@@ -24,6 +24,8 @@ def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings
         "lookback.keep_uploads=true",
         "lookback.delay_s=0",
         "evidence.keep=all",
+        "matching.negative_libraries=[common]",
+        "flood.least=5",
     ]
     secret = {"DUBL__WEBHOOKS__SECRET": WEBHOOK_SECRET}
     return load_settings("configs/local.yaml", overrides, environment=secret)
@@ -150,3 +152,32 @@ def test_near_misses_are_listed(dubl: Client, clips: Clips) -> None:
     check = dubl.check(clips.queries("stranger")[0])
     assert check.matches == ()
     assert dubl.nearest(check.id, m=1)[0].probability < 0.5
+
+
+def test_common_material_is_no_copy_of_anybody(dubl: Client, clips: Clips) -> None:
+    path = clips.queries("recode")[2]
+    dubl.register(clips.references[2], id="pictured")
+    assert "pictured" in [one.reference_id for one in dubl.check(path).matches]
+    dubl.register(clips.references[2], id="trailer", library="common")
+    check = dubl.check(path, libraries=["main"])
+    (near,) = [one for one in dubl.nearest(check.id, m=50) if one.reference_id == "pictured"]
+    assert check.outcome == "unique"
+    assert near.rights.reason_code == "common"
+    assert near.rights.common_s > 5
+    dubl.delete_reference("trailer")
+
+
+def test_a_flooded_reference_waits_for_a_person(dubl: Client, copy: tuple[Path, str]) -> None:
+    path, film = copy
+    for number in range(3):
+        again = path.parent / f"flood_{number}{path.suffix}"
+        again.write_bytes(path.read_bytes() + bytes([0, 0, 0, 8]) + b"free" * (number + 1))
+        check = dubl.check(again)
+        again.unlink()
+    held = [one.reference_id for one in dubl.list_quarantines(status="held")]
+    assert film in held
+    check = dubl.check(path)
+    assert (check.outcome, check.action) == ("review", "track")
+    assert match_of(check, film).rights.quarantined
+    dubl.decide_quarantine(film, decision="release", reviewer="anna")
+    assert dubl.check(path).outcome == "duplicate"

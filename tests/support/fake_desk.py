@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dubl.errors import EvidenceNotKept
+from dubl.errors import EvidenceNotKept, NotFound
 from dubl.matching.edit_hints import Box, Hint, HintKind
 from dubl.matching.explanation import Explanation, FramePair, Matrices
 from dubl.matching.matrix_picture import TimedMatrix
+from dubl.matching.thresholds import ThresholdReport, fit_thresholds
+from dubl.settings import PolicySettings
 from dubl.types import (
     Decision,
+    JudgedMatch,
     KeptVideo,
+    LibraryPolicy,
     Match,
     Page,
     PagePosition,
+    Quarantine,
+    QuarantineState,
     Review,
     ReviewItem,
     ReviewState,
@@ -42,6 +49,9 @@ class FakeDesk:
         self.files: dict[str, Path] = {}
         self.has_network = True
         self.entries: list[Review] = []
+        self.held: dict[str, Quarantine] = {}
+        self.policies: dict[str, LibraryPolicy] = {}
+        self.judged: list[JudgedMatch] = []
         self.asked: list[QueueFilter] = []
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
@@ -90,6 +100,44 @@ class FakeDesk:
             created_at="2026-01-02T03:04:05.000Z",
         )
         return Page(items=(item,)[:limit], next_cursor="")
+
+    async def quarantines(self, *, state: QuarantineState | None) -> Sequence[Quarantine]:
+        return [one for one in self.held.values() if state in (None, one.state)]
+
+    async def decide_quarantine(
+        self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
+    ) -> Quarantine:
+        if reference_id not in self.held:
+            raise NotFound(f"reference '{reference_id}' is not in quarantine")
+        self.held[reference_id] = replace(
+            self.held[reference_id],
+            state=state,
+            reviewer=reviewer,
+            note=note,
+            decided_at=DECIDED_AT,
+        )
+        return self.held[reference_id]
+
+    async def library_policies(self) -> Mapping[str, LibraryPolicy]:
+        return self.policies
+
+    async def withdraw_policy(self, library: str) -> None:
+        self.policies.pop(library, None)
+
+    async def calibrate(
+        self, library: str, *, least_decisions: int, adopt: bool
+    ) -> ThresholdReport:
+        report = fit_thresholds(self.judged, PolicySettings(), least_decisions=least_decisions)
+        if adopt:
+            self.policies[library] = LibraryPolicy(
+                library=library,
+                number=1,
+                duplicate_probability=report.duplicate_probability,
+                review_probability=report.review_probability,
+                decisions=report.decisions,
+                created_at=DECIDED_AT,
+            )
+        return report
 
     async def counts(self, *, least_probability: float) -> Mapping[ReviewState, int]:
         assert least_probability == 0.5

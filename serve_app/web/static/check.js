@@ -4,6 +4,7 @@ import { get, path, post, query, remove, upload, picture } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, number, percent, range } from "./format.js";
 import { t, word } from "./i18n.js";
+import { ruling } from "./rights.js";
 
 const POLL_MS = 400;
 const STAGES = ["upload", "decode", "embed", "retrieve", "rerank"];
@@ -16,9 +17,12 @@ export async function checkPage(page) {
     libraries.items.map((one) => h("option", { value: one.name }, `${one.name} · ${one.references}`)));
   const start = (send, name) => follow(page, progress, send, name);
   const address = () => `/v1/checks${query({ library: library.value })}`;
-  const sendFile = (file) => start((share) => upload(address(), file, {}, share), file.name);
+  const territory = h("input", { id: "territory", maxlength: 2, pattern: "[A-Za-z]{2}", placeholder: "DE", autocomplete: "off" });
+  const channel = h("input", { id: "channel", autocomplete: "off" });
+  const context = () => Object.fromEntries(Object.entries({ territory: territory.value, channel: channel.value }).filter(([, value]) => value));
+  const sendFile = (file) => start((share) => upload(address(), file, context(), share), file.name);
   const link = h("input", { id: "link", type: "url", placeholder: "https://", required: true, autocomplete: "off" });
-  const sendLink = (event) => { event.preventDefault(); start(() => post(address(), { link: link.value }), link.value); };
+  const sendLink = (event) => { event.preventDefault(); start(() => post(address(), { link: link.value, ...context() }), link.value); };
   replace(page.main,
     h("h1", {}, t("check.title")), h("p", { class: "lead" }, t("check.lead")),
     h("div", { class: "two" },
@@ -27,6 +31,9 @@ export async function checkPage(page) {
           h("div", { class: "field grow" }, h("label", { for: "link" }, t("check.link")), link),
           h("div", { class: "field" }, h("label", { for: "library" }, t("check.library")), library),
           h("button", { class: "primary" }, t("check.start"))),
+        h("details", { class: "where" }, h("summary", {}, t("check.where")), h("div", { class: "row wrap" },
+          h("div", { class: "field" }, h("label", { for: "territory" }, t("check.territory")), territory),
+          h("div", { class: "field grow" }, h("label", { for: "channel" }, t("check.channel")), channel))),
         progress),
       h("section", { class: "card" }, h("h2", {}, t("check.recent")),
         recent.items.length ? h("ul", { class: "plain list" }, recent.items.map(recentRow)) : h("p", { class: "muted" }, t("check.none")))));
@@ -93,12 +100,15 @@ export async function verdictPage(page, id) {
   list(check.matches);
   return replace(page.main,
     h("section", { class: `card verdict ${check.outcome}` },
-      h("div", {}, badge(check.outcome), h("h1", {}, fileName(check.query_name)), h("p", {}, t(`outcome.lead.${check.outcome}`))),
+      h("div", {}, badge(check.outcome), h("h1", {}, fileName(check.query_name)), h("p", {}, t(`outcome.lead.${lead(check)}`)), check.outcome !== "unique" && h("p", {}, t("rights.wish", { action: t(`action.${check.action}`) }))),
       h("div", { class: "big" }, h("strong", {}, percent(check.probability)), h("span", { class: "muted" }, t("match.probability")))),
     h("div", { class: "two wide" },
       h("section", {}, h("h2", {}, t("verdict.matches")), matches, h("p", {}, weak, " ", h("a", { class: "button", href: "#/" }, t("check.again")))),
       facts(check)));
 }
+
+// Unique, though something was found: what was found is licensed.
+const lead = (check) => (check.outcome === "unique" && check.matches.some((match) => !match.rejected) ? "licensed" : check.outcome);
 
 function matchCard(check, match) {
   const address = `#/checks/${encodeURIComponent(check.id)}/matches/${encodeURIComponent(match.reference_id)}`;
@@ -108,7 +118,7 @@ function matchCard(check, match) {
     picture(`/v1/references/${path(match.reference_id)}/picture?at=${at.toFixed(2)}`),
     h("div", { class: "grow" }, h("strong", { class: "clip" }, match.reference_id),
       h("span", { class: "muted" }, `${match.library} · ${t("match.similarity", { value: number(match.similarity) })}`),
-      match.rejected && h("span", { class: "chip" }, t("verdict.rejected")),
+      match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : ruling(match),
       h("ul", { class: "plain small" }, match.segments.slice(0, 4).map((one) => h("li", {}, `${range(one.query_start_s, one.query_end_s)}  →  ${range(one.reference_start_s, one.reference_end_s)}`)))),
     h("div", { class: "big" }, h("strong", {}, percent(match.probability)), h("span", { class: "link" }, t("verdict.look"))));
 }
@@ -120,10 +130,12 @@ function facts(check) {
   };
   const times = Object.entries(check.timings_ms).map(([stage, ms]) => `${word("stage", stage)} ${number(ms, 0)}`);
   const rows = [["verdict.at", date(check.created_at)], ["verdict.libraries", check.libraries.join(", ") || t("check.all")],
+    ["verdict.territory", check.context.territory ?? ""], ["verdict.channel", check.context.channel ?? ""],
     ["verdict.model", check.model_id], ["verdict.policy", check.policy_version], ["verdict.index", check.index_version],
     ["verdict.time", `${times.join(" · ")} ms`], ["verdict.sha", check.query_sha256]];
   return h("section", { class: "card" }, h("h2", {}, t("verdict.facts")),
-    h("dl", {}, rows.map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)])),
+    h("dl", {}, rows.filter(([, value]) => value !== "").map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)])),
+    check.earlier_id && h("p", {}, h("a", { href: `#/checks/${encodeURIComponent(check.earlier_id)}` }, t("verdict.earlier"))),
     h("button", { class: "quiet", onclick: ask }, icon("trash"), t("forget")));
 }
 

@@ -4,7 +4,9 @@ import { get, patch, path, picture, post, query, remove, upload } from "./api.js
 import { badge, confirm } from "./check.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, seconds } from "./format.js";
+import { quarantine } from "./guard.js";
 import { t } from "./i18n.js";
+import { rightsCard } from "./rights.js";
 
 const PAGE = 40;
 const POLL_MS = 400;
@@ -91,6 +93,7 @@ async function registered(accepted) {
 export async function referencePage(page, id) {
   const [reference, checks] = await Promise.all([get(`/v1/references/${path(id)}`), get(`/v1/checks${query({ reference_id: id, limit: 20 })}`)]);
   page.title(reference.title || id);
+  const held = h("div", {});
   const change = async () => { if (await editDialog(reference)) referencePage(page, id); };
   const drop = async () => {
     const name = reference.title || id;
@@ -103,14 +106,16 @@ export async function referencePage(page, id) {
     ["library.frames", reference.frame_count], ["library.registered", date(reference.created_at)], ["library.source", reference.source], ["verdict.sha", reference.sha256],
     ["library.metadata", Object.keys(reference.metadata).length ? JSON.stringify(reference.metadata) : ""]];
   replace(page.main,
-    h("div", { class: "row wrap" }, h("h1", { class: "grow clip" }, reference.title || id), h("button", { onclick: change }, icon("edit"), t("library.edit")), h("button", { class: "danger", onclick: drop }, icon("trash"), t("library.delete"))),
+    h("div", { class: "row wrap" }, h("h1", { class: "grow clip" }, reference.title || id), h("button", { onclick: change }, icon("edit"), t("library.edit")), h("button", { class: "danger", onclick: drop }, icon("trash"), t("library.delete"))), held,
     h("div", { class: "two wide" },
       h("div", { class: "column" },
         h("section", { class: "card" }, h("div", { class: "strip" }, [0.05, 0.25, 0.5, 0.75, 0.95].map((share) => picture(`/v1/references/${path(id)}/picture?at=${(reference.duration_s * share).toFixed(1)}`)))),
         h("section", { class: "card" }, h("h2", {}, t("library.matches")),
           checks.items.length ? h("ul", { class: "plain list" }, checks.items.map((check) => h("li", {}, h("a", { class: "rowlink", href: `#/checks/${encodeURIComponent(check.id)}/matches/${encodeURIComponent(id)}` },
             badge(check.outcome), h("span", { class: "grow clip" }, fileName(check.query_name)), h("span", { class: "muted nowrap" }, date(check.created_at)))))) : h("p", { class: "muted" }, t("library.no.matches")))),
-      h("section", { class: "card" }, h("dl", {}, rows.filter(([, value]) => value !== "").map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)])))));
+      h("div", { class: "column" }, rightsCard(reference, () => referencePage(page, id)),
+        h("section", { class: "card" }, h("dl", {}, rows.filter(([, value]) => value !== "").map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)]))))));
+  await quarantine(held, id);
 }
 
 const editDialog = (reference) => dialog(t("library.edit"), (close) => {

@@ -8,6 +8,7 @@ import { t } from "./i18n.js";
 import { matrix } from "./matrix.js";
 import { Player } from "./player.js";
 import { decisionOf, isTyping, panel } from "./review.js";
+import { rulingOf } from "./rights.js";
 import { timeline } from "./timeline.js";
 
 export async function matchPage(page, checkId, referenceId) {
@@ -21,12 +22,13 @@ export async function matchPage(page, checkId, referenceId) {
   }
   page.title(`${fileName(evidence.query.name)} · ${referenceId}`);
   const player = new Player(evidence);
-  replace(page.main, header(evidence),
+  const reason = h("div", {});
+  replace(page.main, header(evidence, reason),
     h("div", { class: "two match-page" },
       h("div", { class: "column" }, player.element, timeline(evidence, player), pairs(evidence, player)),
       h("div", { class: "column" }, review.element, matrix(evidence, player))));
   keys(page, player, review, checkId, referenceId);
-  await Promise.all([player.start(page.stopped.signal), review.refresh()]);
+  await Promise.all([player.start(page.stopped.signal), review.refresh(), rulingOf(checkId, referenceId).then((words) => replace(reason, words))]);
   return undefined;
 }
 
@@ -39,7 +41,7 @@ async function withoutEvidence(page, checkId, referenceId, review, error) {
   await review.refresh();
 }
 
-function header(evidence) {
+function header(evidence, reason) {
   const { policy } = evidence;
   const why = t(`match.why.${evidence.rejected ? "rejected" : evidence.outcome}`, { duplicate: percent(policy.duplicate_probability), review: percent(policy.review_probability) });
   const checkAddress = `#/checks/${encodeURIComponent(evidence.check_id)}`;
@@ -47,7 +49,7 @@ function header(evidence) {
   return h("section", { class: `card verdict ${evidence.outcome}` },
     h("div", { class: "grow" }, badge(evidence.outcome),
       h("h1", {}, h("a", { href: checkAddress, class: "clip" }, fileName(evidence.query.name)), h("span", { class: "muted", "aria-hidden": "true" }, " ⇄ "), h("a", { href: referenceAddress, class: "clip" }, evidence.reference_id)),
-      h("ul", { class: "plain chips", "aria-label": t("match.hints") }, evidence.hints.length ? evidence.hints.map(hintChip) : h("li", { class: "muted" }, t("hint.none")))),
+      h("ul", { class: "plain chips", "aria-label": t("match.hints") }, evidence.hints.length ? evidence.hints.map(hintChip) : h("li", { class: "muted" }, t("hint.none"))), reason),
     h("div", { class: "big" }, h("strong", {}, percent(evidence.probability)), h("span", { class: "muted" }, t("match.probability")), scale(evidence), h("span", { class: "muted small" }, why)));
 }
 

@@ -3,6 +3,7 @@
 import { get, path, picture, query } from "./api.js";
 import { dialog, h, replace, toast } from "./dom.js";
 import { date, fileName, percent } from "./format.js";
+import { quarantine } from "./guard.js";
 import { t } from "./i18n.js";
 import { decide, decisionOf, isTyping } from "./review.js";
 
@@ -26,10 +27,11 @@ export async function queuePage(page) {
       t(`state.${one || "all"}`), one in answer.counts && h("span", { class: "count" }, answer.counts[one]))));
   };
   more.addEventListener("click", () => load(false));
-  replace(page.main, h("h1", {}, t("queue.title")),
+  const held = h("div", {});
+  replace(page.main, h("h1", {}, t("queue.title")), held,
     h("div", { class: "row wrap" }, tabs, h("button", { class: "quiet", onclick: help }, `? ${t("help.title")}`)), list, more,
     h("p", { class: "muted keys" }, t("queue.keys")));
-  await load(true);
+  await Promise.all([load(true), quarantine(held)]);
   document.addEventListener("keydown", (event) => onKey(event, list, () => load(true)), { signal: page.stopped.signal });
 }
 

@@ -3,22 +3,25 @@
 import { get, raw } from "./api.js";
 import { h, replace } from "./dom.js";
 import { date } from "./format.js";
+import { quarantine } from "./guard.js";
 import { t, word } from "./i18n.js";
 
 export async function statusPage(page) {
   page.title(t("status.title"));
   const [ready, libraries, jobs, queue, verdicts] = await Promise.all([
     readiness(), get("/v1/libraries"), get("/v1/jobs?limit=25"), get("/v1/reviews/queue?state=open&limit=1"), verdictCounts()]);
+  const held = h("div", {});
   const references = libraries.items.reduce((sum, one) => sum + one.references, 0);
   replace(page.main,
     h("div", { class: "row wrap" }, h("h1", { class: "grow" }, t("status.title")), h("button", { onclick: () => statusPage(page) }, t("status.refresh"))),
     h("section", { class: `card ${ready.ready ? "good" : "bad"}`, role: "status" }, h("strong", {}, t(ready.ready ? "status.ready" : "status.not")),
       !ready.ready && h("p", {}, t("status.waiting", { names: (ready.waiting_for || []).join(", ") }))),
-    h("div", { class: "tiles" }, tile("status.references", references), tile("status.queue", queue.counts.open, "#/queue"),
+    held, h("div", { class: "tiles" }, tile("status.references", references), tile("status.queue", queue.counts.open, "#/queue"),
       Object.entries(verdicts).map(([outcome, count]) => tile(`outcome.${outcome}`, count))),
     h("div", { class: "two wide" },
       h("section", { class: "card" }, h("h2", {}, t("status.jobs")), jobs.items.length ? table(jobs.items) : h("p", { class: "muted" }, t("status.no.jobs"))),
       h("section", { class: "card" }, h("h2", {}, t("status.libraries")), h("ul", { class: "plain list" }, libraries.items.map((one) => h("li", { class: "row" }, h("span", { class: "grow" }, one.name), t("library.references", { count: one.references })))))));
+  await quarantine(held);
 }
 
 async function readiness() {

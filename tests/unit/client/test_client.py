@@ -22,7 +22,7 @@ from dubl.client.exchange import Retries
 from dubl.client.models import ExcludedSegment, LicenseWindow, Rights
 from dubl.client.webhooks import read_webhook
 from dubl.settings import load_settings
-from dubl.types import JobState, Scope
+from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState, Scope
 from dubl.webhooks.signing import signed_headers, signing_key
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
@@ -285,3 +285,23 @@ def test_pictures_and_near_misses_are_looked_for(
         check = dubl.check(video)
         assert len(dubl.nearest(check.id)) == 2
     assert (service.searches[0].at_s, service.searches[0].libraries) == (3.0, ("main",))
+
+
+def test_quarantines_and_thresholds(address: str, service: FakeService) -> None:
+    service.desk.held["ref-1"] = Quarantine(
+        reference_id="ref-1",
+        library="main",
+        state=QuarantineState.HELD,
+        uploads=140,
+        usual=2.5,
+        created_at="2026-01-02T03:04:05.000Z",
+    )
+    service.desk.judged = [
+        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
+    ]
+    with Client(address) as dubl:
+        (held,) = dubl.list_quarantines(status="held")
+        assert held.uploads == 140
+        assert dubl.decide_quarantine("ref-1", decision="release").status == "released"
+        assert dubl.calibrate_library("main").copies == 9
+        assert dubl.get_library_policy("main").decisions == 40

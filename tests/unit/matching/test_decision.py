@@ -4,7 +4,7 @@ import pytest
 
 from dubl.matching.decision import decide, is_doubtful, surer
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome
+from dubl.types import Match, MatchSet, Outcome, Standing
 
 POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
 
@@ -78,7 +78,9 @@ def test_the_surer_of_two_looks_counts_and_both_took_time(first: float, closer: 
 
 
 def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
-    verdict = decide(matches(0.99, 0.6), POLICY, model_id="m", rejected={"r0"})
+    verdict = decide(
+        matches(0.99, 0.6), POLICY, model_id="m", standing=Standing(rejected=frozenset({"r0"}))
+    )
     assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.6)
     assert [(one.reference_id, one.rejected) for one in verdict.matches] == [
         ("r1", False),

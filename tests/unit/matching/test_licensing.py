@@ -9,7 +9,7 @@ from dubl.matching.licensing import rule
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED, Action, CheckContext, Reason, Rights
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome, Segment
+from dubl.types import LibraryPolicy, Match, MatchSet, Outcome, Segment, Standing
 
 POLICY = PolicySettings(duplicate_probability=0.9, review_probability=0.5)
 NOW = CheckContext(time="2026-06-01T00:00:00.000Z", territory="DE", channel="kids")
@@ -119,3 +119,40 @@ def test_the_strictest_owner_is_obeyed() -> None:
         context=NOW,
     )
     assert (verdict.outcome, verdict.action) == (Outcome.DUPLICATE, Action.MONETIZE)
+
+
+def test_a_reference_in_quarantine_goes_to_a_person_and_blocks_nothing() -> None:
+    found = MatchSet(matches=(match("flood", 0.999), match("film", 0.6)), index_version=1)
+    standing = Standing(quarantined=frozenset({"flood"}))
+    verdict = decide(found, POLICY, model_id="m", context=NOW, standing=standing)
+    assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.999)
+    flood = next(one for one in verdict.matches if one.reference_id == "flood")
+    assert flood.rights.quarantined
+    assert flood.rights.reason_code is Reason.QUARANTINED
+    alone = MatchSet(matches=(match("flood"),), index_version=1)
+    verdict = decide(alone, POLICY, model_id="m", context=NOW, standing=standing)
+    assert (verdict.outcome, verdict.action) == (Outcome.REVIEW, Action.TRACK)
+    both = MatchSet(matches=(match("flood", 0.999), match("film", 0.95)), index_version=1)
+    verdict = decide(both, POLICY, model_id="m", context=NOW, standing=standing)
+    assert verdict.outcome is Outcome.DUPLICATE
+    assert verdict.matches[0].reference_id == "film"
+
+
+def test_a_library_has_thresholds_and_a_version_of_its_own() -> None:
+    own = LibraryPolicy(
+        library="main",
+        number=3,
+        duplicate_probability=0.6,
+        review_probability=0.2,
+        decisions=40,
+        created_at="",
+    )
+    standing = Standing(policies={"main": own})
+    for probability, outcome in ((0.7, Outcome.DUPLICATE), (0.3, Outcome.REVIEW)):
+        found = MatchSet(matches=(match("film", probability),), index_version=1)
+        verdict = decide(found, POLICY, model_id="m", context=NOW, standing=standing)
+        assert (verdict.outcome, verdict.policy_version) == (outcome, "1+main.3")
+        assert verdict.matches[0].outcome is outcome
+        plain = decide(found, POLICY, model_id="m", context=NOW)
+        assert plain.policy_version == "1"
+        assert plain.outcome is not outcome

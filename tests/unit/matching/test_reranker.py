@@ -141,3 +141,20 @@ def test_a_copy_that_goes_on_behind_the_intro_is_cut_there(shelf: Shelf) -> None
     assert segment.reference_start_s == pytest.approx(12.0, abs=0.01)
     assert segment.query_start_s == pytest.approx(7.0, abs=0.5)
     assert found.rights == shelf.rights
+
+
+def test_common_material_does_not_count_for_others(shelf: Shelf) -> None:
+    intro = copy_of(ORIGINAL, 0.0, 12.0)
+    both = Shelf({**shelf.videos, "intro": video(ORIGINAL, 12.0)})
+    found = candidates("original")
+    common = replace(candidates("intro").candidates[0], library="common")
+    found = replace(found, candidates=(*found.candidates, common))
+    settings = MatchingSettings(negative_libraries=("common",))
+    judge = ViSiLReranker(both, MeanComparator(), CALIBRATION, settings)
+    (match,) = judge.rerank(intro, found).matches
+    assert (match.reference_id, match.segments) == ("original", ())
+    assert match.probability < 0.1
+    assert match.common_s == pytest.approx(12.0, abs=1.0)
+    (match,) = judge.rerank(copy_of(ORIGINAL, 4.0, 24.0), found).matches
+    assert match.probability > 0.9
+    assert match.segments[0].reference_start_s == pytest.approx(12.0, abs=1.0)

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from dubl import errors
 from dubl.settings import load_settings
-from dubl.types import JobState
+from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
@@ -394,3 +394,43 @@ def test_the_nearest_references_are_shown_however_far(client: TestClient) -> Non
     ]
     assert len(client.get(f"/v1/checks/{identity}/nearest?m=1").json()["items"]) == 1
     assert client.get("/v1/checks/none/nearest").status_code == 404
+
+
+def test_a_quarantine_is_shown_and_decided(client: TestClient, service: FakeService) -> None:
+    assert client.get("/v1/reviews/quarantine").json() == {"items": []}
+    service.desk.held["ref-1"] = Quarantine(
+        reference_id="ref-1",
+        library="main",
+        state=QuarantineState.HELD,
+        uploads=140,
+        usual=2.5,
+        created_at="2026-01-02T03:04:05.000Z",
+    )
+    (item,) = client.get("/v1/reviews/quarantine?status=held").json()["items"]
+    assert (item["status"], item["uploads"], item["decided_at"]) == ("held", 140, None)
+    decision = {"reference_id": "ref-1", "decision": "keep", "reviewer": "anna"}
+    assert client.post("/v1/reviews/quarantine", json=decision).json()["status"] == "kept"
+    wrong = decision | {"decision": "burn"}
+    assert client.post("/v1/reviews/quarantine", json=wrong).status_code == 400
+    unknown = decision | {"reference_id": "none"}
+    assert client.post("/v1/reviews/quarantine", json=unknown).status_code == 404
+
+
+def test_a_library_is_calibrated_by_its_decisions(client: TestClient, service: FakeService) -> None:
+    refused = client.post("/v1/libraries/main/calibrate")
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert client.get("/v1/libraries/main/policy").json()["decisions"] is None
+    service.desk.judged = [
+        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
+    ]
+    report = client.post("/v1/libraries/main/calibrate", json={"adopt": False}).json()
+    assert (report["decisions"], report["copies"], report["adopted"]) == (40, 9, False)
+    assert client.get("/v1/libraries/main/policy").json()["version"] == "1"
+    client.post("/v1/libraries/main/calibrate")
+    policy = client.get("/v1/libraries/main/policy").json()
+    assert policy["version"] == "1+main.1"
+    assert policy["duplicate_probability"] == pytest.approx(
+        report["duplicate_after"]["threshold"], abs=1e-4
+    )
+    assert client.delete("/v1/libraries/main/policy").status_code == 204
+    assert client.get("/v1/libraries/main/policy").json()["version"] == "1"

@@ -1,0 +1,184 @@
+"""The flood guard: a reference that suddenly matches far more than it used to is quarantined.
+
+The rule: different uploads that matched it within `flood.window_s` are at least `flood.least`, and
+at least `flood.factor` times as many as in the same time on average over `flood.history_s` before.
+Once a person has released it, as many as there were then are usual, too.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from dubl.errors import NotFound, StateConflict
+from dubl.ledger.database import Database, Row, Value
+from dubl.ledger.statements import utc_now
+from dubl.settings import FloodSettings
+from dubl.types import Check, Outcome, Quarantine, QuarantineState
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = (
+    "reference_id",
+    "library",
+    "state",
+    "uploads",
+    "usual",
+    "created_at",
+    "reviewer",
+    "note",
+    "decided_at",
+)
+UPLOADS = """
+SELECT count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= ?),
+    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < ?)
+FROM matches m JOIN checks c ON c.id = m.check_id
+WHERE m.reference_id = ? AND m.outcome <> 'unique' AND NOT m.licensed AND c.created_at >= ?
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Different uploads that matched a reference lately, and in the same time usually."""
+
+    uploads: int
+    usual: float
+
+
+class Guard:
+    """Quarantines of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def held(self) -> frozenset[str]:
+        """References in quarantine."""
+        statement = "SELECT reference_id FROM quarantines WHERE state <> 'released'"
+        return frozenset(str(row[0]) for row in self._database.rows(statement))
+
+    def list(self, *, state: QuarantineState | None = None) -> tuple[Quarantine, ...]:
+        """Newest first."""
+        where, values = ("WHERE state = ?", [state.value]) if state is not None else ("", [])
+        statement = f"SELECT {', '.join(COLUMNS)} FROM quarantines {where} ORDER BY created_at DESC"
+        return tuple(_quarantine(row) for row in self._database.rows(statement, values))
+
+    def decide(
+        self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
+    ) -> Quarantine:
+        """Releases a reference or keeps it in quarantine. Raises NotFound; StateConflict when it is
+        released already."""
+        with self._database.transaction("decide on a quarantine") as connection:
+            row = connection.execute(
+                "SELECT state FROM quarantines WHERE reference_id = ?", [reference_id]
+            ).fetchone()
+            if row is None:
+                raise NotFound(
+                    f"reference '{reference_id}' is not in quarantine",
+                    context={"reference_id": reference_id},
+                )
+            if row[0] == QuarantineState.RELEASED:
+                raise StateConflict(f"reference '{reference_id}' is released already")
+            connection.execute(
+                "UPDATE quarantines SET state = ?, reviewer = ?, note = ?, decided_at = ? "
+                "WHERE reference_id = ?",
+                [state.value, reviewer, note, utc_now(), reference_id],
+            )
+        return next(one for one in self.list() if one.reference_id == reference_id)
+
+
+def watch(
+    connection: duckdb.DuckDBPyConnection, check: Check, settings: FloodSettings
+) -> list[Quarantine]:
+    """Quarantines those references of a verdict that are flooded now; the new ones."""
+    if not settings.enabled:
+        return []
+    found = []
+    for match in check.verdict.matches:
+        if match.rejected or not match.rights.counts or match.outcome is Outcome.UNIQUE:
+            continue
+        traffic = _traffic(connection, match.reference_id, check.created_at, settings)
+        if traffic.uploads < settings.least or traffic.uploads < settings.factor * traffic.usual:
+            continue
+        quarantine = Quarantine(
+            reference_id=match.reference_id,
+            library=match.library,
+            state=QuarantineState.HELD,
+            uploads=traffic.uploads,
+            usual=traffic.usual,
+            created_at=utc_now(),
+        )
+        if _hold(connection, quarantine, settings):
+            found.append(quarantine)
+    return found
+
+
+def alert(quarantine: Quarantine) -> None:
+    """Tells the operator's log."""
+    logger.warning(
+        "reference %s is in quarantine: %d different uploads match it, usually %.1f; its matches "
+        "go to review until a person decides",
+        quarantine.reference_id,
+        quarantine.uploads,
+        quarantine.usual,
+    )
+
+
+def _traffic(
+    connection: duckdb.DuckDBPyConnection, reference_id: str, now: str, settings: FloodSettings
+) -> Traffic:
+    since, before = _earlier(now, settings.window_s), _earlier(now, settings.history_s)
+    row = connection.execute(UPLOADS, [since, since, reference_id, before]).fetchone() or (0, 0)
+    windows = max(settings.history_s / settings.window_s - 1, 1.0)
+    return Traffic(uploads=int(row[0]), usual=int(row[1]) / windows)
+
+
+def _hold(
+    connection: duckdb.DuckDBPyConnection, quarantine: Quarantine, settings: FloodSettings
+) -> bool:
+    """Whether it is new: not in quarantine already, nor released with about as many uploads."""
+    row = connection.execute(
+        "SELECT state, uploads FROM quarantines WHERE reference_id = ?", [quarantine.reference_id]
+    ).fetchone()
+    if row is not None and (
+        row[0] != QuarantineState.RELEASED or quarantine.uploads < settings.factor * int(row[1])
+    ):
+        return False
+    values: list[Value] = [
+        quarantine.reference_id,
+        quarantine.library,
+        quarantine.state.value,
+        quarantine.uploads,
+        quarantine.usual,
+        quarantine.created_at,
+        "",
+        "",
+        "",
+    ]
+    marks = ", ".join("?" for _ in COLUMNS)
+    connection.execute(
+        f"INSERT OR REPLACE INTO quarantines ({', '.join(COLUMNS)}) VALUES ({marks})", values
+    )
+    return True
+
+
+def _earlier(now: str, seconds: float) -> str:
+    moment = datetime.fromisoformat(now).astimezone(UTC) - timedelta(seconds=seconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _quarantine(row: Row) -> Quarantine:
+    values = dict(zip(COLUMNS, row, strict=True))
+    return Quarantine(
+        reference_id=str(values["reference_id"]),
+        library=str(values["library"]),
+        state=QuarantineState(str(values["state"])),
+        uploads=int(str(values["uploads"])),
+        usual=float(str(values["usual"])),
+        created_at=str(values["created_at"]),
+        reviewer=str(values["reviewer"]),
+        note=str(values["note"]),
+        decided_at=str(values["decided_at"]),
+    )

@@ -1,0 +1,31 @@
+"""Calibrates a library's thresholds from review decisions, on a ledger that this process holds."""
+
+from __future__ import annotations
+
+from dubl.ledger.ledger import Ledger
+from dubl.matching.thresholds import LEAST_DECISIONS, ThresholdReport, fit_thresholds
+from dubl.settings import PolicySettings
+
+
+def calibrate_library(
+    ledger: Ledger,
+    library: str,
+    policy: PolicySettings,
+    *,
+    least_decisions: int = LEAST_DECISIONS,
+    adopt: bool = True,
+) -> ThresholdReport:
+    """Fits and, unless `adopt` is false, makes them the library's thresholds.
+
+    Raises InvalidRequest for too few decisions, StoreUnavailable.
+    """
+    judged = ledger.policies.judged(library)
+    report = fit_thresholds(judged, policy, least_decisions=least_decisions)
+    if adopt:
+        ledger.policies.adopt(
+            library,
+            duplicate=report.duplicate_probability,
+            review=report.review_probability,
+            decisions=report.decisions,
+        )
+    return report

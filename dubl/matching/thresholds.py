@@ -1,0 +1,153 @@
+"""Thresholds of one library from what people decided of its matches.
+
+Decisions tell how probable a copy is where the service says p: a logistic curve through them,
+P(copy) = s(a logit p + b), held near the identity (a = 1, b = 0) by a prior, so that few decisions
+move little. The thresholds are where that curve reaches the policy's own probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubl.errors import InvalidRequest
+from dubl.settings import PolicySettings
+from dubl.types import Float64Array, JudgedMatch
+
+LEAST_DECISIONS = 30
+LEAST_OF_A_KIND = 5
+PRIOR = 2.0  # as if two decisions lay on the identity
+LEAST_SLOPE = 0.2
+STEPS = 50
+EDGE = 1e-4
+Z_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """Of the decided matches from `threshold` on: how many, how many of them copies, and the 95 %
+    interval (Wilson) of that share."""
+
+    threshold: float
+    matches: int
+    copies: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdReport:
+    """Thresholds that fit the decisions, and what they would have meant for them."""
+
+    decisions: int
+    copies: int
+    slope: float
+    offset: float
+    duplicate_probability: float
+    review_probability: float
+    log_loss_before: float
+    log_loss_after: float
+    duplicate_before: Precision
+    duplicate_after: Precision
+    review_before: Precision
+    review_after: Precision
+
+
+def fit_thresholds(
+    judged: Sequence[JudgedMatch],
+    policy: PolicySettings,
+    *,
+    least_decisions: int = LEAST_DECISIONS,
+) -> ThresholdReport:
+    """Raises InvalidRequest for fewer decisions than that, or than LEAST_OF_A_KIND of either kind.
+
+    Nobody decides on what was never shown: the review threshold does not fall below the least
+    probable decided match.
+    """
+    copies = sum(one.copied for one in judged)
+    _require_enough(len(judged), copies, least_decisions)
+    probabilities = np.array([one.probability for one in judged])
+    copied = np.array([one.copied for one in judged], dtype=np.float64)
+    logits = _logit(probabilities)
+    slope, offset = _fit(logits, copied)
+    duplicate = _reaching(policy.duplicate_probability, slope, offset)
+    review = max(
+        _reaching(policy.review_probability, slope, offset),
+        min(policy.review_probability, float(probabilities.min())),
+    )
+    review = min(review, duplicate)
+    return ThresholdReport(
+        decisions=len(judged),
+        copies=copies,
+        slope=slope,
+        offset=offset,
+        duplicate_probability=duplicate,
+        review_probability=review,
+        log_loss_before=_log_loss(logits, copied),
+        log_loss_after=_log_loss(slope * logits + offset, copied),
+        duplicate_before=precision_from(policy.duplicate_probability, judged),
+        duplicate_after=precision_from(duplicate, judged),
+        review_before=precision_from(policy.review_probability, judged),
+        review_after=precision_from(review, judged),
+    )
+
+
+def precision_from(threshold: float, judged: Sequence[JudgedMatch]) -> Precision:
+    """Wilson's interval is [0, 1] where nothing reaches the threshold."""
+    reaching = [one.copied for one in judged if one.probability >= threshold]
+    count, copies = len(reaching), sum(reaching)
+    if not count:
+        return Precision(threshold=threshold, matches=0, copies=0, low=0.0, high=1.0)
+    share, spread = copies / count, Z_95**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return Precision(
+        threshold=threshold,
+        matches=count,
+        copies=copies,
+        low=max(0.0, middle - half),
+        high=min(1.0, middle + half),
+    )
+
+
+def _require_enough(decisions: int, copies: int, least: int) -> None:
+    fewest = min(copies, decisions - copies)
+    if decisions < least or fewest < LEAST_OF_A_KIND:
+        raise InvalidRequest(
+            f"people have decided on {decisions} matches of this library, {copies} of them copies; "
+            f"at least {least} are needed, {LEAST_OF_A_KIND} of either kind",
+            context={"decisions": decisions, "copies": copies},
+        )
+
+
+def _fit(logits: Float64Array, copied: Float64Array) -> tuple[float, float]:
+    """Slope and offset by Newton's method on the penalized likelihood, which is concave."""
+    rows = np.stack([logits, np.ones_like(logits)], axis=1)
+    identity = np.array([1.0, 0.0])
+    weights = identity.copy()
+    for _ in range(STEPS):
+        expected = 1 / (1 + np.exp(-rows @ weights))
+        gradient = rows.T @ (copied - expected) - PRIOR * (weights - identity)
+        curvature = (rows * (expected * (1 - expected))[:, None]).T @ rows + PRIOR * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+    return max(LEAST_SLOPE, float(weights[0])), float(weights[1])
+
+
+def _reaching(probability: float, slope: float, offset: float) -> float:
+    """Where the curve reaches that probability."""
+    logit = (float(_logit(np.array([probability]))[0]) - offset) / slope
+    return min(1 - EDGE, max(EDGE, 1 / (1 + math.exp(-logit))))
+
+
+def _logit(probabilities: Float64Array) -> Float64Array:
+    inside = np.clip(probabilities, EDGE, 1 - EDGE)
+    logits: Float64Array = np.log(inside / (1 - inside))
+    return logits
+
+
+def _log_loss(logits: Float64Array, copied: Float64Array) -> float:
+    return float(np.mean(np.logaddexp(0.0, np.where(copied > 0, -logits, logits))))

@@ -1,0 +1,152 @@
+"""The flood guard holds what suddenly matches everything, until a person decides."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import InvalidRequest, NotFound, StateConflict
+from dubl.ledger.ledger import Ledger
+from dubl.library_calibration import calibrate_library
+from dubl.settings import FloodSettings, PolicySettings
+from dubl.types import Check, Decision, Match, Outcome, QuarantineState, Verdict
+
+FLOOD = FloodSettings(window_s=3600, history_s=10 * 3600, least=5, factor=3)
+Flow = Callable[..., None]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.duckdb", flood=FLOOD)
+    yield ledger
+    ledger.close()
+
+
+def check(
+    number: int, hour: int, *, probability: float = 0.95, reference_id: str = "film"
+) -> Check:
+    match = Match(
+        reference_id=reference_id,
+        library="main",
+        similarity=0.8,
+        probability=probability,
+        segments=(),
+        outcome=Outcome.DUPLICATE if probability >= 0.5 else Outcome.UNIQUE,
+    )
+    return Check(
+        id=f"{reference_id}-{hour}-{number}",
+        query_name="upload.mp4",
+        query_sha256=f"{hour}-{number}",
+        libraries=(),
+        created_at=f"2026-01-02T{hour:02d}:{number:02d}:00.000Z",
+        verdict=Verdict(
+            outcome=Outcome.DUPLICATE,
+            probability=probability,
+            matches=(match,),
+            model_id="m",
+            policy_version="1",
+            index_version=1,
+        ),
+    )
+
+
+def record(ledger: Ledger, *checks: Check) -> None:
+    for one in checks:
+        ledger.record_check(one)
+
+
+def test_a_sudden_flood_is_held_and_told(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    record(ledger, *(check(number, 1) for number in range(4)))
+    assert ledger.guard.held() == frozenset()
+    with caplog.at_level(logging.WARNING):
+        record(ledger, *(check(number, 1) for number in range(4, 8)))
+    assert ledger.standing("x").quarantined == {"film"}
+    (held,) = ledger.guard.list(state=QuarantineState.HELD)
+    assert (held.reference_id, held.uploads) == ("film", 5)
+    assert len([one for one in caplog.records if "film" in one.message]) == 1
+
+
+def test_what_always_matches_much_is_not_held(ledger: Ledger) -> None:
+    record(ledger, *(check(number, hour) for hour in range(1, 9) for number in range(3)))
+    record(ledger, *(check(number, 9) for number in range(7)))
+    assert ledger.guard.held() == frozenset()
+
+
+def test_one_upload_checked_again_and_again_is_no_flood(ledger: Ledger) -> None:
+    same = [dataclasses.replace(check(number, 1), query_sha256="same") for number in range(20)]
+    record(
+        ledger, *same, *(check(number, 1, probability=0.1, reference_id="b") for number in range(9))
+    )
+    assert ledger.guard.held() == frozenset()
+
+
+def test_a_person_releases_it_and_as_much_is_usual_then(ledger: Ledger) -> None:
+    record(ledger, *(check(number, 1) for number in range(5)))
+    released = ledger.guard.decide(
+        "film", state=QuarantineState.RELEASED, reviewer="anna", note="a hit"
+    )
+    assert (released.state, released.reviewer) == (QuarantineState.RELEASED, "anna")
+    record(ledger, *(check(number, 1) for number in range(5, 14)))
+    assert ledger.guard.held() == frozenset()
+    record(ledger, *(check(number, 1) for number in range(14, 16)))
+    assert ledger.guard.held() == {"film"}
+
+
+def test_a_person_keeps_it(ledger: Ledger) -> None:
+    record(ledger, *(check(number, 1) for number in range(5)))
+    ledger.guard.decide("film", state=QuarantineState.KEPT, reviewer="anna", note="")
+    record(ledger, *(check(number, 2) for number in range(6)))
+    (kept,) = ledger.guard.list()
+    assert (kept.state, kept.uploads) == (QuarantineState.KEPT, 5)
+    assert ledger.guard.held() == {"film"}
+
+
+def test_there_must_be_something_to_decide(ledger: Ledger) -> None:
+    with pytest.raises(NotFound):
+        ledger.guard.decide("film", state=QuarantineState.KEPT, reviewer="", note="")
+    record(ledger, *(check(number, 1) for number in range(5)))
+    ledger.guard.decide("film", state=QuarantineState.RELEASED, reviewer="", note="")
+    with pytest.raises(StateConflict):
+        ledger.guard.decide("film", state=QuarantineState.RELEASED, reviewer="", note="")
+
+
+def judge(ledger: Ledger, count: int, decide: Callable[[int], Decision]) -> None:
+    for number in range(count):
+        one = check(number, 1, probability=0.5 + number / (2.1 * count))
+        record(ledger, one)
+        ledger.reviews.record(one.id, "film", decision=decide(number), reviewer="anna", note="")
+
+
+def test_decisions_make_thresholds_that_are_versioned_and_withdrawn(ledger: Ledger) -> None:
+    judge(ledger, 50, lambda number: Decision.REJECTED if number < 35 else Decision.CONFIRMED)
+    policy = PolicySettings()
+    tried = calibrate_library(ledger, "main", policy, adopt=False)
+    assert (tried.decisions, tried.copies) == (50, 15)
+    assert ledger.policies.current() == {}
+    calibrate_library(ledger, "main", policy)
+    calibrate_library(ledger, "main", policy)
+    own = ledger.standing("x").policies["main"]
+    assert (own.number, own.decisions) == (2, 50)
+    assert own.duplicate_probability == pytest.approx(tried.duplicate_probability)
+    assert own.duplicate_probability > policy.duplicate_probability
+    ledger.policies.withdraw("main")
+    assert ledger.policies.current() == {}
+    assert ledger.policies.adopt("main", duplicate=0.8, review=0.4, decisions=50).number == 3
+
+
+def test_other_libraries_have_no_decisions(ledger: Ledger) -> None:
+    judge(ledger, 40, lambda number: Decision.REJECTED if number % 2 else Decision.LICENSED)
+    with pytest.raises(InvalidRequest, match="0 matches"):
+        calibrate_library(ledger, "films", PolicySettings())
+
+
+def test_reopened_and_repeated_decisions_count_as_they_stand(ledger: Ledger) -> None:
+    judge(ledger, 3, lambda _: Decision.CONFIRMED)
+    for decision in (Decision.REJECTED, Decision.COMMENT):
+        ledger.reviews.record("film-1-0", "film", decision=decision, reviewer="", note="x")
+    ledger.reviews.record("film-1-1", "film", decision=Decision.REOPENED, reviewer="", note="")
+    assert sorted(one.copied for one in ledger.policies.judged("main")) == [False, True]
