@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from dubl.types import IndexHealth, Job, Timings, Verdict
+from dubl.types import IndexHealth, Job, Quarantine, QuarantineState, Timings, Verdict
 
 JOBS = Counter("dubl_jobs_total", "Jobs that ended", ["kind", "state", "code"])
 UNFINISHED = Gauge("dubl_jobs_unfinished", "Jobs that were accepted and have not ended")
 VERDICTS = Counter("dubl_verdicts_total", "Verdicts", ["outcome"])
 INDEX_FRAMES = Gauge("dubl_index_frames", "Frames in the library", ["state"])
 INDEX_RECALL = Gauge("dubl_index_recall", "Share of exact search's hits in the last audit")
+QUARANTINED = Gauge("dubl_quarantined_references", "References in quarantine", ["state"])
 STAGES = Histogram(
     "dubl_stage_seconds",
     "Time of one stage of one job",
@@ -33,6 +35,11 @@ def count_verdict(verdict: Verdict) -> None:
 def observe_stages(timings_ms: Timings) -> None:
     for stage, value in timings_ms.items():
         STAGES.labels(stage=stage).observe(value / 1000)
+
+
+def show_quarantines(found: Sequence[Quarantine]) -> None:
+    for state in (QuarantineState.HELD, QuarantineState.KEPT):
+        QUARANTINED.labels(state=state).set(sum(one.state is state for one in found))
 
 
 def show_index(health: IndexHealth) -> None:

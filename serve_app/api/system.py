@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from dubl.errors import DublError
 from serve_app.api.conversation import Context
-from serve_app.api.metrics import show_index
+from serve_app.api.metrics import show_index, show_quarantines
+from serve_app.api.service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,16 @@ def system_router(context: Context) -> APIRouter:
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Prometheus text format; without the library's figures while that cannot be read."""
+        """Prometheus text format; without the figures of library and ledger while those cannot be read."""
         try:
-            show_index(await service.index_health())
+            await _show_figures(service)
         except DublError as exc:
-            logger.warning("no metrics of the index: %s", exc.detail)
+            logger.warning("no metrics of library and ledger: %s", exc.detail)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+async def _show_figures(service: Service) -> None:
+    show_index(await service.index_health())
+    show_quarantines(await service.desk.quarantines(state=None))

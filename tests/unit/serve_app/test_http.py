@@ -406,6 +406,7 @@ def test_a_quarantine_is_shown_and_decided(client: TestClient, service: FakeServ
         usual=2.5,
         created_at="2026-01-02T03:04:05.000Z",
     )
+    assert 'dubl_quarantined_references{state="held"} 1.0' in client.get("/metrics").text
     (item,) = client.get("/v1/reviews/quarantine?status=held").json()["items"]
     assert (item["status"], item["uploads"], item["decided_at"]) == ("held", 140, None)
     decision = {"reference_id": "ref-1", "decision": "keep", "reviewer": "anna"}
