@@ -138,8 +138,10 @@ def _seconds(value: object, name: str) -> float:
 def _text(value: object, name: str) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > TEXT_MAX_LENGTH:
-        raise InvalidRights(f"`{name}` must be text of at most {TEXT_MAX_LENGTH} characters")
+    if not isinstance(value, str) or len(value) > TEXT_MAX_LENGTH or not value.isprintable():
+        raise InvalidRights(
+            f"`{name}` must be printable text of at most {TEXT_MAX_LENGTH} characters"
+        )
     return value
 
 
@@ -177,5 +179,5 @@ def _unpacked(value: object, name: str) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise InvalidRights(f"`{name}` is not valid JSON") from exc

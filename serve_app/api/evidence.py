@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFound
-from dubl.matching.decision import outcome_of
+from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.explanation import Explanation, Matrices
 from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
 from dubl.settings import PolicySettings
-from dubl.types import Check, KeptVideo, Match, Outcome
+from dubl.types import Check, KeptVideo, Match, Outcome, Standing
 from serve_app.api.conversation import Context
 from serve_app.api.evidence_schemas import EvidenceBody, MatrixBody, PolicyBody, VideoBody
 from serve_app.api.principal import principal_of
@@ -54,12 +54,14 @@ def evidence_router(context: Context) -> APIRouter:
         explanation = await service.desk.explain(check_id, match)
         here = f"/v1/checks/{quote(check_id, safe='')}"
         there = f"/v1/references/{quote(reference_id, safe='')}"
+        own = Standing(policies=await service.desk.library_policies())
+        used = policy_of(match.library, policy, own)
         return EvidenceBody.of(
             check,
             match,
             explanation,
-            policy=PolicyBody.of(policy, check.verdict),
-            outcome=_outcome(match, policy),
+            policy=PolicyBody.of(used, check.verdict),
+            outcome=_outcome(match, used),
             query=VideoBody.of(explanation.query, at=here),
             reference=_reference_body(explanation, reference_id, at=there),
         )

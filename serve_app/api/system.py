@@ -38,7 +38,7 @@ def system_router(context: Context) -> APIRouter:
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Prometheus text format; without figures of library and ledger while they cannot be read."""
+        """Prometheus text format; without figures of library and ledger while those are away."""
         try:
             await _show_figures(service)
         except DublError as exc:

@@ -67,7 +67,9 @@ def test_who_says_nothing_restricts_nothing(nothing: object) -> None:
         ({"excluded_segments": [{"start_s": -1, "end_s": 3}]}, "0 or more"),
         ({"excluded_segments": [{"start_s": 0, "end_s": float("inf")}]}, "end_s` must be seconds"),
         ({"min_copied_s": True}, "min_copied_s` must be seconds"),
+        ({"license_windows": [{"channels": ["\ud800"]}]}, "printable text"),
         ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
         ([], "must be an object"),
     ],
 )
