@@ -19,6 +19,7 @@ from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
 from serve_app.api.service import JobFilter
 from serve_app.api.uploads import read_submission
 
+_PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)
 _SCOPES = {JobKind.CHECK: Scope.CHECK, JobKind.REFERENCE: Scope.REGISTER}
 
 
@@ -27,7 +28,7 @@ def jobs_router(context: Context) -> APIRouter:
     service = context.service
 
     async def body_of(job: Job) -> JobBody:
-        children = await service.count_children(job.id) if job.kind is JobKind.BATCH else None
+        children = await service.count_children(job.id) if job.kind in _PARENTS else None
         return JobBody.of(job, failure(job), children)
 
     async def visible(job_id: str, request: Request) -> Job:
