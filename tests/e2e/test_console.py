@@ -273,7 +273,7 @@ def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, su
     check(page, path)
     expect(page.locator(".verdict .badge")).to_have_text("Unique")
     page.get_by_role("button", name="Show weak matches").click()
-    expect(page.locator(".ruling").first).to_contain_text("in excluded segments")
+    expect(page.locator(".ruling", has_text="in excluded segments")).to_have_count(1)
 
     dialog = edit_rights(page)
     dialog.get_by_role("button", name="Remove: Segment 1").press("Enter")
