@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from dubl.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DUBL__"
+PACKAGE = Path(__file__).resolve().parent
+# Where `configs/local.yaml` is looked for: here, in the installed package, in the checkout.
+PLACES = (Path(), PACKAGE, PACKAGE.parent)
 SECRETS = (
     ("serve", "broker_url"),
     ("serve", "broker_management_url"),
@@ -300,6 +303,7 @@ def load_settings(
 ) -> Settings:
     """Reads `path`, then the environment, then `section.key=value` overrides; later ones win.
 
+    `path` is taken from the current folder or, where nothing lies there, from what Dubl ships.
     Values of the environment and of overrides are read as YAML ("2" is a number, "[a, b]" a list).
     Relative folders are taken from the current one. Raises ConfigurationError naming the key.
     """
@@ -321,8 +325,9 @@ def load_settings(
 
 
 def _read_yaml(path: Path) -> Tree:
+    found = next((place / path for place in PLACES if (place / path).exists()), path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.safe_load(found.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigurationError(f"cannot read settings from {path}: {exc.strerror}") from exc
     except yaml.YAMLError as exc:
