@@ -28,7 +28,6 @@ from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
     FrameClip,
-    IndexHealth,
     Match,
     MatchSet,
     Page,
@@ -39,6 +38,7 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
+from serve_app.api.answer_times import AnswerTimes
 from serve_app.api.http import make_http_app
 from serve_app.api.service import ReferenceChange
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
@@ -48,6 +48,7 @@ from serve_app.keys import LedgerAdmin, http_host
 from serve_app.ledger_client import LedgerClient
 from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
+from serve_app.metrics import count_candidates, count_input, observe_answer, show_index
 from serve_app.webhooks import WebhookSender
 from serve_app.workshop import PATIENCE_S
 
@@ -72,7 +73,9 @@ class Decoder:
         await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        clip = await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        count_input(clip.facts)
+        return clip
 
     async def ready(self) -> bool:
         return True
@@ -109,13 +112,15 @@ class Retriever:
         exclude_ids: Sequence[str],
         registered_before: str,
     ) -> CandidateSet:
-        return await asyncio.to_thread(
+        found = await asyncio.to_thread(
             self._retriever.retrieve,
             features,
             libraries=libraries,
             exclude_ids=exclude_ids,
             registered_before=registered_before,
         )
+        count_candidates(len(found.candidates))
+        return found
 
     async def ready(self) -> bool:
         return True
@@ -167,9 +172,13 @@ class Librarian:
                     if self._store.version != kept:
                         await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
+                await asyncio.to_thread(self._tell)
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
             await asyncio.sleep(interval_s)
+
+    def _tell(self) -> None:
+        show_index(self._store.index_health(), references=sum(self._store.libraries().values()))
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:
@@ -231,9 +240,6 @@ class Librarian:
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
 
-    async def index_health(self) -> IndexHealth:
-        return await asyncio.to_thread(self._store.index_health)
-
     async def ready(self) -> bool:
         return True
 
@@ -275,10 +281,12 @@ class Ingress:
         required = keys_required(self._settings.access, host)
         if required:
             require_admin_key(await self._keys.list_keys(), host)
-        return make_http_app(
+        app = make_http_app(
             self._service,
             self._settings,
             keys=self._keys,
             keys_required=required,
             local=is_loopback(host) and not required,
         )
+        app.add_middleware(AnswerTimes, observe=observe_answer)
+        return app

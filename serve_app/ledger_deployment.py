@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from dubl.assembly import make_ledger
+from dubl.errors import StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
+from serve_app.metrics import show_backlog
 from serve_app.reconciler import Reconciler
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+TELL_S = 5.0
 
 
 class Ledger:
@@ -26,6 +33,7 @@ class Ledger:
         self._ledger = await asyncio.to_thread(make_ledger, settings)
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
+        self._telling = asyncio.create_task(self._tell())
 
     async def ask(
         self,
@@ -36,7 +44,17 @@ class Ledger:
         return await asyncio.to_thread(method, part_of(self._ledger, method), *args, **kwargs)
 
     async def ready(self) -> bool:
+        await asyncio.to_thread(self._ledger.backlog)
         return True
+
+    async def _tell(self) -> None:
+        """Metrics of the backlog."""
+        while True:
+            try:
+                show_backlog(await asyncio.to_thread(self._ledger.backlog))
+            except StoreUnavailable as exc:
+                logger.error("no metrics of accepted work: %s", exc.detail)
+            await asyncio.sleep(TELL_S)
 
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:

@@ -31,11 +31,11 @@ from dubl.types import (
     ReferenceDraft,
     VideoSource,
 )
-from serve_app.api.metrics import count_verdict
 from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoInput
 from serve_app.calls import answer
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
+from serve_app.metrics import count_verdict
 from serve_app.progress import OnStage
 
 logger = logging.getLogger(__name__)
@@ -216,6 +216,8 @@ def _child(
         created_at=batch.created_at,
         rank=JobRank.CHILD,
         parent_id=batch.id,
+        request_id=batch.request_id,
+        traceparent=batch.traceparent,
     )
     if isinstance(video, DublError):
         return dataclasses.replace(

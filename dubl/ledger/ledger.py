@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dubl.errors import CheckNotFound
 from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.job_queue import JobQueue
@@ -100,6 +101,10 @@ class Ledger:
         values: list[Value] = [path, code, detail, attempts, utc_now()]
         with self._database.transaction("record a failure") as connection:
             connection.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?)", values)
+
+    def backlog(self) -> Backlog:
+        """How much accepted work there is."""
+        return read_backlog(self._database)
 
     def count_checks(self) -> dict[Outcome, int]:
         """How many verdicts there are of each outcome; every outcome is named."""
