@@ -74,6 +74,12 @@ lock: install
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group bench --no-deps -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
+		pyproject.toml -o requirements/cuda.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
+		--overrides requirements/without-torch.txt pyproject.toml -o requirements/cpu.txt
 
 # What `pip install` takes: weights, settings files and the console are inside.
 wheel: install

@@ -19,9 +19,11 @@ from dubl.types import FeatureSpec, Sampling
 if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
     from dubl.ledger.ledger import Ledger
+    from dubl.ledger.snapshots import Snapshots
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
     from dubl.media.keeping import KeptVideos
+    from dubl.media.spool import Spool
     from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
@@ -77,6 +79,15 @@ def make_reranker(settings: Settings) -> Reranker:
     )
 
 
+def make_spool(settings: Settings) -> Spool:
+    """Uploads that are to be worked on; every replica may read and write them."""
+    from dubl.media.spool import Spool
+    from dubl.objects import ObjectFolder
+
+    remote = ObjectFolder(settings.spool.uri) if settings.spool.uri else None
+    return Spool(settings.spool_dir, settings.media.max_size_bytes, remote)
+
+
 def make_kept_videos(settings: Settings) -> KeptVideos:
     """What is kept for people to look at; every replica may read and write it."""
     from dubl.media.keeping import KeptVideos
@@ -99,6 +110,16 @@ def make_ledger(settings: Settings) -> Ledger:
     from dubl.ledger.ledger import Ledger
 
     return Ledger(settings.ledger_path)
+
+
+def make_snapshots(settings: Settings) -> Snapshots | None:
+    """Copies of the ledger elsewhere, where an address is set for them."""
+    from dubl.ledger.snapshots import Snapshots
+    from dubl.objects import ObjectFolder
+
+    if not settings.ledger.snapshots:
+        return None
+    return Snapshots(ObjectFolder(settings.ledger.snapshots), keep=settings.ledger.keep_snapshots)
 
 
 def query_sampling(settings: Settings) -> Sampling:

@@ -19,6 +19,7 @@ from dubl.assembly import (
     make_kept_videos,
     make_reranker,
     make_retriever,
+    make_spool,
     make_store,
 )
 from dubl.errors import StoreUnavailable
@@ -62,18 +63,31 @@ class Decoder:
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._decoder = make_decoder(settings)
+        self._spool = make_spool(settings)
         self._kept = make_kept_videos(settings)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
     ) -> None:
-        await asyncio.to_thread(self._kept.keep_query, check_id, source, clip, features)
+        def keep() -> None:
+            with self._spool.local(source) as file:
+                self._kept.keep_query(check_id, file, clip, features)
+
+        await asyncio.to_thread(keep)
 
     async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
-        await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
+        def keep() -> None:
+            with self._spool.local(source) as file:
+                self._kept.keep_reference(reference_id, file, clip)
+
+        await asyncio.to_thread(keep)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        clip = await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        def decode() -> FrameClip:
+            with self._spool.local(source) as file:
+                return self._decoder.decode(file, sampling=sampling)
+
+        clip = await asyncio.to_thread(decode)
         count_input(clip.facts)
         return clip
 
@@ -272,7 +286,7 @@ class Ingress:
         )
         self._sender = WebhookSender(LedgerClient(ledger, patience_s=PATIENCE_S), settings)
         self._service = make_job_service(steps, settings)
-        self._keys = LedgerAdmin(LedgerClient(ledger), settings.spool_dir)
+        self._keys = LedgerAdmin(LedgerClient(ledger), settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         self._sender.start()

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from dubl.assembly import make_spool
 from dubl.errors import DublError, InvalidRequest, Overloaded, StateConflict
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.statements import utc_now
-from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -74,7 +74,7 @@ class JobService:
         self._runner = runner
         self._send = send
         self._admission = Admission(settings.serve)
-        self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
+        self._spool = make_spool(settings)
         self._abandoned: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class JobService:
                 self._runner.stop_job(job.id)
             upload = upload_of(job)
             if upload is not None:
-                self._spool.remove(upload)
+                await asyncio.to_thread(self._spool.remove, upload)
         return await self.get_job(job_id)
 
     async def requeue_job(self, job_id: str) -> Job:

@@ -67,6 +67,9 @@ INDEX_FRAMES = Gauge("dubl_index_frames", "Frames in the library", tag_keys=("st
 INDEX_RECALL = Gauge("dubl_index_recall", "Share of exact search's hits in the last audit")
 INDEX_AUDITED = Gauge("dubl_index_audit_timestamp_seconds", "When recall was last audited")
 INDEX_KEPT_UP = Gauge("dubl_index_upkeep_timestamp_seconds", "When upkeep was last done")
+SNAPSHOT = Gauge(
+    "dubl_ledger_snapshot_timestamp_seconds", "When the ledger's snapshot was last up to date"
+)
 REFERENCES = Gauge("dubl_references", "References in all libraries")
 
 
@@ -115,6 +118,10 @@ def show_backlog(backlog: Backlog) -> None:
     OLDEST.set(backlog.oldest_due_s)
     DEAD.set(backlog.dead)
     DELIVERIES.set(backlog.deliveries)
+
+
+def show_snapshot() -> None:
+    SNAPSHOT.set(time.time())
 
 
 def show_index(health: IndexHealth, *, references: int) -> None:

@@ -36,6 +36,15 @@ class Ledger:
         self.keys = ApiKeys(self._database)
         self.reviews = Reviews(self._database)
 
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
+    def writes(self) -> int:
+        """How many transactions this process has made."""
+        return self._database.writes
+
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
         self._database.close()
