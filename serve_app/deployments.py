@@ -13,13 +13,12 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from dubl.assembly import (
-    make_decoder,
     make_embedder,
     make_explainer,
     make_kept_videos,
+    make_local_videos,
     make_reranker,
     make_retriever,
-    make_spool,
     make_store,
 )
 from dubl.errors import StoreUnavailable
@@ -62,32 +61,18 @@ class Decoder:
 
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
-        self._decoder = make_decoder(settings)
-        self._spool = make_spool(settings)
-        self._kept = make_kept_videos(settings)
+        self._decoder = make_local_videos(settings)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
     ) -> None:
-        def keep() -> None:
-            with self._spool.local(source) as file:
-                self._kept.keep_query(check_id, file, clip, features)
-
-        await asyncio.to_thread(keep)
+        await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
 
     async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
-        def keep() -> None:
-            with self._spool.local(source) as file:
-                self._kept.keep_reference(reference_id, file, clip)
-
-        await asyncio.to_thread(keep)
+        await asyncio.to_thread(self._decoder.keep_reference, reference_id, source, clip)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        def decode() -> FrameClip:
-            with self._spool.local(source) as file:
-                return self._decoder.decode(file, sampling=sampling)
-
-        clip = await asyncio.to_thread(decode)
+        clip = await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
         count_input(clip.facts)
         return clip
 
