@@ -15,7 +15,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock licenses sbom audit openapi clean
+.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -74,6 +74,16 @@ lock: install
 		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group bench --no-deps -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
+		pyproject.toml -o requirements/cuda.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
+		--overrides requirements/without-torch.txt pyproject.toml -o requirements/cpu.txt
+
+# What `pip install` takes: weights, settings files and the console are inside.
+wheel: install
+	$(BIN)/python -m hatchling build --target wheel --directory dist
 
 # What Dubl is made of: THIRD_PARTY.md, a bill of materials, known holes (where advisories can be reached).
 licenses: install

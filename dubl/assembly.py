@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Decoder, Embedder, Reranker, Retriever
+from dubl.ports import Embedder, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling
 
@@ -20,19 +20,30 @@ if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
     from dubl.index.uploads import UploadStore
     from dubl.ledger.ledger import Ledger
+    from dubl.ledger.snapshots import Snapshots
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
     from dubl.media.keeping import KeptVideos
+    from dubl.media.local_videos import LocalVideos
+    from dubl.media.sandbox import SandboxedDecoder
+    from dubl.media.spool import Spool
     from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
 
 
-def make_decoder(settings: Settings) -> Decoder:
+def make_decoder(settings: Settings) -> SandboxedDecoder:
     """A decoder whose work happens in a child process."""
     from dubl.media.sandbox import SandboxedDecoder
 
     return SandboxedDecoder(settings.media, processes=settings.media.decode_processes)
+
+
+def make_local_videos(settings: Settings) -> LocalVideos:
+    """That decoder, and what is kept for people, for uploads wherever they lie."""
+    from dubl.media.local_videos import LocalVideos
+
+    return LocalVideos(make_decoder(settings), make_kept_videos(settings), make_spool(settings))
 
 
 def make_embedder(settings: Settings) -> Embedder:
@@ -97,6 +108,15 @@ def make_reranker(settings: Settings) -> Reranker:
     )
 
 
+def make_spool(settings: Settings) -> Spool:
+    """Uploads that are to be worked on; every replica may read and write them."""
+    from dubl.media.spool import Spool
+    from dubl.objects import ObjectFolder
+
+    remote = ObjectFolder(settings.spool.uri) if settings.spool.uri else None
+    return Spool(settings.spool_dir, settings.media.max_size_bytes, remote)
+
+
 def make_kept_videos(settings: Settings) -> KeptVideos:
     """What is kept for people to look at; every replica may read and write it."""
     from dubl.media.keeping import KeptVideos
@@ -119,6 +139,16 @@ def make_ledger(settings: Settings) -> Ledger:
     from dubl.ledger.ledger import Ledger
 
     return Ledger(settings.ledger_path, flood=settings.flood)
+
+
+def make_snapshots(settings: Settings) -> Snapshots | None:
+    """Copies of the ledger elsewhere, where an address is set for them."""
+    from dubl.ledger.snapshots import Snapshots
+    from dubl.objects import ObjectFolder
+
+    if not settings.ledger.snapshots:
+        return None
+    return Snapshots(ObjectFolder(settings.ledger.snapshots), keep=settings.ledger.keep_snapshots)
 
 
 def query_sampling(settings: Settings) -> Sampling:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dubl.assembly import feature_spec, make_store
+from dubl.assembly import feature_spec, make_spool, make_store
 from dubl.errors import InvalidRequest, StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings
@@ -56,7 +56,8 @@ def write_backup(
         if any(folder.iterdir()):
             raise InvalidRequest(f"{folder} is not empty")
         copy_ledger(folder / LEDGER_FILE)
-        _copy_spool(settings.spool_dir, folder / SPOOL_FOLDER)
+        spool = make_spool(settings)
+        spool.copy_to(folder / SPOOL_FOLDER)
         store = make_store(settings, read_only=True)
         count = store.export_references(folder / REFERENCES_FILE)
         spec = feature_spec(settings)
@@ -66,7 +67,7 @@ def write_backup(
             model_id=spec.model_id,
             space_id=spec.space_id,
             references=count,
-            spool_dir=str(settings.spool_dir),
+            spool_dir=spool.place,
             sha256=_sums(folder),
             settings=_meaningful(settings),
         )
@@ -93,14 +94,14 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
         if _sums(folder) != facts.sha256:
             raise InvalidRequest(f"files in {folder} differ from what {MANIFEST} says of them")
         make_store(settings).import_references(folder / REFERENCES_FILE)
-        if (folder / SPOOL_FOLDER).is_dir():
-            shutil.copytree(folder / SPOOL_FOLDER, settings.spool_dir, dirs_exist_ok=True)
+        spool = make_spool(settings)
+        spool.take_back(folder / SPOOL_FOLDER)
         partial = target.with_name(f"{target.name}.part")
         partial.unlink(missing_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / LEDGER_FILE, partial)
         with closing(Ledger(partial)) as ledger:
-            ledger.move_uploads(facts.spool_dir, str(settings.spool_dir))
+            ledger.move_uploads(facts.spool_dir, spool.place)
         partial.replace(target)
     except OSError as exc:
         raise StoreUnavailable(f"{folder} cannot be restored: {exc}") from exc
@@ -116,19 +117,6 @@ def read_manifest(folder: Path) -> BackupFacts:
     if facts.format != FORMAT:
         raise InvalidRequest(f"the back-up has format {facts.format}, this program knows {FORMAT}")
     return facts
-
-
-def _copy_spool(spool: Path, target: Path) -> None:
-    """Uploads of jobs that were unfinished in the ledger's copy. One that is gone meanwhile belongs
-    to a job that has ended since; run again, a registration finds its reference."""
-    target.mkdir()
-    for path in sorted(spool.glob("*")) if spool.is_dir() else []:
-        if not path.is_file() or path.suffix:
-            continue
-        try:
-            shutil.copyfile(path, target / path.name)
-        except FileNotFoundError:
-            logger.info("the upload %s has been worked on meanwhile", path.name)
 
 
 def _sums(folder: Path) -> dict[str, str]:

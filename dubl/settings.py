@@ -16,7 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from dubl.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DUBL__"
+PACKAGE = Path(__file__).resolve().parent
+# Where `configs/local.yaml` is looked for: here, in the installed package, in the checkout.
+PLACES = (Path(), PACKAGE, PACKAGE.parent)
 SECRETS = (
+    ("access", "root_key"),
     ("serve", "broker_url"),
     ("serve", "broker_management_url"),
     ("webhooks", "secret"),
@@ -77,6 +81,15 @@ class MediaSettings(Section):
         default="parts",
         description="what of a query's picture is compared: all of it, also what bars, stacked "
         "screens and insets show, or also mirrored, turned and cut (takes up to 14 times as long)",
+    )
+
+
+class SpoolSettings(Section):
+    """Where uploads lie until they are worked on."""
+
+    uri: str = Field(
+        default="",
+        description="object-store address, for nodes without a common disk; empty: in data_dir",
     )
 
 
@@ -220,7 +233,18 @@ class FloodSettings(Section):
 
 
 class LedgerSettings(Section):
+    """Jobs, verdicts and decisions. A file that is lost comes back from its last snapshot."""
+
     path: str = Field(default="", description="DuckDB file; empty: in data_dir")
+    snapshots: str = Field(
+        default="",
+        description="object-store address for copies of the file, from which it is restored where "
+        "it is absent; empty: none are made",
+    )
+    snapshot_interval_s: float = Field(
+        default=60.0, gt=0, description="how much of the newest work may be lost with the file"
+    )
+    keep_snapshots: int = Field(default=24, ge=1)
 
 
 class ServeSettings(Section):
@@ -288,6 +312,11 @@ class AccessSettings(Section):
         default="auto",
         description="whether requests need an API key; auto: on every address but loopback",
     )
+    root_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="an administrator's key that the ledger need not hold, dubl_root_ and 32 "
+        "characters or more; from the environment only",
+    )
     requests_per_minute: int = Field(
         default=600, ge=1, description="of one key at one ingress, where the key names no other"
     )
@@ -304,6 +333,7 @@ class Settings(Section):
 
     data_dir: Path = Path("data")
     media: MediaSettings = MediaSettings()
+    spool: SpoolSettings = SpoolSettings()
     model: ModelSettings = ModelSettings()
     index: IndexSettings = IndexSettings()
     matching: MatchingSettings = MatchingSettings()
@@ -347,6 +377,7 @@ def load_settings(
 ) -> Settings:
     """Reads `path`, then the environment, then `section.key=value` overrides; later ones win.
 
+    `path` is taken from the current folder or, where nothing lies there, from what Dubl ships.
     Values of the environment and of overrides are read as YAML ("2" is a number, "[a, b]" a list).
     Relative folders are taken from the current one. Raises ConfigurationError naming the key.
     """
@@ -368,8 +399,9 @@ def load_settings(
 
 
 def _read_yaml(path: Path) -> Tree:
+    found = next((place / path for place in PLACES if (place / path).exists()), path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.safe_load(found.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigurationError(f"cannot read settings from {path}: {exc.strerror}") from exc
     except yaml.YAMLError as exc:

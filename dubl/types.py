@@ -395,7 +395,8 @@ class Job:
     that were registered before, the id of that reference, and `created` is False); `error_code`
     and `error_detail` say why it failed, or why it is tried again. `dead`: given up after its last
     try though its input may be good; it can be queued again. `callbacks` are addresses that are
-    told of the end. Times are UTC, ISO 8601, empty while they lie ahead."""
+    told of the end. `request_id` and `traceparent` (W3C) are those of the request that it was
+    accepted by. Times are UTC, ISO 8601, empty while they lie ahead."""
 
     id: str
     kind: JobKind
@@ -406,6 +407,8 @@ class Job:
     rank: JobRank = JobRank.ORDINARY
     parent_id: str = ""
     callbacks: tuple[str, ...] = ()
+    request_id: str = ""
+    traceparent: str = ""
     finished_at: str = ""
     attempts: int = 0
     result_id: str = ""

@@ -1,18 +1,22 @@
 """`dubl backup` and `dubl restore`.
 
 A running service holds the ledger: it gives out a copy over HTTP. The library is read where it
-lies, so that these commands run where its folder or object store can be reached.
+lies, so that these commands run where its folder or object store can be reached. A back-up itself
+may lie in a folder or in an object store.
 """
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dubl.backup import BackupFacts, restore_backup, write_backup
+from dubl.backup import MANIFEST, BackupFacts, restore_backup, write_backup
+from dubl.errors import InvalidRequest
+from dubl.objects import ObjectFolder, is_object_address
 from pipelines.keys import (
     Config,
     Data,
@@ -24,17 +28,17 @@ from pipelines.keys import (
 )
 from pipelines.service_client import ServiceClient
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the back-up")]
+Place = Annotated[str, typer.Argument(metavar="DIR", help="folder or s3:// address of the back-up")]
 
 
 def backup(
-    folder: Folder,
+    place: Place,
     url: Url = "",
     data: Data = Path("data"),
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Copies library, ledger and unfinished uploads to an empty folder."""
+    """Copies library, ledger and unfinished uploads to an empty folder or prefix."""
     with told_errors():
         settings = command_settings(data, config)
 
@@ -45,13 +49,42 @@ def backup(
             with opened_ledger(settings) as ledger:
                 ledger.copy_to(target)
 
-        _tell("saved", write_backup(folder, settings, copy_ledger=copy_ledger))
+        if not is_object_address(place):
+            _tell("saved", write_backup(Path(place), settings, copy_ledger=copy_ledger))
+            return
+        store = ObjectFolder(place)
+        if store.list():
+            raise InvalidRequest(f"{store.place} is not empty")
+        with tempfile.TemporaryDirectory() as folder:
+            facts = write_backup(Path(folder), settings, copy_ledger=copy_ledger)
+            _put(Path(folder), store)
+        _tell("saved", facts)
 
 
-def restore(folder: Folder, data: Data = Path("data"), config: Config = None) -> None:
+def restore(place: Place, data: Data = Path("data"), config: Config = None) -> None:
     """Brings a back-up into a data folder without a ledger; the service must be down."""
     with told_errors():
-        _tell("restored", restore_backup(folder, command_settings(data, config)))
+        settings = command_settings(data, config)
+        if not is_object_address(place):
+            _tell("restored", restore_backup(Path(place), settings))
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            _get(ObjectFolder(place), Path(folder))
+            _tell("restored", restore_backup(Path(folder), settings))
+
+
+def _put(folder: Path, store: ObjectFolder) -> None:
+    """The manifest last: objects without it are no back-up."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(paths, key=lambda path: path.name == MANIFEST):
+        store.put(path, str(path.relative_to(folder)))
+
+
+def _get(store: ObjectFolder, folder: Path) -> None:
+    for item in store.list():
+        path = folder / item.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.get(item.name, path)
 
 
 def _download(url: str, key: str, target: Path) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
 
-from dubl.errors import InvalidRequest, SourceNotFound, SourceUnreachable
+from dubl.errors import SourceNotFound, SourceUnreachable
 from dubl.media.spool import Spool
+from dubl.objects import CHUNK_BYTES, open_system
 from dubl.types import VideoSource
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
-CHUNK_BYTES = 1 << 20
-CONNECT_TIMEOUT_S = 10.0
-REQUEST_TIMEOUT_S = 30.0
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ def is_object_uri(text: str) -> bool:
 def open_prefix(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system and the path in it. Raises SourceNotFound, SourceUnreachable."""
     with _store_answers(uri):
-        system, path = _s3(uri) if uri.startswith("s3://") else fs.FileSystem.from_uri(uri)
+        system, path = open_system(uri)
         if system.get_file_info(path).type == fs.FileType.NotFound:
             raise SourceNotFound(f"there is nothing at {uri}")
     return system, path
@@ -59,26 +56,6 @@ def fetch_object(uri: str, spool: Spool, *, name: str) -> VideoSource:
         while chunk := stream.read(CHUNK_BYTES):
             file.write(chunk)
         return file.commit()
-
-
-def _s3(uri: str) -> tuple[fs.FileSystem, str]:
-    """Like `from_uri`, with limits of time: a store that takes a connection and says nothing would
-    hold the job for ever. Options are `region`, `scheme` and `endpoint_override`."""
-    parts = urlsplit(uri)
-    if parts.username or not parts.hostname:
-        raise InvalidRequest("an s3 address holds a bucket and no credentials: see the environment")
-    options = dict(parse_qsl(parts.query))
-    endpoint = options.get("endpoint_override")
-    region = options.get("region")
-    system = fs.S3FileSystem(
-        region=region or (None if endpoint else fs.resolve_s3_region(parts.netloc)),
-        scheme=options.get("scheme", "https"),
-        endpoint_override=endpoint,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        request_timeout=REQUEST_TIMEOUT_S,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
-    )
-    return system, parts.netloc + unquote(parts.path)
 
 
 def _walk(system: fs.FileSystem, folder: str, uri: str) -> Iterator[str]:

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import Application
 
-from dubl.settings import Settings
-from serve_app.configuration import settings_from
+from dubl.settings import Settings, load_settings
 from serve_app.deployments import (
     Decoder,
     Embedder,
@@ -24,7 +23,7 @@ MAX_ONGOING_REQUESTS = 1024
 
 
 class AppArgs(BaseModel):
-    """`config`: path of the settings, from the current folder or from the project's."""
+    """`config`: path of the settings, from the current folder or from those that Dubl ships."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +32,7 @@ class AppArgs(BaseModel):
 
 def build_app(args: AppArgs) -> Application:
     """The graph from a settings file and the environment."""
-    return bind_graph(settings_from(args.config))
+    return bind_graph(load_settings(args.config))
 
 
 def bind_graph(settings: Settings) -> Application:

@@ -15,8 +15,7 @@ from ray.serve.schema import CeleryAdapterConfig, TaskProcessorConfig
 from ray.serve.task_consumer import instantiate_adapter_from_config
 
 from dubl.errors import ConfigurationError
-from dubl.settings import Settings
-from serve_app.configuration import settings_from
+from dubl.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ class QueueLengthPolicy(AsyncInferenceAutoscalingPolicy):  # type: ignore[misc] 
     (`…/api/`), and only of named virtual hosts."""
 
     def __init__(self, config: str, poll_interval_s: float = 5.0) -> None:
-        serve = settings_from(config).serve
+        serve = load_settings(config).serve
         super().__init__(
             broker_url=serve.broker_url.get_secret_value(),
             queue_name=serve.broker_queue,

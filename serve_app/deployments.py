@@ -13,10 +13,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from dubl.assembly import (
-    make_decoder,
     make_embedder,
     make_explainer,
     make_kept_videos,
+    make_local_videos,
     make_reranker,
     make_retriever,
     make_store,
@@ -29,7 +29,6 @@ from dubl.types import (
     CandidateSet,
     FrameClip,
     FrameFound,
-    IndexHealth,
     Match,
     MatchSet,
     Page,
@@ -40,6 +39,7 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
+from serve_app.api.answer_times import AnswerTimes
 from serve_app.api.http import make_http_app
 from serve_app.api.service import ReferenceChange
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
@@ -49,6 +49,7 @@ from serve_app.keys import LedgerAdmin, http_host
 from serve_app.ledger_client import LedgerClient
 from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
+from serve_app.metrics import count_candidates, count_input, observe_answer, show_index
 from serve_app.upload_archive import UploadArchive
 from serve_app.webhooks import WebhookSender
 from serve_app.workshop import PATIENCE_S
@@ -62,22 +63,23 @@ class Decoder:
 
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
-        self._decoder = make_decoder(settings)
-        self._kept = make_kept_videos(settings)
+        self._decoder = make_local_videos(settings)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
     ) -> None:
-        await asyncio.to_thread(self._kept.keep_query, check_id, source, clip, features)
+        await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
 
     async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
-        await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
+        await asyncio.to_thread(self._decoder.keep_reference, reference_id, source, clip)
 
     async def keep_again(self, earlier_id: str, check_id: str) -> None:
-        await asyncio.to_thread(self._kept.keep_again, earlier_id, check_id)
+        await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        clip = await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        count_input(clip.facts)
+        return clip
 
     async def ready(self) -> bool:
         return True
@@ -114,13 +116,15 @@ class Retriever:
         exclude_ids: Sequence[str],
         registered_before: str,
     ) -> CandidateSet:
-        return await asyncio.to_thread(
+        found = await asyncio.to_thread(
             self._retriever.retrieve,
             features,
             libraries=libraries,
             exclude_ids=exclude_ids,
             registered_before=registered_before,
         )
+        count_candidates(len(found.candidates))
+        return found
 
     async def find_frame(
         self, features: VideoFeatures, libraries: Sequence[str], limit: int
@@ -181,9 +185,13 @@ class Librarian(UploadArchive):
                         await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
                 await self.sweep_uploads()
+                await asyncio.to_thread(self._tell)
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
             await asyncio.sleep(interval_s)
+
+    def _tell(self) -> None:
+        show_index(self._store.index_health(), references=sum(self._store.libraries().values()))
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:
@@ -245,9 +253,6 @@ class Librarian(UploadArchive):
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
 
-    async def index_health(self) -> IndexHealth:
-        return await asyncio.to_thread(self._store.index_health)
-
     async def ready(self) -> bool:
         return True
 
@@ -280,7 +285,7 @@ class Ingress:
         )
         self._sender = WebhookSender(LedgerClient(ledger, patience_s=PATIENCE_S), settings)
         self._service = make_job_service(steps, settings)
-        self._keys = LedgerAdmin(LedgerClient(ledger), settings.spool_dir)
+        self._keys = LedgerAdmin(LedgerClient(ledger), settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         self._sender.start()
@@ -289,10 +294,12 @@ class Ingress:
         required = keys_required(self._settings.access, host)
         if required:
             require_admin_key(await self._keys.list_keys(), host)
-        return make_http_app(
+        app = make_http_app(
             self._service,
             self._settings,
             keys=self._keys,
             keys_required=required,
             local=is_loopback(host) and not required,
         )
+        app.add_middleware(AnswerTimes, observe=observe_answer)
+        return app

@@ -4,27 +4,24 @@ Service."""
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from dubl.assembly import still_sampling
+from dubl.assembly import make_spool, still_sampling
 from dubl.errors import DublError, InvalidRequest, Overloaded, StateConflict
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.statements import utc_now
-from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import (
     Check,
     Delivery,
     DeliveryState,
     FrameFound,
-    IndexHealth,
     Job,
     JobKind,
     JobRank,
@@ -49,7 +46,10 @@ from serve_app.calls import answer
 from serve_app.desk import ReviewDesk
 from serve_app.flow import Steps
 from serve_app.ledger_client import LedgerClient
+from serve_app.origin import current_request_id, current_traceparent
+from serve_app.readiness import read_readiness
 from serve_app.runner import JobRunner, Schedule
+from serve_app.scraping import gather_metrics
 from serve_app.work import BATCH_ORDER, CHECK_ORDER, REFERENCE_ORDER, upload_of
 from serve_app.workshop import make_runner
 
@@ -76,7 +76,7 @@ class JobService:
         self._runner = runner
         self._send = send
         self._admission = Admission(settings.serve)
-        self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
+        self._spool = make_spool(settings)
         self._abandoned: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -125,7 +125,7 @@ class JobService:
                 self._runner.stop_job(job.id)
             upload = upload_of(job)
             if upload is not None:
-                self._spool.remove(upload)
+                await asyncio.to_thread(self._spool.remove, upload)
         return await self.get_job(job_id)
 
     async def requeue_job(self, job_id: str) -> Job:
@@ -205,16 +205,12 @@ class JobService:
     async def libraries(self) -> Mapping[str, int]:
         return await answer(self._steps.librarian.libraries.remote())
 
-    async def index_health(self) -> IndexHealth:
-        return await answer(self._steps.librarian.index_health.remote())
+    async def metrics(self) -> str:
+        return await gather_metrics()
 
     async def readiness(self) -> Readiness:
-        names = [field.name for field in dataclasses.fields(self._steps)]
-        calls = [getattr(self._steps, name).ready.remote() for name in names]
-        answers = await asyncio.gather(*(_is_ready(call) for call in calls))
-        missing = tuple(name for name, ready in zip(names, answers, strict=True) if not ready)
         running = self._runner.running if self._runner is not None else 0
-        return Readiness(ready=not missing, waiting_for=missing, facts={"running_jobs": running})
+        return await read_readiness(self._steps, running_jobs=running)
 
     async def _accept(
         self,
@@ -233,6 +229,8 @@ class JobService:
             created_at=utc_now(),
             rank=JobRank.WAITED_FOR if terms.waits else JobRank.ORDINARY,
             callbacks=self._callbacks(libraries, terms.callback_url),
+            request_id=current_request_id(),
+            traceparent=current_traceparent(),
         )
         if self._runner is None or not self._runner.reserve():
             job = await self._create(job, lease_s=0.0)
@@ -279,14 +277,6 @@ class JobService:
             logger.warning("job %s goes on, though nobody waits: %s", job.id, exc.detail)
             return
         logger.info("job %s is cancelled: its only asker has gone", job.id)
-
-
-async def _is_ready(call: Awaitable[bool]) -> bool:
-    try:
-        async with asyncio.timeout(5):
-            return await answer(call)
-    except (DublError, TimeoutError):
-        return False
 
 
 def make_job_service(steps: Steps, settings: Settings) -> JobService:

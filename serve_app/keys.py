@@ -8,8 +8,9 @@ from pathlib import Path
 import ray
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
-from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.api_keys import ApiKeys, root_key
 from dubl.ledger.ledger import Ledger
+from dubl.settings import Settings
 from dubl.types import ApiKey
 from serve_app.ledger_client import LedgerClient
 
@@ -17,12 +18,15 @@ from serve_app.ledger_client import LedgerClient
 class LedgerAdmin:
     """Asks the ledger's deployment. Fulfills the HTTP layer's AdminService."""
 
-    def __init__(self, ledger: LedgerClient, spool_dir: Path) -> None:
+    def __init__(self, ledger: LedgerClient, settings: Settings) -> None:
+        """Raises ConfigurationError for a root key that is none."""
         self._ledger = ledger
-        self._spool_dir = spool_dir
+        self._spool_dir = settings.spool_dir
+        token = settings.access.root_key.get_secret_value()
+        self._root = (root_key(token),) if token else ()
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
-        return await self._ledger.ask(ApiKeys.list)
+        return (*await self._ledger.ask(ApiKeys.list), *self._root)
 
     async def add_key(self, key: ApiKey) -> None:
         await self._ledger.ask(ApiKeys.add, key)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from dubl.assembly import make_ledger
+from dubl.assembly import make_ledger, make_snapshots
+from dubl.errors import StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
+from serve_app.metrics import show_backlog, show_quarantines, show_snapshot
 from serve_app.reconciler import Reconciler
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+TELL_S = 5.0
 
 
 class Ledger:
@@ -23,9 +30,14 @@ class Ledger:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
+        self._snapshots = make_snapshots(settings)
+        if self._snapshots is not None:
+            await asyncio.to_thread(self._snapshots.restore, settings.ledger_path)
         self._ledger = await asyncio.to_thread(make_ledger, settings)
+        self._shipping = asyncio.create_task(self._ship_each(settings.ledger.snapshot_interval_s))
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
+        self._telling = asyncio.create_task(self._tell())
 
     async def ask(
         self,
@@ -35,8 +47,38 @@ class Ledger:
     ) -> Result:
         return await asyncio.to_thread(method, part_of(self._ledger, method), *args, **kwargs)
 
+    def __del__(self) -> None:
+        """Serve calls it when it stops the replica in peace."""
+        if hasattr(self, "_ledger"):
+            self._ship()
+
+    def _ship(self) -> None:
+        if self._snapshots is None:
+            return
+        try:
+            self._snapshots.ship(self._ledger)
+            show_snapshot()
+        except StoreUnavailable as exc:
+            logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
+
+    async def _ship_each(self, interval_s: float) -> None:
+        while self._snapshots is not None:
+            await asyncio.to_thread(self._ship)
+            await asyncio.sleep(interval_s)
+
     async def ready(self) -> bool:
+        await asyncio.to_thread(self._ledger.backlog)
         return True
+
+    async def _tell(self) -> None:
+        """Metrics of the backlog and of quarantines."""
+        while True:
+            try:
+                show_backlog(await asyncio.to_thread(self._ledger.backlog))
+                show_quarantines(await asyncio.to_thread(self._ledger.guard.list))
+            except StoreUnavailable as exc:
+                logger.error("no metrics of accepted work: %s", exc.detail)
+            await asyncio.sleep(TELL_S)
 
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:

@@ -6,11 +6,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from dubl.assembly import make_kept_videos
+from dubl.assembly import make_kept_videos, make_spool
 from dubl.errors import StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.statements import utc_now
-from dubl.media.spool import Spool
 from dubl.settings import Settings
 from serve_app.work import upload_of
 
@@ -26,7 +25,7 @@ class Reconciler:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
-        self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
+        self._spool = make_spool(settings)
         self._kept = make_kept_videos(settings)
         self._interval_s = settings.serve.reconcile_interval_s
         self._keep_dead_s = settings.serve.keep_dead_s

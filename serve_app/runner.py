@@ -21,8 +21,9 @@ from dubl.errors import (
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobState, Progress
-from serve_app.api.metrics import UNFINISHED, count_job
 from serve_app.ledger_client import LedgerClient
+from serve_app.metrics import count_job, count_retry
+from serve_app.origin import continued
 from serve_app.work import Work
 
 logger = logging.getLogger(__name__)
@@ -108,10 +109,9 @@ class JobRunner:
 
     def adopt(self, job: Job) -> asyncio.Task[None]:
         """Starts a job that the ledger has handed to this process."""
-        task = asyncio.create_task(self._run(job), name=job.id)
+        task = asyncio.create_task(self._continue(job), name=job.id)
         self._running[job.id] = task
         self._reached[job.id] = (job, Progress())
-        UNFINISHED.set(len(self._running))
         task.add_done_callback(self._forget)
         return task
 
@@ -138,7 +138,6 @@ class JobRunner:
         self._running.pop(job_id, None)
         self._reached.pop(job_id, None)
         self._told.pop(job_id, None)
-        UNFINISHED.set(len(self._running))
         self._wake.set()
 
     async def _take(self, older_than_s: float) -> None:
@@ -199,6 +198,10 @@ class JobRunner:
             await self._ledger.ask(JobQueue.report, changed)
             self._told |= {lease.job_id: progress for lease, progress in changed.items()}
 
+    async def _continue(self, job: Job) -> None:
+        with continued(job):
+            await self._run(job)
+
     async def _run(self, job: Job) -> None:
         def on_stage(stage: str) -> None:
             self._reached[job.id] = (job, Progress(stage=stage, share=SHARES[stage]))
@@ -224,7 +227,7 @@ class JobRunner:
         if ended.state.ended:
             count_job(ended)
             if not ended.dead:
-                self._work.discard_upload(job)
+                await asyncio.to_thread(self._work.discard_upload, job)
 
     async def _fail(self, job: Job, error: DublError) -> Job:
         logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
@@ -238,6 +241,8 @@ class JobRunner:
         )
         outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"
         logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)
+        if not after.state.ended:
+            count_retry(error.code)
         if self._schedule is not None and not after.state.ended:
             await self._schedule(job.id, delay_s)
         return after

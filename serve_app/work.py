@@ -7,10 +7,11 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import TypeAdapter
 
+from dubl.assembly import make_spool
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
@@ -18,7 +19,6 @@ from dubl.ledger.ledger import Ledger
 from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
-from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -31,12 +31,12 @@ from dubl.types import (
     Verdict,
     VideoSource,
 )
-from serve_app.api.metrics import count_verdict
 from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoInput
 from serve_app.calls import answer
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
 from serve_app.lookback import Lookback
+from serve_app.metrics import count_verdict
 from serve_app.progress import OnStage
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Work:
         self._ledger = ledger
         self._settings = settings
         self._lookback = Lookback(steps=steps, flow=flow, ledger=ledger, settings=settings)
-        self._spool = Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes)
+        self._spool = make_spool(settings)
 
     async def perform(self, job: Job, on_stage: OnStage) -> None:
         """Raises what is wrong with the video or the service, LeaseLost."""
@@ -99,7 +99,7 @@ class Work:
                 on_stage=on_stage,
             )
         finally:
-            self._discard_download(order.video, source)
+            await self._discard_download(order.video, source)
         timings = {
             "source": (obtained - started) * 1000,
             **verdict.timings_ms,
@@ -130,7 +130,7 @@ class Work:
         try:
             registration = await self._flow.register(source, order.draft, on_stage=on_stage)
         finally:
-            self._discard_download(order.video, source)
+            await self._discard_download(order.video, source)
         result = registration.reference.id
         if registration.created:
             await self._lookback.queue(job, registration.reference)
@@ -145,13 +145,7 @@ class Work:
         if order.archive is None:
             inputs = [(link, VideoInput(link=link)) for link in order.links]
         else:
-            entries = await asyncio.to_thread(
-                unpack,
-                order.archive.path,
-                spool=self._spool,
-                max_entries=self._settings.serve.max_batch_items,
-                max_size_bytes=self._settings.media.max_size_bytes,
-            )
+            entries = await asyncio.to_thread(self._unpack, order.archive)
             inputs = [(entry.name, _input_of(entry)) for entry in entries]
         children = [
             _child(job, order, number, name, video) for number, (name, video) in enumerate(inputs)
@@ -160,20 +154,31 @@ class Work:
         await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
         logger.info("batch %s: %d videos", job.id, len(children))
 
+    def _unpack(self, archive: VideoSource) -> Sequence[ArchiveEntry]:
+        with self._spool.local(archive) as file:
+            return unpack(
+                file.path,
+                spool=self._spool,
+                max_entries=self._settings.serve.max_batch_items,
+                max_size_bytes=self._settings.media.max_size_bytes,
+            )
+
     async def _obtain(self, video: VideoInput, on_stage: OnStage) -> VideoSource:
         media = self._settings.media
         if video.upload is not None:
             return video.upload
         on_stage("source")
         if video.link:
-            return await asyncio.to_thread(
-                fetch_link, video.link, spool_dir=self._settings.spool_dir, settings=media
-            )
+            return await asyncio.to_thread(self._fetch, video.link)
         return await asyncio.to_thread(open_path, video.path, settings=media)
 
-    def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
+    def _fetch(self, link: str) -> VideoSource:
+        spool_dir, media = self._settings.spool_dir, self._settings.media
+        return self._spool.share(fetch_link(link, spool_dir=spool_dir, settings=media))
+
+    async def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
         if video.link:
-            self._spool.remove(source)
+            await asyncio.to_thread(self._spool.remove, source)
 
     async def _registered_at(self, reference_id: str) -> str:
         """When this reference was registered; nothing when it is none."""
@@ -243,6 +248,8 @@ def _child(
         created_at=batch.created_at,
         rank=JobRank.CHILD,
         parent_id=batch.id,
+        request_id=batch.request_id,
+        traceparent=batch.traceparent,
     )
     if isinstance(video, DublError):
         return dataclasses.replace(

@@ -103,8 +103,8 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
 
 
 def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
-    """Two processes that create one table at once would replace each other's: in a folder a lock
-    keeps them apart; in an object store, one process has to open the library first."""
+    """Two processes that create one table at once would replace each other's in a folder, where a
+    lock keeps them apart; an object store refuses the second, which then takes the first one's."""
     schemas = {
         FAILURES: failures_schema(),
         INDEX_HISTORY: index_history_schema(),
@@ -116,7 +116,7 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
     with _creation_lock(uri):
         for name in schemas.keys() - _names(connection):
             logger.info("creating the table %s at %s", name, uri)
-            connection.create_table(name, schema=schemas[name])
+            connection.create_table(name, schema=schemas[name], exist_ok=not is_folder(uri))
 
 
 def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:

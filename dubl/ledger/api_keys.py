@@ -13,12 +13,14 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dubl.errors import KeyNotFound, Unauthorized
+from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
 from dubl.ledger.database import Database, Row
 from dubl.ledger.statements import utc_now
 from dubl.types import ApiKey, Scope
 
 TOKEN_PREFIX = "dubl"
+ROOT = "root"
+ROOT_SECRET_LENGTH = 32
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 _COLUMNS = (
@@ -61,6 +63,20 @@ def make_key(
         created_at=utc_now(),
     )
     return NewKey(f"{TOKEN_PREFIX}_{key_id}_{secret}", key)
+
+
+def root_key(token: str) -> ApiKey:
+    """An administrator's key out of its token, for clusters, where it stands in a secret. Raises
+    ConfigurationError."""
+    secret = token.removeprefix(f"{TOKEN_PREFIX}_{ROOT}_")
+    if secret == token or len(secret) < ROOT_SECRET_LENGTH:
+        raise ConfigurationError(
+            f"access.root_key must be {TOKEN_PREFIX}_{ROOT}_ and at least {ROOT_SECRET_LENGTH} "
+            "random characters"
+        )
+    return ApiKey(
+        id=ROOT, name=ROOT, secret_sha256=_digest(secret), scopes=(Scope.ADMIN,), created_at=""
+    )
 
 
 def recognize(token: str, keys: Sequence[ApiKey]) -> ApiKey:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dubl.errors import CheckNotFound
 from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.guard import Guard, alert, watch
@@ -42,6 +43,15 @@ class Ledger:
         self.guard = Guard(self._database)
         self.policies = Policies(self._database)
         self._flood = flood
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
+    def writes(self) -> int:
+        """How many transactions this process has made."""
+        return self._database.writes
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
@@ -120,6 +130,10 @@ class Ledger:
         values: list[Value] = [path, code, detail, attempts, utc_now()]
         with self._database.transaction("record a failure") as connection:
             connection.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?)", values)
+
+    def backlog(self) -> Backlog:
+        """How much accepted work there is."""
+        return read_backlog(self._database)
 
     def count_checks(self) -> dict[Outcome, int]:
         """How many verdicts there are of each outcome; every outcome is named."""

@@ -36,6 +36,8 @@ JOB_COLUMNS = (
     "error_code",
     "error_detail",
     "dead",
+    "request_id",
+    "traceparent",
 )
 DELIVERY_COLUMNS = (
     "id",
@@ -89,6 +91,8 @@ def job_row(job: Job) -> list[Value]:
         job.error_code,
         job.error_detail,
         job.dead,
+        job.request_id,
+        job.traceparent,
     ]
 
 
@@ -112,6 +116,8 @@ def to_job(row: Row) -> Job:
         error_code=str(values["error_code"]),
         error_detail=str(values["error_detail"]),
         dead=bool(values["dead"]),
+        request_id=str(values["request_id"]),
+        traceparent=str(values["traceparent"]),
     )
 
 

@@ -72,6 +72,9 @@ STATEMENTS = (
     # Queued: not to be started before. Running: the lease ends; empty for a batch that only waits
     # for its children.
     "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS due_at VARCHAR DEFAULT ' '",
+    # Of the request that it was accepted by, for logs and traces.
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS request_id VARCHAR DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS traceparent VARCHAR DEFAULT ''",
     """
     CREATE TABLE IF NOT EXISTS deliveries (
         id VARCHAR PRIMARY KEY,

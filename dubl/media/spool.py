@@ -1,17 +1,22 @@
-"""Files taken in from outside lie in the spool until their video has been worked on."""
+"""Files taken in from outside lie in the spool until their video has been worked on: in a folder
+that all nodes see, or in an object store, where a file goes as soon as it was received."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dubl.errors import SourceTooLarge, StoreUnavailable
+from dubl.errors import SourceNotFound, SourceTooLarge, StoreUnavailable
+from dubl.objects import ObjectFolder
 from dubl.types import VideoSource
 
 logger = logging.getLogger(__name__)
@@ -20,36 +25,109 @@ _UNFINISHED = ".part"
 
 
 class Spool:
-    """A folder of spooled files. Their names are random, whatever the caller calls them."""
+    """Spooled files. Their names are random, whatever the caller calls them. With `remote`, the
+    folder holds what is being received or read on this node, and the store all else."""
 
-    def __init__(self, spool_dir: Path, max_size_bytes: int) -> None:
+    def __init__(
+        self, spool_dir: Path, max_size_bytes: int, remote: ObjectFolder | None = None
+    ) -> None:
         self._folder = spool_dir
         self._max_size_bytes = max_size_bytes
+        self._remote = remote
+
+    @property
+    def place(self) -> str:
+        """What the paths of spooled files begin with."""
+        return str(self._folder.absolute()) if self._remote is None else self._remote.place
 
     def writer(self, name: str) -> SpoolWriter:
         """Begins a file that the caller calls `name`. Raises StoreUnavailable."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return SpoolWriter(self._folder / uuid.uuid4().hex, name, self._max_size_bytes)
+            path = self._folder / uuid.uuid4().hex
+            return SpoolWriter(path, name, self._max_size_bytes, done=self.share)
         except OSError as exc:
             raise _unavailable(exc) from exc
 
-    def remove(self, source: VideoSource) -> None:
-        """Removes a spooled file; files elsewhere, and files already gone, are left alone."""
+    def share(self, source: VideoSource) -> VideoSource:
+        """A file of the folder, where every node finds it. Raises StoreUnavailable; the file is
+        removed then."""
+        if self._remote is None:
+            return source
         path = Path(source.path)
-        if path.parent.resolve() == self._folder.resolve():
+        try:
+            self._remote.put(path, path.name)
+        finally:
+            path.unlink(missing_ok=True)
+        return replace(source, path=f"{self.place}/{path.name}")
+
+    @contextmanager
+    def local(self, source: VideoSource) -> Iterator[VideoSource]:
+        """The same video as a file on this node, while the block runs. Raises SourceNotFound,
+        StoreUnavailable."""
+        if self._remote is None or not self._holds(source):
+            yield source
+            return
+        path = self._folder / uuid.uuid4().hex
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._remote.get(source.path.rpartition("/")[2], path)
+            yield replace(source, path=str(path.absolute()))
+        finally:
             path.unlink(missing_ok=True)
 
+    def remove(self, source: VideoSource) -> None:
+        """Removes a spooled file; files elsewhere, and files already gone, are left alone. What a
+        store does not remove, the reconciler finds."""
+        path = Path(source.path)
+        if self._remote is not None and self._holds(source):
+            try:
+                self._remote.remove(path.name)
+            except StoreUnavailable as exc:
+                logger.warning("%s", exc.detail)
+        elif path.parent.resolve() == self._folder.resolve():
+            path.unlink(missing_ok=True)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies all files into a new folder. One that goes meanwhile belongs to a job that has
+        ended since; run again, a registration finds its reference. Raises StoreUnavailable."""
+        folder.mkdir()
+        if self._remote is not None:
+            for item in self._remote.list():
+                with suppress(SourceNotFound):
+                    self._remote.get(item.name, folder / item.name)
+            return
+        for path in sorted(self._folder.glob("*")) if self._folder.is_dir() else ():
+            if path.is_file() and not path.suffix:
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(path, folder / path.name)
+
+    def take_back(self, folder: Path) -> None:
+        """Puts such a copy into the spool; an absent one is empty. Raises StoreUnavailable."""
+        for path in sorted(folder.glob("*")):
+            if self._remote is not None:
+                self._remote.put(path, path.name)
+            else:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, self._folder / path.name)
+
+    def _holds(self, source: VideoSource) -> bool:
+        return source.path.rpartition("/")[0] == self.place
+
     def remove_older_than(self, age_s: float, *, keep: Iterable[VideoSource] = ()) -> int:
-        """Removes what a crash has left behind, but for `keep`; returns how many files."""
-        if not self._folder.is_dir():
-            return 0
+        """Removes what a crash has left behind, but for `keep`; returns how many files. Raises
+        StoreUnavailable."""
         limit, count = time.time() - age_s, 0
         kept = {Path(source.path).name for source in keep}
-        for path in self._folder.iterdir():
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
             if path.is_file() and path.name not in kept and path.stat().st_mtime < limit:
                 path.unlink(missing_ok=True)
                 count += 1
+        if self._remote is not None:
+            for item in self._remote.list():
+                if item.name not in kept and item.modified_at < limit:
+                    self._remote.remove(item.name)
+                    count += 1
         if count:
             logger.info("removed %d old files from the spool", count)
         return count
@@ -59,8 +137,16 @@ class SpoolWriter:
     """A file in the making. `commit` makes it a VideoSource; leaving the `with` block without
     that removes it."""
 
-    def __init__(self, path: Path, name: str, max_size_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        max_size_bytes: int,
+        *,
+        done: Callable[[VideoSource], VideoSource],
+    ) -> None:
         self._path = path
+        self._done = done
         self._part = path.with_suffix(_UNFINISHED)
         self._name = name
         self._max_size_bytes = max_size_bytes
@@ -94,19 +180,21 @@ class SpoolWriter:
         self._size_bytes = size_bytes
 
     def commit(self) -> VideoSource:
-        """Gives the file its final name in one step. Raises StoreUnavailable."""
+        """Gives the file its final name in one step, and what the spool makes of it. Raises
+        StoreUnavailable."""
         try:
             self._file.close()
             self._part.replace(self._path)
         except OSError as exc:
             self.discard()
             raise _unavailable(exc) from exc
-        return VideoSource(
+        source = VideoSource(
             path=str(self._path.absolute()),
             sha256=self._hash.hexdigest(),
             size_bytes=self._size_bytes,
             name=self._name,
         )
+        return self._done(source)
 
     def discard(self) -> None:
         """Removes the unfinished file; nothing happens after `commit`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from dubl.media.spool import Spool
+from dubl.assembly import make_spool
 from dubl.settings import Settings
 from serve_app.api import problems
 from serve_app.api.access import AccessControl, AdminService, KeyRing
@@ -45,7 +45,7 @@ def make_http_app(
     context = Context(
         service=service,
         settings=settings,
-        spool=Spool(settings.spool_dir, max_size_bytes=settings.media.max_size_bytes),
+        spool=make_spool(settings),
     )
     # Before the routes whose ids may hold slashes: the first that fits answers.
     app.include_router(evidence_router(context))

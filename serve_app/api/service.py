@@ -14,7 +14,6 @@ from dubl.types import (
     Delivery,
     DeliveryState,
     FrameFound,
-    IndexHealth,
     Job,
     JobKind,
     JobState,
@@ -142,10 +141,11 @@ class ReferenceFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether requests are taken; `waiting_for` names what is not there yet."""
+    """Whether requests are taken; `waiting_for` names what is not there yet, `reasons` says why."""
 
     ready: bool
     waiting_for: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
@@ -217,7 +217,9 @@ class Service(Protocol):
         """Number of references by library."""
         ...
 
-    async def index_health(self) -> IndexHealth: ...
+    async def metrics(self) -> str:
+        """All nodes' metrics in Prometheus' text format."""
+        ...
 
     async def readiness(self) -> Readiness: ...
 

@@ -14,6 +14,7 @@ from dubl.evaluation.casting import Cast
 from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from pipelines.local_server import running_server
+from tests.support import spans
 from tests.support.service import Client
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -36,10 +37,12 @@ class Clips:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ray_environment() -> None:
+def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_raylet_start_wait_time_s"] = "180"
+    os.environ["RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"] = "tests.support.spans:exporters"
+    os.environ[spans.FOLDER] = str(tmp_path_factory.mktemp("spans"))
     os.environ["DUBL__WEBHOOKS__SECRET"] = WEBHOOK_SECRET
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 
 from tests.integration.conftest import Clips
 from tests.support.service import WAIT, Client
+from tests.support.spans import names_in_trace
 
 STAGES = {"source", "decode", "embed", "retrieve", "rerank", "total"}
 
@@ -79,9 +82,36 @@ def test_a_match_is_shown_with_pictures_and_decided_on(client: Client, clips: Cl
 
 def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) -> None:
     client.check(clips.references[0])
-    text = client.http.get("/metrics").text
-    assert 'dubl_verdicts_total{outcome="duplicate"}' in text
-    assert 'dubl_stage_seconds_count{stage="decode"}' in text
+    wanted = (
+        r'^dubl_verdicts_total\{.*outcome="duplicate"',
+        r'^dubl_stage_seconds_count\{.*stage="decode"',
+        r'^dubl_http_request_duration_seconds_count\{.*route="/v1/checks"',
+        r"^dubl_check_similarity_bucket\{",
+        r"^dubl_check_candidates_count\{",
+        r'^dubl_inputs_total\{.*size="240p"',
+        r'^dubl_jobs_unfinished\{.*state="queued"',
+        r'^dubl_index_frames\{.*state="all"',
+        r"^dubl_references\{",
+    )
+    text, give_up_at = "", time.monotonic() + 120
+    # Ray's processes report once in ten seconds.
+    while missing := [one for one in wanted if not re.search(one, text, re.MULTILINE)]:
+        assert time.monotonic() < give_up_at, missing
+        time.sleep(1)
+        text = client.http.get("/metrics").text
+
+
+def test_one_trace_leads_through_all_deployments(client: Client, clips: Clips) -> None:
+    trace = uuid.uuid4().hex
+    with clips.references[0].open("rb") as file:
+        client.http.post(
+            "/v1/checks",
+            files={"file": ("a.mp4", file)},
+            headers={**WAIT, "traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
+        )
+    names = " ".join(sorted(names_in_trace(trace)))
+    steps = ("job check", "Decoder", "Embedder", "Retriever", "Reranker", "Ledger")
+    assert [step for step in steps if step not in names] == [], names
 
 
 def test_the_log_shows_every_stage_under_the_requests_id(

@@ -21,7 +21,6 @@ from dubl.types import (
     Delivery,
     DeliveryState,
     FrameFound,
-    IndexHealth,
     Job,
     JobKind,
     JobState,
@@ -290,18 +289,12 @@ class FakeService:
         names = [reference.library for reference in self.references.values()]
         return {name: names.count(name) for name in names}
 
-    async def index_health(self) -> IndexHealth:
-        return IndexHealth(
-            index_type="ivf_rq",
-            frames=1000,
-            unindexed_frames=20,
-            frames_at_training=900,
-            recall=0.97,
-            audited_at=CREATED_AT,
-        )
+    async def metrics(self) -> str:
+        return 'dubl_verdicts_total{outcome="unique"} 3.0\n'
 
     async def readiness(self) -> Readiness:
-        return Readiness(ready=not self.missing, waiting_for=self.missing)
+        reasons = dict.fromkeys(self.missing, "is starting")
+        return Readiness(ready=not self.missing, waiting_for=self.missing, reasons=reasons)
 
 
 def _subject(order: CheckOrder | ReferenceOrder) -> str:

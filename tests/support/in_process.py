@@ -74,7 +74,7 @@ async def make_app(steps: Steps, settings: Settings) -> FastAPI:
     """The HTTP application over them."""
     service = make_job_service(steps, settings)
     service.start()
-    keys = LedgerAdmin(LedgerClient(steps.ledger), settings.spool_dir)
+    keys = LedgerAdmin(LedgerClient(steps.ledger), settings)
     # Like the embedded default: no keys, and only pages of this machine may ask.
     return make_http_app(service, settings, keys=keys, local=True)
 

@@ -31,12 +31,12 @@ async function readiness() {
 
 const tile = (name, value, address) => h(address ? "a" : "div", { class: "card tile", href: address }, h("strong", {}, value), h("span", { class: "muted" }, t(name)));
 
-// Counters of this process, in Prometheus' text format.
+// Counters of all processes since they started, in Prometheus' text format.
 async function verdictCounts() {
   const counts = { duplicate: 0, review: 0, unique: 0 };
   try {
     const text = await (await raw("/metrics")).text();
-    for (const [, outcome, value] of text.matchAll(/^dubl_verdicts_total\{outcome="(\w+)"\} (\S+)$/gm)) counts[outcome] = Number(value);
+    for (const [, outcome, value] of text.matchAll(/^dubl_verdicts_total\{.*?\boutcome="(\w+)".*?\} (\S+)$/gm)) counts[outcome] += Number(value);
   } catch { /* counters are an extra */ }
   return counts;
 }

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dubl.errors import KeyNotFound
-from dubl.ledger.api_keys import make_key, recognize
+from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
+from dubl.ledger.api_keys import make_key, recognize, root_key
 from dubl.ledger.ledger import Ledger
 from dubl.types import Scope
 
@@ -50,3 +50,13 @@ def test_jobs_are_counted_by_key_and_day(tmp_path: Path) -> None:
     with closing(Ledger(path)) as ledger:
         assert ledger.keys.count_job("a", "2026-01-01") == 4
         assert ledger.keys.count_job("a", "2026-01-02") == 1
+
+
+def test_a_root_key_is_an_administrators_and_too_short_a_one_is_refused() -> None:
+    token = "dubl_root_" + "x" * 32
+    assert recognize(token, [root_key(token)]).scopes == (Scope.ADMIN,)
+    with pytest.raises(Unauthorized):
+        recognize("dubl_root_" + "y" * 32, [root_key(token)])
+    for wrong in ("dubl_root_short", "x" * 64):
+        with pytest.raises(ConfigurationError):
+            root_key(wrong)

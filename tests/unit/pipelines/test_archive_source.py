@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dubl.errors import InvalidRequest, SourceNotFound, SourceUnreachable
+from dubl import objects
+from dubl.errors import ConfigurationError, InvalidRequest, SourceNotFound, SourceUnreachable
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
-from pipelines import object_store
 from pipelines.archive_source import ArchiveItem, open_archive
 
 UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
@@ -124,8 +124,8 @@ def test_a_bucket_that_does_not_answer_is_unreachable(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(object_store, "REQUEST_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+    monkeypatch.setattr(objects, "REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(objects, "ATTEMPTS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         place = f"s3://bucket/videos?scheme=http&endpoint_override=127.0.0.1:{port}"
@@ -134,7 +134,7 @@ def test_a_bucket_that_does_not_answer_is_unreachable(monkeypatch: pytest.Monkey
 
 
 def test_credentials_do_not_belong_into_an_address() -> None:
-    with pytest.raises(InvalidRequest, match="no credentials"):
+    with pytest.raises(ConfigurationError, match="no credentials"):
         open_archive("s3://key:secret@bucket/videos")
 
 

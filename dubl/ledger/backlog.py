@@ -1,0 +1,48 @@
+"""How much accepted work lies in the ledger, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dubl.ledger.database import Database
+from dubl.ledger.endings import UNFINISHED
+from dubl.ledger.statements import utc_now
+
+COUNTS = f"""
+    SELECT
+        count(*) FILTER (state = 'queued'),
+        count(*) FILTER (state = 'running'),
+        count(*) FILTER (dead),
+        min(created_at) FILTER (state = 'queued' AND due_at < ?),
+        (SELECT count(*) FROM deliveries WHERE state = 'pending')
+    FROM jobs WHERE {UNFINISHED} OR dead
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Jobs and webhooks that have not ended; dead ones may be queued again. `oldest_due_s`: since
+    when the oldest job that could be started waits; 0 where there is none."""
+
+    queued: int
+    running: int
+    dead: int
+    deliveries: int
+    oldest_due_s: float
+
+
+def read_backlog(database: Database) -> Backlog:
+    now = utc_now()
+    ((queued, running, dead, oldest, deliveries),) = database.rows(COUNTS, [now])
+    return Backlog(
+        queued=int(str(queued)),
+        running=int(str(running)),
+        dead=int(str(dead)),
+        deliveries=int(str(deliveries)),
+        oldest_due_s=_seconds_between(str(oldest), now) if oldest else 0.0,
+    )
+
+
+def _seconds_between(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

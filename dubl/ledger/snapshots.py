@@ -1,0 +1,86 @@
+"""Copies of the ledger's file in an object store, from which it comes back where its disk is lost.
+
+What was written after the newest copy is lost with the file: jobs accepted since are unknown, and
+those that ended since are done again. The library, which lies elsewhere, keeps what it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dubl.errors import StoreUnavailable
+from dubl.ledger.ledger import Ledger
+from dubl.objects import ObjectFolder
+
+logger = logging.getLogger(__name__)
+
+# Names are the times at which copying began; they sort like these.
+NAME_FORMAT = "%Y%m%dT%H%M%S.%fZ.duckdb"
+SUFFIX = ".duckdb"
+
+
+class Snapshots:
+    """Of one ledger, under one prefix of an object store."""
+
+    def __init__(self, folder: ObjectFolder, *, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._shipped: int | None = None
+
+    def restore(self, path: Path) -> bool:
+        """Puts the newest copy to `path` where there is no file, or one that was last written
+        before that copy was made: a ledger that has moved to another node and back. Whether it did.
+
+        Raises StoreUnavailable: an empty ledger must not begin where an old one may be had.
+        """
+        names = self._names()
+        if not names or _written_at(path) >= _time_of(names[-1]):
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.part")
+        partial.unlink(missing_ok=True)
+        self._folder.get(names[-1], partial)
+        if path.exists():
+            path.replace(path.with_name(f"{path.name}.old"))
+        _log_of(path).unlink(missing_ok=True)  # it belongs to the file that is replaced
+        partial.replace(path)
+        logger.warning("the ledger %s was absent or old: restored from %s", path, names[-1])
+        return True
+
+    def ship(self, ledger: Ledger) -> bool:
+        """Stores a copy unless nothing was written since the last one, and drops the oldest beyond
+        `keep`; whether it did. Raises StoreUnavailable."""
+        writes = ledger.writes
+        if writes == self._shipped:
+            return False
+        name = datetime.now(UTC).strftime(NAME_FORMAT)
+        with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=ledger.path.parent) as folder:
+            copy = Path(folder) / name
+            ledger.copy_to(copy)
+            self._folder.put(copy, name)
+        self._shipped = writes
+        for old in self._names()[: -self._keep]:
+            with suppress(StoreUnavailable):  # the next time
+                self._folder.remove(old)
+        return True
+
+    def _names(self) -> list[str]:
+        return sorted(item.name for item in self._folder.list() if item.name.endswith(SUFFIX))
+
+
+def _time_of(name: str) -> float:
+    return datetime.strptime(name, NAME_FORMAT).replace(tzinfo=UTC).timestamp()
+
+
+def _written_at(path: Path) -> float:
+    """When the file or its log was last written; before all times where it is absent."""
+    files = [file for file in (path, _log_of(path)) if file.exists()]
+    return max((file.stat().st_mtime for file in files), default=float("-inf"))
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")

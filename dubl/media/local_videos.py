@@ -1,0 +1,41 @@
+"""What is done with the file of a video, wherever its upload lies: it is brought to this node."""
+
+from __future__ import annotations
+
+from dubl.media.keeping import KeptVideos
+from dubl.media.sandbox import SandboxedDecoder
+from dubl.media.spool import Spool
+from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
+
+
+class LocalVideos:
+    """Decodes and keeps. Fulfills the Decoder port."""
+
+    def __init__(self, decoder: SandboxedDecoder, kept: KeptVideos, spool: Spool) -> None:
+        self._decoder = decoder
+        self._kept = kept
+        self._spool = spool
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Raises what decoding does, SourceNotFound, StoreUnavailable."""
+        with self._spool.local(source) as file:
+            return self._decoder.decode(file, sampling=sampling)
+
+    def keep_query(
+        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+    ) -> None:
+        """Raises SourceNotFound, StoreUnavailable."""
+        with self._spool.local(source) as file:
+            self._kept.keep_query(check_id, file, clip, features)
+
+    def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+        """Raises SourceNotFound, StoreUnavailable."""
+        with self._spool.local(source) as file:
+            self._kept.keep_reference(reference_id, file, clip)
+
+    def keep_again(self, earlier_id: str, check_id: str) -> None:
+        """Raises StoreUnavailable."""
+        self._kept.keep_again(earlier_id, check_id)
+
+    def close(self) -> None:
+        self._decoder.close()

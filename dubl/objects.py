@@ -1,0 +1,136 @@
+"""Files in an object store, by pyarrow: spooled uploads, snapshots of the ledger, back-ups.
+
+An address is `s3://bucket/prefix`, with `?region=`, `endpoint_override=host:port` and `scheme=http`
+where it is not Amazon's; `gs://…`, `abfs://…` and `file://…` work likewise. Credentials come from
+the environment, as the store's own tools read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from dubl.errors import ConfigurationError, DublError, SourceNotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+CONNECT_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 30.0
+ATTEMPTS = 3
+CHUNK_BYTES = 1 << 20
+
+
+def is_object_address(text: str) -> bool:
+    return "://" in text
+
+
+def open_system(address: str) -> tuple[fs.FileSystem, str]:
+    """The file system and the path in it. An `s3` store that takes a connection and says nothing is
+    given up. Raises ConfigurationError for credentials in an address; whatever pyarrow raises."""
+    from pyarrow import fs  # seconds of imports, for those who use a store
+
+    if not address.startswith("s3://"):
+        return fs.FileSystem.from_uri(address)  # type: ignore[no-any-return]
+    parts = urlsplit(address)
+    if parts.username or not parts.hostname:
+        raise ConfigurationError(
+            "an s3 address holds a bucket and no credentials: these stand in the environment"
+        )
+    options = dict(parse_qsl(parts.query))
+    endpoint, region = options.get("endpoint_override"), options.get("region")
+    system = fs.S3FileSystem(
+        region=region or (None if endpoint else fs.resolve_s3_region(parts.netloc)),
+        scheme=options.get("scheme", "https"),
+        endpoint_override=endpoint,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        request_timeout=REQUEST_TIMEOUT_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+    )
+    return system, (parts.netloc + unquote(parts.path)).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """`modified_at` is in seconds since 1970."""
+
+    name: str
+    size_bytes: int
+    modified_at: float
+
+
+class ObjectFolder:
+    """Objects under one prefix. An object is there whole or not at all. Every method raises
+    StoreUnavailable when the store does not answer as it should."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.place = address.partition("?")[0].rstrip("/")
+
+    @cached_property
+    def _opened(self) -> tuple[fs.FileSystem, str]:
+        return open_system(self.address)
+
+    def put(self, path: Path, name: str) -> None:
+        """Stores a file."""
+        with self._answers(f"take {name}"), path.open("rb") as source:
+            system, root = self._opened
+            if not self.address.startswith("s3://"):
+                system.create_dir(f"{root}/{name}".rpartition("/")[0])
+            with system.open_output_stream(f"{root}/{name}") as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+            if system.get_file_info(f"{root}/{name}").size != path.stat().st_size:
+                raise OSError("it was cut off on the way")
+
+    def get(self, name: str, path: Path) -> None:
+        """Fetches an object into a file. Raises SourceNotFound where there is none."""
+        try:
+            with self._answers(f"give {name}"), path.open("wb") as target:
+                system, root = self._opened
+                with system.open_input_stream(f"{root}/{name}") as source:
+                    while chunk := source.read(CHUNK_BYTES):
+                        target.write(chunk)
+        except DublError:
+            path.unlink(missing_ok=True)
+            raise
+
+    def remove(self, name: str) -> None:
+        """Nothing happens where it is gone already."""
+        with self._answers(f"remove {name}"):
+            system, root = self._opened
+            try:
+                system.delete_file(f"{root}/{name}")
+            except FileNotFoundError:
+                return
+
+    def list(self) -> tuple[StoredObject, ...]:
+        """All objects, by name; an absent prefix has none."""
+        from pyarrow import fs
+
+        with self._answers("list its objects"):
+            system, root = self._opened
+            selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+            found = [info for info in system.get_file_info(selector) if info.is_file]
+        return tuple(
+            StoredObject(
+                name=info.path[len(root) :].lstrip("/"),
+                size_bytes=int(info.size),
+                modified_at=info.mtime.timestamp(),
+            )
+            for info in sorted(found, key=lambda info: info.path)
+        )
+
+    @contextmanager
+    def _answers(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as exc:
+            raise SourceNotFound(f"there is no such object in {self.place}") from exc
+        except OSError as exc:
+            raise StoreUnavailable(f"the store at {self.place} does not {action}: {exc}") from exc

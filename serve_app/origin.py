@@ -1,0 +1,47 @@
+"""The request that a job was accepted by: its id and its trace go on in the job, wherever and
+whenever that is done.
+
+Serve hands both on from one deployment to the next; the ledger lies between acceptance and work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from ray.serve import context
+
+from dubl.types import Job
+
+TRACEPARENT = "traceparent"
+PROPAGATOR = TraceContextTextMapPropagator()
+
+
+def current_request_id() -> str:
+    """Of the request that is answered now."""
+    return str(context._get_serve_request_context().request_id)
+
+
+def current_traceparent() -> str:
+    """W3C's header for the span that is current; empty where nothing is traced."""
+    carrier: dict[str, str] = {}
+    PROPAGATOR.inject(carrier)
+    return carrier.get(TRACEPARENT, "")
+
+
+@contextmanager
+def continued(job: Job) -> Iterator[None]:
+    """While the block runs, steps log under the request's id, and spans belong to its trace."""
+    wanted = job.request_id or job.id
+    if current_request_id() != wanted:  # taken from the ledger, not from the request itself
+        context._serve_request_context.set(context._RequestContext(request_id=wanted))
+    traced = trace.get_current_span().get_span_context().is_valid
+    parent = None if traced else PROPAGATOR.extract({TRACEPARENT: job.traceparent})
+    tracer = trace.get_tracer(__name__)
+    with tracer.start_as_current_span(f"job {job.kind.value}", context=parent) as span:
+        span.set_attribute("dubl.job_id", job.id)
+        span.set_attribute("dubl.attempt", job.attempts)
+        span.set_attribute("dubl.request_id", wanted)
+        yield

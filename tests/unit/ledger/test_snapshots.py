@@ -1,0 +1,88 @@
+"""Claims about copies of the ledger elsewhere, and what is lost with its disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import JobNotFound, StoreUnavailable
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.snapshots import Snapshots
+from dubl.objects import ObjectFolder
+from dubl.types import Job, JobKind, JobState
+
+
+def _job(name: str) -> Job:
+    return Job(
+        id=name,
+        kind=JobKind.CHECK,
+        state=JobState.QUEUED,
+        subject_id=name,
+        request={},
+        created_at="2026-01-01T00:00:00.000Z",
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectFolder:
+    return ObjectFolder(f"file://{tmp_path / 'bucket'}")
+
+
+def test_what_was_written_before_the_last_copy_survives_the_disk_and_nothing_else_is_lost(
+    tmp_path: Path, store: ObjectFolder
+) -> None:
+    path = tmp_path / "node" / "ledger.duckdb"
+    snapshots = Snapshots(store, keep=3)
+    assert not snapshots.restore(path)
+    with closing(Ledger(path)) as ledger:
+        ledger.jobs.create(_job("before"), tries=1)
+        assert snapshots.ship(ledger)
+        ledger.jobs.create(_job("after"), tries=1)
+    path.unlink()
+    assert Snapshots(store, keep=3).restore(path)
+    with closing(Ledger(path)) as ledger:
+        assert ledger.jobs.get("before").state is JobState.QUEUED
+        with pytest.raises(JobNotFound):
+            ledger.jobs.get("after")
+
+
+def test_nothing_is_copied_while_nothing_is_written_and_the_oldest_go(
+    tmp_path: Path, store: ObjectFolder
+) -> None:
+    snapshots = Snapshots(store, keep=2)
+    with closing(Ledger(tmp_path / "ledger.duckdb")) as ledger:
+        assert snapshots.ship(ledger)
+        assert not snapshots.ship(ledger)
+        for number in range(3):
+            ledger.jobs.create(_job(f"{number}"), tries=1)
+            assert snapshots.ship(ledger)
+    assert len(store.list()) == 2
+
+
+def test_a_file_that_is_newer_than_the_last_copy_stays_and_an_older_one_gives_way(
+    tmp_path: Path, store: ObjectFolder
+) -> None:
+    here, there = tmp_path / "here.duckdb", tmp_path / "there.duckdb"
+    snapshots = Snapshots(store, keep=2)
+    with closing(Ledger(here)) as ledger:
+        snapshots.ship(ledger)
+        ledger.jobs.create(_job("newest"), tries=1)
+    assert not snapshots.restore(here)
+
+    with closing(Ledger(there)) as ledger:  # the ledger lived on on another node
+        ledger.jobs.create(_job("elsewhere"), tries=1)
+        Snapshots(store, keep=2).ship(ledger)
+    os.utime(here, (1.0, 1.0))
+    assert snapshots.restore(here)
+    with closing(Ledger(here)) as ledger:
+        assert ledger.jobs.get("elsewhere")
+
+
+def test_no_empty_ledger_begins_while_the_store_is_away(tmp_path: Path) -> None:
+    blocked = tmp_path / "bucket"
+    blocked.write_text("no folder")
+    with pytest.raises(StoreUnavailable):
+        Snapshots(ObjectFolder(f"file://{blocked}"), keep=1).restore(tmp_path / "ledger.duckdb")
