@@ -7,6 +7,7 @@ COUNT ?= 2000
 RUNS ?= 100000
 DATA ?= ./data
 ROUNDS ?= 50
+MINUTES ?= 60
 
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
 export RAY_AUTH_MODE := token
@@ -15,7 +16,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock licenses sbom audit openapi clean
+.PHONY: install demo test chaos soak chaos-index fuzz bench serve check format lock licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +37,10 @@ test: install
 # Kills processes of a working service and looks whether anything acknowledged is missing.
 chaos: install
 	$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS)
+
+# Keeps a service busy for an hour and looks whether its memory, handles and files stay flat.
+soak: install
+	$(BIN)/python -m pytest -s tests/integration/test_soak.py --soak-minutes $(MINUTES)
 
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install

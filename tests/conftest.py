@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-rounds", type=int, default=3, help="how often the chaos test kills (default: 3)"
     )
     parser.addoption(
+        "--soak-minutes", type=float, default=1.0, help="how long the service is kept busy"
+    )
+    parser.addoption(
         "--index-kills",
         type=int,
         default=2,
