@@ -7,6 +7,7 @@ COUNT ?= 2000
 RUNS ?= 100000
 DATA ?= ./data
 ROUNDS ?= 50
+BROKERS ?= embedded rabbitmq
 MINUTES ?= 60
 
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
@@ -34,9 +35,13 @@ demo: install
 test: install
 	$(BIN)/python -m pytest $(ARGS)
 
-# Kills processes of a working service and looks whether anything acknowledged is missing.
+# Kills processes of a working service and looks whether anything acknowledged is missing, with each
+# broker in turn (RabbitMQ is left out where it is not installed).
 chaos: install
-	$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS)
+	for broker in $(BROKERS); do \
+		$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS) \
+			--chaos-broker $$broker || exit 1; \
+	done
 
 # Keeps a service busy for an hour and looks whether its memory, handles and files stay flat.
 soak: install

@@ -21,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-rounds", type=int, default=3, help="how often the chaos test kills (default: 3)"
     )
     parser.addoption(
+        "--chaos-broker",
+        choices=("embedded", "rabbitmq"),
+        default="embedded",
+        help="who hands out jobs while the chaos test kills (default: embedded)",
+    )
+    parser.addoption(
         "--soak-minutes", type=float, default=1.0, help="how long the service is kept busy"
     )
     parser.addoption(
