@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from dubl.assembly import make_ledger
+from dubl.errors import StoreHeld
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
 from serve_app.reconciler import Reconciler
 
 Result = TypeVar("Result")
+
+# A replica that is being replaced holds the file until it has answered what it was asked.
+HAND_OVER_S = 120.0
+RETRY_S = 0.2
+
+logger = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -23,7 +32,7 @@ class Ledger:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
-        self._ledger = await asyncio.to_thread(make_ledger, settings)
+        self._ledger = await open_ledger(settings)
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
 
@@ -37,6 +46,19 @@ class Ledger:
 
     async def ready(self) -> bool:
         return True
+
+
+async def open_ledger(settings: Settings, *, patience_s: float = HAND_OVER_S) -> LedgerFile:
+    """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            return await asyncio.to_thread(make_ledger, settings)
+        except StoreHeld as exc:
+            if time.monotonic() >= give_up_at:
+                raise
+            logger.info("waiting for the ledger: %s", exc.detail)
+        await asyncio.sleep(RETRY_S)
 
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:

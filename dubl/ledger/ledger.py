@@ -28,7 +28,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path | str) -> None:
-        """Creates the file where absent. Raises StoreUnavailable while another process has it."""
+        """Creates the file where absent. Raises StoreHeld while another process has it."""
         self._database = Database(Path(path))
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
