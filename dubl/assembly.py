@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Decoder, Embedder, Reranker, Retriever
+from dubl.ports import Embedder, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
     from dubl.media.keeping import KeptVideos
+    from dubl.media.sandbox import SandboxedDecoder
     from dubl.models.embedder import FrameNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
 
 
-def make_decoder(settings: Settings) -> Decoder:
+def make_decoder(settings: Settings) -> SandboxedDecoder:
     """A decoder whose work happens in a child process."""
     from dubl.media.sandbox import SandboxedDecoder
 

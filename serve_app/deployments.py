@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -72,7 +73,15 @@ class Decoder:
         await asyncio.to_thread(self._kept.keep_reference, reference_id, source, clip)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        return await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        """A cancelled call ends the process that decodes for it."""
+        stopped = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                self._decoder.decode, source, sampling=sampling, stopped=stopped
+            )
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
 
     async def ready(self) -> bool:
         return True
