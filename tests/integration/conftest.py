@@ -39,7 +39,7 @@ class Clips:
 def _ray_environment() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_raylet_start_wait_time_s"] = "180"
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     os.environ["DUBL__WEBHOOKS__SECRET"] = WEBHOOK_SECRET
 
 
