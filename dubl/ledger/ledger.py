@@ -64,6 +64,8 @@ class Ledger:
             record_matches(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
+        if lease is not None:
+            self.jobs.forget(lease.job_id)
 
     def get_check(self, check_id: str) -> Check:
         """Raises CheckNotFound."""
