@@ -7,6 +7,8 @@ COUNT ?= 2000
 RUNS ?= 100000
 DATA ?= ./data
 ROUNDS ?= 50
+BROKERS ?= embedded rabbitmq
+MINUTES ?= 60
 
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
 export RAY_AUTH_MODE := token
@@ -15,7 +17,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-cluster chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -33,9 +35,17 @@ demo: install
 test: install
 	$(BIN)/python -m pytest $(ARGS)
 
-# Kills processes of a working service and looks whether anything acknowledged is missing.
+# Kills processes of a working service and looks whether anything acknowledged is missing, with each
+# broker in turn (RabbitMQ is left out where it is not installed).
 chaos: install
-	$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS)
+	for broker in $(BROKERS); do \
+		$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS) \
+			--chaos-broker $$broker || exit 1; \
+	done
+
+# Keeps a service busy for an hour and looks whether its memory, handles and files stay flat.
+soak: install
+	$(BIN)/python -m pytest -s tests/integration/test_soak.py --soak-minutes $(MINUTES)
 
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install

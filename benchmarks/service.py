@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -13,13 +12,12 @@ from statistics import median
 
 import httpx
 import numpy as np
-import psutil
 
 from benchmarks.flow import InProcessFlow, bare_loop, fill_library, source_of
 from benchmarks.material import WORK, bench_clip
 from benchmarks.results import Figure, at_most, machine, plain
 from benchmarks.runner import run
-from benchmarks.usage import ProcessTree, spending
+from benchmarks.usage import ProcessTree, server_tree, spending
 from dubl.assembly import feature_spec
 from dubl.settings import Settings, load_settings
 from pipelines.local_server import running_server
@@ -42,19 +40,12 @@ def measure() -> list[Figure]:
     # All clients of the largest load wait for their answers.
     with running_server(data, overrides=[f"serve.max_waiting={LOADS[-1][0]}"]) as address:
         ready_s = time.perf_counter() - started
-        tree = _server_tree()
+        tree = server_tree()
         figures = _at_rest(tree, ready_s)
         figures += _costs(address, clip, tree, settings)
         for clients, checks in LOADS:
             figures += _under_load(address, clip, clients=clients, checks=checks)
     return figures
-
-
-def _server_tree() -> ProcessTree:
-    for child in psutil.Process(os.getpid()).children():
-        if "serve_app.main" in child.cmdline():
-            return ProcessTree(child.pid)
-    raise RuntimeError("the service is not among the children of this process")
 
 
 def _at_rest(tree: ProcessTree, ready_s: float) -> list[Figure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -70,3 +71,11 @@ class ProcessTree:
 
     def _living(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]
+
+
+def server_tree() -> ProcessTree:
+    """The service that this process has started."""
+    for child in psutil.Process(os.getpid()).children():
+        if "serve_app.main" in child.cmdline():
+            return ProcessTree(child.pid)
+    raise RuntimeError("the service is not among the children of this process")

@@ -42,6 +42,7 @@ DublError
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
     ├── StoreUnavailable           the library or the ledger cannot be read or written
+    │   └── StoreHeld                  another process holds the ledger
     └── ServiceRefused             a command's service answered with a problem, or not at all
 """
 
@@ -271,6 +272,10 @@ class WeightsUnavailable(OperatorError):
 
 class StoreUnavailable(OperatorError):
     code = "store_unavailable"
+
+
+class StoreHeld(StoreUnavailable):
+    code = "store_held"
 
 
 class ServiceRefused(OperatorError):

@@ -268,8 +268,8 @@ class ServeSettings(Section):
     max_waiting: int = Field(
         default=0,
         ge=0,
-        description="requests that may wait for their result at one ingress; 0: twice its CPUs, "
-        "at least 4; bounds how much slower they are answered than on an idle machine",
+        description="requests that may wait for their result at one ingress; 0: as many as it has "
+        "CPUs, at least 2; bounds how much slower they are answered than on an idle machine",
     )
     max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
     max_requests: int = Field(

@@ -14,12 +14,19 @@ from dubl.settings import ServeSettings
 FULL_FOR_S = 1.0
 
 
+def default_waiting() -> int:
+    """As many as can be worked on at once here: a check keeps one CPU busy, and with more of them
+    each would be answered later than twice the time that it takes alone (benchmarks/overload.py).
+    """
+    return max(2, len(os.sched_getaffinity(0)))
+
+
 class Admission:
     """One per ingress replica. It knows how many requests wait here for their result, and when the
     ledger last said that it is full."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        self._max_waiting = settings.max_waiting or max(4, 2 * (os.cpu_count() or 1))
+        self._max_waiting = settings.max_waiting or default_waiting()
         self._waiting = 0
         self._full_until = 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -77,7 +78,15 @@ class Decoder:
         await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        clip = await asyncio.to_thread(self._decoder.decode, source, sampling=sampling)
+        """A cancelled call ends the process that decodes for it."""
+        stopped = threading.Event()
+        try:
+            clip = await asyncio.to_thread(
+                self._decoder.decode, source, sampling=sampling, stopped=stopped
+            )
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
         count_input(clip.facts)
         return clip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from dubl.assembly import make_ledger, make_snapshots
-from dubl.errors import StoreUnavailable
+from dubl.errors import StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
+from dubl.ledger.snapshots import Snapshots
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
 from serve_app.metrics import show_backlog, show_quarantines, show_snapshot
@@ -20,6 +22,9 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 TELL_S = 5.0
+# A replica that is being replaced holds the file until it has answered what it was asked.
+HAND_OVER_S = 120.0
+RETRY_S = 0.2
 
 
 class Ledger:
@@ -31,9 +36,7 @@ class Ledger:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
         self._snapshots = make_snapshots(settings)
-        if self._snapshots is not None:
-            await asyncio.to_thread(self._snapshots.restore, settings.ledger_path)
-        self._ledger = await asyncio.to_thread(make_ledger, settings)
+        self._ledger = await open_ledger(settings, self._snapshots)
         self._shipping = asyncio.create_task(self._ship_each(settings.ledger.snapshot_interval_s))
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
@@ -79,6 +82,27 @@ class Ledger:
             except StoreUnavailable as exc:
                 logger.error("no metrics of accepted work: %s", exc.detail)
             await asyncio.sleep(TELL_S)
+
+
+async def open_ledger(
+    settings: Settings, snapshots: Snapshots | None = None, *, patience_s: float = HAND_OVER_S
+) -> LedgerFile:
+    """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            return await asyncio.to_thread(_opened, settings, snapshots)
+        except StoreHeld as exc:
+            if time.monotonic() >= give_up_at:
+                raise
+            logger.info("waiting for the ledger: %s", exc.detail)
+        await asyncio.sleep(RETRY_S)
+
+
+def _opened(settings: Settings, snapshots: Snapshots | None) -> LedgerFile:
+    if snapshots is not None:
+        snapshots.restore(settings.ledger_path)
+    return make_ledger(settings)
 
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:

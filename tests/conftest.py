@@ -27,6 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how often a node of the test cluster is killed (default: 1)",
     )
     parser.addoption(
+        "--chaos-broker",
+        choices=("embedded", "rabbitmq"),
+        default="embedded",
+        help="who hands out jobs while the chaos test kills (default: embedded)",
+    )
+    parser.addoption(
+        "--soak-minutes", type=float, default=1.0, help="how long the service is kept busy"
+    )
+    parser.addoption(
         "--index-kills",
         type=int,
         default=2,

@@ -39,6 +39,10 @@ WRITE_LOCK = ".write.lock"
 CONFLICT = "commit conflict"
 COMMIT_ATTEMPTS = 8
 COMMIT_PAUSE_S = 0.02
+# Of one process. Each commit leaves entries behind, and LanceDB's own bound for what it knows of
+# files is 1 GiB: every replica that reads or writes would grow for weeks.
+METADATA_CACHE_BYTES = 32 * 1024**2
+INDEX_CACHE_BYTES = 2 * 1024**3
 
 Result = TypeVar("Result")
 
@@ -87,7 +91,10 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
-        connection = lancedb.connect(uri, read_consistency_interval=interval)
+        session = lancedb.Session(
+            index_cache_size_bytes=INDEX_CACHE_BYTES, metadata_cache_size_bytes=METADATA_CACHE_BYTES
+        )
+        connection = lancedb.connect(uri, read_consistency_interval=interval, session=session)
         _create_absent(connection, uri, spec)
         tables = Tables(
             references=connection.open_table(REFERENCES),

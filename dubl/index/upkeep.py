@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow.compute as pc
 from lancedb.index import Bitmap, BTree
@@ -19,6 +19,10 @@ MIN_INDEXED_ROWS = 256
 # by a constant factor, which bounds the bytes written by a constant times the bytes stored.
 MIN_FILES = 64
 ROWS_PER_FILE = 4
+# So do old versions, and the features of deleted references that they keep on the disk: where as
+# many references go as come, files never become many, and only compaction drops versions.
+MIN_VERSIONS = 64
+ROWS_PER_VERSION = 4
 
 
 def optimize_tables(
@@ -26,15 +30,17 @@ def optimize_tables(
 ) -> None:
     """Compacts both tables, indexes what is new and drops versions that nobody reads any more.
 
-    `references` is compacted when `full` or when it has come into too many files. The vector index
-    is trained when there is none, and anew when `retrain` and the table has outgrown it.
+    `references` is compacted when `full`, or when it has too many files or old versions. The
+    vector index is trained when there is none, and anew when `retrain` and the table has outgrown
+    it.
     """
     kept = timedelta(seconds=settings.keep_versions_s)
     _compact(tables.frames, kept)
     _ensure_index(tables.frames, "reference_id", BTree())
     _ensure_index(tables.frames, "library", Bitmap())
     ensure_vector_index(tables, settings, retrain=retrain)
-    if full or _too_many_files(tables.references):
+    references = tables.references
+    if full or _too_many_files(references) or _too_many_versions(references, kept):
         _compact(tables.references, kept)
     _ensure_index(tables.references, "id", BTree())
     _ensure_index(tables.references, "sha256", BTree())
@@ -70,3 +76,10 @@ def _too_many_files(table: Table) -> bool:
     stats = table.stats()
     files = stats["fragment_stats"]["num_fragments"]
     return bool(files > max(MIN_FILES, stats["num_rows"] // ROWS_PER_FILE))
+
+
+def _too_many_versions(table: Table, kept: timedelta) -> bool:
+    """Of those that nobody needs any more. Lance tells times in the machine's own zone."""
+    limit = datetime.now() - kept
+    stale = sum(version["timestamp"] < limit for version in table.list_versions())
+    return bool(stale > max(MIN_VERSIONS, table.count_rows() // ROWS_PER_VERSION))

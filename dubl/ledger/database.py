@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from dubl.errors import StoreUnavailable
+from dubl.errors import StoreHeld, StoreUnavailable
 from dubl.ledger.schema import SCHEMA_VERSION, STATEMENTS
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Creates file and tables where absent.
 
-        Raises StoreUnavailable: among others while another process holds the file.
+        Raises StoreUnavailable; StoreHeld while another process holds the file.
         """
         self.path = path
         self.writes = 0
@@ -110,9 +110,11 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return duckdb.connect(str(path))
-    except (duckdb.IOException, duckdb.ConnectionException) as exc:
+    except duckdb.IOException as exc:
+        if "lock on file" not in str(exc):
+            raise StoreUnavailable(f"the ledger {path} cannot be opened: {exc}") from exc
         # DuckDB's text names the process that holds the file.
-        raise StoreUnavailable(
+        raise StoreHeld(
             f"the ledger {path} cannot be opened; one process at a time may hold it: {exc}"
         ) from exc
     except (duckdb.Error, OSError) as exc:

@@ -90,9 +90,17 @@ class JobQueue:
         return frozenset(lost)
 
     def report(self, progress: Mapping[Lease, Progress]) -> None:
-        """Notes how far jobs are, in memory only."""
+        """Notes how far running jobs are, in memory only. One that has just ended is left alone."""
+        statement = "SELECT id FROM jobs WHERE state = 'running' AND id IN (SELECT unnest(?))"
+        rows = self._database.rows(statement, [[lease.job_id for lease in progress]])
+        running = {str(row[0]) for row in rows}
         for lease, reached in progress.items():
-            self._progress[lease.job_id] = reached
+            if lease.job_id in running:
+                self._progress[lease.job_id] = reached
+
+    def forget(self, job_id: str) -> None:
+        """How far a job was, once it has ended."""
+        self._progress.pop(job_id, None)
 
     def finish(self, lease: Lease, *, result_id: str, created: bool) -> None:
         """Ends the job with its result. Raises LeaseLost, JobNotFound."""
@@ -101,14 +109,14 @@ class JobQueue:
                 end_job(
                     connection, lease.job_id, JobState.DONE, result_id=result_id, created=created
                 )
-        self._progress.pop(lease.job_id, None)
+        self.forget(lease.job_id)
 
     def fail(self, lease: Lease, *, code: str, detail: str) -> None:
         """Ends the job without a result. Raises LeaseLost, JobNotFound."""
         with self._database.transaction("fail a job") as connection:
             if hold(connection, lease):
                 end_job(connection, lease.job_id, JobState.FAILED, code=code, detail=detail)
-        self._progress.pop(lease.job_id, None)
+        self.forget(lease.job_id)
 
     def retry(self, lease: Lease, *, code: str, detail: str, delay_s: float) -> Job:
         """Queues the job again, not to be started before `delay_s`; after its last try it is dead.
@@ -124,7 +132,7 @@ class JobQueue:
                 values: list[Value] = [utc_now(plus_s=delay_s), code, detail, lease.job_id]
                 if not connection.execute(statement, values).fetchone():
                     _bury(connection, lease.job_id, code, detail)
-        self._progress.pop(lease.job_id, None)
+        self.forget(lease.job_id)
         return self.get(lease.job_id)
 
     def expand(self, lease: Lease, children: Sequence[Job], *, tries: int) -> None:
@@ -154,7 +162,7 @@ class JobQueue:
                 self._require_conflict(connection, job_id)
             for job in jobs:
                 end_job(connection, job.id, JobState.CANCELLED)
-                self._progress.pop(job.id, None)
+                self.forget(job.id)
         return tuple(replace(job, state=JobState.CANCELLED) for job in jobs)
 
     def requeue(self, job_id: str, *, tries: int) -> Job:

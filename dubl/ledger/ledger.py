@@ -34,7 +34,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path | str, *, flood: FloodSettings = NO_GUARD) -> None:
-        """Creates the file where absent. Raises StoreUnavailable while another process has it."""
+        """Creates the file where absent. Raises StoreHeld while another process has it."""
         self._database = Database(Path(path))
         self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
@@ -86,6 +86,8 @@ class Ledger:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
         for quarantine in flooded:
             alert(quarantine)
+        if lease is not None:
+            self.jobs.forget(lease.job_id)
 
     def standing(self, query_sha256: str) -> Standing:
         """What a decision about these bytes depends on."""

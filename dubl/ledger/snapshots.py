@@ -6,13 +6,14 @@ those that ended since are done again. The library, which lies elsewhere, keeps 
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dubl.errors import StoreUnavailable
+from dubl.errors import StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.objects import ObjectFolder
 
@@ -35,8 +36,10 @@ class Snapshots:
         """Puts the newest copy to `path` where there is no file, or one that was last written
         before that copy was made: a ledger that has moved to another node and back. Whether it did.
 
-        Raises StoreUnavailable: an empty ledger must not begin where an old one may be had.
+        Raises StoreUnavailable: an empty ledger must not begin where an old one may be had;
+        StoreHeld while another process writes into the file.
         """
+        _require_free(path)
         names = self._names()
         if not names or _written_at(path) >= _time_of(names[-1]):
             return False
@@ -80,6 +83,19 @@ def _written_at(path: Path) -> float:
     """When the file or its log was last written; before all times where it is absent."""
     files = [file for file in (path, _log_of(path)) if file.exists()]
     return max((file.stat().st_mtime for file in files), default=float("-inf"))
+
+
+def _require_free(path: Path) -> None:
+    """DuckDB's own lock is one of fcntl's."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except BlockingIOError as exc:
+        raise StoreHeld(f"{path} is written by another process") from exc
+    except OSError as exc:
+        raise StoreUnavailable(f"{path} cannot be opened: {exc}") from exc
 
 
 def _log_of(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from dubl.media.keeping import KeptVideos
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.spool import Spool
@@ -9,17 +11,19 @@ from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
 
 
 class LocalVideos:
-    """Decodes and keeps. Fulfills the Decoder port."""
+    """Decodes and keeps."""
 
     def __init__(self, decoder: SandboxedDecoder, kept: KeptVideos, spool: Spool) -> None:
         self._decoder = decoder
         self._kept = kept
         self._spool = spool
 
-    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+    def decode(
+        self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event
+    ) -> FrameClip:
         """Raises what decoding does, SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
-            return self._decoder.decode(file, sampling=sampling)
+            return self._decoder.decode(file, sampling=sampling, stopped=stopped)
 
     def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures

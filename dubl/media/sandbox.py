@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import dubl
-from dubl.errors import DecoderCrashed, DecodeTimeout
+from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost
 from dubl.media import wire
 from dubl.settings import MediaSettings
 from dubl.types import MAX_VIEWS, FrameClip, Sampling, VideoSource
@@ -31,6 +31,10 @@ _START_TIMEOUT_S = 120.0
 # The process looks at the clock between pictures; it is killed only when it does not.
 _PATIENCE = 1.1
 _PATIENCE_S = 1.0
+# How often whoever waits for an answer looks whether anybody still wants it.
+_LOOK_S = 0.25
+_NEVER = threading.Event()
+_UNWANTED = "nobody waits for the frames of this file any more"
 _KEPT_BYTES = 2000
 # The share of the room for files that a process may keep between files.
 _KEPT_ROOM = 0.5
@@ -61,11 +65,20 @@ class SandboxedDecoder:
     ) -> None:
         self.close()
 
-    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-        """Reads sampled frames. Raises MediaError, DecodeTimeout, DecoderCrashed."""
+    def decode(
+        self,
+        source: VideoSource,
+        *,
+        sampling: Sampling,
+        stopped: threading.Event = _NEVER,
+    ) -> FrameClip:
+        """Reads sampled frames; the process is ended when `stopped` is set meanwhile.
+
+        Raises MediaError, DecodeTimeout, DecoderCrashed; LeaseLost when it was stopped.
+        """
         worker = self._idle.get()
         try:
-            return worker.decode(source, sampling)
+            return worker.decode(source, sampling, stopped)
         finally:
             self._idle.put(worker)
 
@@ -83,6 +96,10 @@ class _TimedOut(Exception):
     """The process did not answer in time."""
 
 
+class _Stopped(Exception):
+    """Nobody wants the answer any more."""
+
+
 class _Worker:
     """One process, replaced when it had to be killed or has died."""
 
@@ -92,16 +109,21 @@ class _Worker:
         self._limit_s = settings.decode_timeout_s * _PATIENCE + _PATIENCE_S
         self._lock = threading.Lock()
         self._closed = False
+        self._stopped = _NEVER
         self._ready = False
         self._size_bytes = 0  # of the address space, before the first file
         self._process = self._start()
 
-    def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+    def decode(
+        self, source: VideoSource, sampling: Sampling, stopped: threading.Event
+    ) -> FrameClip:
         with self._lock:
             self._await_ready()
+            self._stopped = stopped
             try:
                 return self._guarded(source, sampling)
             finally:
+                self._stopped = _NEVER
                 self._replace_grown()
 
     def close(self) -> None:
@@ -141,6 +163,9 @@ class _Worker:
         located = replace(source, path=str(Path(source.path).absolute()))
         try:
             return self._ask(located, sampling)
+        except _Stopped as exc:
+            self._restart()
+            raise LeaseLost(_UNWANTED) from exc
         except _TimedOut as exc:
             self._restart()
             limit_s = self._settings.decode_timeout_s
@@ -156,6 +181,8 @@ class _Worker:
             ) from exc
 
     def _ask(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        if self._stopped.is_set():  # while others were served
+            raise LeaseLost(_UNWANTED)
         expires_at = time.monotonic() + self._limit_s
         self._write(wire.request(source, sampling))
         max_rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
@@ -230,8 +257,12 @@ class _Worker:
         poll.register(descriptor, select.POLLIN)
         while len(view):
             left_s = expires_at - time.monotonic()
-            if left_s <= 0 or not poll.poll(left_s * 1e3):
+            if left_s <= 0:
                 raise _TimedOut
+            if not poll.poll(min(left_s, _LOOK_S) * 1e3):
+                if self._stopped.is_set():
+                    raise _Stopped
+                continue
             count = os.readv(descriptor, [view])
             if count == 0:
                 raise _Died

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import time
 import uuid
@@ -180,9 +181,11 @@ class SpoolWriter:
         self._size_bytes = size_bytes
 
     def commit(self) -> VideoSource:
-        """Gives the file its final name in one step, and what the spool makes of it. Raises
-        StoreUnavailable."""
+        """Gives the file its final name in one step, and what the spool makes of it; by then it is
+        on the disk, as the job that will name it is. Raises StoreUnavailable."""
         try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
             self._file.close()
             self._part.replace(self._path)
         except OSError as exc:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool, SpoolWriter
@@ -40,14 +40,14 @@ async def read_submission(request: Request, *, spool: Spool) -> Submission:
     """Raises InvalidRequest, SourceTooLarge."""
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data":
-        return await _MultipartReader(spool, options.get(b"boundary", b"")).read(request.stream())
+        return await _MultipartReader(spool, options.get(b"boundary", b"")).read(_body(request))
     return Submission(fields=await read_json_object(request))
 
 
 async def read_json_object(request: Request) -> dict[str, object]:
     """The body as a JSON object, whatever the Content-Type says."""
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in _body(request):
         body += chunk
         if len(body) > MAX_FIELDS_BYTES:
             raise InvalidRequest("the body is larger than a JSON request may be")
@@ -60,6 +60,15 @@ async def read_json_object(request: Request) -> dict[str, object]:
     if not isinstance(fields, dict):
         raise InvalidRequest("the body must be a JSON object")
     return fields
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    """Raises InvalidRequest when the caller hangs up half-way, which is no fault of ours."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as exc:
+        raise InvalidRequest("the connection ended before the body did") from exc
 
 
 class _MultipartReader:

@@ -41,6 +41,12 @@ def test_the_embedder_asks_for_a_gpu_and_scales() -> None:
     assert embedder["autoscaling_config"]["max_replicas"] > 1
 
 
+def test_requests_are_taken_and_answered_while_an_ingress_is_replaced() -> None:
+    ingress = DEPLOYMENTS["Ingress"]
+    assert ingress["num_replicas"] > 1
+    assert ingress["graceful_shutdown_timeout_s"] > SETTINGS.serve.max_wait_s
+
+
 def test_there_is_one_writer_and_one_ledger() -> None:
     assert DEPLOYMENTS["Librarian"]["num_replicas"] == DEPLOYMENTS["Ledger"]["num_replicas"] == 1
 

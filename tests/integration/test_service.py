@@ -148,7 +148,7 @@ def test_the_same_bytes_are_one_reference(client: Client, clips: Clips) -> None:
 
 def test_twins_registered_at_the_same_time_are_one_reference(client: Client, clips: Clips) -> None:
     (path,) = clips.queries("stranger")
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:  # as many may wait on the smallest machine
         answers = list(pool.map(lambda _: client.register(path, library="twins"), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
     (only,) = {answer.json()["id"] for answer in answers}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import threading
 import time
@@ -9,10 +11,15 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psutil
 
+from pipelines.local_server import free_port, running_server
+from tests.support.rabbitmq import RabbitMQ, free_ports, running_rabbitmq
+
+OVERRIDES = ("serve.lease_s=6", "serve.job_tries=12", "serve.max_concurrent_jobs=3")
 READY_TIMEOUT_S = 300.0
 DEPLOYMENTS = ("Ingress", "Decoder", "Embedder", "Retriever", "Reranker", "Librarian", "Ledger")
 # Names are parts of command lines. The last is the whole machine: head node, store and all.
@@ -24,6 +31,8 @@ TARGETS = (
     "dubl.media.decode_worker",
     EVERYTHING,
 )
+BROKER = "broker"
+BROKER_TARGETS = (BROKER, "ServeReplica:default:Consumer")
 
 
 @dataclass(slots=True)
@@ -93,26 +102,78 @@ class Submitter:
             self.account.jobs.append(body["job_id"])
 
 
-def server_process(data: Path) -> psutil.Process:
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if "serve_app.main" in command and str(data) in command:
-            return process
-    raise AssertionError("the service does not run")
+class Victim:
+    """A service on one machine, with RabbitMQ where `broker` says so; either may be killed."""
 
+    def __init__(self, folder: Path, *, broker: str) -> None:
+        self._data = folder / "data"
+        self._folder = folder / "broker"
+        self._ports = free_ports() if broker == "rabbitmq" else None
+        self._overrides = [*OVERRIDES, f"serve.broker={broker}"]
+        self._port = free_port()
+        self._running = contextlib.ExitStack()
+        self._broker: RabbitMQ | None = None
+        self.address = ""
 
-def kill(server: psutil.Process, target: str, chance: random.Random) -> bool:
-    """SIGKILL to one process of the service, or to all; whether there was one."""
-    family = server.children(recursive=True)
-    if target == EVERYTHING:
-        for process in [server, *family]:
-            _kill(process)
-        psutil.wait_procs([server, *family], timeout=60)
-        return True
-    found = [process for process in family if target in _command(process)]
-    if found:
-        _kill(chance.choice(found))
-    return bool(found)
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return TARGETS if self._ports is None else (*TARGETS, *BROKER_TARGETS)
+
+    def __enter__(self) -> Self:
+        try:
+            if self._ports is not None:
+                self._start_broker(self._ports)
+            self._start_service()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def kill(self, target: str, chance: random.Random) -> bool:
+        """SIGKILL to one process, or to all of the service; whether there was one. What is not
+        started again by the service itself is started again."""
+        if target == BROKER:
+            assert self._broker is not None
+            self._broker.kill()
+            return True
+        server = self._server()
+        family = server.children(recursive=True)
+        if target == EVERYTHING:
+            for process in [server, *family]:
+                _kill(process)
+            psutil.wait_procs([server, *family], timeout=60)
+            return True
+        found = [process for process in family if target in _command(process)]
+        if found:
+            _kill(chance.choice(found))
+        return bool(found)
+
+    def recover(self, target: str) -> None:
+        """Starts what nobody else starts, and waits until requests are taken."""
+        if target == EVERYTHING:
+            self._start_service()
+        if target == BROKER and self._ports is not None:
+            self._start_broker(self._ports)
+        wait_ready(self.address)
+
+    def _start_service(self) -> None:
+        running = running_server(self._data, overrides=self._overrides, port=self._port)
+        self.address = self._running.enter_context(running)
+
+    def _start_broker(self, ports: dict[str, int]) -> None:
+        self._broker = self._running.enter_context(running_rabbitmq(self._folder, ports=ports))
+        os.environ["DUBL__SERVE__BROKER_URL"] = self._broker.url
+        os.environ["DUBL__SERVE__BROKER_MANAGEMENT_URL"] = self._broker.management_url
+
+    def _server(self) -> psutil.Process:
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if "serve_app.main" in command and str(self._data) in command:
+                return process
+        raise AssertionError("the service does not run")
 
 
 def wait_ready(address: str) -> None:

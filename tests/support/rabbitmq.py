@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -26,7 +27,15 @@ START_TIMEOUT_S = 120.0
 class RabbitMQ:
     url: str
     management_url: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def on(cls, ports: Mapping[str, int]) -> Self:
+        """Its addresses, known before it runs."""
+        return cls(
+            url=f"amqp://guest:guest@{LOOPBACK}:{ports['amqp']}/{VHOST}",
+            management_url=f"http://guest:guest@{LOOPBACK}:{ports['http']}/api/",
+        )
 
     def queue_length(self, name: str) -> int:
         """Messages of a queue, by the HTTP API; 0 where it is not there yet."""
@@ -35,6 +44,7 @@ class RabbitMQ:
 
     def kill(self) -> None:
         """SIGKILL to the broker and everything that it started."""
+        assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -76,11 +86,7 @@ def running_rabbitmq(folder: Path, *, ports: dict[str, int] | None = None) -> It
             stderr=log,
             start_new_session=True,
         )
-    broker = RabbitMQ(
-        url=f"amqp://guest:guest@{LOOPBACK}:{chosen['amqp']}/{VHOST}",
-        management_url=f"http://guest:guest@{LOOPBACK}:{chosen['http']}/api/",
-        process=process,
-    )
+    broker = replace(RabbitMQ.on(chosen), process=process)
     try:
         _wait_ready(broker, folder)
         yield broker
@@ -98,6 +104,7 @@ def free_ports() -> dict[str, int]:
 
 def _wait_ready(broker: RabbitMQ, folder: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
+    assert broker.process is not None
     while time.monotonic() < deadline and broker.process.poll() is None:
         try:
             if _has_vhost(broker.management_url):

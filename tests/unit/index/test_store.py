@@ -304,6 +304,22 @@ def test_optimizing_keeps_every_answer(store: LibraryStore, open_store: OpenStor
     assert store.register([entry("0")])[0].created is False
 
 
+def test_where_as_many_references_go_as_come_files_and_versions_stay_few(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(settings=SETTINGS.model_copy(update={"keep_versions_s": 0.01}))
+    table = Path(store.uri) / "references.lance"
+    store.register([entry("stays", seed=1000)])
+    for number in range(40):
+        store.register([entry(f"{number}", seed=number)])
+        store.delete(f"{number}")
+    assert len(list((table / "_versions").iterdir())) > 80
+    store.optimize()
+    assert len(list((table / "_versions").iterdir())) < 5
+    assert len(list((table / "data").iterdir())) < 5
+    assert [reference.id for reference in store.list().items] == ["stays"]
+
+
 def test_failures_of_a_batch_job_are_rows(store: LibraryStore, open_store: OpenStore) -> None:
     store.record_failures([])
     store.record_failures([Failure(path="/it's/видео.mp4", code="empty_file", detail="no bytes")])

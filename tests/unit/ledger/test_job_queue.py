@@ -114,6 +114,9 @@ def test_a_renewed_lease_lasts_and_a_lost_one_is_told(ledger: Ledger) -> None:
     assert ledger.jobs.get("kept").progress == reached
     ledger.jobs.finish(kept.lease, result_id="r", created=True)
     assert ledger.jobs.get("kept").progress == Progress()
+    # A report that was under way when the job ended is late.
+    ledger.jobs.report({kept.lease: reached})
+    assert ledger.jobs.get("kept").progress == Progress()
 
 
 def test_a_job_tried_again_waits_and_dies_after_its_last_try(ledger: Ledger) -> None:

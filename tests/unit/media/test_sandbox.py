@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from dubl.errors import DecoderCrashed, DecodeTimeout, NoVideoStream
+from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost, NoVideoStream
 from dubl.evaluation.numbered_clip import write_audio_file
 from dubl.media.decoder import FileDecoder
 from dubl.media.sandbox import SandboxedDecoder
@@ -175,6 +175,24 @@ def test_closing_ends_what_is_being_decoded(
     decoder.close()
     with pytest.raises(DecoderCrashed, match="closed"):
         decoder.decode(clip, sampling=SAMPLING)
+
+
+def test_a_file_that_nobody_wants_any_more_is_let_go_of_at_once(
+    unruly_command: tuple[str, str], clip: VideoSource
+) -> None:
+    stopped = threading.Event()
+    with (
+        SandboxedDecoder(MediaSettings(), command=unruly_command) as decoder,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        hangs = _called("hang", clip)
+        decoding = threads.submit(decoder.decode, hangs, sampling=SAMPLING, stopped=stopped)
+        behind = threads.submit(decoder.decode, hangs, sampling=SAMPLING, stopped=stopped)
+        threading.Timer(0.5, stopped.set).start()
+        for answer in (decoding, behind):
+            with pytest.raises(LeaseLost):
+                answer.result()
+        assert len(decoder.decode(clip, sampling=SAMPLING).frames) == 8
 
 
 @pytest.mark.parametrize("script", ["raise SystemExit(3)", "print('hello, here I am' * 1000)"])

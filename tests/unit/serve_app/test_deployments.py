@@ -1,0 +1,51 @@
+"""Claims about what a deployment does beside calling its step; without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from dubl.errors import LeaseLost
+from dubl.settings import load_settings
+from dubl.types import FrameClip, Sampling, VideoSource
+from serve_app import deployments
+
+SOURCE = VideoSource(path="/a.mp4", sha256="0", size_bytes=1, name="a.mp4")
+SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
+
+
+class EndlessDecoder:
+    """Decodes until it is stopped."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.ended = threading.Event()
+
+    def decode(
+        self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event
+    ) -> FrameClip:
+        self.began.set()
+        stopped.wait()
+        self.ended.set()
+        raise LeaseLost(f"{source.name} at {sampling.rate_hz} Hz is not wanted any more")
+
+
+def test_decoding_stops_when_its_call_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = EndlessDecoder()
+    monkeypatch.setattr(deployments, "make_decoder", lambda _: endless)
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+
+    async def story() -> None:
+        call = asyncio.create_task(deployments.Decoder(settings).decode(SOURCE, SAMPLING))
+        await asyncio.to_thread(endless.began.wait)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(story())
+    assert endless.ended.wait(60)
