@@ -74,7 +74,8 @@ def counts(match: Match) -> bool:
 
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a closer look may settle it: something was found, and it is not sure."""
-    return policy.second_look_probability <= verdict.probability < policy.duplicate_probability
+    sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))
+    return verdict.probability >= policy.second_look_probability and not sure
 
 
 def surer(first: Verdict, closer: Verdict) -> Verdict:

@@ -82,6 +82,9 @@ function segmentRow(one) {
     value: () => ({ start_s: Number(start.value), end_s: Number(end.value), label: label.value }) };
 }
 
+const backwards = (rights) => rights.license_windows.some((one) => one.from && one.until && one.from >= one.until)
+  || rights.excluded_segments.some((one) => one.start_s >= one.end_s);
+
 const editRights = (reference) => dialog(t("rights.edit"), (close) => {
   const { rights } = reference;
   const action = h("select", { id: "rights-action" }, ACTIONS.map((one) => h("option", { value: one, selected: one === rights.action }, t(`action.${one}`))));
@@ -93,6 +96,7 @@ const editRights = (reference) => dialog(t("rights.edit"), (close) => {
     event.preventDefault();
     const given = { action: action.value, min_copied_s: Number(least.value), license_windows: windows.values(), excluded_segments: segments.values() };
     try {
+      if (backwards(given)) throw new Error(t("rights.backwards"));
       await patch(`/v1/references/${path(reference.id)}`, { rights: given });
       toast(t("rights.saved"), "good");
       close(true);

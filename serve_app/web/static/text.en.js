@@ -101,6 +101,7 @@ export const en = {
   "rights.from": "From (UTC)", "rights.until": "Until (UTC)", "rights.territories": "Countries", "rights.channels": "Channels",
   "rights.start": "Start, s", "rights.end": "End, s", "rights.label": "Label",
   "rights.note": "What is left empty is open: any time, every country, every channel.",
+  "rights.backwards": "A license or a segment ends before it begins.",
   "rights.counts": "Counts", "rights.not": "Does not count", "rights.held": "A person decides", "rights.wish": "Its owner's wish: {action}.",
   "action.block": "block", "action.monetize": "monetize", "action.track": "track", "action.allow": "allow copies",
   "reason.copy": "A copy.", "reason.no_license": "No license is registered.", "reason.license_not_yet": "The license has not begun.", "reason.license_ended": "The license has ended.",

@@ -100,6 +100,7 @@ export const ru = {
   "rights.from": "С (UTC)", "rights.until": "До (UTC)", "rights.territories": "Страны", "rights.channels": "Каналы",
   "rights.start": "Начало, с", "rights.end": "Конец, с", "rights.label": "Подпись",
   "rights.note": "Пустое поле ничего не ограничивает: любое время, все страны, все каналы.",
+  "rights.backwards": "Лицензия или отрезок заканчивается раньше, чем начинается.",
   "rights.counts": "Считается", "rights.not": "Не считается", "rights.held": "Решает человек", "rights.wish": "Воля владельца: {action}.",
   "action.block": "блокировать", "action.monetize": "монетизировать", "action.track": "отслеживать", "action.allow": "разрешать копии",
   "reason.copy": "Копия.", "reason.no_license": "Лицензии нет.", "reason.license_not_yet": "Лицензия ещё не началась.", "reason.license_ended": "Лицензия закончилась.",

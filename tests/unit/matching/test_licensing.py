@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dubl.matching.decision import decide
+from dubl.matching.decision import decide, is_doubtful
 from dubl.matching.licensing import rule
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED, Action, CheckContext, Reason, Rights
@@ -156,3 +156,18 @@ def test_a_library_has_thresholds_and_a_version_of_its_own() -> None:
         plain = decide(found, POLICY, model_id="m", context=NOW)
         assert plain.policy_version == "1"
         assert plain.outcome is not outcome
+
+
+def test_a_library_that_is_sure_sooner_is_not_looked_at_again() -> None:
+    own = LibraryPolicy(
+        library="main",
+        number=1,
+        duplicate_probability=0.6,
+        review_probability=0.2,
+        decisions=40,
+        created_at="",
+    )
+    found = MatchSet(matches=(match("film", 0.7),), index_version=1)
+    sure = decide(found, POLICY, model_id="m", standing=Standing(policies={"main": own}))
+    assert not is_doubtful(sure, POLICY)
+    assert is_doubtful(decide(found, POLICY, model_id="m"), POLICY)
