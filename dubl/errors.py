@@ -41,8 +41,7 @@ DublError
     ├── ConfigurationError         a setting is wrong; names the key
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
-    ├── StoreUnavailable           the library or the ledger cannot be read or written
-    └── ServiceRefused             a command's service answered with a problem, or not at all
+    └── StoreUnavailable           the library or the ledger cannot be read or written
 """
 
 from __future__ import annotations
@@ -271,8 +270,3 @@ class WeightsUnavailable(OperatorError):
 
 class StoreUnavailable(OperatorError):
     code = "store_unavailable"
-
-
-class ServiceRefused(OperatorError):
-    code = "service_refused"
-    hint = "Check --url and the key in DUBL_API_KEY."

@@ -102,7 +102,7 @@ def may_repeat(operation: Operation[Result], outcome: httpx.Response | httpx.HTT
 def read(operation: Operation[Result], answer: httpx.Response) -> Result:
     """Raises ApiError, JobFailed, NotReachable."""
     if not answer.is_success:
-        raise _refusal(answer)
+        raise refusal(answer)
     try:
         return operation.read(answer.content)
     except ValidationError as exc:
@@ -120,7 +120,7 @@ def not_reachable(error: httpx.HTTPError) -> NotReachable:
     return NotReachable(f"the service did not answer: {error}")
 
 
-def _refusal(answer: httpx.Response) -> ApiError:
+def refusal(answer: httpx.Response) -> ApiError:
     try:
         body = answer.json()
     except ValueError:

@@ -6,23 +6,23 @@ lies, so that these commands run where its folder or object store can be reached
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dubl.backup import BackupFacts, restore_backup, write_backup
-from pipelines.keys import (
+from pipelines.cli.options import (
+    DATA,
     Config,
     Data,
     Key,
     Url,
     command_settings,
+    connected,
     opened_ledger,
     told_errors,
 )
-from pipelines.service_client import ServiceClient
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the back-up")]
 
@@ -30,7 +30,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of the back-
 def backup(
     folder: Folder,
     url: Url = "",
-    data: Data = Path("data"),
+    data: Data = DATA,
     config: Config = None,
     key: Key = "",
 ) -> None:
@@ -48,20 +48,15 @@ def backup(
         _tell("saved", write_backup(folder, settings, copy_ledger=copy_ledger))
 
 
-def restore(folder: Folder, data: Data = Path("data"), config: Config = None) -> None:
+def restore(folder: Folder, data: Data = DATA, config: Config = None) -> None:
     """Brings a back-up into a data folder without a ledger; the service must be down."""
     with told_errors():
         _tell("restored", restore_backup(folder, command_settings(data, config)))
 
 
 def _download(url: str, key: str, target: Path) -> None:
-    with (
-        ServiceClient(url, key=key) as client,
-        client.stream("GET", "/v1/ledger") as response,
-        closing(target.open("xb")) as file,
-    ):
-        for chunk in response.iter_bytes():
-            file.write(chunk)
+    with connected(url, key) as client:
+        client.save("/v1/ledger", target)
 
 
 def _tell(done: str, facts: BackupFacts) -> None:
