@@ -28,6 +28,7 @@ from dubl.client.exchange import (
     not_reachable,
     opened,
     read,
+    read_readiness,
     refusal,
     require_alive,
 )
@@ -37,6 +38,7 @@ from dubl.client.models import (
     Job,
     Library,
     Page,
+    Readiness,
     Reference,
     Rights,
 )
@@ -248,6 +250,14 @@ class AsyncClient(AsyncDesk, AsyncAdministration):
 
     async def get_job(self, job_id: str) -> Job:
         return await self._ask(operations.get_job(job_id))
+
+    async def readiness(self) -> Readiness:
+        """Whether requests are taken, and what is waited for."""
+        try:
+            answer = await self._http.get("/readyz")
+        except httpx.HTTPError as exc:
+            raise not_reachable(exc) from exc
+        return read_readiness(answer)
 
     async def save(self, address: str, path: Path) -> None:
         """Writes what an address answers to a new file, however large. Raises OSError."""

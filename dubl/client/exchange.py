@@ -14,7 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from dubl.client.errors import ApiError, JobFailed, NotReachable
-from dubl.client.models import Accepted
+from dubl.client.models import Accepted, Readiness
 from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
@@ -106,6 +106,17 @@ def read(operation: Operation[Result], answer: httpx.Response) -> Result:
     try:
         return operation.read(answer.content)
     except ValidationError as exc:
+        raise NotReachable(f"{answer.url} did not answer like the service: {exc}") from exc
+
+
+def read_readiness(answer: httpx.Response) -> Readiness:
+    """A service that is not ready answers 503 with the reason. Raises ApiError, NotReachable."""
+    if not answer.is_success and answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        raise refusal(answer)
+    try:
+        body = answer.json()
+        return Readiness.model_validate({**body, "date": answer.headers.get("Date", "")})
+    except (ValueError, TypeError) as exc:
         raise NotReachable(f"{answer.url} did not answer like the service: {exc}") from exc
 
 

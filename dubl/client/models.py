@@ -292,10 +292,12 @@ class NewKey(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests are taken, and what is waited for."""
+    """Whether requests are taken, and what is waited for; `date`: the service's time, as HTTP
+    writes it."""
 
     ready: bool
     waiting_for: tuple[str, ...] = ()
+    date: str = ""
 
 
 class Page(Answer, Generic[Item]):
