@@ -77,6 +77,11 @@ def revoke_key(key_id: str) -> Operation[Key]:
     return Operation(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=reading(Key))
 
 
+def telling(on_progress: OnProgress) -> OnJob:
+    """Tells the stage and share of each job that it is given."""
+    return lambda job: on_progress(job.stage, job.progress)
+
+
 class _Keys(BaseModel):
     items: tuple[Key, ...]
 

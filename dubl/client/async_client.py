@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
-from dubl.client import operations
+from dubl.client import admin_operations, operations
 from dubl.client.admin_operations import OnProgress
 from dubl.client.async_administration import AsyncAdministration
 from dubl.client.async_desk import AsyncDesk
@@ -36,6 +35,7 @@ from dubl.client.models import (
     Accepted,
     Check,
     Job,
+    Evidence,
     Library,
     Page,
     Readiness,
@@ -111,7 +111,7 @@ class AsyncClient(AsyncDesk, AsyncAdministration):
             callback_url=callback_url,
         )
         if on_progress is not None:
-            tell = partial(_tell, on_progress)
+            tell = admin_operations.telling(on_progress)
             await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
         return await self.wait_for_check(accepted.id, timeout_s=timeout_s)
 
@@ -293,7 +293,3 @@ class AsyncClient(AsyncDesk, AsyncAdministration):
         if isinstance(outcome, httpx.HTTPError):
             raise not_reachable(outcome) from outcome
         return read(operation, outcome)
-
-
-def _tell(on_progress: OnProgress, job: Job) -> None:
-    on_progress(job.stage, job.progress)

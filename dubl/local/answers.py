@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dubl.client import models
-from dubl.types import Check, Reference, Review, ReviewItem, Segment
+from dubl.rights.parsing import plain_rights
+from dubl.rights.terms import Action
+from dubl.types import Check, Outcome, Reference, Review, ReviewItem, Segment
 
 
 def check_answer(check: Check, *, least: float) -> models.Check:
@@ -14,17 +16,22 @@ def check_answer(check: Check, *, least: float) -> models.Check:
     matches = [
         {
             **asdict(match),
+            "rights": {**asdict(match.rights), "excluded_s": match.excluded_s},
             "segments": [_segment(segment) for segment in match.segments],
         }
         for match in verdict.matches
         if match.probability >= least and not match.rejected
     ]
     about = {name: value for name, value in asdict(check).items() if name != "verdict"}
-    return models.Check.model_validate({**asdict(verdict), **about, "matches": matches})
+    context = {name: value or None for name, value in asdict(verdict.context).items()}
+    action = Action.ALLOW if verdict.outcome is Outcome.UNIQUE else verdict.action
+    answer = {**asdict(verdict), "matches": matches, "action": action, "context": context}
+    return models.Check.model_validate({**answer, **about})
 
 
 def reference_answer(reference: Reference) -> models.Reference:
-    return models.Reference.model_validate(asdict(reference))
+    rights = plain_rights(reference.rights)
+    return models.Reference.model_validate({**asdict(reference), "rights": rights})
 
 
 def review_answer(review: Review) -> models.Review:

@@ -7,11 +7,11 @@ with LocalDubl(load_settings("configs/local.yaml")) as dubl:
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,8 @@ from dubl.errors import StoreUnavailable
 from dubl.ledger.statements import utc_now
 from dubl.local.answers import check_answer, reference_answer, review_answer, review_item_answer
 from dubl.local.steps import LocalSteps
+from dubl.rights.parsing import parse_context, parse_rights
+from dubl.rights.terms import Rights
 from dubl.settings import Settings
 from dubl.types import MAIN_LIBRARY, Check, Decision, Outcome, ReferenceDraft, ReviewState
 
@@ -67,11 +69,15 @@ class LocalDubl:
         *,
         link: str = "",
         libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
         on_progress: OnProgress | None = None,
     ) -> models.Check:
-        """The verdict on a file or link; it is kept in the ledger, with what a person needs to
-        look at it."""
-        started, check_id = time.perf_counter(), str(uuid.uuid4())
+        """The verdict on a file or link, for where and when it is to be shown; it is kept in the
+        ledger, with what a person needs to look at it."""
+        started, check_id, created_at = perf_counter(), str(uuid.uuid4()), utc_now()
+        context = parse_context(channel=channel, territory=territory, time=time or created_at)
         with self._steps.obtained(file, link) as source:
             rejected = self._ledger.reviews.rejected_references(source.sha256)
             verdict = self._steps.check(
@@ -79,15 +85,16 @@ class LocalDubl:
                 check_id=check_id,
                 libraries=libraries,
                 rejected=rejected,
+                context=context,
                 tell=on_progress or nothing,
             )
-        total_ms = (time.perf_counter() - started) * 1000
+        total_ms = (perf_counter() - started) * 1000
         check = Check(
             id=check_id,
             query_name=source.name,
             query_sha256=source.sha256,
             libraries=tuple(libraries),
-            created_at=utc_now(),
+            created_at=created_at,
             verdict=replace(verdict, timings_ms={**verdict.timings_ms, "total": total_ms}),
         )
         self._ledger.record_check(check)
@@ -103,6 +110,7 @@ class LocalDubl:
         title: str = "",
         owner: str = "",
         metadata: Mapping[str, object] | None = None,
+        rights: models.Rights | None = None,
     ) -> models.Reference:
         """Registers a file or link. What was there already is given as it is."""
         draft = ReferenceDraft(
@@ -111,6 +119,7 @@ class LocalDubl:
             title=title,
             owner=owner,
             metadata=dict(metadata or {}),
+            rights=_parsed(rights or models.Rights()),
         )
         with self._steps.obtained(file, link) as source:
             return reference_answer(self._steps.register(source, draft))
@@ -140,10 +149,15 @@ class LocalDubl:
         title: str | None = None,
         owner: str | None = None,
         metadata: Mapping[str, object] | None = None,
+        rights: models.Rights | None = None,
     ) -> models.Reference:
-        """Changes what is given."""
+        """Changes what is given; rights as a whole, and later checks see them at once."""
         changed = self._steps.store.update(
-            reference_id, title=title, owner=owner, metadata=metadata
+            reference_id,
+            title=title,
+            owner=owner,
+            metadata=metadata,
+            rights=None if rights is None else _parsed(rights),
         )
         return reference_answer(changed)
 
@@ -196,3 +210,8 @@ class LocalDubl:
             check_id, reference_id, decision=Decision(decision), reviewer=reviewer, note=note
         )
         return review_answer(said)
+
+
+def _parsed(rights: models.Rights) -> Rights:
+    """Raises InvalidRights."""
+    return parse_rights(rights.model_dump(mode="json"))

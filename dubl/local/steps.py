@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from dubl.assembly import (
@@ -25,17 +25,17 @@ from dubl.assembly import (
 from dubl.client.admin_operations import OnProgress
 from dubl.index.rows import Entry
 from dubl.index.store import LibraryStore
-from dubl.matching.decision import decide, is_doubtful, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
 from dubl.media.keeping import KeptVideos
 from dubl.media.links import fetch_link
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.ports import Embedder, Reranker, Retriever
+from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     FrameClip,
-    Outcome,
     Reference,
     ReferenceDraft,
     Sampling,
@@ -58,7 +58,9 @@ class LocalSteps:
     """The steps of one data folder. Methods raise what the steps raise."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        # What was just written is asked for next: readers look at each question.
+        index = settings.index.model_copy(update={"consistency_interval_s": 0.0})
+        self._settings = settings.model_copy(update={"index": index})
 
     def close(self) -> None:
         """Ends the decoding processes."""
@@ -85,18 +87,21 @@ class LocalSteps:
         check_id: str,
         libraries: Sequence[str],
         rejected: Collection[str],
+        context: CheckContext,
         tell: OnProgress,
     ) -> Verdict:
         """Looks once, and closer where that leaves doubt; keeps what a person will look at."""
         sampling, closer = query_sampling(self._settings), closer_sampling(self._settings)
-        best = first = self._look(source, sampling, libraries, rejected, tell)
+        look = partial(
+            self._look, source, libraries=libraries, rejected=rejected, context=context, tell=tell
+        )
+        best = first = look(sampling)
         verdict = first.verdict
         if is_doubtful(verdict, self._settings.policy) and closer != sampling:
-            second = self._look(source, closer, libraries, rejected, tell)
+            second = look(closer)
             best = max(first, second, key=lambda one: one.verdict.probability)
             verdict = surer(first.verdict, second.verdict)
-        keep = self._settings.evidence.keep
-        if keep == "all" or (keep == "matches" and verdict.outcome is not Outcome.UNIQUE):
+        if keeps_evidence(verdict, self._settings.evidence, self._settings.policy):
             self.kept.keep_query(check_id, source, best.clip, best.features)
         return verdict
 
@@ -117,8 +122,10 @@ class LocalSteps:
         self,
         source: VideoSource,
         sampling: Sampling,
+        *,
         libraries: Sequence[str],
         rejected: Collection[str],
+        context: CheckContext,
         tell: OnProgress,
     ) -> Look:
         tell("decode", 0.1)
@@ -129,8 +136,13 @@ class LocalSteps:
         candidates = self._retriever.retrieve(features, libraries=libraries)
         tell("rerank", 0.9)
         matches = self._reranker.rerank(features, candidates)
-        model = model_id(self._settings)
-        verdict = decide(matches, self._settings.policy, model_id=model, rejected=rejected)
+        verdict = decide(
+            matches,
+            self._settings.policy,
+            model_id=model_id(self._settings),
+            rejected=rejected,
+            context=context,
+        )
         return Look(verdict=verdict, clip=clip, features=features)
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from dubl.client.errors import ClientError
 from dubl.client.models import Check
 from dubl.errors import DublError, InputError
-from pipelines.cli.desk import Desk, opened_desk
+from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import (
     DATA,
     FAILED,
@@ -25,7 +27,7 @@ from pipelines.cli.options import (
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
 
 EXITS = {"unique": 0, "duplicate": 10, "review": 11}
-HEADINGS = ("video", "verdict", "probability", "reference", "video s", "reference s")
+HEADINGS = ("video", "verdict", "probability", "reference", "video s", "reference s", "why")
 LINKS = ("http://", "https://")
 
 
@@ -34,6 +36,9 @@ def check(
     library: Annotated[
         list[str] | None, typer.Option(help="may be repeated; without it, all libraries")
     ] = None,
+    channel: Annotated[str, typer.Option(help="where it is to be shown")] = "",
+    territory: Annotated[str, typer.Option(help="country, two letters")] = "",
+    time: Annotated[str, typer.Option(help="when, ISO 8601; else now")] = "",
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
@@ -51,7 +56,15 @@ def check(
         opened_desk(url, key, data, config) as desk,
         progress_bar(len(videos)) as bar,
     ):
-        answers = [_asked(desk, video, library or [], bar) for video in videos]
+        ask = partial(
+            desk.check,
+            libraries=library or [],
+            channel=channel,
+            territory=territory,
+            time=time,
+            on_progress=bar.stage,
+        )
+        answers = [_asked(ask, video, bar) for video in videos]
     found = [answer for answer in answers if answer is not None]
     if as_json:
         for answer in found:
@@ -67,14 +80,12 @@ def _require_files(videos: list[str]) -> None:
             raise typer.BadParameter(f"there is no file '{video}'", param_hint="VIDEO")
 
 
-def _asked(desk: Desk, video: str, libraries: list[str], bar: Bar) -> Check | None:
+def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
     """The answer; one bad video does not keep the others from theirs."""
     link = video if video.startswith(LINKS) else ""
     bar.begin(video)
     try:
-        return desk.check(
-            "" if link else video, link=link, libraries=libraries, on_progress=bar.stage
-        )
+        return ask("" if link else video, link=link)
     except (DublError, ClientError) as exc:
         if not _is_about_the_video(exc):
             raise
@@ -99,12 +110,13 @@ def _rows(answer: Check) -> list[tuple[str, ...]]:
             match.reference_id,
             seconds(part.query_start_s, part.query_end_s),
             seconds(part.reference_start_s, part.reference_end_s),
+            match.rights.reason,
         )
         for match in answer.matches
         for part in match.segments
     ]
     if not rows:
-        return [(*base, "", "", "")]
+        return [(*base, "", "", "", "")]
     return [(*(base if number == 0 else ("", "", "")), *row) for number, row in enumerate(rows)]
 
 

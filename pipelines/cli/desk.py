@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dubl.client.admin_operations import OnProgress
-from dubl.client.models import Check, Library, Page, Reference, Review, ReviewItem
+from dubl.client.models import Check, Library, Page, Reference, Review, ReviewItem, Rights
 from pipelines.cli.options import command_settings, connected
 
 
@@ -21,6 +21,9 @@ class Desk(Protocol):
         *,
         link: str = "",
         libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
         on_progress: OnProgress | None = None,
     ) -> Check: ...
 
@@ -34,6 +37,7 @@ class Desk(Protocol):
         title: str = "",
         owner: str = "",
         metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
     ) -> Reference: ...
 
     def get_reference(self, reference_id: str) -> Reference: ...
@@ -55,6 +59,7 @@ class Desk(Protocol):
         title: str | None = None,
         owner: str | None = None,
         metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
     ) -> Reference: ...
 
     def delete_reference(self, reference_id: str) -> None: ...

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dubl.client.errors import ClientError, JobFailed
-from dubl.client.models import Reference
+from dubl.client.models import Reference, Rights
 from dubl.errors import DublError, InputError, ResourceError
 from pipelines.cli.desk import Desk, opened_desk
 from pipelines.cli.options import (
@@ -23,6 +23,13 @@ from pipelines.cli.options import (
     connected,
     tell_error,
     told_errors,
+)
+from pipelines.cli.rights import (
+    Action,
+    RightsText,
+    add_rights_commands,
+    changed_rights,
+    read_rights,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar
 
@@ -49,6 +56,7 @@ def add(
     title: Annotated[str, typer.Option(help="of a single video; else its file name")] = "",
     owner: Owner = "",
     metadata: Metadata = "{}",
+    rights: RightsText = "{}",
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
@@ -59,7 +67,7 @@ def add(
 
     Ends with 1 when one could not be registered. For archives of any size: `dubl index`.
     """
-    about = _metadata(metadata)
+    about, allowed = _metadata(metadata), read_rights(rights)
     wanted = _expanded(videos)
     if len(wanted) > 1 and (id or title):
         raise typer.BadParameter("--id and --title are of a single video")
@@ -75,7 +83,7 @@ def add(
                     added += _unzipped(url, key, one, library, owner, bar)
                 else:
                     known = {"id": id, "title": title or Path(one).stem, "owner": owner}
-                    added.append(_registered(desk, one, library, known, about))
+                    added.append(_registered(desk, one, library, known, about, allowed))
                 bar.end()
     found = [one for one in added if one is not None]
     _print(found, as_json=as_json)
@@ -129,6 +137,10 @@ def edit(
     title: Annotated[str | None, typer.Option()] = None,
     owner: Annotated[str | None, typer.Option()] = None,
     metadata: Annotated[str | None, typer.Option(help="a JSON object")] = None,
+    action: Annotated[Action | None, typer.Option(help="what its owner wants done")] = None,
+    min_copied_s: Annotated[
+        float | None, typer.Option(min=0, help="fewer copied seconds do not count")
+    ] = None,
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
@@ -137,7 +149,14 @@ def edit(
     """Changes what is given, and prints the reference as JSON."""
     about = None if metadata is None else _metadata(metadata)
     with told_errors(), opened_desk(url, key, data, config) as desk:
-        print_json(desk.update_reference(reference_id, title=title, owner=owner, metadata=about))
+        rights = changed_rights(
+            desk.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
+        )
+        print_json(
+            desk.update_reference(
+                reference_id, title=title, owner=owner, metadata=about, rights=rights
+            )
+        )
 
 
 @references_app.command("delete")
@@ -153,6 +172,9 @@ def delete(
         for reference_id in reference_ids:
             desk.delete_reference(reference_id)
             typer.echo(f"deleted {reference_id}")
+
+
+add_rights_commands(references_app)
 
 
 def search(
@@ -173,7 +195,12 @@ def search(
 
 
 def _registered(
-    desk: Desk, video: str, library: str, known: dict[str, str], metadata: dict[str, object]
+    desk: Desk,
+    video: str,
+    library: str,
+    known: dict[str, str],
+    metadata: dict[str, object],
+    rights: Rights,
 ) -> Reference | None:
     """One bad video does not keep the others out."""
     link = video if "://" in video else ""
@@ -186,6 +213,7 @@ def _registered(
             title=known["title"],
             owner=known["owner"],
             metadata=metadata,
+            rights=rights,
         )
     except (DublError, ClientError) as exc:
         if not isinstance(exc, (JobFailed, InputError, ResourceError)):

@@ -151,7 +151,7 @@ def test_jobs_are_listed_and_cancelled(address: str, service: FakeService) -> No
     assert "state_conflict" in refused.output
 
 
-def test_a_decision_is_made_by_command(address: str, service: FakeService) -> None:
+def test_a_decision_is_made_by_command(address: str) -> None:
     check = json.loads(run(address, "check", LINK, "--json").stdout)["id"]
     said = run(address, "reviews", "decide", check, MATCH.reference_id, "rejected", "--note", "no")
     assert said.output.startswith("rejected: ")
