@@ -1,4 +1,4 @@
-"""What operators and reviewers ask of the service: batches, jobs, webhooks, keys, decisions."""
+"""What operators ask of the service: batches, jobs, webhooks, keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TypeVar
 from dubl.client import admin_operations, operations
 from dubl.client.admin_operations import OnJob
 from dubl.client.errors import StillRunning
-from dubl.client.models import Accepted, Delivery, Job, Key, NewKey, Page, Review, ReviewItem
+from dubl.client.models import Accepted, Delivery, Job, Key, NewKey, Page
 from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
 
 
 class Administration(ABC):
-    """The part of Client for operators and reviewers."""
+    """The part of Client for operators."""
 
     @abstractmethod
     def _ask(self, operation: Operation[Result]) -> Result: ...
@@ -122,25 +122,3 @@ class Administration(ABC):
 
     def revoke_key(self, key_id: str) -> Key:
         return self._ask(admin_operations.revoke_key(key_id))
-
-    def review_queue(
-        self, *, state: str = "open", limit: int = 50, cursor: str = ""
-    ) -> Page[ReviewItem]:
-        return self._ask(operations.review_queue(state=state, limit=limit, cursor=cursor))
-
-    def list_reviews(
-        self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
-    ) -> Page[Review]:
-        return self._ask(
-            operations.list_reviews(
-                check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
-            )
-        )
-
-    def review(
-        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
-    ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment."""
-        pair = {"check_id": check_id, "reference_id": reference_id}
-        said = {"decision": decision, "reviewer": reviewer, "note": note}
-        return self._ask(operations.review({**pair, **said}))

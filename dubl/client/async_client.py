@@ -35,7 +35,6 @@ from dubl.client.models import (
     Accepted,
     Check,
     Job,
-    Evidence,
     Library,
     Page,
     Readiness,
