@@ -7,7 +7,7 @@ from dataclasses import asdict
 from dubl.client import models
 from dubl.rights.parsing import plain_rights
 from dubl.rights.terms import Action
-from dubl.types import Check, Outcome, Reference, Review, ReviewItem, Segment
+from dubl.types import Check, FrameFound, Outcome, Reference, Review, ReviewItem, Segment
 
 
 def check_answer(check: Check, *, least: float) -> models.Check:
@@ -32,6 +32,10 @@ def check_answer(check: Check, *, least: float) -> models.Check:
 def reference_answer(reference: Reference) -> models.Reference:
     rights = plain_rights(reference.rights)
     return models.Reference.model_validate({**asdict(reference), "rights": rights})
+
+
+def frame_answer(found: FrameFound) -> models.FrameFound:
+    return models.FrameFound.model_validate(asdict(found))
 
 
 def review_answer(review: Review) -> models.Review:

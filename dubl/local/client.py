@@ -20,7 +20,13 @@ from dubl.client import models
 from dubl.client.admin_operations import OnProgress
 from dubl.errors import StoreUnavailable
 from dubl.ledger.statements import utc_now
-from dubl.local.answers import check_answer, reference_answer, review_answer, review_item_answer
+from dubl.local.answers import (
+    check_answer,
+    frame_answer,
+    reference_answer,
+    review_answer,
+    review_item_answer,
+)
 from dubl.local.steps import LocalSteps
 from dubl.rights.parsing import parse_context, parse_rights
 from dubl.rights.terms import Rights
@@ -164,6 +170,15 @@ class LocalDubl:
     def delete_reference(self, reference_id: str) -> None:
         self._steps.store.delete(reference_id)
         self._steps.kept.remove_reference(reference_id)
+
+    def search_frame(
+        self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
+    ) -> tuple[models.FrameFound, ...]:
+        """References that show a picture: an image, or the frame of a video at `time_s`."""
+        libraries = [library] if library else []
+        with self._steps.obtained(file, "") as source:
+            found = self._steps.find_frame(source, time_s, libraries=libraries, limit=limit)
+        return tuple(frame_answer(one) for one in found)
 
     def list_libraries(self) -> tuple[models.Library, ...]:
         counts = sorted(self._steps.store.libraries().items())

@@ -21,6 +21,7 @@ from dubl.assembly import (
     model_id,
     query_sampling,
     reference_sampling,
+    still_sampling,
 )
 from dubl.client.admin_operations import OnProgress
 from dubl.index.rows import Entry
@@ -36,6 +37,7 @@ from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     FrameClip,
+    FrameFound,
     Reference,
     ReferenceDraft,
     Sampling,
@@ -117,6 +119,13 @@ class LocalSteps:
         if self._settings.evidence.keep != "none":
             self.kept.keep_reference(registration.reference.id, source, clip)
         return registration.reference
+
+    def find_frame(
+        self, source: VideoSource, at_s: float, *, libraries: Sequence[str], limit: int
+    ) -> tuple[FrameFound, ...]:
+        clip = self._decoder.decode(source, sampling=still_sampling(self._settings, at_s))
+        (features,) = self._embedder.embed([clip])
+        return tuple(self._retriever.find_frame(features, libraries=libraries, limit=limit))
 
     def _look(
         self,

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 from dubl.client.admin_operations import OnProgress
-from dubl.client.models import Check, Library, Page, Reference, Review, ReviewItem, Rights
+from dubl.client.models import (
+    Check,
+    FrameFound,
+    Library,
+    Page,
+    Reference,
+    Review,
+    ReviewItem,
+    Rights,
+)
 from pipelines.cli.options import command_settings, connected
 
 
@@ -63,6 +72,10 @@ class Desk(Protocol):
     ) -> Reference: ...
 
     def delete_reference(self, reference_id: str) -> None: ...
+
+    def search_frame(
+        self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
+    ) -> tuple[FrameFound, ...]: ...
 
     def list_libraries(self) -> tuple[Library, ...]: ...
 

@@ -30,8 +30,8 @@ ENTRIES = (
     ),
     Entry(
         name="search",
-        place="pipelines.cli.references:search",
-        help="Finds references by words in id, title or source.",
+        place="pipelines.cli.search:search",
+        help="Finds references by words, or by a picture.",
         panel=VIDEOS,
     ),
     Entry(

@@ -1,4 +1,4 @@
-"""`dubl references` and `dubl search`: the library."""
+"""`dubl references`: the library."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def add(
                     added.append(_registered(desk, one, library, known, about, allowed))
                 bar.end()
     found = [one for one in added if one is not None]
-    _print(found, as_json=as_json)
+    print_references(found, as_json=as_json)
     if len(found) < len(added):
         raise typer.Exit(FAILED)
 
@@ -105,7 +105,7 @@ def list_references(
     """Lists references, newest first."""
     with told_errors(), opened_desk(url, key, data, config) as desk:
         page = desk.list_references(library=library, owner=owner, limit=limit)
-        _print(page.items, as_json=as_json)
+        print_references(page.items, as_json=as_json)
 
 
 @references_app.command("libraries")
@@ -175,23 +175,6 @@ def delete(
 
 
 add_rights_commands(references_app)
-
-
-def search(
-    words: Annotated[str, typer.Argument(help="part of an id, a title or a source")],
-    library: Library = "",
-    owner: Owner = "",
-    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED)] = 50,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
-    as_json: AsJson = False,
-    key: Key = "",
-) -> None:
-    """Finds references by words in id, title or source."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        page = desk.list_references(library=library, owner=owner, text=words, limit=limit)
-        _print(page.items, as_json=as_json)
 
 
 def _registered(
@@ -275,7 +258,7 @@ def _metadata(text: str) -> dict[str, object]:
     return value
 
 
-def _print(found: tuple[Reference, ...] | list[Reference], *, as_json: bool) -> None:
+def print_references(found: tuple[Reference, ...] | list[Reference], *, as_json: bool) -> None:
     if as_json:
         for one in found:
             print_json(one)

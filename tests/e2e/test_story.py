@@ -91,6 +91,9 @@ def the_day(where: list[str], films: Path, archive: Path) -> None:
     assert len(added.stdout.splitlines()) == 2, added.output
     assert dubl("references", "add", str(films / "film"), "--id", "film").exit_code == 0
 
+    frame = dubl("search", str(films / "film"), "--at", "2", "--json")
+    assert json.loads(frame.stdout.splitlines()[0])["reference_id"] == "film"
+
     code, found = check("upload.mp4")
     assert code == 10
     (match,) = found["matches"]
