@@ -16,8 +16,9 @@ export RAY_USAGE_STATS_ENABLED := 0
 # On a busy machine a node needs longer than the 30 s after which Ray gives up.
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install docs demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -77,6 +78,11 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
+	$(BIN)/mkdocs build --quiet
+
+# The documentation as a site, in site/; fails on a link that leads nowhere.
+docs: install
+	$(BIN)/mkdocs build --quiet
 
 format: install
 	$(BIN)/ruff format .

@@ -41,9 +41,8 @@ DublError
     ├── ConfigurationError         a setting is wrong; names the key
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
-    ├── StoreUnavailable           the library or the ledger cannot be read or written
-    │   └── StoreHeld                  another process holds the ledger
-    └── ServiceRefused             a command's service answered with a problem, or not at all
+    └── StoreUnavailable           the library or the ledger cannot be read or written
+        └── StoreHeld                  another process holds the ledger
 """
 
 from __future__ import annotations
@@ -276,8 +275,3 @@ class StoreUnavailable(OperatorError):
 
 class StoreHeld(StoreUnavailable):
     code = "store_held"
-
-
-class ServiceRefused(OperatorError):
-    code = "service_refused"
-    hint = "Check --url and the key in DUBL_API_KEY."

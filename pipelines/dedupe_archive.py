@@ -4,7 +4,8 @@
 
 First every reference is asked for those that look like it, then each pair so found is compared
 once. Both go on where they were cut off, and take in what was registered since. OUT gets
-`duplicates.parquet`, `duplicates.csv`, `duplicates.html` and the job's own `pairs.duckdb`.
+`duplicates.parquet`, `duplicates.csv`, `duplicates.html` and the job's own `pairs.duckdb`; the
+console shows the clusters too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import typer
 
 from dubl.assembly import feature_spec, make_decoder, make_reranker, make_retriever, make_store
 from dubl.errors import DublError
+from dubl.index.duplicates import write_duplicates
 from dubl.index.keys import read_ids
 from dubl.index.reading import chunks
 from dubl.index.store import LibraryStore
@@ -35,7 +37,7 @@ from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 from pipelines.duplicate_clusters import Cluster as DuplicateCluster
 from pipelines.duplicate_clusters import connected, make_cluster
 from pipelines.duplicate_pairs import ComparedPair, DuplicatePairs
-from pipelines.duplicate_report import write_page, write_tables
+from pipelines.duplicate_report import shown_clusters, write_page, write_tables
 
 logger = logging.getLogger(__name__)
 
@@ -246,6 +248,7 @@ def main(
             searched, compared = pairs.counts()
         write_tables(clusters, out)
         write_page(clusters, out, decoder=make_decoder(settings))
+        write_duplicates(settings.data_dir, library, shown_clusters(clusters))
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from dubl.errors import DublError
+from dubl.index.duplicates import DuplicateCluster, Member, Pair
 from dubl.ports import Decoder
 from dubl.types import Reference, Sampling, VideoSource
 from pipelines.duplicate_clusters import Cluster, picture_size
@@ -64,6 +65,22 @@ def write_tables(clusters: Sequence[Cluster], folder: Path) -> None:
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     pq.write_table(table, folder / "duplicates.parquet")
     pa_csv.write_csv(table, folder / "duplicates.csv")
+
+
+def shown_clusters(clusters: Sequence[Cluster]) -> tuple[DuplicateCluster, ...]:
+    """As the service shows them."""
+    return tuple(
+        DuplicateCluster(
+            members=tuple(
+                Member(id=one.id, title=one.title, duration_s=one.duration_s)
+                for one in cluster.members
+            ),
+            pairs=tuple(
+                Pair(a=pair.a, b=pair.b, probability=pair.probability) for pair in cluster.pairs
+            ),
+        )
+        for cluster in clusters
+    )
 
 
 def write_page(clusters: Sequence[Cluster], folder: Path, *, decoder: Decoder) -> None:

@@ -22,9 +22,9 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from dubl.errors import DublError
 from dubl.index.uploads import Upload
-from dubl.matching.decision import decide, is_doubtful, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
 from dubl.rights.terms import CheckContext
-from dubl.settings import EvidenceSettings, PolicySettings, Settings
+from dubl.settings import Settings
 from dubl.types import (
     MatchSet,
     ReferenceDraft,
@@ -190,15 +190,6 @@ class Flow:
             keep = self._steps.decoder.keep_reference
             await _kept(keep.remote(registration.reference.id, source, clip))
         return registration
-
-
-def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings, policy: PolicySettings) -> bool:
-    """Whether a person may want to see why: of what matches nothing, nothing is kept by default. A
-    licensed copy is a match too."""
-    if evidence.keep == "matches":
-        found = [match.probability for match in verdict.matches if not match.rejected]
-        return max(found, default=0.0) >= policy.review_probability
-    return evidence.keep == "all"
 
 
 async def _kept(response: Awaitable[None]) -> None:

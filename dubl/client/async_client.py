@@ -15,7 +15,9 @@ from typing import Self, TypeVar
 
 import httpx
 
-from dubl.client import operations
+from dubl.client import admin_operations, operations
+from dubl.client.admin_operations import OnProgress
+from dubl.client.async_administration import AsyncAdministration
 from dubl.client.async_desk import AsyncDesk
 from dubl.client.errors import StillRunning
 from dubl.client.exchange import (
@@ -25,6 +27,8 @@ from dubl.client.exchange import (
     not_reachable,
     opened,
     read,
+    read_readiness,
+    refusal,
     require_alive,
 )
 from dubl.client.models import (
@@ -33,6 +37,7 @@ from dubl.client.models import (
     Job,
     Library,
     Page,
+    Readiness,
     Reference,
     Rights,
 )
@@ -41,7 +46,7 @@ from dubl.client.operations import Operation
 Result = TypeVar("Result")
 
 
-class AsyncClient(AsyncDesk):
+class AsyncClient(AsyncDesk, AsyncAdministration):
     """Every method raises ApiError, NotReachable."""
 
     def __init__(
@@ -86,9 +91,11 @@ class AsyncClient(AsyncDesk):
         time: str = "",
         callback_url: str = "",
         timeout_s: float = 600.0,
+        on_progress: OnProgress | None = None,
     ) -> Check:
         """The verdict on a file or link, however long it takes within `timeout_s`, for where
         (`channel`, `territory` of two letters) and when (ISO 8601; else now) it is to be shown.
+        `on_progress` is told the stage and the share of the usual work that is done.
 
         Raises JobFailed when the video cannot be checked, StillRunning after the time.
         """
@@ -102,6 +109,9 @@ class AsyncClient(AsyncDesk):
             time=time,
             callback_url=callback_url,
         )
+        if on_progress is not None:
+            tell = admin_operations.telling(on_progress)
+            await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
         return await self.wait_for_check(accepted.id, timeout_s=timeout_s)
 
     async def submit_check(
@@ -239,6 +249,27 @@ class AsyncClient(AsyncDesk):
 
     async def get_job(self, job_id: str) -> Job:
         return await self._ask(operations.get_job(job_id))
+
+    async def readiness(self) -> Readiness:
+        """Whether requests are taken, and what is waited for."""
+        try:
+            answer = await self._http.get("/readyz")
+        except httpx.HTTPError as exc:
+            raise not_reachable(exc) from exc
+        return read_readiness(answer)
+
+    async def save(self, address: str, path: Path) -> None:
+        """Writes what an address answers to a new file, however large. Raises OSError."""
+        try:
+            async with self._http.stream("GET", address) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal(response)
+                with path.open("xb") as file:
+                    async for chunk in response.aiter_bytes():
+                        file.write(chunk)
+        except httpx.HTTPError as exc:
+            raise not_reachable(exc) from exc
 
     async def _pause(self, accepted: Accepted, deadline: float) -> None:
         """Before asking again. Raises JobFailed, StillRunning."""

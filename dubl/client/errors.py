@@ -11,7 +11,14 @@ from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Base of all errors of the client."""
+    """Base of all errors of the client; `code` is stable, `hint` says what to do."""
+
+    code: str = "client_error"
+    hint: str = ""
+
+    @property
+    def detail(self) -> str:
+        return str(self)
 
 
 class ApiError(ClientError):
@@ -21,11 +28,15 @@ class ApiError(ClientError):
         self, detail: str, *, code: str, status: int, hint: str = "", request_id: str = ""
     ) -> None:
         super().__init__(f"{code}: {detail}")
-        self.detail = detail
+        self._detail = detail
         self.code = code
         self.status = status
         self.hint = hint
         self.request_id = request_id
+
+    @property
+    def detail(self) -> str:
+        return self._detail
 
 
 class JobFailed(ApiError):
@@ -35,9 +46,15 @@ class JobFailed(ApiError):
 class NotReachable(ClientError):
     """The service could not be asked."""
 
+    code = "not_reachable"
+    hint = "Check the address, and that the service runs."
+
 
 class StillRunning(ClientError):
-    """Ask again later: `id` is that of the check or reference."""
+    """Ask again later: `id` is that of the check, reference or job."""
+
+    code = "still_running"
+    hint = "Ask again later, or wait longer."
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"{identifier} is not finished yet")

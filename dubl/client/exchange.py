@@ -14,7 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from dubl.client.errors import ApiError, JobFailed, NotReachable
-from dubl.client.models import Accepted
+from dubl.client.models import Accepted, Readiness
 from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
@@ -102,10 +102,21 @@ def may_repeat(operation: Operation[Result], outcome: httpx.Response | httpx.HTT
 def read(operation: Operation[Result], answer: httpx.Response) -> Result:
     """Raises ApiError, JobFailed, NotReachable."""
     if not answer.is_success:
-        raise _refusal(answer)
+        raise refusal(answer)
     try:
         return operation.read(answer.content)
     except ValidationError as exc:
+        raise NotReachable(f"{answer.url} did not answer like the service: {exc}") from exc
+
+
+def read_readiness(answer: httpx.Response) -> Readiness:
+    """A service that is not ready answers 503 with the reason. Raises ApiError, NotReachable."""
+    if not answer.is_success and answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        raise refusal(answer)
+    try:
+        body = answer.json()
+        return Readiness.model_validate({**body, "date": answer.headers.get("Date", "")})
+    except (ValueError, TypeError) as exc:
         raise NotReachable(f"{answer.url} did not answer like the service: {exc}") from exc
 
 
@@ -120,7 +131,7 @@ def not_reachable(error: httpx.HTTPError) -> NotReachable:
     return NotReachable(f"the service did not answer: {error}")
 
 
-def _refusal(answer: httpx.Response) -> ApiError:
+def refusal(answer: httpx.Response) -> ApiError:
     try:
         body = answer.json()
     except ValueError:

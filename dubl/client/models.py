@@ -166,7 +166,8 @@ class Accepted(Answer):
 
 
 class Job(Answer):
-    """`progress`: the share of the usual work that is done."""
+    """`progress`: the share of the usual work that is done; `children` counts those of a batch by
+    status; `dead`: given up though its input may be good, it can be queued again."""
 
     id: str
     kind: str
@@ -178,6 +179,14 @@ class Job(Answer):
     error: Failure | None
     stage: str
     progress: float
+    result_id: str | None = None
+    batch_id: str | None = None
+    dead: bool = False
+    children: dict[str, int] | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in ("queued", "running")
 
 
 class WebhookEvent(Answer):
@@ -248,6 +257,51 @@ class ReviewItem(Answer):
     state: str
     reviewer: str
     created_at: str
+
+
+class Delivery(Answer):
+    """A webhook: status is pending, delivered or failed; `http_status` the last answer's."""
+
+    id: str
+    job_id: str
+    url: str
+    status: str
+    attempts: int
+    http_status: int | None
+    error: str | None
+    created_at: str
+    next_attempt_at: str | None
+    delivered_at: str | None
+
+
+class Key(Answer):
+    """An API key without its secret; limits of 0 are those of the service's settings."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: tuple[str, ...]
+    libraries: tuple[str, ...]
+    requests_per_minute: int
+    jobs_per_day: int
+    created_at: str
+    revoked_at: str | None
+
+
+class NewKey(Answer):
+    """`token` is shown this once."""
+
+    token: str
+    key: Key
+
+
+class Readiness(Answer):
+    """Whether requests are taken, and what is waited for; `date`: the service's time, as HTTP
+    writes it."""
+
+    ready: bool
+    waiting_for: tuple[str, ...] = ()
+    date: str = ""
 
 
 class Page(Answer, Generic[Item]):

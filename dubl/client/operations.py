@@ -59,7 +59,7 @@ def submit_check(
         method="POST",
         path="/v1/checks",
         query={"library": tuple(libraries)} if libraries else {},
-        read=_model(Accepted),
+        read=reading(Accepted),
         body={"id": str(uuid.uuid4()), **_submission(fields, link=link)},
         file=file,
     )
@@ -67,14 +67,16 @@ def submit_check(
 
 def get_check(check_id: str, *, wait_s: float = 0.0) -> Operation[Check | Accepted]:
     path = f"/v1/checks/{quote(check_id, safe='')}"
-    return Operation(method="GET", path=path, read=_reader(_CHECK_OR_ACCEPTED), wait_s=wait_s)
+    return Operation(
+        method="GET", path=path, read=reading_either(_CHECK_OR_ACCEPTED), wait_s=wait_s
+    )
 
 
 def list_checks(
     *, outcome: str, reference_id: str, limit: int, cursor: str
 ) -> Operation[Page[Check]]:
     query = {"outcome": outcome, "reference_id": reference_id, "limit": limit, "cursor": cursor}
-    return Operation(method="GET", path="/v1/checks", query=_given(query), read=_model(Page[Check]))
+    return Operation(method="GET", path="/v1/checks", query=given(query), read=reading(Page[Check]))
 
 
 def submit_reference(
@@ -84,7 +86,7 @@ def submit_reference(
     return Operation(
         method="POST",
         path="/v1/references",
-        read=_reader(_REFERENCE_OR_ACCEPTED),
+        read=reading_either(_REFERENCE_OR_ACCEPTED),
         body=_submission(fields, link=link, path=path),
         file=file,
         wait_s=wait_s,
@@ -95,7 +97,7 @@ def get_reference(reference_id: str, *, wait_s: float = 0.0) -> Operation[Refere
     return Operation(
         method="GET",
         path=_reference(reference_id),
-        read=_reader(_REFERENCE_OR_ACCEPTED),
+        read=reading_either(_REFERENCE_OR_ACCEPTED),
         wait_s=wait_s,
     )
 
@@ -105,13 +107,13 @@ def list_references(
 ) -> Operation[Page[Reference]]:
     query = {"library": library, "owner": owner, "q": text, "limit": limit, "cursor": cursor}
     return Operation(
-        method="GET", path="/v1/references", query=_given(query), read=_model(Page[Reference])
+        method="GET", path="/v1/references", query=given(query), read=reading(Page[Reference])
     )
 
 
 def update_reference(reference_id: str, change: Fields) -> Operation[Reference]:
     return Operation(
-        method="PATCH", path=_reference(reference_id), body=change, read=_model(Reference)
+        method="PATCH", path=_reference(reference_id), body=change, read=reading(Reference)
     )
 
 
@@ -131,7 +133,7 @@ def list_libraries() -> Operation[tuple[Library, ...]]:
 
 
 def get_job(job_id: str) -> Operation[Job]:
-    return Operation(method="GET", path=f"/v1/jobs/{quote(job_id, safe='')}", read=_model(Job))
+    return Operation(method="GET", path=f"/v1/jobs/{quote(job_id, safe='')}", read=reading(Job))
 
 
 def list_nearest(check_id: str, *, m: int) -> Operation[tuple[Match, ...]]:
@@ -159,7 +161,7 @@ def search_frame(
 def get_evidence(check_id: str, reference_id: str) -> Operation[Evidence]:
     ids = (quote(check_id, safe=""), quote(reference_id, safe=""))
     path = f"/v1/checks/{ids[0]}/matches/{ids[1]}/evidence"
-    return Operation(method="GET", path=path, read=_model(Evidence))
+    return Operation(method="GET", path=path, read=reading(Evidence))
 
 
 def poll_s(deadline: float) -> float:
@@ -173,9 +175,9 @@ def get_bytes(address: str) -> Operation[bytes]:
 
 
 def review_queue(*, state: str, limit: int, cursor: str) -> Operation[Page[ReviewItem]]:
-    query = _given({"state": state, "limit": limit, "cursor": cursor})
+    query = given({"state": state, "limit": limit, "cursor": cursor})
     return Operation(
-        method="GET", path="/v1/reviews/queue", query=query, read=_model(Page[ReviewItem])
+        method="GET", path="/v1/reviews/queue", query=query, read=reading(Page[ReviewItem])
     )
 
 
@@ -184,14 +186,14 @@ def list_reviews(
 ) -> Operation[Page[Review]]:
     query = {"check_id": check_id, "reference_id": reference_id, "limit": limit, "cursor": cursor}
     return Operation(
-        method="GET", path="/v1/reviews", query=_given(query), read=_model(Page[Review])
+        method="GET", path="/v1/reviews", query=given(query), read=reading(Page[Review])
     )
 
 
 def review(body: Fields) -> Operation[Review]:
     """Never repeated by itself: each one is an entry of the history."""
     return Operation(
-        method="POST", path="/v1/reviews", body=body, read=_model(Review), repeatable=False
+        method="POST", path="/v1/reviews", body=body, read=reading(Review), repeatable=False
     )
 
 
@@ -199,7 +201,7 @@ def list_quarantines(*, status: str) -> Operation[tuple[Quarantine, ...]]:
     return Operation(
         method="GET",
         path="/v1/reviews/quarantine",
-        query=_given({"status": status}),
+        query=given({"status": status}),
         read=lambda body: _QUARANTINES.validate_json(body).items,
     )
 
@@ -209,21 +211,21 @@ def decide_quarantine(body: Fields) -> Operation[Quarantine]:
         method="POST",
         path="/v1/reviews/quarantine",
         body=body,
-        read=_model(Quarantine),
+        read=reading(Quarantine),
         repeatable=False,
     )
 
 
 def library_policy(library: str) -> Operation[LibraryPolicy]:
     path = f"/v1/libraries/{quote(library, safe='')}/policy"
-    return Operation(method="GET", path=path, read=_model(LibraryPolicy))
+    return Operation(method="GET", path=path, read=reading(LibraryPolicy))
 
 
 def calibrate(library: str, body: Fields) -> Operation[Calibration]:
     """Never repeated by itself: each one that is adopted is a version of the thresholds."""
     path = f"/v1/libraries/{quote(library, safe='')}/calibrate"
     return Operation(
-        method="POST", path=path, body=body, read=_model(Calibration), repeatable=False
+        method="POST", path=path, body=body, read=reading(Calibration), repeatable=False
     )
 
 
@@ -251,11 +253,11 @@ _QUARANTINES = TypeAdapter(_Quarantines)
 _FRAMES = TypeAdapter(_Frames)
 
 
-def _reader(adapter: TypeAdapter[Result]) -> Callable[[bytes], Result]:
+def reading_either(adapter: TypeAdapter[Result]) -> Callable[[bytes], Result]:
     return lambda body: adapter.validate_json(body)
 
 
-def _model(kind: type[Model]) -> Callable[[bytes], Model]:
+def reading(kind: type[Model]) -> Callable[[bytes], Model]:
     return lambda body: kind.model_validate_json(body)
 
 
@@ -264,7 +266,7 @@ def _submission(fields: Fields, *, link: str = "", path: str = "") -> dict[str, 
     return {name: value for name, value in every.items() if value}
 
 
-def _given(query: Mapping[str, object]) -> dict[str, str | int | Sequence[str]]:
+def given(query: Mapping[str, object]) -> dict[str, str | int | Sequence[str]]:
     return {name: str(value) for name, value in query.items() if value != ""}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dubl.matching.licensing import rule
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
-from dubl.settings import PolicySettings
+from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
 
@@ -97,6 +97,15 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
     if probability >= policy.review_probability:
         return Outcome.REVIEW
     return Outcome.UNIQUE
+
+
+def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings, policy: PolicySettings) -> bool:
+    """Whether a person may want to see why: of what matches nothing, nothing is kept by default. A
+    licensed copy is a match too."""
+    if evidence.keep == "matches":
+        found = [match.probability for match in verdict.matches if not match.rejected]
+        return max(found, default=0.0) >= policy.review_probability
+    return evidence.keep == "all"
 
 
 def _strictest(matches: Sequence[Match]) -> Action:

@@ -12,6 +12,7 @@ from serve_app.api.backup import backup_router
 from serve_app.api.checks import checks_router
 from serve_app.api.conversation import Context
 from serve_app.api.deliveries import deliveries_router
+from serve_app.api.duplicates import duplicates_router
 from serve_app.api.evidence import evidence_router
 from serve_app.api.guard import guard_router
 from serve_app.api.jobs import jobs_router
@@ -41,7 +42,10 @@ def make_http_app(
 ) -> FastAPI:
     """All routes, with errors as problem+json and a request id on every answer; `keys_required`
     and `local` as in AccessControl."""
-    app = FastAPI(title="Video Duplicate Checker API", version="1.0.0")
+    # FastAPI's own pages load scripts from other hosts; the console has one of ours.
+    app = FastAPI(
+        title="Video Duplicate Checker API", version="1.0.0", docs_url=None, redoc_url=None
+    )
     context = Context(
         service=service,
         settings=settings,
@@ -54,6 +58,7 @@ def make_http_app(
     app.include_router(guard_router(context))
     app.include_router(checks_router(context))
     app.include_router(references_router(context))
+    app.include_router(duplicates_router(context))
     app.include_router(legacy_router(context))
     app.include_router(jobs_router(context))
     app.include_router(deliveries_router(context))

@@ -8,9 +8,7 @@ from dubl.types import Scope
 
 LEGACY_PATH = "/check-video-duplicate"
 # The contract is public and holds no data; the probes say nothing but whether requests are taken.
-OPEN_PATHS = frozenset(
-    {"/", "/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
-)
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 CONSOLE = "/console/"  # its files hold no data either
 READ = ("GET", "HEAD")
 WRITE = ("POST", "PUT", "PATCH", "DELETE")

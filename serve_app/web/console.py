@@ -45,10 +45,14 @@ class _Assets(StaticFiles):
 
 
 def install(app: FastAPI) -> None:
-    """The page at `/`, what it loads under `/console`."""
+    """The page at `/`, the contract to read at `/docs`, what they load under `/console`."""
 
     @app.get("/", include_in_schema=False)
     async def index() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers=HEADERS)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(STATIC / "reference.html", headers=HEADERS)
 
     app.mount("/console", _Assets(directory=STATIC), name="console")

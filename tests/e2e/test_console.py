@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
 from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.index.duplicates import DuplicateCluster, Member, Pair, write_duplicates
 from dubl.settings import load_settings
 from tests.support.browser import chromium
 from tests.support.in_process import running_app
@@ -28,7 +30,7 @@ PASSES = """(slider, value) => new Promise(done => {
     look();
 })"""
 PHONE = {"width": 390, "height": 844}
-PAGES = ("#/", "#/queue", "#/library", "#/status")
+PAGES = ("#/", "#/queue", "#/library", "#/clusters/main", "#/status")
 # Set to a folder, it gets a picture of every page (continuous integration keeps it).
 SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS", "")
 
@@ -47,10 +49,23 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 
 @pytest.fixture(scope="module")
-def address(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with one reference; the browser registers the other."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def address(suite: Suite, data: Path) -> Iterator[str]:
+    """A service with one reference; the browser registers the other. Duplicates were looked for."""
     folder, truth = suite
-    data = tmp_path_factory.mktemp("data")
+    members = tuple(
+        Member(id=name, title=title, duration_s=7.0)
+        for name, title in (("first", "First"), ("again", ""), ("shorter", "A shorter copy of it"))
+    )
+    pairs = (
+        Pair(a="first", b="again", probability=0.99),
+        Pair(a="first", b="shorter", probability=0.93),
+    )
+    write_duplicates(data, "main", (DuplicateCluster(members=members, pairs=pairs),))
     settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
     with running_app(settings) as address, Client(address) as client:
         path = folder / REFERENCES / truth.references[0]
@@ -313,6 +328,68 @@ def test_a_quarantine_is_shown_until_a_person_decides(page: Page) -> None:
     page.get_by_role("button", name="Release: first").press("Enter")
     expect(page.locator(".quarantine")).to_have_count(0)
     assert sent == ["release"]
+
+
+def test_a_zip_is_taken_in_and_what_failed_in_it_is_named(
+    page: Page, suite: Suite, tmp_path: Path
+) -> None:
+    folder, truth = suite
+    path = tmp_path / "films.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(folder / REFERENCES / truth.references[1], "second.mp4")
+        archive.writestr("letter.mp4", "Dear reviewer")
+    page.goto("/#/library")
+    page.get_by_role("button", name="Add a zip").click()
+    page.set_input_files("#zip-file", path)
+    page.get_by_label("Library", exact=True).last.fill("films")
+    page.get_by_label("Owner").fill("Studio")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("1 of 2 registered, 1 failed")).to_be_visible(timeout=60_000)
+    expect(page.locator(".failures")).to_contain_text("Send a video file")
+    keep_picture(page, "zip")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_label("Library", exact=True).select_option("films")
+    expect(page.locator(".shelf-item")).to_have_count(1)
+    expect(page.locator(".shelf-item")).to_contain_text("Studio")
+
+
+def test_duplicates_inside_a_library_are_a_graph_to_walk(page: Page) -> None:
+    page.goto("/#/library")
+    page.get_by_role("link", name="Duplicates inside").click()
+    expect(page.get_by_role("heading", name="Duplicates inside")).to_be_visible()
+    page.get_by_label("Library", exact=True).select_option("main")
+    expect(page.get_by_role("status").first).to_contain_text("Clusters: 1, copies: 2")
+    expect(page.locator(".graph circle")).to_have_count(3)
+    expect(page.locator(".graph line")).to_have_count(2)
+    keep_picture(page, "clusters")
+    page.locator(".graph .keeper").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="First")).to_be_visible()
+    page.goto("/#/clusters/nothing")
+    expect(page.get_by_text("dubl dedupe --library nothing")).to_be_visible()
+
+
+def test_the_status_page_tells_of_queues_and_of_the_search(page: Page) -> None:
+    page.goto("/#/status")
+    expect(page.get_by_text("Takes requests")).to_be_visible()
+    index = page.locator(".facts section", has_text="Freshness")
+    expect(index).to_contain_text("Frames")
+    expect(index).to_contain_text("100%")
+    expect(page.locator(".facts section", has_text="Running now")).to_be_visible()
+
+
+def test_the_contract_is_read_and_filtered_without_another_host(page: Page) -> None:
+    page.goto("/docs")
+    expect(page.get_by_role("heading", name="Video Duplicate Checker API")).to_be_visible()
+    page.get_by_role("searchbox").fill("/v1/batches")
+    call = page.locator("details:not([hidden])")
+    expect(call).to_have_count(1)
+    call.locator("summary").click()
+    expect(call).to_contain_text("curl -s -X POST -F file=@video.mp4")
+    expect(call).to_contain_text("links: [string, …]")
+    keep_picture(page, "docs")
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
 def test_a_file_that_is_no_video_is_explained(page: Page, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.support.service import WAIT
 def dubl(*arguments: str, key: str = "", url: str = "") -> subprocess.CompletedProcess[str]:
     """The `dubl` command, as a user runs it."""
     return subprocess.run(
-        [sys.executable, "-c", "from pipelines.cli import app; app()", *arguments],
+        [sys.executable, "-c", "from pipelines.cli.main import app; app()", *arguments],
         env={**os.environ, "DUBL_API_KEY": key, "DUBL_URL": url},
         capture_output=True,
         text=True,

@@ -21,7 +21,7 @@ from dubl.ledger.api_keys import make_key
 from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings, load_settings
 from dubl.types import ApiKey, Check, Job, JobKind, JobState, Outcome, Scope, Verdict
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.local_server import free_port
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys

@@ -10,7 +10,7 @@ from pathlib import Path
 from click.testing import Result
 from typer.testing import CliRunner
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 
 
 def test_weights_list_names_every_preset() -> None:
@@ -72,7 +72,7 @@ input()
 def test_a_service_that_is_not_there_is_told_in_a_line() -> None:
     answer = _keys("list", "--url", "http://127.0.0.1:9")
     assert answer.exit_code == 1
-    assert "service_refused" in answer.output
+    assert "not_reachable" in answer.output
 
 
 def test_a_start_on_another_address_without_keys_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The library: search, add, edit, delete; one reference with the checks that matched it.
 
 import { get, patch, path, picture, post, query, remove, upload } from "./api.js";
+import { zipDialog } from "./batch.js";
 import { badge, confirm } from "./check.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, seconds } from "./format.js";
@@ -32,8 +33,9 @@ export async function libraryPage(page) {
   library.addEventListener("change", () => load(true));
   more.addEventListener("click", () => load(false));
   const add = async () => { if (await addDialog(libraries.items)) load(true); };
+  const addZip = async () => { if (await zipDialog(libraries.items)) libraryPage(page); };
   replace(page.main,
-    h("div", { class: "row wrap" }, h("h1", { class: "grow" }, t("library.title")), h("button", { class: "primary", onclick: add }, icon("plus"), t("library.add"))),
+    h("div", { class: "row wrap" }, h("h1", { class: "grow" }, t("library.title")), h("a", { class: "button", href: "#/clusters" }, t("clusters.title")), h("button", { onclick: addZip }, icon("upload"), t("zip.title")), h("button", { class: "primary", onclick: add }, icon("plus"), t("library.add"))),
     h("form", { class: "row wrap", role: "search", onsubmit: find }, h("div", { class: "search" }, text), library, h("button", {}, t("library.find"))), rows, more);
   await load(true);
 }

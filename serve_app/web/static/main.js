@@ -4,6 +4,7 @@ import { get, key, Problem } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { language, setLanguage, t } from "./i18n.js";
 import { checkPage, verdictPage } from "./check.js";
+import { clustersPage } from "./clusters.js";
 import { libraryPage, referencePage } from "./library.js";
 import { matchPage } from "./match.js";
 import { queuePage } from "./queue.js";
@@ -18,6 +19,7 @@ const ROUTES = [
   [/^queue$/, queuePage, "queue"],
   [/^library$/, libraryPage, "library"],
   [/^references\/([^/]+)$/, referencePage, "library"],
+  [/^clusters(?:\/([^/]+))?$/, clustersPage, "library"],
   [/^status$/, statusPage, "status"],
 ];
 const LINKS = [["check", "#/"], ["queue", "#/queue"], ["library", "#/library"], ["status", "#/status"]];
@@ -29,7 +31,7 @@ async function show() {
   const main = document.getElementById("main");
   const address = location.hash.replace(/^#\/?/, "");
   const found = ROUTES.find(([pattern]) => pattern.test(address));
-  const parts = found ? address.match(found[0]).slice(1).map(decodeURIComponent) : [];
+  const parts = found ? address.match(found[0]).slice(1).map((part) => part && decodeURIComponent(part)) : [];
   const page = { stopped: new AbortController(), main, title: (text) => { document.title = text ? `${text} · Dubl` : "Dubl"; } };
   leave = () => page.stopped.abort();
   bar(found?.[2]);

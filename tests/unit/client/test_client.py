@@ -85,6 +85,41 @@ def test_references_are_registered_found_changed_and_deleted(address: str, video
             dubl.get_reference("a/b")
 
 
+def test_operators_ask_about_batches_jobs_webhooks_and_keys(
+    address: str, service: FakeService, video: Path
+) -> None:
+    with Client(address) as dubl:
+        batch = dubl.submit_batch(links=[LINK, LINK], kind="reference", library="films")
+        assert service.batches[0].libraries == ("films",)
+        assert dubl.submit_batch(video, owner="Studio").status == "queued"
+        with pytest.raises(StillRunning):
+            dubl.wait_for_job(batch.job_id, timeout_s=0)
+        assert dubl.cancel_job(batch.job_id).ended
+        assert dubl.wait_for_job(batch.job_id).status == "cancelled"
+        assert [job.id for job in dubl.list_jobs(status="cancelled").items] == [batch.job_id]
+        assert dubl.list_jobs(dead=True).items == ()
+        with pytest.raises(ApiError, match="state_conflict"):
+            dubl.requeue_job(batch.job_id)
+        assert dubl.list_deliveries().items == ()
+        with pytest.raises(ApiError, match="not_found"):
+            dubl.replay_delivery("none")
+        made = dubl.create_key("uploads", scopes=["check"], libraries=["films"])
+        assert dubl.list_keys() == (made.key,)
+        assert dubl.revoke_key(made.key.id).revoked_at
+        assert dubl.readiness().ready
+        service.missing = ("reranker",)
+        assert dubl.readiness().waiting_for == ("reranker",)
+
+
+def test_a_file_is_saved_and_a_refusal_is_not(address: str, tmp_path: Path) -> None:
+    with Client(address) as dubl:
+        dubl.save("/openapi.json", tmp_path / "contract.json")
+        assert json.loads((tmp_path / "contract.json").read_text())["openapi"]
+        with pytest.raises(ApiError):
+            dubl.save("/v1/checks/none", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_same_by_awaiting(address: str, video: Path) -> None:
     async def story() -> None:
         async with AsyncClient(address) as dubl:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from dubl.client.models import Check, Match, Segment
+from dubl.client.models import Check, Context, Match, Ruling, Segment
 from dubl.evaluation.suite_truth import TrueMatch, TrueQuery
 from pipelines.demo import Asked
 
 COPY = TrueQuery(attack="trim", matches=(TrueMatch(reference="a", q=(0.0, 5.0), r=(3.0, 8.0)),))
 STRANGER = TrueQuery(attack="stranger", matches=())
+RULING = Ruling(
+    action="block",
+    licensed=False,
+    counts=True,
+    reason="no license is registered",
+    reason_code="no_license",
+    copied_s=5.0,
+    excluded_s=0.0,
+)
 WHOLE = {"query_start_s": 0, "query_end_s": 5, "reference_start_s": 3.2, "reference_end_s": 8.1}
 
 
@@ -24,6 +33,7 @@ def asked(
         probability=0.9,
         rejected=False,
         segments=(shown,),
+        rights=RULING,
     )
     answer = Check(
         id="c",
@@ -37,6 +47,8 @@ def asked(
         model_id="m",
         policy_version="1",
         index_version=1,
+        action="block",
+        context=Context(channel=None, territory=None, time=None),
         damaged=False,
         timings_ms={},
     )

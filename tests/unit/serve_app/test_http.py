@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dubl import errors
+from dubl.index.duplicates import DuplicateCluster, Member, Pair, write_duplicates
 from dubl.settings import load_settings
 from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState
 from serve_app.api.http import make_http_app
@@ -293,13 +294,32 @@ def test_readiness_names_what_is_missing(client: TestClient, service: FakeServic
     assert answer.json()["reasons"] == {"embedder": "is starting"}
 
 
+def test_duplicates_inside_a_library_are_those_of_the_last_search(
+    client: TestClient, tmp_path: Path
+) -> None:
+    missing = client.get("/v1/libraries/films/duplicates")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    members = (
+        Member(id="a", title="A", duration_s=9.0),
+        Member(id="b", title="", duration_s=8.0),
+    )
+    cluster = DuplicateCluster(members=members, pairs=(Pair(a="a", b="b", probability=0.98),))
+    write_duplicates(tmp_path, "films", (cluster,))
+    found = client.get("/v1/libraries/films/duplicates").json()
+    assert [one["id"] for one in found["clusters"][0]["members"]] == ["a", "b"]
+    assert client.get("/v1/libraries/..%2F..%2Fetc/duplicates").status_code == 404
+
+
 def test_the_api_describes_itself(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert document["info"]["title"] == "Video Duplicate Checker API"
     assert {"/v1/checks", "/v1/references", "/v1/libraries", "/check-video-duplicate"} <= set(
         document["paths"]
     )
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "https://" not in page.text
     metrics = client.get("/metrics")
     assert metrics.headers["Content-Type"].startswith("text/plain")
     assert "dubl_verdicts_total" in metrics.text

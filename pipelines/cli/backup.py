@@ -8,7 +8,6 @@ may lie in a folder or in an object store.
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +16,17 @@ import typer
 from dubl.backup import MANIFEST, BackupFacts, restore_backup, write_backup
 from dubl.errors import InvalidRequest
 from dubl.objects import ObjectFolder, is_object_address
-from pipelines.keys import (
+from pipelines.cli.options import (
+    DATA,
     Config,
     Data,
     Key,
     Url,
     command_settings,
+    connected,
     opened_ledger,
     told_errors,
 )
-from pipelines.service_client import ServiceClient
 
 Place = Annotated[str, typer.Argument(metavar="DIR", help="folder or s3:// address of the back-up")]
 
@@ -34,7 +34,7 @@ Place = Annotated[str, typer.Argument(metavar="DIR", help="folder or s3:// addre
 def backup(
     place: Place,
     url: Url = "",
-    data: Data = Path("data"),
+    data: Data = DATA,
     config: Config = None,
     key: Key = "",
 ) -> None:
@@ -61,7 +61,7 @@ def backup(
         _tell("saved", facts)
 
 
-def restore(place: Place, data: Data = Path("data"), config: Config = None) -> None:
+def restore(place: Place, data: Data = DATA, config: Config = None) -> None:
     """Brings a back-up into a data folder without a ledger; the service must be down."""
     with told_errors():
         settings = command_settings(data, config)
@@ -88,13 +88,8 @@ def _get(store: ObjectFolder, folder: Path) -> None:
 
 
 def _download(url: str, key: str, target: Path) -> None:
-    with (
-        ServiceClient(url, key=key) as client,
-        client.stream("GET", "/v1/ledger") as response,
-        closing(target.open("xb")) as file,
-    ):
-        for chunk in response.iter_bytes():
-            file.write(chunk)
+    with connected(url, key) as client:
+        client.save("/v1/ledger", target)
 
 
 def _tell(done: str, facts: BackupFacts) -> None:

@@ -1,4 +1,4 @@
-"""The `dubl` command."""
+"""`dubl weights`: published models."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from typing import Annotated
 
 import typer
 
-from dubl.errors import DublError
 from dubl.models.fetching import fetch_model
 from dubl.models.presets import PRESETS, find_preset
-from pipelines.backup import backup, restore
-from pipelines.keys import keys_app
+from pipelines.cli.options import told_errors
 
-app = typer.Typer(no_args_is_help=True, help="Find copies of videos.")
-weights_app = typer.Typer(no_args_is_help=True, help="Published weights of the ViSiL family.")
-app.add_typer(weights_app, name="weights")
-app.add_typer(keys_app, name="keys")
-app.command("backup")(backup)
-app.command("restore")(restore)
-
-
-@app.callback()
-def main() -> None:
-    """Find copies of videos."""
+weights_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Published weights of the ViSiL family."
+)
 
 
 @weights_app.command("list")
@@ -41,8 +31,5 @@ def fetch_weights(
 ) -> None:
     """Downloads a published model's files into FOLDER, where they are not there, and makes a model
     of them that `model.weights` can name."""
-    try:
+    with told_errors():
         typer.echo(str(fetch_model(find_preset(name), folder)))
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail}", err=True)
-        raise typer.Exit(1) from exc

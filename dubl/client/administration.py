@@ -1,0 +1,124 @@
+"""What operators ask of the service: batches, jobs, webhooks, keys."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dubl.client import admin_operations, operations
+from dubl.client.admin_operations import OnJob
+from dubl.client.errors import StillRunning
+from dubl.client.models import Accepted, Delivery, Job, Key, NewKey, Page
+from dubl.client.operations import Operation
+
+Result = TypeVar("Result")
+
+
+class Administration(ABC):
+    """The part of Client for operators."""
+
+    @abstractmethod
+    def _ask(self, operation: Operation[Result]) -> Result: ...
+
+    def submit_batch(
+        self,
+        archive: Path | str = "",
+        *,
+        links: Sequence[str] = (),
+        kind: str = "check",
+        library: str = "",
+        owner: str = "",
+        callback_url: str = "",
+    ) -> Accepted:
+        """Many videos as one job: a zip, or links. `kind`: check or reference."""
+        fields = {"kind": kind, "library": library, "owner": owner, "callback_url": callback_url}
+        operation = admin_operations.submit_batch(
+            archive=Path(archive) if archive else None, links=links, fields=fields
+        )
+        return self._ask(operation)
+
+    def get_job(self, job_id: str) -> Job:
+        return self._ask(operations.get_job(job_id))
+
+    def wait_for_job(
+        self, job_id: str, *, timeout_s: float = 600.0, on_job: OnJob | None = None
+    ) -> Job:
+        """The job when it has ended, however; `on_job` is told of it each time it is looked at.
+
+        Raises StillRunning after the time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            job = self._ask(operations.get_job(job_id))
+            if on_job is not None:
+                on_job(job)
+            if job.ended:
+                return job
+            if time.monotonic() >= deadline:
+                raise StillRunning(job_id)
+            time.sleep(operations.POLL_PAUSE_S)
+
+    def list_jobs(
+        self,
+        *,
+        status: str = "",
+        batch: str = "",
+        dead: bool | None = None,
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page[Job]:
+        """`batch` keeps the children of one, `dead` those that were given up, or the others."""
+        return self._ask(
+            admin_operations.list_jobs(
+                status=status, batch=batch, dead=dead, limit=limit, cursor=cursor
+            )
+        )
+
+    def cancel_job(self, job_id: str) -> Job:
+        return self._ask(admin_operations.cancel_job(job_id))
+
+    def requeue_job(self, job_id: str) -> Job:
+        """Queues a dead job again."""
+        return self._ask(admin_operations.requeue_job(job_id))
+
+    def list_deliveries(
+        self, *, job_id: str = "", status: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Delivery]:
+        return self._ask(
+            admin_operations.list_deliveries(
+                job_id=job_id, status=status, limit=limit, cursor=cursor
+            )
+        )
+
+    def replay_delivery(self, delivery_id: str) -> Delivery:
+        """Delivers a webhook once more."""
+        return self._ask(admin_operations.replay_delivery(delivery_id))
+
+    def create_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str],
+        libraries: Sequence[str] = (),
+        requests_per_minute: int = 0,
+        jobs_per_day: int = 0,
+    ) -> NewKey:
+        """The token is in this answer and nowhere else."""
+        body = {
+            "name": name,
+            "scopes": list(scopes),
+            "libraries": list(libraries),
+            "requests_per_minute": requests_per_minute,
+            "jobs_per_day": jobs_per_day,
+        }
+        return self._ask(admin_operations.create_key(body))
+
+    def list_keys(self) -> tuple[Key, ...]:
+        """All keys, the revoked ones too, without their secrets."""
+        return self._ask(admin_operations.list_keys())
+
+    def revoke_key(self, key_id: str) -> Key:
+        return self._ask(admin_operations.revoke_key(key_id))

@@ -1,0 +1,88 @@
+"""The latest search for duplicates inside a library, as a file beside it that the service shows.
+
+    DATA/duplicates/LIBRARY.json
+
+The job that searches writes it when it ends; a search that is cut off leaves the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from dubl.errors import NotFound, StoreUnavailable
+
+FOLDER = "duplicates"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A video of a cluster."""
+
+    id: str
+    title: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two members that were compared and found to be copies."""
+
+    a: str
+    b: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateCluster:
+    """The keeper is the first member."""
+
+    members: tuple[Member, ...]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """Largest clusters first. `made_at` is UTC, ISO 8601."""
+
+    library: str
+    made_at: str
+    clusters: tuple[DuplicateCluster, ...]
+
+
+_DUPLICATES = TypeAdapter(Duplicates)
+
+
+def write_duplicates(
+    data_dir: Path, library: str, clusters: tuple[DuplicateCluster, ...]
+) -> Duplicates:
+    """In one step: a reader sees the old search or the new one. Raises StoreUnavailable."""
+    made_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    found = Duplicates(library=library, made_at=made_at, clusters=clusters)
+    path = _path(data_dir, library)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_bytes(_DUPLICATES.dump_json(found))
+        partial.replace(path)
+    except OSError as exc:
+        raise StoreUnavailable(f"{path} cannot be written: {exc.strerror}") from exc
+    return found
+
+
+def read_duplicates(data_dir: Path, library: str) -> Duplicates:
+    """Raises NotFound where no search has ended, StoreUnavailable."""
+    path = _path(data_dir, library)
+    try:
+        return _DUPLICATES.validate_json(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise NotFound(f"no search for duplicates in '{library}' has been made") from exc
+    except (OSError, ValidationError) as exc:
+        raise StoreUnavailable(f"{path} cannot be read") from exc
+
+
+def _path(data_dir: Path, library: str) -> Path:
+    return data_dir / FOLDER / f"{library}.json"

@@ -1,0 +1,128 @@
+"""`dubl check`: do these videos copy one of the library?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.client.errors import ClientError
+from dubl.client.models import Check
+from dubl.errors import DublError, InputError
+from pipelines.cli.desk import opened_desk
+from pipelines.cli.options import (
+    DATA,
+    FAILED,
+    AsJson,
+    Config,
+    Data,
+    Key,
+    Url,
+    tell_error,
+    told_errors,
+)
+from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
+
+EXITS = {"unique": 0, "duplicate": 10, "review": 11}
+HEADINGS = ("video", "verdict", "probability", "reference", "video s", "reference s", "why")
+LINKS = ("http://", "https://")
+
+
+def check(
+    videos: Annotated[list[str], typer.Argument(help="files or links", metavar="VIDEO")],
+    library: Annotated[
+        list[str] | None, typer.Option(help="may be repeated; without it, all libraries")
+    ] = None,
+    channel: Annotated[str, typer.Option(help="where it is to be shown")] = "",
+    territory: Annotated[str, typer.Option(help="country, two letters")] = "",
+    time: Annotated[str, typer.Option(help="when, ISO 8601; else now")] = "",
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Asks a service (--url), or the data folder in this process.
+
+    Ends with 10 when one is a duplicate, else 11 when a person should look at one, 0 when all are
+    unique; 1 when one could not be checked.
+    """
+    _require_files(videos)
+    with (
+        told_errors(),
+        opened_desk(url, key, data, config) as desk,
+        progress_bar(len(videos)) as bar,
+    ):
+        ask = partial(
+            desk.check,
+            libraries=library or [],
+            channel=channel,
+            territory=territory,
+            time=time,
+            on_progress=bar.stage,
+        )
+        answers = [_asked(ask, video, bar) for video in videos]
+    found = [answer for answer in answers if answer is not None]
+    if as_json:
+        for answer in found:
+            print_json(answer)
+    elif found:
+        print_table(HEADINGS, [row for answer in found for row in _rows(answer)])
+    raise typer.Exit(_exit_code(found, failed=len(found) < len(videos)))
+
+
+def _require_files(videos: list[str]) -> None:
+    for video in videos:
+        if not video.startswith(LINKS) and not Path(video).is_file():
+            raise typer.BadParameter(f"there is no file '{video}'", param_hint="VIDEO")
+
+
+def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
+    """The answer; one bad video does not keep the others from theirs."""
+    link = video if video.startswith(LINKS) else ""
+    bar.begin(video)
+    try:
+        return ask("" if link else video, link=link)
+    except (DublError, ClientError) as exc:
+        if not _is_about_the_video(exc):
+            raise
+        tell_error(exc, about=video)
+        return None
+    finally:
+        bar.end()
+
+
+def _is_about_the_video(error: DublError | ClientError) -> bool:
+    from dubl.client.errors import JobFailed
+    from dubl.errors import ResourceError
+
+    return isinstance(error, (JobFailed, InputError, ResourceError))
+
+
+def _rows(answer: Check) -> list[tuple[str, ...]]:
+    name = answer.query_name
+    base = (name, answer.outcome, f"{answer.probability:.2f}")
+    rows = [
+        (
+            match.reference_id,
+            seconds(part.query_start_s, part.query_end_s),
+            seconds(part.reference_start_s, part.reference_end_s),
+            match.rights.reason,
+        )
+        for match in answer.matches
+        for part in match.segments
+    ]
+    if not rows:
+        return [(*base, "", "", "", "")]
+    return [(*(base if number == 0 else ("", "", "")), *row) for number, row in enumerate(rows)]
+
+
+def _exit_code(answers: list[Check], *, failed: bool) -> int:
+    outcomes = {answer.outcome for answer in answers}
+    for outcome in ("duplicate", "review"):
+        if outcome in outcomes:
+            return EXITS[outcome]
+    return FAILED if failed else 0

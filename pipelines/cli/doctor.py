@@ -1,0 +1,83 @@
+"""`dubl doctor`: what is wrong with an installation, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.errors import ConfigurationError
+from dubl.settings import load_settings
+from pipelines.cli.options import DATA, FAILED, AsJson, Key, Url, connected
+from pipelines.cli.show import print_json
+from pipelines.diagnosis.data import look_at_data, port
+from pipelines.diagnosis.finding import Finding, State, fine, from_error
+from pipelines.diagnosis.machine import look_at_machine
+from pipelines.diagnosis.model import look_at_model
+from pipelines.diagnosis.service import look_at_cluster, look_at_service
+
+MARKS = {State.OK: "ok     ", State.NOTE: "note   ", State.PROBLEM: "PROBLEM"}
+COLORS = {State.OK: typer.colors.GREEN, State.NOTE: typer.colors.YELLOW}
+
+
+def doctor(
+    data: Annotated[Path, typer.Option(help="the service's data folder")] = DATA,
+    config: Annotated[Path | None, typer.Option(help="the service's settings file")] = None,
+    url: Url = "",
+    host: Annotated[
+        str, typer.Option(help="address that the service is to listen on")
+    ] = "127.0.0.1",
+    number: Annotated[int, typer.Option("--port", help="port that it is to listen on")] = 8000,
+    cluster: Annotated[
+        str, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster to look at")
+    ] = "",
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Looks at Python, packages, weights, decoder, network, data folder, ports and memory; with
+    --url at a service, with --cluster at a cluster.
+
+    Ends with 1 when there is a problem; notes are no problems.
+    """
+    findings = []
+    for finding in _findings(data, config, url, key, host, number, cluster):
+        findings.append(finding)
+        if as_json:
+            print_json(asdict(finding))
+        else:
+            _tell(finding)
+    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    if not as_json:
+        typer.echo(f"\n{problems} problems" if problems != 1 else "\n1 problem")
+    raise typer.Exit(FAILED if problems else 0)
+
+
+def _findings(
+    data: Path, config: Path | None, url: str, key: str, host: str, number: int, cluster: str
+) -> Iterator[Finding]:
+    yield from look_at_machine()
+    try:
+        settings = load_settings(config, [] if config else [f"data_dir={data}"])
+    except ConfigurationError as exc:
+        yield from_error("settings", exc, "Every key is in dubl/settings.py.")
+        return
+    yield fine("settings", str(config) if config else "the defaults")
+    yield from look_at_model(settings)
+    yield from look_at_data(settings)
+    if url:
+        with connected(url, key) as client:
+            yield from look_at_service(client)
+    else:
+        yield port(host, number)
+    if cluster:
+        yield look_at_cluster(cluster)
+
+
+def _tell(finding: Finding) -> None:
+    mark = typer.style(MARKS[finding.state], fg=COLORS.get(finding.state, typer.colors.RED))
+    typer.echo(f"{mark}  {finding.topic:14} {finding.text}")
+    if finding.advice:
+        typer.echo(f"{'':25}{finding.advice}")

@@ -1,0 +1,130 @@
+"""The `dubl` command.
+
+Exit codes: 0 done, for `check` unique; 10 duplicate; 11 a person should look; 1 an error; 2 wrong
+usage.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from pipelines.cli.lazy import Entry, lazy_group
+
+VIDEOS = "Videos"
+PEOPLE = "People"
+MODELS = "Models"
+OPERATION = "Operation"
+
+ENTRIES = (
+    Entry(
+        name="check",
+        place="pipelines.cli.check:check",
+        help="Tells whether videos copy one of the library.",
+        panel=VIDEOS,
+    ),
+    Entry(
+        name="references",
+        place="pipelines.cli.references:references_app",
+        help="The library: add, list, show, edit, delete.",
+        panel=VIDEOS,
+    ),
+    Entry(
+        name="search",
+        place="pipelines.cli.search:search",
+        help="Finds references by words, or by a picture.",
+        panel=VIDEOS,
+    ),
+    Entry(
+        name="index",
+        place="pipelines.index_archive:main",
+        help="Registers an archive of any size with Ray Data.",
+        panel=VIDEOS,
+    ),
+    Entry(
+        name="dedupe",
+        place="pipelines.dedupe_archive:main",
+        help="Finds the duplicates inside a library.",
+        panel=VIDEOS,
+    ),
+    Entry(
+        name="reviews",
+        place="pipelines.cli.reviews:reviews_app",
+        help="What waits for a person, and decisions.",
+        panel=PEOPLE,
+    ),
+    Entry(
+        name="report",
+        place="pipelines.cli.report:report",
+        help="Duplicates, decisions and errors over time, as a page and as data.",
+        panel=PEOPLE,
+    ),
+    Entry(
+        name="weights",
+        place="pipelines.cli.weights:weights_app",
+        help="Published weights of the ViSiL family.",
+        panel=MODELS,
+    ),
+    Entry(
+        name="calibrate",
+        place="pipelines.calibrate:main",
+        help="Fits probabilities to attack suites.",
+        panel=MODELS,
+    ),
+    Entry(
+        name="evaluate",
+        place="pipelines.evaluate:main",
+        help="Measures how good a model is on a set.",
+        panel=MODELS,
+    ),
+    Entry(
+        name="serve",
+        place="pipelines.cli.serve:serve",
+        help="Starts the service on this machine.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="demo",
+        place="pipelines.demo:main",
+        help="Shows the main job from end to end.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="doctor",
+        place="pipelines.cli.doctor:doctor",
+        help="Finds what is wrong with an installation.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="jobs",
+        place="pipelines.cli.jobs:jobs_app",
+        help="Accepted work of a service: list, cancel, queue again.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="keys",
+        place="pipelines.cli.keys:keys_app",
+        help="API keys: who may use the service.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="backup",
+        place="pipelines.cli.backup:backup",
+        help="Copies library, ledger and unfinished uploads.",
+        panel=OPERATION,
+    ),
+    Entry(
+        name="restore",
+        place="pipelines.cli.backup:restore",
+        help="Brings a back-up into a data folder.",
+        panel=OPERATION,
+    ),
+)
+
+app = typer.Typer(
+    cls=lazy_group(ENTRIES), no_args_is_help=True, help="Find copies of videos.", name="dubl"
+)
+
+
+@app.callback()
+def main() -> None:
+    """Find copies of videos."""

@@ -1,0 +1,75 @@
+"""Options that commands share, and how their errors are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dubl.client.errors import ClientError
+from dubl.errors import ConfigurationError, DublError, StoreUnavailable
+from dubl.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from dubl.client.client import Client
+    from dubl.ledger.ledger import Ledger
+
+KEY_VARIABLE = "DUBL_API_KEY"
+FAILED, WRONG_USAGE = 1, 2
+TRIES, PAUSE_S = 3, 0.3
+
+Data = Annotated[Path, typer.Option(help="the service's data folder, while it is down")]
+Config = Annotated[Path | None, typer.Option(help="the service's settings file")]
+Url = Annotated[
+    str, typer.Option(envvar="DUBL_URL", help="address of the running service, http://host:port")
+]
+# From the environment alone: what stands on a command line is seen by others on the machine.
+Key = Annotated[str, typer.Option(envvar=KEY_VARIABLE, hidden=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line, for programs")]
+DATA = Path("data")
+
+
+def command_settings(data: Path, config: Path | None) -> Settings:
+    """Settings of the service: its file, or the defaults with its data folder."""
+    return load_settings(config, [] if config else [f"data_dir={data}"])
+
+
+def connected(url: str, key: str) -> Client:
+    """A client that gives up soon: somebody waits at a terminal."""
+    from dubl.client.client import Client
+    from dubl.client.exchange import Retries
+
+    return Client(url, api_key=key, retries=Retries(tries=TRIES, pause_s=PAUSE_S))
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger's file. Raises StoreUnavailable, naming the way while the service has it."""
+    from dubl.ledger.ledger import Ledger
+    from dubl.local.client import WHILE_SERVED
+
+    try:
+        ledger = Ledger(settings.ledger_path)
+    except StoreUnavailable as exc:
+        raise StoreUnavailable(f"{exc.detail} {WHILE_SERVED}") from exc
+    with closing(ledger):
+        yield ledger
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """One line for an error, and its exit status."""
+    try:
+        yield
+    except (DublError, ClientError) as exc:
+        tell_error(exc)
+        wrong = isinstance(exc, ConfigurationError)
+        raise typer.Exit(WRONG_USAGE if wrong else FAILED) from exc
+
+
+def tell_error(error: DublError | ClientError, *, about: str = "") -> None:
+    line = f"{error.code}: {error.detail} {error.hint}".rstrip()
+    typer.echo(f"{about}: {line}" if about else line, err=True)

@@ -1,0 +1,277 @@
+"""`dubl references`: the library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.client.errors import ClientError, JobFailed
+from dubl.client.models import Reference, Rights
+from dubl.errors import DublError, InputError, ResourceError
+from pipelines.cli.desk import Desk, opened_desk
+from pipelines.cli.options import (
+    DATA,
+    FAILED,
+    AsJson,
+    Config,
+    Data,
+    Key,
+    Url,
+    connected,
+    tell_error,
+    told_errors,
+)
+from pipelines.cli.rights import (
+    Action,
+    RightsText,
+    add_rights_commands,
+    changed_rights,
+    read_rights,
+)
+from pipelines.cli.show import Bar, print_json, print_table, progress_bar
+
+references_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="The library: add, list, show, edit, delete."
+)
+HEADINGS = ("id", "library", "title", "owner", "seconds", "registered")
+SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".wmv", ".flv", ".mpg"}
+MOST_LISTED = 500
+
+Library = Annotated[str, typer.Option(help="name of the library")]
+Owner = Annotated[str, typer.Option(help="who holds the rights")]
+Metadata = Annotated[str, typer.Option(help="a JSON object")]
+Id = Annotated[str, typer.Argument(metavar="ID")]
+
+
+@references_app.command("add")
+def add(
+    videos: Annotated[
+        list[str], typer.Argument(help="files, folders, a zip (with --url) or links")
+    ],
+    library: Library = "main",
+    id: Annotated[str, typer.Option(help="of a single video; else one is made")] = "",  # noqa: A002
+    title: Annotated[str, typer.Option(help="of a single video; else its file name")] = "",
+    owner: Owner = "",
+    metadata: Metadata = "{}",
+    rights: RightsText = "{}",
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Registers videos, or gives the references that have these bytes already.
+
+    Ends with 1 when one could not be registered. For archives of any size: `dubl index`.
+    """
+    about, allowed = _metadata(metadata), read_rights(rights)
+    wanted = _expanded(videos)
+    if len(wanted) > 1 and (id or title):
+        raise typer.BadParameter("--id and --title are of a single video")
+    with told_errors(), progress_bar(len(wanted)) as bar:
+        zips = [one for one in wanted if one.lower().endswith(".zip")]
+        if zips and not url:
+            raise typer.BadParameter("a zip is taken in by a service: name it with --url")
+        added: list[Reference | None] = []
+        with opened_desk(url, key, data, config) as desk:
+            for one in wanted:
+                bar.begin(one)
+                if one in zips:
+                    added += _unzipped(url, key, one, library, owner, bar)
+                else:
+                    known = {"id": id, "title": title or Path(one).stem, "owner": owner}
+                    added.append(_registered(desk, one, library, known, about, allowed))
+                bar.end()
+    found = [one for one in added if one is not None]
+    print_references(found, as_json=as_json)
+    if len(found) < len(added):
+        raise typer.Exit(FAILED)
+
+
+@references_app.command("list")
+def list_references(
+    library: Library = "",
+    owner: Owner = "",
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED)] = 50,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Lists references, newest first."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        page = desk.list_references(library=library, owner=owner, limit=limit)
+        print_references(page.items, as_json=as_json)
+
+
+@references_app.command("libraries")
+def libraries(
+    url: Url = "", data: Data = DATA, config: Config = None, as_json: AsJson = False, key: Key = ""
+) -> None:
+    """Lists libraries with the number of their references."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        found = desk.list_libraries()
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        print_table(("library", "references"), [(one.name, str(one.references)) for one in found])
+
+
+@references_app.command("show")
+def show(
+    reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
+) -> None:
+    """Prints all that is known of a reference, as JSON."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        print_json(desk.get_reference(reference_id))
+
+
+@references_app.command("edit")
+def edit(
+    reference_id: Id,
+    title: Annotated[str | None, typer.Option()] = None,
+    owner: Annotated[str | None, typer.Option()] = None,
+    metadata: Annotated[str | None, typer.Option(help="a JSON object")] = None,
+    action: Annotated[Action | None, typer.Option(help="what its owner wants done")] = None,
+    min_copied_s: Annotated[
+        float | None, typer.Option(min=0, help="fewer copied seconds do not count")
+    ] = None,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    key: Key = "",
+) -> None:
+    """Changes what is given, and prints the reference as JSON."""
+    about = None if metadata is None else _metadata(metadata)
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        rights = changed_rights(
+            desk.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
+        )
+        print_json(
+            desk.update_reference(
+                reference_id, title=title, owner=owner, metadata=about, rights=rights
+            )
+        )
+
+
+@references_app.command("delete")
+def delete(
+    reference_ids: Annotated[list[str], typer.Argument(metavar="ID")],
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    key: Key = "",
+) -> None:
+    """Removes references from every answer at once."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        for reference_id in reference_ids:
+            desk.delete_reference(reference_id)
+            typer.echo(f"deleted {reference_id}")
+
+
+add_rights_commands(references_app)
+
+
+def _registered(
+    desk: Desk,
+    video: str,
+    library: str,
+    known: dict[str, str],
+    metadata: dict[str, object],
+    rights: Rights,
+) -> Reference | None:
+    """One bad video does not keep the others out."""
+    link = video if "://" in video else ""
+    try:
+        return desk.register(
+            "" if link else video,
+            link=link,
+            library=library,
+            id=known["id"],
+            title=known["title"],
+            owner=known["owner"],
+            metadata=metadata,
+            rights=rights,
+        )
+    except (DublError, ClientError) as exc:
+        if not isinstance(exc, (JobFailed, InputError, ResourceError)):
+            raise
+        tell_error(exc, about=video)
+        return None
+
+
+def _unzipped(
+    url: str, key: str, archive: str, library: str, owner: str, bar: Bar
+) -> list[Reference | None]:
+    """What became of a zip's videos, by one job of the service."""
+    with connected(url, key) as client:
+        batch = client.submit_batch(archive, kind="reference", library=library, owner=owner)
+        client.wait_for_job(
+            batch.job_id,
+            timeout_s=24 * 3600,
+            on_job=lambda job: bar.stage(job.stage or job.status, job.progress),
+        )
+        children = client.list_jobs(batch=batch.job_id, limit=MOST_LISTED).items
+        for child in children:
+            if child.error is not None:
+                error = child.error
+                typer.echo(
+                    f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True
+                )
+        return [
+            client.get_reference(child.result_id) if child.result_id else None
+            for child in reversed(children)
+        ]
+
+
+def _expanded(videos: list[str]) -> list[str]:
+    """Folders as the videos below them."""
+    found: list[str] = []
+    for video in videos:
+        path = Path(video)
+        if "://" in video:
+            found.append(video)
+        elif path.is_dir():
+            below = (one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+            found += sorted(str(one) for one in below)
+        elif path.is_file():
+            found.append(video)
+        else:
+            raise typer.BadParameter(f"there is no file '{video}'")
+    if not found:
+        raise typer.BadParameter("there is no video in it")
+    return found
+
+
+def _metadata(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise typer.BadParameter(f"--metadata is no JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise typer.BadParameter("--metadata must be a JSON object")
+    return value
+
+
+def print_references(found: tuple[Reference, ...] | list[Reference], *, as_json: bool) -> None:
+    if as_json:
+        for one in found:
+            print_json(one)
+        return
+    rows = [
+        (
+            one.id,
+            one.library,
+            one.title,
+            one.owner,
+            f"{one.duration_s:.1f}",
+            one.created_at[:16].replace("T", " "),
+        )
+        for one in found
+    ]
+    print_table(HEADINGS, rows)

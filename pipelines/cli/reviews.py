@@ -1,0 +1,115 @@
+"""`dubl reviews`: what waits for a person, and decisions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dubl.types import Decision, ReviewState
+from pipelines.cli.desk import opened_desk
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.show import print_json, print_table
+
+reviews_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="What waits for a person, and decisions."
+)
+QUEUE = ("video", "reference", "library", "probability", "state", "check")
+HISTORY = ("when", "decision", "reviewer", "note", "check", "reference")
+
+
+class Shown(StrEnum):
+    """States of matches by which the queue can be asked."""
+
+    OPEN = ReviewState.OPEN.value
+    CONFIRMED = ReviewState.CONFIRMED.value
+    REJECTED = ReviewState.REJECTED.value
+    LICENSED = ReviewState.LICENSED.value
+
+
+@reviews_app.command("queue")
+def queue(
+    state: Annotated[Shown, typer.Option()] = Shown.OPEN,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Lists matches in one state, those of the newest checks first."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        items = desk.review_queue(state=state.value, limit=limit).items
+    if as_json:
+        for item in items:
+            print_json(item)
+        return
+    rows = [
+        (
+            item.query_name,
+            item.reference_id,
+            item.library,
+            f"{item.probability:.2f}",
+            item.state,
+            item.check_id,
+        )
+        for item in items
+    ]
+    print_table(QUEUE, rows)
+
+
+@reviews_app.command("decide")
+def decide(
+    check_id: Annotated[str, typer.Argument(metavar="CHECK")],
+    reference_id: Annotated[str, typer.Argument(metavar="REFERENCE")],
+    decision: Annotated[Decision, typer.Argument()],
+    reviewer: Annotated[str, typer.Option(help="who decides")] = "",
+    note: Annotated[str, typer.Option()] = "",
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Adds a decision, or a comment, to the history of a match."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        entry = desk.review(
+            check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note
+        )
+    if as_json:
+        print_json(entry)
+    else:
+        typer.echo(f"{entry.decision}: {check_id} and {reference_id}")
+
+
+@reviews_app.command("history")
+def history(
+    check_id: Annotated[str, typer.Option("--check", help="of one check")] = "",
+    reference_id: Annotated[str, typer.Option("--reference", help="of one reference")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Lists decisions and comments, newest first."""
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        items = desk.list_reviews(check_id=check_id, reference_id=reference_id, limit=limit).items
+    if as_json:
+        for item in items:
+            print_json(item)
+        return
+    rows = [
+        (
+            item.created_at[:19].replace("T", " "),
+            item.decision,
+            item.reviewer,
+            item.note,
+            item.check_id,
+            item.reference_id,
+        )
+        for item in items
+    ]
+    print_table(HISTORY, rows)

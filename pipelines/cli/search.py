@@ -1,0 +1,62 @@
+"""`dubl search`: references by words, or by a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubl.client.models import FrameFound
+from pipelines.cli.desk import opened_desk
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.references import print_references
+from pipelines.cli.show import print_json, print_table
+
+HEADINGS = ("reference", "library", "similarity", "seconds")
+MOST_SHOWN = 50
+TIMES_SHOWN = 5
+
+
+def search(
+    what: Annotated[
+        str, typer.Argument(help="part of an id, a title or a source; or an image or video file")
+    ],
+    at: Annotated[float, typer.Option(min=0, help="second of the video whose frame it is")] = 0.0,
+    library: Annotated[str, typer.Option(help="without it, all libraries")] = "",
+    owner: Annotated[str, typer.Option(help="of what words find")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=MOST_SHOWN)] = 10,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Finds references by words; or, for a file, those that show its picture.
+
+    A picture's similarity is no verdict: frames of strangers may be alike too.
+    """
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        if Path(what).is_file():
+            found = desk.search_frame(what, time_s=at, library=library, limit=limit)
+            _print_frames(found, as_json=as_json)
+            return
+        page = desk.list_references(library=library, owner=owner, text=what, limit=limit)
+        print_references(page.items, as_json=as_json)
+
+
+def _print_frames(found: tuple[FrameFound, ...], *, as_json: bool) -> None:
+    if as_json:
+        for one in found:
+            print_json(one)
+        return
+    rows = [
+        (
+            one.reference_id,
+            one.library,
+            f"{one.similarity:.2f}",
+            " ".join(f"{time_s:.1f}" for time_s in one.times_s[:TIMES_SHOWN]),
+        )
+        for one in found
+    ]
+    print_table(HEADINGS, rows)

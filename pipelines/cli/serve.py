@@ -1,0 +1,35 @@
+"""`dubl serve`: becomes `python -m serve_app.main`, whose options these are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import DATA
+
+
+def serve(
+    data: Annotated[Path, typer.Option(help="folder of the library and the ledger")] = DATA,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    config: Annotated[Path | None, typer.Option(help="settings file")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
+    ] = None,
+) -> None:
+    """Starts the service on this machine; Ctrl-C or SIGTERM ends it.
+
+    A restart with the same data folder goes on where it was.
+    """
+    command = [sys.executable, "-m", "serve_app.main", "--data", str(data), "--host", host]
+    command += ["--port", str(port), *(["--config", str(config)] if config else [])]
+    for override in overrides or []:
+        command += ["--set", override]
+    # Ray gives new clusters tokens, and must be told to use them before it is imported.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # The service in place of this process: signals go to it alone.
+    os.execv(sys.executable, command)

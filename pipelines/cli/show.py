@@ -1,0 +1,84 @@
+"""What commands print: tables for people, a JSON object a line for programs, and how far work is.
+
+Progress goes to the error stream, and only to a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+STAGES = {
+    "upload": "sending",
+    "queued": "waiting",
+    "source": "fetching",
+    "decode": "decoding",
+    "embed": "describing",
+    "retrieve": "searching",
+    "rerank": "comparing",
+    "register": "registering",
+}
+
+
+def print_json(item: BaseModel | Mapping[str, object]) -> None:
+    value = item.model_dump(mode="json") if isinstance(item, BaseModel) else item
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as what stands in them; on a terminal no wider than that."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 240
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+class Bar:
+    """How far one of many is."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._done = 0
+
+    def begin(self, name: str) -> None:
+        self._progress.update(self._task, description=name, stage="sending")
+
+    def stage(self, stage: str, share: float) -> None:
+        shown = STAGES.get(stage, stage)
+        self._progress.update(self._task, completed=self._done + share, stage=shown)
+
+    def end(self) -> None:
+        self._done += 1
+        self._progress.update(self._task, completed=self._done, stage="")
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Bar]:
+    """A bar over `total` pieces of work."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        yield Bar(progress, progress.add_task("", total=total, stage=""))
+
+
+def seconds(start_s: float, end_s: float) -> str:
+    return f"{start_s:.1f}-{end_s:.1f}"

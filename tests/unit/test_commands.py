@@ -1,0 +1,190 @@
+"""Commands over the real HTTP layer and a service in memory: answers, exit codes, words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from dubl.errors import NoVideoStream
+from dubl.settings import load_settings
+from dubl.types import Job, JobKind, Outcome
+from pipelines.cli.main import ENTRIES, app
+from serve_app.api.http import make_http_app
+from tests.support.fake_keys import FakeKeys
+from tests.support.fake_service import MATCH, FakeService
+from tests.support.http_server import serving
+
+LINK = "https://example.org/clips/a.mp4"
+
+
+class PromptService(FakeService):
+    """Its jobs end as soon as somebody looks at them, those in `bad` with an error."""
+
+    bad: frozenset[str] = frozenset()
+
+    async def wait(self, job: Job, *, seconds: float) -> Job:
+        ends = self.ends
+        self.ends = NoVideoStream("only audio") if job.id in self.bad else ends
+        try:
+            return await super().wait(job, seconds=seconds)
+        finally:
+            self.ends = ends
+
+    async def get_job(self, job_id: str) -> Job:
+        job = await super().get_job(job_id)
+        return job if job.kind is JobKind.BATCH else await self.wait(job, seconds=1)
+
+
+@pytest.fixture
+def service() -> PromptService:
+    return PromptService()
+
+
+@pytest.fixture
+def address(service: FakeService, tmp_path: Path) -> Iterator[str]:
+    settings = load_settings(overrides=[f"data_dir={tmp_path / 'data'}"], environment={})
+    with serving(make_http_app(service, settings, keys=FakeKeys())) as address:
+        yield address
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "кот.mp4"
+    path.write_bytes(bytes(range(256)))
+    return path
+
+
+def run(address: str, *arguments: str) -> Result:
+    environment = {"DUBL_URL": address, "DUBL_API_KEY": ""}
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+def test_the_exit_code_tells_the_outcome(address: str, service: FakeService, video: Path) -> None:
+    assert run(address, "check", str(video)).exit_code == 10
+    service.matches = ()
+    assert run(address, "check", str(video)).exit_code == 0
+    assert run(address, "check", str(video.with_name("none.mp4"))).exit_code == 2
+    assert run(address, "check").exit_code == 2
+    service.ends = NoVideoStream("only audio in a.mp3")
+    failed = run(address, "check", str(video))
+    assert failed.exit_code == 1
+    assert "no_video_stream: only audio in a.mp3" in failed.output
+
+
+def test_a_match_that_a_person_must_look_at_has_its_own_code(
+    address: str, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = service._finish
+
+    def doubtful(job: Job) -> None:
+        finish(job)
+        check = service.checks[job.subject_id]
+        verdict = dataclasses.replace(check.verdict, outcome=Outcome.REVIEW)
+        service.checks[job.subject_id] = dataclasses.replace(check, verdict=verdict)
+
+    monkeypatch.setattr(service, "_finish", doubtful)
+    assert run(address, "check", LINK).exit_code == 11
+
+
+def test_the_answer_is_a_table_or_a_json_object_a_line(address: str, video: Path) -> None:
+    shown = run(address, "check", str(video), "--library", "films").output
+    assert "0.0-8.0" in shown
+    assert MATCH.reference_id in shown
+    lines = run(address, "check", str(video), LINK, "--json").stdout.splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [one["matches"][0]["reference_id"] for one in answers] == [MATCH.reference_id] * 2
+
+
+def test_one_bad_video_does_not_keep_the_others_from_their_answers(
+    address: str, service: PromptService, video: Path
+) -> None:
+    service.bad = frozenset({"job-0"})
+    answer = run(address, "check", str(video), LINK, "--json")
+    assert f"{video}: no_video_stream" in answer.stderr
+    assert len(answer.stdout.splitlines()) == 1
+    assert answer.exit_code == 10
+    service.matches = ()
+    service.bad = frozenset({"job-2"})
+    assert run(address, "check", str(video), LINK).exit_code == 1
+
+
+def test_the_library_is_added_to_listed_edited_and_deleted(address: str, video: Path) -> None:
+    added = run(address, "references", "add", str(video), "--id", "cat", "--owner", "Mosfilm")
+    assert added.exit_code == 0, added.output
+    assert "Mosfilm" in added.output
+    (listed,) = run(address, "references", "list", "--json").stdout.splitlines()
+    assert json.loads(listed)["title"] == "кот"
+    edited = run(address, "references", "edit", "cat", "--title", "Кошка")
+    assert json.loads(edited.stdout)["title"] == "Кошка"
+    assert "main" in run(address, "references", "libraries").output
+    assert run(address, "references", "delete", "cat").exit_code == 0
+    gone = run(address, "references", "show", "cat")
+    assert gone.exit_code == 1
+    assert "not_found" in gone.output
+    assert run(address, "references", "add", str(video), "--metadata", "[1").exit_code == 2
+
+
+def test_a_folder_is_added_video_by_video(address: str, video: Path) -> None:
+    (video.parent / "notes.txt").write_text("not a video")
+    (video.parent / "deep").mkdir()
+    (video.parent / "deep" / "b.MKV").write_bytes(b"b")
+    added = run(address, "references", "add", str(video.parent), "--json")
+    titles = [json.loads(line)["title"] for line in added.stdout.splitlines()]
+    assert titles == ["b", "кот"]
+
+
+def test_jobs_are_listed_and_cancelled(address: str, service: FakeService) -> None:
+    job = service._job(JobKind.BATCH, "many")
+    (listed,) = run(address, "jobs", "list", "--json").stdout.splitlines()
+    assert json.loads(listed)["id"] == job.id
+    assert run(address, "jobs", "cancel", job.id).output == f"cancelled {job.id}\n"
+    refused = run(address, "jobs", "requeue", job.id)
+    assert refused.exit_code == 1
+    assert "state_conflict" in refused.output
+
+
+def test_a_decision_is_made_by_command(address: str) -> None:
+    check = json.loads(run(address, "check", LINK, "--json").stdout)["id"]
+    said = run(address, "reviews", "decide", check, MATCH.reference_id, "rejected", "--note", "no")
+    assert said.output.startswith("rejected: ")
+    (entry,) = run(address, "reviews", "history", "--check", check, "--json").stdout.splitlines()
+    assert json.loads(entry)["note"] == "no"
+    assert run(address, "reviews", "decide", check, MATCH.reference_id, "maybe").exit_code == 2
+
+
+def test_every_command_loads_and_has_its_help() -> None:
+    for entry in ENTRIES:
+        shown = CliRunner().invoke(app, [entry.name, "--help"])
+        assert shown.exit_code == 0, (entry.name, shown.output)
+        assert "Usage" in shown.output
+
+
+def test_asking_a_service_loads_no_ray_no_torch_and_no_library() -> None:
+    script = """
+import sys
+from typer.testing import CliRunner
+from pipelines.cli.main import app
+assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+assert not {"httpx", "rich.progress", "pydantic"} & sys.modules.keys()
+arguments = ["references", "list", "--url", "http://127.0.0.1:9"]
+assert CliRunner().invoke(app, arguments).exit_code == 1
+print(sorted({"ray", "torch", "lancedb", "duckdb", "openvino"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_shell_is_offered_the_options_of_a_command() -> None:
+    environment = {"_DUBL_COMPLETE": "complete_bash", "COMP_WORDS": "dubl check --l"}
+    shown = CliRunner().invoke(app, [], env={**environment, "COMP_CWORD": "2"}, prog_name="dubl")
+    assert "--library" in shown.output
