@@ -40,7 +40,7 @@ def bench_clip() -> Path:
     path = WORK / "clip.mp4"
     if path.exists():
         return path
-    WORK.mkdir(exist_ok=True)
+    WORK.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part.mp4")
     with av.open(str(partial), "w") as container:
         stream = container.add_stream("libx264", rate=FRAME_RATE)

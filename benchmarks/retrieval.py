@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmarks.faiss_peer import faiss_figures
+from benchmarks.faiss_peer import WAYS, faiss_figure
 from benchmarks.material import WORK, made_descriptors, unit
 from benchmarks.results import Figure, at_least, at_most, machine, plain
 from benchmarks.runner import run
@@ -60,23 +60,23 @@ class Answered:
     wall_ms: float
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
     sizes = [int(float(text)) for text in sys.argv[1:]] or SIZES
     settings = load_settings("configs/local.yaml").index
-    figures: list[Figure] = []
+    questions: dict[int, Question] = {}
     found: dict[int, Answered] = {}
     for size in sizes:
         folder = WORK / f"frames-{size}"
-        question = exact(size)
+        questions[size] = exact(size)
         store = build(folder, size, settings)
-        found[size] = ask(question, partial(_search, store, settings=settings))
-        figures += _shown(size, found[size], settings)
-        if size <= 1_000_000:
-            figures += faiss_figures(size, question, batches(size))
+        found[size] = ask(questions[size], partial(_search, store, settings=settings))
+        yield from _shown(size, found[size], settings)
         shutil.rmtree(folder)
     if len(found) > 1:
-        figures.append(_growth(found))
-    return figures
+        yield _growth(found)
+    for name in WAYS:
+        for size in sizes:
+            yield faiss_figure(name, size, questions[size], batches(size), found[size].recall)
 
 
 def batches(size: int) -> Iterator[NDArray[np.float16]]:

@@ -1,5 +1,7 @@
 """A deployment holds one step and calls it. serve_app/app.py binds them to a graph; placement
-(replicas, CPUs, GPUs, queues) stands in serve_config.yaml."""
+(replicas, CPUs, GPUs, queues) stands in serve_config.yaml.
+
+Each replica imports this module: what one step alone stands on is imported where it is built."""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -22,8 +24,6 @@ from dubl.assembly import (
     make_store,
 )
 from dubl.errors import StoreUnavailable
-from dubl.index.rows import Entry
-from dubl.matching.explanation import Explanation, Matrices
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
@@ -39,17 +39,14 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
-from serve_app.api.http import make_http_app
-from serve_app.api.service import ReferenceChange
-from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
-from serve_app.flow import Steps
-from serve_app.jobs import make_job_service
-from serve_app.keys import LedgerAdmin, http_host
-from serve_app.ledger_client import LedgerClient
-from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
-from serve_app.webhooks import WebhookSender
-from serve_app.workshop import PATIENCE_S
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from dubl.index.rows import Entry
+    from dubl.matching.explanation import Explanation, Matrices
+    from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +180,8 @@ class Librarian:
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
     ) -> Registration:
+        from dubl.index.rows import Entry
+
         entry = Entry(draft=draft, source=source, features=features)
         registration: Registration = await self._write(entry)
         return registration
@@ -253,6 +252,13 @@ class Ingress:
         ledger: DeploymentHandle,
         consumer: DeploymentHandle | None = None,
     ) -> None:
+        from serve_app.flow import Steps
+        from serve_app.jobs import make_job_service
+        from serve_app.keys import LedgerAdmin
+        from serve_app.ledger_client import LedgerClient
+        from serve_app.webhooks import WebhookSender
+        from serve_app.workshop import PATIENCE_S
+
         del consumer  # is part of the graph, and reached by messages
         use_serve_log()
         self._settings = settings
@@ -269,6 +275,10 @@ class Ingress:
         self._keys = LedgerAdmin(LedgerClient(ledger), settings.spool_dir)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
+        from serve_app.api.http import make_http_app
+        from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
+        from serve_app.keys import http_host
+
         self._sender.start()
         self._service.start()
         host = await http_host()
