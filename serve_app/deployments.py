@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from dubl.index.rows import Entry
-    from dubl.matching.explanation import Explanation, Matrices
+    from dubl.matching.explanation import Explainer, Explanation, Matrices
     from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
@@ -124,17 +125,22 @@ class Reranker:
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._reranker = make_reranker(settings)
-        self._explainer = make_explainer(settings)
+        self._settings = settings
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        """Made for the first who asks: it opens the library once more."""
+        return make_explainer(self._settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
         """Evidence of a match, from what was kept of its check."""
-        return await asyncio.to_thread(self._explainer.explain, check_id, match)
+        return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
-        return await asyncio.to_thread(self._explainer.matrices, check_id, match)
+        return await asyncio.to_thread(lambda: self._explainer.matrices(check_id, match))
 
     async def ready(self) -> bool:
         return True

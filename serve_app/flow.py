@@ -12,8 +12,9 @@ through the ingress; only the last one is awaited. Only the flow knows the order
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Self
@@ -94,11 +95,11 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        rejected: Collection[str],
+        rejected: asyncio.Future[frozenset[str]],
         context: CheckContext,
         on_stage: OnStage,
     ) -> Verdict:
-        """Looks once, and closer where that leaves doubt."""
+        """Looks once, and closer where that leaves doubt. `rejected` is needed at the end alone."""
         look = partial(
             self._look,
             source,
@@ -129,7 +130,7 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        rejected: Collection[str],
+        rejected: asyncio.Future[frozenset[str]],
         context: CheckContext,
         on_stage: OnStage,
     ) -> Look:
@@ -143,7 +144,7 @@ class Flow:
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
         verdict = decide(
-            matches, self._policy, model_id=self._model_id, rejected=rejected, context=context
+            matches, self._policy, model_id=self._model_id, rejected=await rejected, context=context
         )
         return Look(verdict=verdict, clip=clip, features=features)
 

@@ -34,7 +34,7 @@ class _Without:
     """A finder that says of one module that it is not installed."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name == LEFT_OUT:
             raise ModuleNotFoundError(f"{LEFT_OUT} is left out of the service", name=name)

@@ -77,6 +77,8 @@ class Work:
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         obtained = time.perf_counter()
+        asked = self._ledger.ask(Reviews.rejected_references, source.sha256)
+        rejected = asyncio.ensure_future(asked)
         try:
             verdict = await self._flow.check(
                 source,
@@ -84,11 +86,12 @@ class Work:
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                rejected=await self._ledger.ask(Reviews.rejected_references, source.sha256),
+                rejected=rejected,
                 context=_resolved(order.context, job),
                 on_stage=on_stage,
             )
         finally:
+            rejected.cancel()
             self._discard_download(order.video, source)
         timings = {
             "source": (obtained - started) * 1000,
