@@ -190,11 +190,18 @@ def _spec() -> FeatureSpec:
 def _shown(size: int, answered: Answered, settings: IndexSettings) -> Sequence[Figure]:
     setup = (
         f"batches of {QUERY_FRAMES} vectors, {settings.probed_partitions} partitions probed, "
-        f"refine {settings.refine_factor}; "
-        f"copies alone {answered.recall_of_copies:.3f}; {machine()}"
+        f"refine {settings.refine_factor}; {machine()}"
     )
+    copies, half = answered.recall_of_copies, "half of the queries have no copy there"
     return [
-        at_least(f"recall@20 of {size:.0e}", answered.recall, 0.95, unit="", setup=setup),
+        at_least(f"recall@20 of {size:.0e}, edited copies", copies, 0.95, unit="", setup=setup),
+        at_least(
+            f"recall@20 of {size:.0e}, all queries",
+            answered.recall,
+            0.95,
+            unit="",
+            setup=f"{half}; {setup}",
+        ),
         plain(f"batch of {size:.0e}, p50 CPU", answered.cpu_ms, unit="CPU ms", setup=setup),
         plain(f"batch of {size:.0e}, p50 wall", answered.wall_ms, unit="ms", setup=setup),
     ]
