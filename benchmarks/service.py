@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -32,7 +32,7 @@ LOADS = ((1, 8), (8, 32), (32, 64))
 WAIT = {"Prefer": "wait=280"}
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
     clip = bench_clip()
     data = WORK / "service"
     shutil.rmtree(data, ignore_errors=True)
@@ -43,11 +43,10 @@ def measure() -> list[Figure]:
     with running_server(data, overrides=[f"serve.max_waiting={LOADS[-1][0]}"]) as address:
         ready_s = time.perf_counter() - started
         tree = _server_tree()
-        figures = _at_rest(tree, ready_s)
-        figures += _costs(address, clip, tree, settings)
+        yield from _at_rest(tree, ready_s)
+        yield from _costs(address, clip, tree, settings)
         for clients, checks in LOADS:
-            figures += _under_load(address, clip, clients=clients, checks=checks)
-    return figures
+            yield _under_load(address, clip, clients=clients, checks=checks)
 
 
 def _server_tree() -> ProcessTree:
@@ -109,16 +108,15 @@ def _costs(address: str, clip: Path, tree: ProcessTree, settings: Settings) -> l
     ]
 
 
-def _under_load(address: str, clip: Path, *, clients: int, checks: int) -> list[Figure]:
+def _under_load(address: str, clip: Path, *, clients: int, checks: int) -> Figure:
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         times_s = list(pool.map(lambda _: _check(address, clip), range(checks)))
     rate = checks / (time.perf_counter() - started)
     setup = f"{clients} clients, {checks} checks of the clip, {machine()}"
     shown = _percentiles(times_s)
-    return [
-        plain(f"checks a second, {clients} clients", rate, unit="1/s", setup=f"{setup}; {shown}"),
-    ]
+    name = f"checks a second, {clients} clients"
+    return plain(name, rate, unit="1/s", setup=f"{setup}; {shown}")
 
 
 def _percentiles(times_s: Sequence[float]) -> str:
