@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,3 +72,22 @@ class ProcessTree:
 
     def _living(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]
+
+
+@contextmanager
+def most_memory(*, every_s: float = 5.0) -> Iterator[list[int]]:
+    """Bytes (PSS) of this process and its children, at moments of the block."""
+    seen: list[int] = []
+    tree, over = ProcessTree(os.getpid()), threading.Event()
+
+    def look() -> None:
+        while not over.wait(every_s):
+            seen.append(tree.pss_bytes())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
