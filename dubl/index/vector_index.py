@@ -27,7 +27,7 @@ NAME = "descriptor_idx"
 KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
 CODED_DIMS_STEP = 8
 # What the partitions are trained on: vectors a partition, and rounds. Lance's own 256 and 50 find
-# no more, and their cost, which grows with the square of the library, is an hour at 10⁷ frames.
+# hardly more, and their cost grows with the square of the library: docs/scaling.md has figures.
 TRAINING_VECTORS = 64
 TRAINING_ROUNDS = 10
 TIE = 1e-5
