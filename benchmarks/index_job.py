@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event, Semaphore
@@ -27,7 +27,8 @@ import numpy as np
 import psutil
 import typer
 
-from benchmarks.results import Figure, at_least, machine, plain, write_figures
+from benchmarks.results import Figure, at_least, at_most, machine, plain, write_figures
+from benchmarks.usage import most_memory
 from dubl.assembly import make_store
 from dubl.evaluation.scenes import generate_library
 from dubl.index.keys import read_keys
@@ -40,6 +41,7 @@ from pipelines.index_archive import BATCH_VIDEOS, index_archive
 
 AIM = 0.85
 FLAT = 0.9
+FLAT_MEMORY = 1.1
 ORIGINALS = 4
 CLIP_S = 15.0
 CLIP_SIZE = (640, 360)
@@ -50,11 +52,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of indexing one archive."""
+    """Of indexing one archive. `most_bytes`: memory of all processes at its highest (PSS)."""
 
     videos: int
     wall_s: float
     cpu_s: float
+    most_bytes: int = 0
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(
@@ -121,9 +124,12 @@ def ray_run(archive: Path, settings: Settings) -> Cost:
     """The job, on the cluster of this process."""
     cluster = connect("")
     store = make_store(settings)
-    before, started = _cpu_s(), time.perf_counter()
-    summary = index_archive(open_archive(str(archive)), store, settings, cluster, library="main")
-    return _cost(summary.registered, before, started)
+    source = open_archive(str(archive))
+    with most_memory() as seen:
+        before, started = _cpu_s(), time.perf_counter()
+        summary = index_archive(source, store, settings, cluster, library="main")
+        cost = _cost(summary.registered, before, started)
+    return replace(cost, most_bytes=max(seen, default=0))
 
 
 def _work(
@@ -196,6 +202,13 @@ def figures(costs: dict[str, list[Cost]], setup: str) -> Iterator[Figure]:
         FLAT,
         unit="×",
         setup=setup,
+    )
+    yield at_most(
+        "indexing job: most memory, largest archive over smallest",
+        last.most_bytes / first.most_bytes,
+        FLAT_MEMORY,
+        unit="×",
+        setup=f"{last.most_bytes / 1e9:.2f} over {first.most_bytes / 1e9:.2f} GB (PSS); {setup}",
     )
 
 

@@ -68,8 +68,6 @@ def write_figures(benchmark: str, figures: Sequence[Figure]) -> None:
     RESULTS.mkdir(exist_ok=True)
     content = json.dumps([asdict(figure) for figure in figures], indent=1, ensure_ascii=False)
     (RESULTS / f"{benchmark}.json").write_text(content + "\n", encoding="utf-8")
-    for figure in figures:
-        logger.info("%s: %s %s (%s)", figure.name, figure.value, figure.unit, figure.aim)
     TABLE.write_text(table(), encoding="utf-8")
 
 

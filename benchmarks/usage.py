@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,3 +80,22 @@ def server_tree() -> ProcessTree:
         if "serve_app.main" in child.cmdline():
             return ProcessTree(child.pid)
     raise RuntimeError("the service is not among the children of this process")
+
+
+@contextmanager
+def most_memory(*, every_s: float = 5.0) -> Iterator[list[int]]:
+    """Bytes (PSS) of this process and its children, at moments of the block."""
+    seen: list[int] = []
+    tree, over = ProcessTree(os.getpid()), threading.Event()
+
+    def look() -> None:
+        while not over.wait(every_s):
+            seen.append(tree.pss_bytes())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()

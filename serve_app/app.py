@@ -13,11 +13,11 @@ from serve_app.deployments import (
     Decoder,
     Embedder,
     Ingress,
-    Ledger,
     Librarian,
     Reranker,
     Retriever,
 )
+from serve_app.ledger_deployment import Ledger
 
 MAX_ONGOING_REQUESTS = 1024
 

@@ -1,5 +1,7 @@
 """A deployment holds one step and calls it. serve_app/app.py binds them to a graph; placement
-(replicas, CPUs, GPUs, queues) stands in serve_config.yaml."""
+(replicas, CPUs, GPUs, queues) stands in serve_config.yaml.
+
+Each replica imports this module: what one step alone stands on is imported where it is built."""
 
 from __future__ import annotations
 
@@ -8,8 +10,9 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -23,8 +26,6 @@ from dubl.assembly import (
     make_store,
 )
 from dubl.errors import StoreUnavailable
-from dubl.index.rows import Entry
-from dubl.matching.explanation import Explanation, Matrices
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
@@ -40,20 +41,16 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
-from serve_app.api.answer_times import AnswerTimes
-from serve_app.api.http import make_http_app
-from serve_app.api.service import ReferenceChange
-from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
-from serve_app.flow import Steps
-from serve_app.jobs import make_job_service
-from serve_app.keys import LedgerAdmin, http_host
-from serve_app.ledger_client import LedgerClient
-from serve_app.ledger_deployment import Ledger as Ledger
 from serve_app.log import use_serve_log
 from serve_app.metrics import count_candidates, count_input, observe_answer, show_index
 from serve_app.upload_archive import UploadArchive
-from serve_app.webhooks import WebhookSender
-from serve_app.workshop import PATIENCE_S
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from dubl.index.rows import Entry
+    from dubl.matching.explanation import Explainer, Explanation, Matrices
+    from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
 
@@ -152,17 +149,22 @@ class Reranker:
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._reranker = make_reranker(settings)
-        self._explainer = make_explainer(settings)
+        self._settings = settings
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        """Made for the first who asks: it opens the library once more."""
+        return make_explainer(self._settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
         """Evidence of a match, from what was kept of its check."""
-        return await asyncio.to_thread(self._explainer.explain, check_id, match)
+        return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
-        return await asyncio.to_thread(self._explainer.matrices, check_id, match)
+        return await asyncio.to_thread(lambda: self._explainer.matrices(check_id, match))
 
     async def ready(self) -> bool:
         return True
@@ -214,6 +216,8 @@ class Librarian(UploadArchive):
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
     ) -> Registration:
+        from dubl.index.rows import Entry
+
         entry = Entry(draft=draft, source=source, features=features)
         registration: Registration = await self._write(entry)
         return registration
@@ -281,6 +285,13 @@ class Ingress:
         ledger: DeploymentHandle,
         consumer: DeploymentHandle | None = None,
     ) -> None:
+        from serve_app.flow import Steps
+        from serve_app.jobs import make_job_service
+        from serve_app.keys import LedgerAdmin
+        from serve_app.ledger_client import LedgerClient
+        from serve_app.webhooks import WebhookSender
+        from serve_app.workshop import PATIENCE_S
+
         del consumer  # is part of the graph, and reached by messages
         use_serve_log()
         self._settings = settings
@@ -297,6 +308,11 @@ class Ingress:
         self._keys = LedgerAdmin(LedgerClient(ledger), settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
+        from serve_app.api.answer_times import AnswerTimes
+        from serve_app.api.http import make_http_app
+        from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
+        from serve_app.keys import http_host
+
         self._sender.start()
         self._service.start()
         host = await http_host()

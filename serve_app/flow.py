@@ -12,6 +12,7 @@ through the ingress; only the last one is awaited. Only the flow knows the order
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, fields
@@ -97,12 +98,12 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        standing: Standing,
+        standing: asyncio.Future[Standing],
         context: CheckContext,
         upload: Upload,
         on_stage: OnStage,
     ) -> Verdict:
-        """Looks once, and closer where that leaves doubt."""
+        """Looks once, and closer where that leaves doubt. `standing` is needed at the end alone."""
         look = partial(
             self._look,
             source,
@@ -155,7 +156,7 @@ class Flow:
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
-        standing: Standing,
+        standing: asyncio.Future[Standing],
         context: CheckContext,
         on_stage: OnStage,
     ) -> Look:
@@ -169,7 +170,7 @@ class Flow:
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
         verdict = decide(
-            matches, self._policy, model_id=self._model_id, standing=standing, context=context
+            matches, self._policy, model_id=self._model_id, standing=await standing, context=context
         )
         return Look(verdict=verdict, clip=clip, features=features)
 

@@ -260,6 +260,8 @@ class JobService:
     async def _hand_on(self, job: Job) -> None:
         if self._send is not None:
             await self._send(job.id, 0.0)
+        elif self._runner is not None:
+            self._runner.wake()
 
     def _callbacks(self, libraries: Sequence[str], callback_url: str) -> tuple[str, ...]:
         webhooks = self._settings.webhooks

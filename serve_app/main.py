@@ -18,6 +18,7 @@ from dubl.errors import ConfigurationError, DublError
 from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings, load_settings
 from serve_app.api.start_rules import keys_required, require_admin_key
+from serve_app.lean import SETUP_HOOK, be_quiet, leave_out_pandas
 
 LOOPBACK = "127.0.0.1"
 
@@ -46,14 +47,22 @@ def serve_locally(
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    be_quiet()
+    leave_out_pandas()
     import ray
     from ray import serve
 
     # Sockets live in this folder and their paths are limited to 107 bytes.
     session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
     try:
-        ray.init(address="local", include_dashboard=False, _temp_dir=session)
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            runtime_env={"worker_process_setup_hook": SETUP_HOOK},
+            _temp_dir=session,
+        )
         stopped = _stop_signal()
         # LanceDB comes with the graph, and must not be there when Ray forks.
         from serve_app.app import bind_graph

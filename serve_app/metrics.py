@@ -9,11 +9,14 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from dubl.ledger.backlog import Backlog
 from dubl.types import IndexHealth, Job, Quarantine, QuarantineState, Verdict, VideoFacts
+
+if TYPE_CHECKING:
+    from dubl.ledger.backlog import Backlog
 
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

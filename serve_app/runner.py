@@ -38,7 +38,9 @@ RETRIED = (
 )
 MAX_RETRY_DELAY_S = 60.0
 PULSE_S = 0.5
+# How long after a job was found the ledger is asked for more; longer each time that it has none.
 POLL_S = 1.0
+MAX_POLL_S = 4.0
 RENEWALS_PER_LEASE = 4
 
 # The share of the usual work that is done when a stage begins.
@@ -122,6 +124,10 @@ class JobRunner:
         if job is not None:
             await asyncio.wait({self.adopt(job)})
 
+    def wake(self) -> None:
+        """There may be a job to take."""
+        self._wake.set()
+
     def task_of(self, job_id: str) -> asyncio.Task[None] | None:
         return self._running.get(job_id)
 
@@ -141,7 +147,9 @@ class JobRunner:
         self._wake.set()
 
     async def _take(self, older_than_s: float) -> None:
+        poll_s = POLL_S
         while True:
+            self._wake.clear()
             try:
                 if self.free > 0:
                     jobs = await self._ledger.ask(
@@ -150,16 +158,17 @@ class JobRunner:
                         lease_s=self._settings.lease_s,
                         older_than_s=older_than_s,
                     )
+                    poll_s = POLL_S if jobs else min(2 * poll_s, MAX_POLL_S)
                     for job in jobs:
                         self.adopt(job)
             except DublError as exc:
                 logger.error("no jobs can be taken, to be tried again: %s", exc.detail)
             except Exception:  # the loop must outlive whatever Serve raises
                 logger.exception("no jobs can be taken, to be tried again")
-            self._wake.clear()
             try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(poll_s):
                     await self._wake.wait()
+                poll_s = POLL_S
             except TimeoutError:
                 continue
 
@@ -241,8 +250,10 @@ class JobRunner:
         )
         outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"
         logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)
-        if not after.state.ended:
-            count_retry(error.code)
-        if self._schedule is not None and not after.state.ended:
+        if after.state.ended:
+            return after
+        count_retry(error.code)
+        asyncio.get_running_loop().call_later(delay_s, self.wake)
+        if self._schedule is not None:
             await self._schedule(job.id, delay_s)
         return after

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from dubl.assembly import make_uploads
 from dubl.errors import CheckNotFound, DublError
-from dubl.index.store import LibraryStore
-from dubl.index.uploads import KeptUpload, Upload
-from dubl.ledger.statements import utc_now
 from dubl.settings import Settings
 from dubl.types import VideoFeatures
+
+if TYPE_CHECKING:
+    from dubl.index.store import LibraryStore
+    from dubl.index.uploads import KeptUpload, Upload
 
 
 class UploadArchive:
@@ -28,6 +30,8 @@ class UploadArchive:
         all who wait by then; where that fails, each tries for itself and the others once more."""
         if self._uploads is None:
             return
+        from dubl.index.uploads import KeptUpload
+
         mine = KeptUpload(upload=upload, features=features)
         self._waiting.append(mine)
         async with self._keeping:
@@ -62,6 +66,8 @@ class UploadArchive:
         """Drops what is older than the settings allow, and compacts the rest."""
         if self._uploads is None:
             return
+        from dubl.ledger.statements import utc_now
+
         before = utc_now(plus_s=-self._retention_s)
         async with self._keeping:
             while await asyncio.to_thread(self._uploads.sweep, kept_before=before):

@@ -86,6 +86,7 @@ class Work:
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         obtained = time.perf_counter()
+        standing = asyncio.ensure_future(self._ledger.ask(Ledger.standing, source.sha256))
         try:
             verdict = await self._flow.check(
                 source,
@@ -93,12 +94,13 @@ class Work:
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                standing=await self._ledger.ask(Ledger.standing, source.sha256),
+                standing=standing,
                 context=order.context.at(job.created_at),
                 upload=_upload(job, order, source),
                 on_stage=on_stage,
             )
         finally:
+            standing.cancel()
             await self._discard_download(order.video, source)
         timings = {
             "source": (obtained - started) * 1000,

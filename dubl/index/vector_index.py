@@ -26,6 +26,10 @@ from dubl.types import Float32Array, IndexHealth
 NAME = "descriptor_idx"
 KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
 CODED_DIMS_STEP = 8
+# What the partitions are trained on: vectors a partition, and rounds. Lance's own 256 and 50 find
+# hardly more, and their cost grows with the square of the library: docs/scaling.md has figures.
+TRAINING_VECTORS = 64
+TRAINING_ROUNDS = 10
 TIE = 1e-5
 SEED = 0
 
@@ -55,7 +59,9 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
         grown = trained is None or frames > trained.frames * (1 + settings.retrain_share)
         if not grown and trained is not None and trained.index_type == kind:
             return False
-    config = KINDS[kind](distance_type="cosine")
+    config = KINDS[kind](
+        distance_type="cosine", sample_rate=TRAINING_VECTORS, max_iterations=TRAINING_ROUNDS
+    )
     committed(
         tables.frames,
         lambda: tables.frames.create_index("descriptor", config=config, name=NAME, replace=True),

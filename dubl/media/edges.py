@@ -22,6 +22,7 @@ LINE_COVER = 0.5
 BEYOND = 24
 OVERSHOOT = 0.5
 QUARTER_COVER = 0.05
+SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,12 @@ def _gray(frame: Uint8Array) -> NDArray[np.int16]:
 
 def _running_mean(values: NDArray[np.floating], length: int) -> NDArray[np.float64]:
     """Means of `length` rows that follow each other: `length` - 1 rows fewer."""
+    if length <= SHORT:  # a running sum down the columns takes longer than so many additions
+        count = len(values) - length + 1
+        total = values[:count].astype(np.float64)
+        for first in range(1, length):
+            total += values[first : first + count]
+        return total / length
     sums = np.cumsum(np.pad(values, ((1, 0), (0, 0))), axis=0, dtype=np.float64)
     means: NDArray[np.float64] = (sums[length:] - sums[:-length]) / length
     return means

@@ -19,7 +19,6 @@ from serve_app.api.http import make_http_app
 from serve_app.deployments import (
     Decoder,
     Embedder,
-    Ledger,
     Librarian,
     Reranker,
     Retriever,
@@ -28,6 +27,7 @@ from serve_app.flow import Steps
 from serve_app.jobs import make_job_service
 from serve_app.keys import LedgerAdmin
 from serve_app.ledger_client import LedgerClient
+from serve_app.ledger_deployment import Ledger
 
 # Stages are read from Ray's own objects; nobody looks at them here.
 progress.LOOK_S = 3600.0

@@ -184,7 +184,7 @@ def test_work_on_a_cancelled_job_stops(local: LocalLedger) -> None:
     async def story(made: JobRunner, tasks: Tasks) -> None:
         tasks.gates = {"j": asyncio.Event()}
         made.start()
-        await until_ready(lambda: tasks.begun == ["j"])
+        await until_ready(lambda: "j" in tasks.begun)
         local.ledger.jobs.cancel("j")
         await until_ready(lambda: made.running == 0)
 
@@ -255,3 +255,19 @@ def test_a_retry_is_announced_to_the_broker_with_its_delay(local: LocalLedger) -
 
     asyncio.run(story())
     assert sent == [("j", 0.001)]
+
+
+def test_a_job_that_this_process_knows_of_is_taken_at_once(
+    local: LocalLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "POLL_S", 3600.0)
+    monkeypatch.setattr(runner, "MAX_POLL_S", 3600.0)
+
+    async def story(made: JobRunner, _: Tasks) -> None:
+        made.start()
+        await asyncio.sleep(0)
+        create(local, "j")
+        made.wake()
+        assert await until_ended(local, "j") == [JobState.DONE]
+
+    run(local, story)
