@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Decoder, Embedder, Reranker, Retriever
+from dubl.ports import Decoder, Embedder, MatrixCleaner, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling
 
@@ -74,7 +74,16 @@ def make_reranker(settings: Settings) -> Reranker:
         calibration,
         settings.matching,
         load_background(folder, calibration),
+        make_cleaner(settings),
     )
+
+
+def make_cleaner(settings: Settings) -> MatrixCleaner | None:
+    """The model's aligner, where it has one."""
+    from dubl.models.aligner import TorchAligner, load_aligner
+
+    network = load_aligner(weights_folder(settings))
+    return None if network is None else TorchAligner(network, threads=settings.model.threads)
 
 
 def make_kept_videos(settings: Settings) -> KeptVideos:
