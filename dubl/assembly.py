@@ -80,10 +80,9 @@ def make_reranker(settings: Settings) -> Reranker:
 
 def make_cleaner(settings: Settings) -> MatrixCleaner | None:
     """The model's aligner, where it has one."""
-    from dubl.models.aligner import TorchAligner, load_aligner
+    from dubl.models.numpy_aligner import NumpyAligner
 
-    network = load_aligner(weights_folder(settings))
-    return None if network is None else TorchAligner(network, threads=settings.model.threads)
+    return NumpyAligner.read(weights_folder(settings))
 
 
 def make_kept_videos(settings: Settings) -> KeptVideos:

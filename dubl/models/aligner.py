@@ -8,29 +8,22 @@ Meta's Video Similarity Challenge, 2022). A U-Net (Ronneberger et al., 2015) of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dubl.errors import WeightsUnavailable
-from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
-from dubl.types import Float16Array, Float32Array
+from dubl.models.checkpoints import ModelCard, save_checkpoint
+from dubl.models.numpy_aligner import (
+    ALIGNER_CARD_FILE,
+    ALIGNER_FILE,
+    CHANNELS,
+    SHARPNESS,
+    WIDTHS,
+)
 
-ALIGNER_FILE = "aligner.pt"
-ALIGNER_CARD_FILE = "aligner.json"
-WIDTHS = (16, 24, 32, 48)
-CHANNELS = 3
-SHARPNESS = 0.18  # as dubl.matching.alignment has it
 RARE = -3.0  # log odds of a copy in a cell that nothing is known of
-# What the network cannot see keeps this share of its weight: it may be wrong.
-FLOOR = 0.3
-TILE = 512
-HALO = 64  # cells that an answer sees beyond its own, a multiple of 8
-MAX_CELLS = 4_000_000
 
 
 class AlignerNet(nn.Module):
@@ -81,45 +74,6 @@ def matrix_channels(matrices: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([matrices, votes, contrast], dim=1) * mask
 
 
-class TorchAligner:
-    """Cleans similarity matrices with a trained network."""
-
-    def __init__(self, network: AlignerNet, *, threads: int = 1) -> None:
-        torch.set_num_threads(threads)
-        self._network = network
-
-    @torch.inference_mode()
-    def clean(self, similarity: Float16Array) -> Float32Array:
-        """The matrix [T,U], each cell weakened by how unlikely a copy runs through it:
-        sqrt(s · (0.3 + 0.7 p)). Matrices of more than four million cells stay as they are."""
-        values = similarity.astype(np.float32)
-        if not values.size or values.size > MAX_CELLS:
-            return values
-        matrix = torch.from_numpy(values)[None, None]
-        chances = self._chances(matrix_channels(matrix, torch.ones_like(matrix)))
-        cleaned: Float32Array = np.sqrt(values * (FLOOR + (1 - FLOOR) * chances.numpy()))
-        return cleaned
-
-    def _chances(self, channels: Tensor) -> Tensor:
-        """[1,3,T,U] → [T,U], in tiles that overlap by all that an answer sees."""
-        chances = torch.empty(channels.shape[-2:])
-        for rows, row_part in _tiles(channels.shape[-2]):
-            for columns, column_part in _tiles(channels.shape[-1]):
-                logits = self._network(channels[..., row_part, column_part])[0, 0]
-                top, left = rows.start - row_part.start, columns.start - column_part.start
-                height, width = rows.stop - rows.start, columns.stop - columns.start
-                inner = logits[top : top + height, left : left + width]
-                chances[rows, columns] = torch.sigmoid(inner)
-        return chances
-
-
-def _tiles(length: int) -> Iterator[tuple[slice, slice]]:
-    """Where answers are taken from, and what is read for them."""
-    for start in range(0, length, TILE):
-        stop = min(start + TILE, length)
-        yield slice(start, stop), slice(max(0, start - HALO), min(stop + HALO, length))
-
-
 def _block(before: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(before, width, 3, padding=1),
@@ -138,19 +92,3 @@ def save_aligner(folder: Path, network: AlignerNet, card: ModelCard) -> None:
         weights_file=ALIGNER_FILE,
         card_file=ALIGNER_CARD_FILE,
     )
-
-
-def load_aligner(folder: Path) -> AlignerNet | None:
-    """The network in a model's folder, ready for inference, or None where there is none.
-
-    Raises WeightsUnavailable when it is damaged or does not fit.
-    """
-    if not (folder / ALIGNER_FILE).exists():
-        return None
-    state, _ = load_checkpoint(folder, weights_file=ALIGNER_FILE, card_file=ALIGNER_CARD_FILE)
-    network = AlignerNet()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as exc:
-        raise WeightsUnavailable(f"{folder / ALIGNER_FILE} is no aligner") from exc
-    return network.eval().requires_grad_(False)

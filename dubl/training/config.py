@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dubl.errors import ConfigurationError
+from dubl.models.devices import DeviceChoice
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -70,13 +71,17 @@ class LossSettings(_Part):
 
 
 class RunSettings(_Part):
-    """A run ends after `steps` or `time_limit_s`, whichever comes first."""
+    """A run ends after `steps` or `time_limit_s`, whichever comes first.
+
+    `device`: "auto" takes a GPU where there is one; there, networks run in bfloat16.
+    """
 
     steps: int = Field(default=4000, ge=1)
     time_limit_s: float = Field(default=86400.0, gt=0)
     batch_size: int = Field(default=64, ge=2)
     scene_share: float = Field(default=0.4, ge=0, le=1)
     seed: int = 0
+    device: DeviceChoice = "auto"
     threads: int = Field(default=1, ge=1)
     log_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)

@@ -39,9 +39,9 @@ from dubl.matching.calibration import (
 from dubl.matching.evidence import alike_views, spans
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
-from dubl.models.aligner import ALIGNER_CARD_FILE, ALIGNER_FILE
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
+from dubl.models.numpy_aligner import ALIGNER_CARD_FILE, ALIGNER_FILE
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig

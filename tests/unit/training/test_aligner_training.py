@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from dubl.models.aligner import AlignerNet, load_aligner
+from dubl.models.aligner import AlignerNet
+from dubl.models.numpy_aligner import NumpyAligner
 from dubl.training.aligner_run import AlignerRun
 from dubl.training.aligner_trainer import AlignerTrainer, aligner_loss, draw_batch
 from dubl.training.alignment_footage import Scenery, imaginary, real
@@ -127,7 +128,7 @@ clips: {scenes: 2, validation_scenes: 1, versions: 1, min_frames: 4, max_frames:
 run: {steps: 2, batch_size: 2, log_every: 1, checkpoint_every: 1, validate_every: 2}
 """
     export = AlignerRun(parse_aligner_config(text), tmp_path, paint).run(resume=True)
-    assert load_aligner(export) is not None
+    assert NumpyAligner.read(export) is not None
     assert (tmp_path / "loss.png").is_file()
     assert set(json.loads((tmp_path / "validation.json").read_text())) == {"2"}
 
