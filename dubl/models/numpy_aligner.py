@@ -56,7 +56,7 @@ class NumpyAligner:
     def clean(self, similarity: Float16Array) -> Float32Array:
         """The matrix [T,U], each cell weakened by how unlikely a copy runs through it:
         sqrt(s · (0.3 + 0.7 p)). Matrices of more than a million cells stay as they are: half an
-        hour against ten minutes would take seconds."""
+        hour against a quarter of an hour would take seconds."""
         values = similarity.astype(np.float32)
         if not values.size or values.size > MAX_CELLS:
             return values
