@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dubl.assembly import feature_spec, make_decoder, make_embedder, weights_folder
+from dubl.assembly import feature_spec, make_cleaner, make_decoder, make_embedder, weights_folder
 from dubl.errors import DublError
 from dubl.evaluation.suite_questions import Question, read_sources, suite_questions
 from dubl.matching.calibration import (
@@ -37,7 +37,7 @@ from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.rivals import NO_BACKGROUND
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.ports import Comparator, Embedder
+from dubl.ports import Comparator, Embedder, MatrixCleaner
 from dubl.rights.terms import Rights
 from dubl.settings import Settings, load_settings
 from dubl.training.common_pictures import common_pictures
@@ -194,12 +194,15 @@ def calibrated(
     *,
     description: str,
     background: Float16Array = NO_BACKGROUND,
+    cleaner: MatrixCleaner | None = None,
 ) -> Calibration:
     """Compares all pairs and fits, once more with the segments that the first fit prefers."""
     floor = background_floor(questions, comparator)
     result = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
     for _ in range(ROUNDS):
-        reranker = ViSiLReranker(_NoFeatures(), comparator, result, settings.matching, background)
+        reranker = ViSiLReranker(
+            _NoFeatures(), comparator, result, settings.matching, background, cleaner
+        )
         compared = compare_all(questions, reranker)
         result = fitted(compared, result)
     figures = judged(compared, unseen_chances(compared, result))
@@ -263,6 +266,7 @@ def _calibrate(
         settings,
         description=f"{len(questions)} questions of {len(suites)} attack suites, {space}",
         background=background,
+        cleaner=make_cleaner(settings),
     )
     return replace(result, background_sha256=save_background(background, target))
 

@@ -19,6 +19,9 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 from dubl.errors import OperatorError
 
 RESTARTS = 2
+# The others wait so long for the leader, which may prepare data for hours; that a worker is gone is
+# noticed by Ray.
+PATIENCE_S = 24 * 3600
 RESULT = "result.txt"
 
 
@@ -42,7 +45,7 @@ def train_on_workers(train: Callable[[], Path], *, output: Path, workers: int) -
 
     trainer = TorchTrainer(
         loop,
-        torch_config=TorchConfig(backend="gloo"),
+        torch_config=TorchConfig(backend="gloo", timeout_s=PATIENCE_S),
         scaling_config=ScalingConfig(num_workers=workers),
         run_config=RunConfig(
             name="workers",

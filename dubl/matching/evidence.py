@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ IndexArray = NDArray[np.int64]
 
 EDGE_S = 0.75
 MOST = 0.8
+STEP = 0.3
 OWN_SPEED = 0.03
 STILL = 0.12
 SAME_FROM = 0.8
@@ -43,6 +45,7 @@ def gather_evidence(
     costs some milliseconds a segment.
     """
     views = alike_views(segment, query, reference)
+    even = even_part(segment, query, reference, views)
     return Evidence(
         similarity=segment.similarity,
         motion=common_motion(segment, query, reference, views),
@@ -51,7 +54,7 @@ def gather_evidence(
         comparator=(
             learned_similarity(segment, query, reference, comparator, views) if comparator else 0.0
         ),
-        shared_edge=_is_intro_or_outro(segment, query, reference),
+        shared_edge=_is_intro_or_outro(even, query, reference),
     )
 
 
@@ -143,6 +146,35 @@ def common_motion(
     ) / 2
     trust = (len(left) - 1) / (len(left) + 1)
     return trust * min(max(mean, 0.0), 1.0)
+
+
+def even_part(
+    segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
+) -> Segment:
+    """The more alike part where similarity changes by STEP at one instant, else all of it; all
+    of a reversed segment, which is no intro.
+
+    A shared title is the same to the pixel, and what follows it in the same room is only alike:
+    alignment may run on from one into the other.
+    """
+    if segment.reversed:
+        return segment
+    left, right = _descriptors(segment, query, reference, *views)
+    lengths = np.linalg.norm(right, axis=1)
+    cosines = (left * right).sum(axis=1) / np.maximum(lengths, 1e-6)
+    falls = {
+        cut: float(cosines[:cut].mean() - cosines[cut:].mean())
+        for cut in range(2, len(cosines) - 1)
+        if abs(cosines[cut] - cosines[cut - 1]) >= STEP
+    }
+    cut = max(falls, key=lambda place: abs(falls[place]), default=0)
+    if not cut or abs(falls[cut]) < STEP:
+        return segment
+    rows, _, positions = _paired(segment, query, reference, *views)
+    at_s, there_s = float(query.timestamps_s[rows[cut]]), float(positions[cut])
+    if falls[cut] > 0:
+        return replace(segment, query_end_s=at_s, reference_end_s=there_s)
+    return replace(segment, query_start_s=at_s, reference_start_s=there_s)
 
 
 def _descriptors(

@@ -22,7 +22,7 @@ def wants_gpu(choice: DeviceChoice) -> bool:
     if any(driver.exists() for driver in _DRIVERS) and _torch_has_gpu():
         return True
     level = logging.WARNING if choice == "cuda" else logging.INFO
-    logger.log(level, "no usable GPU: the embedder runs on the CPU")
+    logger.log(level, "no usable GPU: the network runs on the CPU")
     return False
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.cards import ModelCard, read_card, read_weights_file
+from dubl.models.numpy_layers import convolved, pointwise, pooled
 from dubl.models.state_file import State, read_arrays
 from dubl.models.visil_config import VisilConfig, config_of
 from dubl.types import Float16Array, Float32Array
@@ -147,26 +148,16 @@ class _Network:
         for axis in (0, 1):
             while frames.shape[axis] < _POOLED_FRAMES:
                 frames = np.concatenate([frames, frames], axis=axis)
-        maps = _pooled(self._convolved(frames[None], "conv1"))
-        maps = _pooled(self._convolved(maps, "conv2"))
+        maps = pooled(self._convolved(frames[None], "conv1"))
+        maps = pooled(self._convolved(maps, "conv2"))
         maps = self._convolved(maps, "conv3")
-        weight, bias = self._named("fconv")
-        raw: Float32Array = np.tensordot(weight[0, :, 0, 0], maps, axes=1) + bias[0]
-        return raw.clip(-1, 1)
+        return pointwise(maps, *self._named("fconv")).clip(-1, 1)
 
     def _convolved(self, maps: Float32Array, name: str) -> Float32Array:
-        """3x3 convolution, then ReLU: [C,H,W] → [C',H,W]."""
-        weight, bias = self._named(name)
-        height, width = maps.shape[1:]
-        mode: Literal["constant", "edge"] = (
+        padding: Literal["constant", "edge"] = (
             "constant" if self._config.padding == "zeros" else "edge"
         )
-        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode=mode)
-        total = np.repeat(bias[:, None], height * width, axis=1)
-        for row, column in product(range(3), range(3)):
-            shifted = padded[:, row : row + height, column : column + width]
-            total += weight[:, :, row, column] @ shifted.reshape(len(maps), -1)
-        return np.maximum(total, 0).reshape(-1, height, width)
+        return convolved(maps, *self._named(name), padding=padding)
 
     def _named(self, name: str) -> tuple[Float32Array, Float32Array]:
         return self._state[f"visil_head.{name}.weight"], self._state[f"visil_head.{name}.bias"]
@@ -235,14 +226,6 @@ def _tile(query: Float32Array, reference: Float32Array, symmetric: bool) -> Floa
             np.maximum(backward, products, out=backward)
     forward /= query.shape[1]
     return (forward + backward.mean(axis=1)) / 2 if symmetric else forward
-
-
-def _pooled(maps: Float32Array) -> Float32Array:
-    """2x2 maxima: [C,H,W] → [C,⌊H/2⌋,⌊W/2⌋]."""
-    height, width = maps.shape[1] // 2 * 2, maps.shape[2] // 2 * 2
-    # Slices against each other: numpy's own maxima over short axes take ten times as long.
-    rows = np.maximum(maps[:, 0:height:2, :width], maps[:, 1:height:2, :width])
-    return np.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
 
 
 def _chamfer(matrix: Float32Array) -> float:

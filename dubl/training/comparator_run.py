@@ -8,6 +8,8 @@ to be put beside the weights whose features it reads).
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -27,7 +29,7 @@ from dubl.training.clip_batches import ClipBatches
 from dubl.training.clips import Frames, PaintScene, list_clips
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
-from dubl.training.config import ComparatorConfig
+from dubl.training.config import ClipSettings, ComparatorConfig
 from dubl.training.curves import draw_curves
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
@@ -51,7 +53,9 @@ class ComparatorRun:
         self._settings = load_settings(None, [f"model.weights={config.weights}"], environment={})
         self._workers = Workers.current()
         with self._workers.leader_first():
-            self._pack = self._open_pack(paint_scene)
+            self._pack = open_feature_pack(
+                config.weights, config.clips, folder, paint_scene, seed=config.run.seed
+            )
         self._queries = {
             name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
         }
@@ -89,17 +93,6 @@ class ComparatorRun:
         trainer.run(last, on_validation=on_validation)
         return self._folder / "export"
 
-    def _open_pack(self, paint_scene: PaintScene) -> FeaturePack:
-        """The pack in the folder, made (or completed) first where it is not there."""
-        config = self._config
-        spec = feature_spec(self._settings)
-        folder = self._folder / f"pack-{spec.weights_sha256[:12]}"
-        if (folder / "items.json").is_file():
-            return FeaturePack(folder)
-        clips = list_clips(config.clips, paint_scene, size=spec.frame_size, seed=config.run.seed)
-        embed = frame_embedder(self._settings)
-        return build_feature_pack(clips, embed, config.clips, folder, seed=config.run.seed)
-
     def _validate(self, network: Visil, step: int) -> None:
         """Measures; exports when nothing before was better."""
         figures = measured(network, self._queries)
@@ -114,19 +107,11 @@ class ComparatorRun:
         logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
 
     def _card(self, step: int, figures: Figures) -> ModelCard:
-        trained = [self._pack.items[number] for number in self._pack.select(validation=False)]
-        counts: dict[tuple[str, str, str], int] = {}
-        for item in trained:
-            key = (item.source, item.license, item.kind)
-            counts[key] = counts.get(key, 0) + 1
         return ModelCard(
             name="s2vs-comparator",
             version=f"step-{step}",
             feature=self._feature(),
-            training_data=tuple(
-                {"source": source, "license": text, "kind": kind, "clips": count}
-                for (source, text, kind), count in sorted(counts.items())
-            ),
+            training_data=clip_credits(self._pack),
             metrics={"plain": self._results["plain"], "trained": figures},
             notes=(
                 f"Attention and comparator of S2VS, {step} steps of {self._config.run.clips} "
@@ -144,6 +129,29 @@ class ComparatorRun:
             "region_dims": regions.shape[3],
             "weights_sha256": feature_spec(self._settings).weights_sha256,
         }
+
+
+def open_feature_pack(
+    weights: str, clips: ClipSettings, folder: Path, paint_scene: PaintScene, *, seed: int
+) -> FeaturePack:
+    """The pack of these weights in a run's folder, made (or completed) first where it is absent."""
+    settings = load_settings(None, [f"model.weights={weights}"], environment={})
+    spec = feature_spec(settings)
+    place = folder / f"pack-{spec.weights_sha256[:12]}"
+    if (place / "items.json").is_file():
+        return FeaturePack(place)
+    listed = list_clips(clips, paint_scene, size=spec.frame_size, seed=seed)
+    return build_feature_pack(listed, frame_embedder(settings), clips, place, seed=seed)
+
+
+def clip_credits(pack: FeaturePack) -> tuple[Mapping[str, str | int], ...]:
+    """Source and license of the clips that were trained on."""
+    trained = [pack.items[number] for number in pack.select(validation=False)]
+    counts = Counter((item.source, item.license, item.kind) for item in trained)
+    return tuple(
+        {"source": source, "license": text, "kind": kind, "clips": count}
+        for (source, text, kind), count in sorted(counts.items())
+    )
 
 
 def frame_embedder(settings: Settings) -> Embed:

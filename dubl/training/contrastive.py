@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from dubl.models.compact import CompactFeatures
 
 NOBODY = -1
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +44,14 @@ class LossTerms:
 class KeyQueue:
     """The newest keys [K, D] and their groups [K]; group -1 marks a place not yet filled."""
 
-    def __init__(self, size: int, dims: int) -> None:
-        self.keys = torch.zeros(size, dims)
-        self.groups = torch.full((size,), NOBODY)
+    def __init__(self, size: int, dims: int, *, device: torch.device = CPU) -> None:
+        self.keys = torch.zeros(size, dims, device=device)
+        self.groups = torch.full((size,), NOBODY, device=device)
         self.cursor = 0
 
     def push(self, keys: Tensor, groups: Tensor) -> None:
         """Adds keys [B, D] in place of the oldest."""
-        places = (self.cursor + torch.arange(len(keys))) % len(self.keys)
+        places = (self.cursor + torch.arange(len(keys), device=keys.device)) % len(self.keys)
         self.keys[places] = keys.detach()
         self.groups[places] = groups
         self.cursor = int((self.cursor + len(keys)) % len(self.keys))
@@ -90,7 +91,7 @@ def find_both(
     `guests` [B]: index of the guest's key or -1. The two finds do not compete: each leaves the
     other's key out. Divided by the number of queries.
     """
-    own = torch.arange(len(similarities))
+    own = torch.arange(len(similarities), device=similarities.device)
     rows = (guests != NOBODY).nonzero().flatten()
     total = info_nce(similarities, forbidden, own, temperature=temperature)
     if len(rows):

@@ -20,6 +20,7 @@ from PIL import Image
 
 from dubl.models.checkpoints import load_checkpoint
 from dubl.models.compact import CompactNet, load_compact
+from dubl.models.devices import wants_gpu
 from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
 from dubl.training.curves import draw_curves
@@ -56,7 +57,8 @@ class DescriptorRun:
         with self._workers.leader_first():
             self._pack = open_pack(config.data, folder / "pack", seed=config.run.seed)
         self._validation = _validation_set(self._pack, config)
-        self._trainer = Trainer(self._start(), self._batches(), config)
+        device = torch.device("cuda" if wants_gpu(config.run.device) else "cpu")
+        self._trainer = Trainer(self._start(), self._batches(), config, device=device)
         self._results: dict[str, Metrics] = {}
 
     def run(self, *, resume: bool) -> Path:

@@ -66,8 +66,9 @@ def _pool(
 ) -> tuple[Tensor, Tensor]:
     """What the heads take: pooled maps [N, 1280] and regions [9 N, 1408]."""
     pooled, regions = [], []
+    device = network.descriptor_head.weight.device
     for start in range(0, len(pictures), batch_size):
-        batch = torch.from_numpy(np.array(pictures[start : start + batch_size]))
+        batch = torch.from_numpy(np.array(pictures[start : start + batch_size])).to(device)
         descriptor_part, region_part = network.pool(network.maps(batch))
         pooled.append(descriptor_part)
         regions.append(region_part.flatten(0, 1))

@@ -30,6 +30,14 @@ class Batch:
     groups: Tensor
     guests: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            weak=self.weak.to(device),
+            strong=self.strong.to(device),
+            groups=self.groups.to(device),
+            guests=self.guests.to(device),
+        )
+
 
 class BatchMaker:
     """Draws batches: a share of each in look-alike scenes, the rest from everywhere."""

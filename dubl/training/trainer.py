@@ -24,7 +24,7 @@ from dubl.errors import ConfigurationError
 from dubl.models.architecture import DESCRIPTOR_DIMS
 from dubl.models.compact import CompactFeatures, CompactNet
 from dubl.training.config import TrainingConfig
-from dubl.training.contrastive import KeyQueue, LossTerms, LossWeights, contrastive_loss
+from dubl.training.contrastive import CPU, KeyQueue, LossTerms, LossWeights, contrastive_loss
 from dubl.training.sampling import Batch, BatchMaker
 from dubl.training.workers import Workers
 
@@ -61,11 +61,21 @@ class Trainer:
     """One run. `network` is trained in place; `average` is the network to use.
 
     Several workers train one network: batches are as many times larger, and their keys fill one
-    queue.
+    queue. On a GPU, maps are bfloat16 and channels-last; the loss and the weights stay float32.
     """
 
-    def __init__(self, network: CompactNet, batches: BatchMaker, config: TrainingConfig) -> None:
-        self.network, self._batches, self._config = network, batches, config
+    def __init__(
+        self,
+        network: CompactNet,
+        batches: BatchMaker,
+        config: TrainingConfig,
+        *,
+        device: torch.device = CPU,
+    ) -> None:
+        self._batches, self._config, self._device = batches, config, device
+        self.network = network.to(device)
+        if self._on_gpu:
+            self.network.to(memory_format=torch.channels_last)
         self._workers = Workers.current()
         self._workers.share(network)
         self.average = copy.deepcopy(network).requires_grad_(False)
@@ -79,7 +89,7 @@ class Trainer:
             region_temperature=loss.region_temperature,
             regions=loss.regions,
         )
-        self._queue = KeyQueue(loss.queue, DESCRIPTOR_DIMS)
+        self._queue = KeyQueue(loss.queue, DESCRIPTOR_DIMS, device=device)
         self._optimizer = self._make_optimizer()
         self._recent: list[tuple[float, ...]] = []
 
@@ -95,7 +105,7 @@ class Trainer:
             upcoming = self._prepare(executor)
             while self.progress < 1:
                 started = time.monotonic()
-                batch = upcoming.result()
+                batch = upcoming.result().to(self._device)
                 self.step += 1
                 keys = executor.submit(self.make_keys, batch)
                 upcoming = self._prepare(executor)
@@ -125,13 +135,12 @@ class Trainer:
     @torch.no_grad()
     def make_keys(self, batch: Batch) -> CompactFeatures:
         """Features of the weak views by the average of the weights."""
-        features: CompactFeatures = self.average(batch.weak)
-        return features
+        return self._features(self.average, batch.weak)
 
     def train_step(self, batch: Batch, make_keys: Callable[[], CompactFeatures]) -> LossTerms:
         """One update by one batch; returns the loss before it. Keys are asked for when needed."""
         self._set_rates()
-        queries = self.network(batch.strong)
+        queries = self._features(self.network, batch.strong)
         keys = make_keys()
         terms = contrastive_loss(
             queries,
@@ -174,7 +183,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -186,6 +195,15 @@ class Trainer:
         except CHECKPOINT_ERRORS as exc:
             raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
         logger.info("resumed at step %d", self.step)
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self._device.type == "cuda"
+
+    def _features(self, network: CompactNet, views: Tensor) -> CompactFeatures:
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
+            features: CompactFeatures = network(views)
+        return CompactFeatures(*(part.float() for part in features))
 
     def _prepare(self, executor: ThreadPoolExecutor) -> Future[Batch]:
         views = self._config.views

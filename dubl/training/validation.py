@@ -95,13 +95,14 @@ def extract(
     network: CompactNet, pictures: NDArray[np.uint8], *, batch_size: int = 64
 ) -> CompactFeatures:
     """Features of uint8 pictures [N, S, S, 3], batch by batch."""
+    device = network.descriptor_head.weight.device
     parts = [
-        network(torch.from_numpy(np.array(pictures[start : start + batch_size])))
+        network(torch.from_numpy(np.array(pictures[start : start + batch_size])).to(device))
         for start in range(0, len(pictures), batch_size)
     ]
     return CompactFeatures(
-        torch.cat([part.descriptors for part in parts]),
-        torch.cat([part.region_features for part in parts]),
+        torch.cat([part.descriptors for part in parts]).cpu(),
+        torch.cat([part.region_features for part in parts]).cpu(),
     )
 
 

@@ -68,9 +68,10 @@ class Workers:
         """Rows [B,...] of all workers, [count · B,...], in order of rank."""
         if self.count == 1:
             return values
-        parts = [torch.empty_like(values) for _ in range(self.count)]
-        distributed.all_gather(parts, values.contiguous())
-        return torch.cat(parts)
+        sent = values.contiguous().cpu()  # gloo gathers nothing on a GPU
+        parts = [torch.empty_like(sent) for _ in range(self.count)]
+        distributed.all_gather(parts, sent)
+        return torch.cat(parts).to(values.device)
 
     def leaders(self, value: float) -> float:
         """The leader's value: clocks differ, and all must stop after the same step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,22 @@ from torch import nn
 from typer.testing import CliRunner
 
 from dubl.errors import OperatorError
-from dubl.models.comparator import COMPARATOR_FILE
+from dubl.models.cards import WEIGHTS_FILE
+from dubl.models.numpy_comparator import COMPARATOR_FILE
 from dubl.training.workers import Workers
 from pipelines.train import app
 
-CONFIG = """
+COMPARATOR = """
 clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
 run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
+"""
+DESCRIPTOR = """
+data: {{procedural: 24, validation_share: 0.3, validation_queries: 3}}
+views: {{first_size: 72, last_size: 72, strength: 0.3}}
+optimizer: {{frozen_stages: 4, warmup_steps: 1}}
+loss: {{queue: 16}}
+run: {{steps: {steps}, batch_size: 4, device: cpu, log_every: 1, checkpoint_every: 1,
+  validate_every: 2}}
 """
 
 
@@ -37,31 +47,61 @@ def on_two_workers(train: Callable[[], Path], output: Path) -> Path:
     return train_on_workers(train, output=output, workers=2)
 
 
-def train(folder: Path, steps: int, *options: str) -> tuple[int, str]:
-    config = folder / "config.yaml"
-    config.write_text(CONFIG.format(steps=steps))
-    arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
-    result = CliRunner().invoke(app, ["comparator", "--workers", "2", *arguments])
-    return result.exit_code, result.output
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A network that Ray Train trains: `before` is the measurement without training, `learned` a
+    weight that the second half of the run changes."""
+
+    command: str
+    config: str
+    weights: str
+    before: str
+    learned: str
+
+    def train(self, folder: Path, steps: int, *options: str) -> tuple[int, str]:
+        config = folder / "config.yaml"
+        config.write_text(self.config.format(steps=steps))
+        arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
+        result = CliRunner().invoke(app, [self.command, "--workers", "2", *arguments])
+        return result.exit_code, result.output
 
 
-def test_two_workers_train_a_comparator_and_resume(tmp_path: Path) -> None:
-    code, output = train(tmp_path, 2)
+KINDS = (
+    Kind(
+        command="comparator",
+        config=COMPARATOR,
+        weights=COMPARATOR_FILE,
+        before="plain",
+        learned="visil_head.conv1.weight",
+    ),
+    Kind(
+        command="descriptor",
+        config=DESCRIPTOR,
+        weights=WEIGHTS_FILE,
+        before="0",
+        learned="descriptor_head.weight",
+    ),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.command)
+def test_two_workers_train_a_network_and_resume(kind: Kind, tmp_path: Path) -> None:
+    code, output = kind.train(tmp_path, 2)
     assert code == 0, output
     export = tmp_path / "run/export"
     assert str(export) in output
-    first = torch.load(export / COMPARATOR_FILE)
-    code, output = train(tmp_path, 4)
+    assert (export / kind.weights).is_file()
+    first = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    code, output = kind.train(tmp_path, 4)
     assert code == 1
     assert "--resume" in output
-    code, output = train(tmp_path, 4, "--resume")
+    code, output = kind.train(tmp_path, 4, "--resume")
     assert code == 0, output
     results = json.loads((tmp_path / "run/validation.json").read_text())
-    assert set(results) == {"plain", "2", "4"}
+    assert set(results) == {kind.before, "2", "4"}
     last = torch.load(tmp_path / "run/last.pt", weights_only=True)
-    assert last["step"] == 4
-    key = "visil_head.conv1.weight"
-    assert not torch.equal(last["network"][key], first[key].float())
+    assert (first["step"], last["step"]) == (2, 4)
+    assert not torch.equal(last["network"][kind.learned], first["network"][kind.learned])
 
 
 def test_workers_hold_one_network_and_a_lost_one_is_replaced(tmp_path: Path) -> None:

@@ -90,6 +90,19 @@ def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
     assert gather_evidence(segment, query, reference, MeanComparator()).shared_edge is edge
 
 
+def after_title(seed: int) -> Film:
+    """Six seconds of one title, then a take in a room that is half of the picture."""
+    title, room, actor = (film(number, shot_s=1e4, drift=0.3) for number in (5, 9, seed))
+    return lambda times: np.where(times[:, None] < 6.0, title(times), room(times) + actor(times))
+
+
+def test_a_title_before_takes_in_one_room_is_an_intro_though_both_are_alike_to_the_end() -> None:
+    query, reference = video(after_title(1), 20.0), video(after_title(2), 20.0)
+    assert gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
+    original = video(after_title(1), 20.0)
+    assert not gather_evidence(WHOLE, query, original, MeanComparator()).shared_edge
+
+
 def test_a_trimmed_copy_of_the_beginning_is_no_intro() -> None:
     query, reference = video(film(1), 20.0), video(film(1), 80.0)
     assert not gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
