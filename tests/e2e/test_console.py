@@ -222,7 +222,7 @@ def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite
 def edit_rights(page: Page) -> Locator:
     page.goto("/#/references/first")
     page.reload()
-    page.get_by_role("button", name="Edit rights").focus()
+    page.get_by_role("button", name="Change rights").focus()
     page.keyboard.press("Enter")
     return page.get_by_role("dialog")
 
