@@ -212,7 +212,7 @@ def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Owner").fill("Мосфильм")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("dl")).to_contain_text("Мосфильм")
+    expect(page.locator("dl").last).to_contain_text("Мосфильм")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
