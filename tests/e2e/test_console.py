@@ -227,7 +227,7 @@ def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Owner").fill("Мосфильм")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("dl")).to_contain_text("Мосфильм")
+    expect(page.locator("dl").last).to_contain_text("Мосфильм")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
@@ -237,7 +237,7 @@ def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite
 def edit_rights(page: Page) -> Locator:
     page.goto("/#/references/first")
     page.reload()
-    page.get_by_role("button", name="Edit rights").focus()
+    page.get_by_role("button", name="Change rights").focus()
     page.keyboard.press("Enter")
     return page.get_by_role("dialog")
 

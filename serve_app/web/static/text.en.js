@@ -114,7 +114,7 @@ export const en = {
   "outcome.lead.licensed": "What it copies is licensed here and now, or need not be.",
   "check.where": "Where it will be shown", "check.territory": "Country (two letters)", "check.channel": "Channel",
   "verdict.territory": "Country", "verdict.channel": "Channel", "verdict.earlier": "The first check of this upload",
-  "rights.title": "Rights", "rights.edit": "Edit rights", "rights.saved": "Saved. Later checks obey it.",
+  "rights.title": "Rights", "rights.edit": "Change rights", "rights.saved": "Saved. Later checks obey it.",
   "rights.action": "Without a license", "rights.windows": "Licenses", "rights.excluded": "Excluded segments", "rights.least": "Least copied seconds",
   "rights.no.windows": "None: every copy counts.", "rights.no.excluded": "None.", "rights.any": "Any",
   "rights.since": "from {time}", "rights.till": "until {time}", "rights.endless": "without an end", "rights.everywhere": "every country", "rights.channels.all": "every channel",
