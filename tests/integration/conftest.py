@@ -40,7 +40,7 @@ class Clips:
 def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_raylet_start_wait_time_s"] = "180"
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     os.environ["RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"] = "tests.support.spans:exporters"
     os.environ[spans.FOLDER] = str(tmp_path_factory.mktemp("spans"))
     os.environ["DUBL__WEBHOOKS__SECRET"] = WEBHOOK_SECRET
