@@ -15,7 +15,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test chaos chaos-cluster chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install demo test chaos chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -40,10 +40,6 @@ chaos: install
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install
 	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
-
-# Kills nodes of a cluster of three, with an S3 store and RabbitMQ, under load.
-chaos-cluster: install
-	$(BIN)/python -m pytest -s tests/integration/test_cluster.py --timeout 3600 --cluster-kills 5
 
 # Mutated files, and requests and addresses made by coverage where atheris is installed.
 fuzz: install
