@@ -19,7 +19,7 @@ export RAY_agent_register_timeout_ms := 180000
 export PYTHONUNBUFFERED := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install docs demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install docs demo test chaos soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -52,10 +52,6 @@ soak: install
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install
 	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
-
-# Kills nodes of a cluster of three, with an S3 store and RabbitMQ, under load.
-chaos-cluster: install
-	$(BIN)/python -m pytest -s tests/integration/test_cluster.py --timeout 3600 --cluster-kills 5
 
 # Mutated files, and requests and addresses made by coverage where atheris is installed.
 fuzz: install

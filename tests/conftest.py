@@ -21,12 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-rounds", type=int, default=3, help="how often the chaos test kills (default: 3)"
     )
     parser.addoption(
-        "--cluster-kills",
-        type=int,
-        default=1,
-        help="how often a node of the test cluster is killed (default: 1)",
-    )
-    parser.addoption(
         "--chaos-broker",
         choices=("embedded", "rabbitmq"),
         default="embedded",

@@ -10,7 +10,6 @@ import httpx
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.presets import Preset, PublishedFile
-from dubl.models.published import build_model, check_published, read_published
 
 LIMIT_BYTES = 128 * 1024**2
 TIMEOUT_S = 30.0
@@ -28,6 +27,8 @@ def fetch_model(preset: Preset, folder: Path, *, client: httpx.Client | None = N
         for published in preset.files:
             if not (folder / published.name).is_file():
                 fetch_file(published, folder, session)
+    from dubl.models.published import build_model  # torch, which the image for CPUs lacks
+
     build_model(preset, folder, folder / preset.name)
     return folder / preset.name
 
@@ -40,6 +41,8 @@ def fetch_file(
     limit_bytes: int = LIMIT_BYTES,
 ) -> None:
     """Downloads a file into `folder`, where it appears only when it is complete and loads."""
+    from dubl.models.published import check_published, read_published
+
     target = folder / published.name
     try:
         folder.mkdir(parents=True, exist_ok=True)

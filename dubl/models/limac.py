@@ -23,10 +23,9 @@ from torchvision.models import resnet50
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
+from dubl.models.visil_config import REGION_CHANNELS as REGION_CHANNELS
 
 STAGE_KERNELS = (28, 14, 6, 3)
-STAGE_CHANNELS = (256, 512, 1024, 2048)
-REGION_CHANNELS = sum(STAGE_CHANNELS)
 FRAME_SIZE = 224
 REGIONS = 9  # of such a frame
 LIMAC = "limac"

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.limac import REGION_CHANNELS
-from dubl.models.visil_config import VisilConfig
+from dubl.models.visil_config import REGION_CHANNELS, VisilConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,10 @@ from dubl.models.cards import ModelCard
 AttentionKind = Literal["none", "s2vs", "norm", "unit"]
 Padding = Literal["zeros", "replicate"]
 
+# What L-iMAC takes from ResNet50's four stages.
+STAGE_CHANNELS = (256, 512, 1024, 2048)
+REGION_CHANNELS = sum(STAGE_CHANNELS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisilConfig:

@@ -18,8 +18,8 @@ from dubl.ledger.ledger import Ledger
 from dubl.objects import ObjectFolder
 from dubl.settings import load_settings
 from pipelines.cli import app
-from pipelines.local_server import running_server
 from tests.integration.conftest import Clips
+from tests.support.in_process import running_app
 from tests.support.s3 import BUCKET, S3, running_s3
 from tests.support.service import WAIT, Client
 from tests.support.stored_videos import random_entry
@@ -113,24 +113,28 @@ def test_a_back_up_in_a_bucket_is_restored_from_there(s3: S3, tmp_path: Path) ->
 def test_a_service_whose_disk_is_lost_goes_on_from_the_bucket(
     s3: S3, clips: Clips, tmp_path: Path
 ) -> None:
-    data = tmp_path / "data"
-    overrides = [
-        f"index.uri=s3://{BUCKET}/library",
-        f"spool.uri={s3.address('uploads')}",
-        f"ledger.snapshots={s3.address('ledger')}",
-    ]
-    with running_server(data, overrides=overrides) as address, Client(address) as client:
+    settings = load_settings(
+        overrides=[
+            f"data_dir={tmp_path / 'data'}",
+            f"index.uri=s3://{BUCKET}/library",
+            f"spool.uri={s3.address('uploads')}",
+            f"ledger.snapshots={s3.address('ledger')}",
+        ],
+        environment={},
+    )
+    with running_app(settings) as address, Client(address) as client:
         assert client.register(clips.references[0], id="first").status_code == 201
         check = client.check(clips.queries("recode")[0]).json()
         with clips.references[1].open("rb") as file:
             accepted = client.http.post("/v1/references", files={"file": ("b.mp4", file)}).json()
-    shutil.rmtree(data)
+    shutil.rmtree(settings.data_dir)
 
-    with running_server(data, overrides=overrides) as address, Client(address) as client:
+    with running_app(settings) as address, Client(address) as client:
         assert client.http.get(f"/v1/checks/{check['id']}").json() == check
         assert client.http.get("/v1/references/first").json()["id"] == "first"
         late = client.http.get(f"/v1/references/{accepted['id']}", headers=WAIT).json()
         assert late["status"] == "ready", late
-        assert client.check(clips.queries("recode")[0]).json()["outcome"] == check["outcome"]
+        again = client.check(clips.queries("recode")[0]).json()
+        assert again["outcome"] == check["outcome"] == "duplicate"
     assert ObjectFolder(s3.address("uploads")).list() == ()
-    assert list((data / "spool").iterdir()) == []
+    assert list(settings.spool_dir.iterdir()) == []

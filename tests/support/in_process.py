@@ -119,6 +119,7 @@ def running_app(settings: Settings) -> Iterator[str]:
             await asyncio.sleep(0.02)
         ready.set()
         await serving
+        steps.ledger.deployment.__del__()  # as Serve does with a replica that it stops
         steps.ledger.deployment._ledger.close()
         steps.decoder.deployment._decoder.close()
         # FastAPI's caches hold routes and so all of this; DuckDB wants to be let go before the end.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import kubernetes_validate
@@ -146,6 +147,17 @@ def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_special() -> None
     assert "HEALTHCHECK" in stages[-1]
     ignored = (PROJECT / ".dockerignore").read_text().split()
     assert not {"dubl", "serve_app", "pipelines", "configs", "requirements", "deploy"} & {*ignored}
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["serve_app.app", "serve_app.main", "pipelines.cli", "pipelines.index_archive"],
+)
+def test_the_image_for_cpus_which_lacks_torch_can_start(program: str) -> None:
+    absent = "import sys; sys.modules['torch'] = None; import importlib"
+    command = [sys.executable, "-c", f"{absent}; importlib.import_module('{program}')"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("variant", ["cpu", "cuda"])

@@ -10,13 +10,13 @@ from dubl.errors import FeatureSpaceMismatch
 from dubl.models.limac import (
     CHANNEL_MEAN,
     CHANNEL_STD,
-    STAGE_CHANNELS,
     FrameNormalizer,
     LimacExtractor,
     PCAWhitening,
     fit_whitening,
     stage_regions,
 )
+from dubl.models.visil_config import STAGE_CHANNELS
 
 
 @pytest.fixture(autouse=True)
