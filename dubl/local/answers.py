@@ -7,7 +7,7 @@ from dataclasses import asdict
 from dubl.client import models
 from dubl.rights.parsing import plain_rights
 from dubl.rights.terms import Action
-from dubl.types import Check, FrameFound, Outcome, Reference, Review, ReviewItem, Segment
+from dubl.types import Check, FrameFound, Match, Outcome, Reference, Review, ReviewItem, Segment
 
 
 def check_answer(check: Check, *, least: float) -> models.Check:
@@ -20,7 +20,7 @@ def check_answer(check: Check, *, least: float) -> models.Check:
             "segments": [_segment(segment) for segment in match.segments],
         }
         for match in verdict.matches
-        if match.probability >= least and not match.rejected
+        if not match.rejected and _is_shown(match, least)
     ]
     about = {name: value for name, value in asdict(check).items() if name != "verdict"}
     context = {name: value or None for name, value in asdict(verdict.context).items()}
@@ -44,6 +44,13 @@ def review_answer(review: Review) -> models.Review:
 
 def review_item_answer(item: ReviewItem) -> models.ReviewItem:
     return models.ReviewItem.model_validate(asdict(item))
+
+
+def _is_shown(match: Match, least: float) -> bool:
+    """By the thresholds of its library, where the decision said what it calls for."""
+    if match.outcome is not None:
+        return match.outcome is not Outcome.UNIQUE
+    return match.probability >= least
 
 
 def _segment(segment: Segment) -> dict[str, object]:

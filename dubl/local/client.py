@@ -85,12 +85,11 @@ class LocalDubl:
         started, check_id, created_at = perf_counter(), str(uuid.uuid4()), utc_now()
         context = parse_context(channel=channel, territory=territory, time=time or created_at)
         with self._steps.obtained(file, link) as source:
-            standing = self._ledger.standing(source.sha256)
             verdict = self._steps.check(
                 source,
                 check_id=check_id,
                 libraries=libraries,
-                standing=standing,
+                standing=self._ledger.standing(source.sha256),
                 context=context,
                 tell=on_progress or nothing,
             )
