@@ -16,7 +16,11 @@ def check_answer(check: Check, *, least: float) -> models.Check:
     matches = [
         {
             **asdict(match),
-            "rights": {**asdict(match.rights), "excluded_s": match.excluded_s},
+            "rights": {
+                **asdict(match.rights),
+                "excluded_s": match.excluded_s,
+                "common_s": match.common_s,
+            },
             "segments": [_segment(segment) for segment in match.segments],
         }
         for match in verdict.matches
