@@ -13,9 +13,8 @@ MINUTES ?= 60
 # Ray 2.60 gives new clusters token authentication; its command line must be told to use it too.
 export RAY_AUTH_MODE := token
 export RAY_USAGE_STATS_ENABLED := 0
-# On a busy machine a node and its agents need longer than the 30 and 15 s after which Ray gives up.
+# On a busy machine a node needs longer than the 30 s after which Ray gives up.
 export RAY_raylet_start_wait_time_s := 180
-export RAY_agent_register_timeout_ms := 180000
 export PYTHONUNBUFFERED := 1
 export NO_MKDOCS_2_WARNING := 1
 

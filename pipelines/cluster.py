@@ -31,7 +31,6 @@ def connect(address: str) -> Cluster:
     """Joins the cluster at `address`, or at RAY_ADDRESS; without either, starts one here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
     with warnings.catch_warnings():
         # Ray's processes are forked and start their own program at once: nothing of LanceDB runs.
         warnings.filterwarnings("ignore", message="lancedb fork support")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,10 +92,7 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
-        session = lancedb.Session(
-            index_cache_size_bytes=INDEX_CACHE_BYTES, metadata_cache_size_bytes=METADATA_CACHE_BYTES
-        )
-        connection = lancedb.connect(uri, read_consistency_interval=interval, session=session)
+        connection = lancedb.connect(uri, read_consistency_interval=interval, session=_caches())
         _create_absent(connection, uri, spec)
         tables = Tables(
             references=connection.open_table(REFERENCES),
@@ -107,6 +105,14 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
     with store_errors(f"bring the tables at {uri} up to date"):
         _add_absent_columns(tables.references, uri, spec)
     return tables
+
+
+@cache
+def _caches() -> lancedb.Session:
+    """One for all libraries that a process opens."""
+    return lancedb.Session(
+        index_cache_size_bytes=INDEX_CACHE_BYTES, metadata_cache_size_bytes=METADATA_CACHE_BYTES
+    )
 
 
 def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:

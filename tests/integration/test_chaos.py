@@ -35,10 +35,11 @@ def test_nothing_acknowledged_is_lost_and_everything_is_done_once(
 ) -> None:
     rounds = int(pytestconfig.getoption("--chaos-rounds"))
     broker = str(pytestconfig.getoption("--chaos-broker"))
-    if broker == "rabbitmq" and not is_installed():
-        pytest.skip("rabbitmq-server is absent (apt-get install rabbitmq-server)")
-    for name in ("BROKER_URL", "BROKER_MANAGEMENT_URL"):
-        monkeypatch.setenv(f"DUBL__SERVE__{name}", "")  # set by the victim, taken back here
+    if broker == "rabbitmq":
+        if not is_installed():
+            pytest.skip("rabbitmq-server is absent (apt-get install rabbitmq-server)")
+        for name in ("BROKER_URL", "BROKER_MANAGEMENT_URL"):
+            monkeypatch.setenv(f"DUBL__SERVE__{name}", "set by the victim, taken back here")
     chance = random.Random(rounds)
     (clip,) = generate_library(
         tmp_path / "clips", count=1, seed=5, size=(160, 90), shortest_s=3, longest_s=3
