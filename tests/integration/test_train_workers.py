@@ -17,13 +17,14 @@ from dubl.models.cards import WEIGHTS_FILE
 from dubl.models.numpy_comparator import COMPARATOR_FILE
 from dubl.training.workers import Workers
 from pipelines.train import app
+from tests.unit.training.packs import write_archive
 
 COMPARATOR = """
 clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
 run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
 """
 DESCRIPTOR = """
-data: {{procedural: 24, validation_share: 0.3, validation_queries: 3}}
+data: {{images: {images}, validation_share: 0.3, validation_queries: 2}}
 views: {{first_size: 72, last_size: 72, strength: 0.3}}
 optimizer: {{frozen_stages: 4, warmup_steps: 1}}
 loss: {{queue: 16}}
@@ -60,7 +61,8 @@ class Kind:
 
     def train(self, folder: Path, steps: int, *options: str) -> tuple[int, str]:
         config = folder / "config.yaml"
-        config.write_text(self.config.format(steps=steps))
+        images = write_archive(folder, count=32)
+        config.write_text(self.config.format(steps=steps, images=images))
         arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
         result = CliRunner().invoke(app, [self.command, "--workers", "2", *arguments])
         return result.exit_code, result.output
