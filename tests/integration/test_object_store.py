@@ -17,7 +17,7 @@ from dubl.errors import SourceNotFound
 from dubl.ledger.ledger import Ledger
 from dubl.objects import ObjectFolder
 from dubl.settings import load_settings
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.integration.conftest import Clips
 from tests.support.in_process import running_app
 from tests.support.s3 import BUCKET, S3, running_s3

@@ -14,10 +14,12 @@ RULING = Ruling(
     action="block",
     licensed=False,
     counts=True,
+    quarantined=False,
     reason="no license is registered",
     reason_code="no_license",
     copied_s=5.0,
     excluded_s=0.0,
+    common_s=0.0,
 )
 WHOLE = {"query_start_s": 0, "query_end_s": 5, "reference_start_s": 3.2, "reference_end_s": 8.1}
 
