@@ -49,6 +49,7 @@ def asked(
         model_id="m",
         policy_version="1",
         index_version=1,
+        earlier_id=None,
         action="block",
         context=Context(channel=None, territory=None, time=None),
         damaged=False,
