@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -18,8 +18,10 @@ from typing import Self
 from dubl.assembly import make_ledger
 from dubl.client import models
 from dubl.client.admin_operations import OnProgress
+from dubl.client.guard import Calibration
 from dubl.errors import StoreUnavailable
 from dubl.ledger.statements import utc_now
+from dubl.library_calibration import calibrate_library
 from dubl.local.answers import (
     check_answer,
     frame_answer,
@@ -224,6 +226,20 @@ class LocalDubl:
             check_id, reference_id, decision=Decision(decision), reviewer=reviewer, note=note
         )
         return review_answer(said)
+
+    def calibrate_library(
+        self, library: str, *, least_decisions: int = 30, adopt: bool = True
+    ) -> Calibration:
+        """Raises InvalidRequest for too few decisions."""
+        report = calibrate_library(
+            self._ledger,
+            library,
+            self._settings.policy,
+            least_decisions=least_decisions,
+            adopt=adopt,
+        )
+        facts = {"library": library, "adopted": adopt, **asdict(report)}
+        return Calibration.model_validate(facts)
 
 
 def _parsed(rights: models.Rights) -> Rights:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dubl.client.admin_operations import OnProgress
+from dubl.client.guard import Calibration
 from dubl.client.models import (
     Check,
     FrameFound,
@@ -86,6 +87,10 @@ class Desk(Protocol):
     def list_reviews(
         self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
     ) -> Page[Review]: ...
+
+    def calibrate_library(
+        self, library: str, *, least_decisions: int = 30, adopt: bool = True
+    ) -> Calibration: ...
 
     def review(
         self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""

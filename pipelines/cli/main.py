@@ -53,6 +53,12 @@ ENTRIES = (
         panel=PEOPLE,
     ),
     Entry(
+        name="calibrate",
+        place="pipelines.cli.calibrate:calibrate",
+        help="Fits a library's thresholds to people's decisions.",
+        panel=PEOPLE,
+    ),
+    Entry(
         name="report",
         place="pipelines.cli.report:report",
         help="Duplicates, decisions and errors over time, as a page and as data.",
@@ -62,12 +68,6 @@ ENTRIES = (
         name="weights",
         place="pipelines.cli.weights:weights_app",
         help="Published weights of the ViSiL family.",
-        panel=MODELS,
-    ),
-    Entry(
-        name="calibrate",
-        place="pipelines.calibrate:main",
-        help="Fits probabilities to attack suites.",
         panel=MODELS,
     ),
     Entry(

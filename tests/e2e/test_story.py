@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -70,18 +71,38 @@ def test_the_day_by_client(address: str, films: Path) -> None:
     assert revoked.endswith("upload.mp4 is duplicate")
 
 
-def test_the_day_by_command_line_over_a_service(address: str, films: Path) -> None:
+def test_the_day_by_command_line_over_a_service(address: str, films: Path, tmp_path: Path) -> None:
     the_day(["--url", address], films, films / "films.zip")
+    saved = run("backup", str(tmp_path / "saved"), "--data", str(tmp_path), "--url", address)
+    assert saved.exit_code == 0, saved.output
+    told = reported("--url", address, "--out", str(tmp_path / "report"))
+    assert told == reported("--backup", str(tmp_path / "saved"), "--out", str(tmp_path / "report"))
+    assert (told["checks"], told["duplicates"]) == (7, 4)
 
 
 def test_the_day_by_command_line_in_a_data_folder(films: Path, tmp_path: Path) -> None:
-    the_day(["--data", str(tmp_path)], films, films / "two")
+    data = tmp_path / "data"
+    the_day(["--data", str(data)], films, films / "two")
+    told = reported("--data", str(data), "--out", str(tmp_path / "report"))
+    assert (told["checks"], told["duplicates"]) == (7, 4)
+    assert told["false_duplicates"] == {"part": 1, "whole": 2}
+
+
+def run(*arguments: str) -> Result:
+    environment = {"DUBL_URL": "", "DUBL_API_KEY": ""}
+    return CliRunner().invoke(app, [*arguments], env=environment)
+
+
+def reported(*where: str) -> dict[str, Any]:
+    done = run("report", *where, "--json")
+    assert done.exit_code == 0, done.output
+    figures: dict[str, Any] = json.loads(done.stdout)["figures"]
+    return figures
 
 
 def the_day(where: list[str], films: Path, archive: Path) -> None:
     def dubl(*arguments: str) -> Result:
-        environment = {"DUBL_URL": "", "DUBL_API_KEY": ""}
-        return CliRunner().invoke(app, [*arguments, *where], env=environment)
+        return run(*arguments, *where)
 
     def check(name: str, *arguments: str) -> tuple[int, dict[str, object]]:
         answer = dubl("check", str(films / name), "--json", *arguments)

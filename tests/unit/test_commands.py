@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dubl.errors import NoVideoStream
 from dubl.settings import load_settings
-from dubl.types import Job, JobKind, Outcome
+from dubl.types import Job, JobKind, JudgedMatch, Outcome
 from pipelines.cli.main import ENTRIES, app
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
@@ -158,6 +158,27 @@ def test_a_decision_is_made_by_command(address: str) -> None:
     (entry,) = run(address, "reviews", "history", "--check", check, "--json").stdout.splitlines()
     assert json.loads(entry)["note"] == "no"
     assert run(address, "reviews", "decide", check, MATCH.reference_id, "maybe").exit_code == 2
+
+
+def test_decisions_become_thresholds_by_command(address: str, service: FakeService) -> None:
+    service.desk.judged = [
+        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
+    ]
+    tried = run(address, "calibrate", "films", "--dry-run")
+    assert "40 decisions, 9 of them copies: nothing was changed" in tried.output
+    assert service.desk.policies == {}
+    told = json.loads(run(address, "calibrate", "films", "--json").stdout)
+    assert told["adopted"]
+    assert service.desk.policies["films"].decisions == told["decisions"] == 40
+    few = run(address, "calibrate", "films", "--least-decisions", "50")
+    assert few.exit_code == 1
+    assert "invalid_request" in few.output
+
+
+def test_a_data_folder_has_no_decisions_to_calibrate_by(tmp_path: Path) -> None:
+    few = CliRunner().invoke(app, ["calibrate", "films", "--data", str(tmp_path)], env={})
+    assert few.exit_code == 1
+    assert "0 matches" in few.output
 
 
 def test_every_command_loads_and_has_its_help() -> None:

@@ -1,0 +1,66 @@
+"""`dubl calibrate`: a library's own thresholds, from what people decided of its matches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dubl.client.guard import Calibration, Precision
+from dubl.matching.thresholds import LEAST_DECISIONS
+from pipelines.cli.desk import opened_desk
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.show import print_json, print_table
+
+HEADINGS = ("outcome", "threshold", "decided from there on", "of them copies", "95 %")
+
+
+def calibrate(
+    library: Annotated[str, typer.Argument(help="library whose matches people decided on")],
+    least_decisions: Annotated[
+        int, typer.Option(min=1, help="fewer decisions are too few")
+    ] = LEAST_DECISIONS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would come out, change nothing")
+    ] = False,
+    url: Url = "",
+    data: Data = DATA,
+    config: Config = None,
+    as_json: AsJson = False,
+    key: Key = "",
+) -> None:
+    """Fits a library's thresholds to people's decisions; they hold from the next check on.
+
+    Of a running service (--url) it needs an administrator's key.
+    """
+    with told_errors(), opened_desk(url, key, data, config) as desk:
+        found = desk.calibrate_library(library, least_decisions=least_decisions, adopt=not dry_run)
+    if as_json:
+        print_json(found)
+        return
+    print_table(HEADINGS, _rows(found))
+    typer.echo(f"{found.decisions} decisions, {found.copies} of them copies: {_done(found)}")
+
+
+def _rows(found: Calibration) -> list[tuple[str, ...]]:
+    return [
+        _row("duplicate, so far", found.duplicate_before),
+        _row("duplicate, fitted", found.duplicate_after),
+        _row("review, so far", found.review_before),
+        _row("review, fitted", found.review_after),
+    ]
+
+
+def _row(name: str, one: Precision) -> tuple[str, ...]:
+    share = one.copies / one.matches if one.matches else 0.0
+    return (
+        name,
+        f"{one.threshold:.3f}",
+        str(one.matches),
+        f"{share:.3f}" if one.matches else "-",
+        f"{one.low:.3f}-{one.high:.3f}",
+    )
+
+
+def _done(found: Calibration) -> str:
+    return "the fitted thresholds hold from now on" if found.adopted else "nothing was changed"
