@@ -119,6 +119,7 @@ def test_a_service_whose_disk_is_lost_goes_on_from_the_bucket(
             f"index.uri=s3://{BUCKET}/library",
             f"spool.uri={s3.address('uploads')}",
             f"ledger.snapshots={s3.address('ledger')}",
+            "serve.lease_s=2",  # work that was under way is soon taken up again
         ],
         environment={},
     )
@@ -134,6 +135,8 @@ def test_a_service_whose_disk_is_lost_goes_on_from_the_bucket(
         assert client.http.get("/v1/references/first").json()["id"] == "first"
         late = client.http.get(f"/v1/references/{accepted['id']}", headers=WAIT).json()
         assert late["status"] == "ready", late
+        events = client.http.get(f"/v1/jobs/{accepted['job_id']}/events").text  # until it has ended
+        assert '"status":"done"' in events
         again = client.check(clips.queries("recode")[0]).json()
         assert again["outcome"] == check["outcome"] == "duplicate"
     assert ObjectFolder(s3.address("uploads")).list() == ()
