@@ -43,7 +43,7 @@ def check(folder: Path) -> str:
     draft = ReferenceDraft(id="one")
     make_store(settings).register([Entry(draft=draft, source=source, features=features)])
     matches = make_reranker(settings).rerank(asked, make_retriever(settings).retrieve(asked))
-    verdict = decide(matches, settings.policy, model_id=model_id(settings), rejected=())
+    verdict = decide(matches, settings.policy, model_id=model_id(settings))
     return verdict.outcome.value
 
 

@@ -151,7 +151,7 @@ def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_special() -> None
 
 @pytest.mark.parametrize(
     "program",
-    ["serve_app.app", "serve_app.main", "pipelines.cli", "pipelines.index_archive"],
+    ["serve_app.app", "serve_app.main", "pipelines.cli.main", "pipelines.index_archive"],
 )
 def test_the_image_for_cpus_which_lacks_torch_can_start(program: str) -> None:
     absent = "import sys; sys.modules['torch'] = None; import importlib"

@@ -37,7 +37,7 @@ def test_decoding_stops_when_its_call_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = EndlessDecoder()
-    monkeypatch.setattr(deployments, "make_decoder", lambda _: endless)
+    monkeypatch.setattr(deployments, "make_local_videos", lambda _: endless)
     settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
 
     async def story() -> None:
