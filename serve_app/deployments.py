@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -42,7 +43,13 @@ from dubl.types import (
     VideoSource,
 )
 from serve_app.log import use_serve_log
-from serve_app.metrics import count_candidates, count_input, observe_answer, show_index
+from serve_app.metrics import (
+    TELL_S,
+    count_candidates,
+    count_input,
+    observe_answer,
+    show_index,
+)
 from serve_app.upload_archive import UploadArchive
 
 if TYPE_CHECKING:
@@ -182,7 +189,9 @@ class Librarian(UploadArchive):
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
         self._unclean = True  # an earlier life may have been killed
+        self._tell: Callable[[], None] = lambda: None  # until there is something to tell
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
+        self._telling = asyncio.create_task(self._tell_each())
 
     async def _keep_up(self, interval_s: float) -> None:
         kept = self._store.version
@@ -196,13 +205,24 @@ class Librarian(UploadArchive):
                         await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version
                 await self.sweep_uploads()
-                await asyncio.to_thread(self._tell)
+                self._tell = await asyncio.to_thread(self._index_told)
             except StoreUnavailable as exc:
                 logger.error("upkeep failed, to be tried again: %s", exc.detail)
             await asyncio.sleep(interval_s)
 
-    def _tell(self) -> None:
-        show_index(self._store.index_health(), references=sum(self._store.libraries().values()))
+    def _index_told(self) -> Callable[[], None]:
+        return partial(
+            show_index,
+            self._store.index_health(),
+            references=sum(self._store.libraries().values()),
+            kept_up_at=time.time(),
+        )
+
+    async def _tell_each(self) -> None:
+        """Metrics of the index, as of its last upkeep."""
+        while True:
+            self._tell()
+            await asyncio.sleep(TELL_S)
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:

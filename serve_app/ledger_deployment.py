@@ -14,14 +14,13 @@ from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.ledger.snapshots import Snapshots
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
-from serve_app.metrics import show_backlog, show_quarantines, show_snapshot
+from serve_app.metrics import TELL_S, show_backlog, show_quarantines, show_snapshot
 from serve_app.reconciler import Reconciler
 
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
-TELL_S = 5.0
 # A replica that is being replaced holds the file until it has answered what it was asked.
 HAND_OVER_S = 120.0
 RETRY_S = 0.2
@@ -36,6 +35,7 @@ class Ledger:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
         self._snapshots = make_snapshots(settings)
+        self._shipped_at: float | None = None
         self._ledger = await open_ledger(settings, self._snapshots)
         self._shipping = asyncio.create_task(self._ship_each(settings.ledger.snapshot_interval_s))
         self._reconciler = Reconciler(self._ledger, settings)
@@ -60,7 +60,7 @@ class Ledger:
             return
         try:
             self._snapshots.ship(self._ledger)
-            show_snapshot()
+            self._shipped_at = time.time()
         except StoreUnavailable as exc:
             logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
 
@@ -74,8 +74,10 @@ class Ledger:
         return True
 
     async def _tell(self) -> None:
-        """Metrics of the backlog and of quarantines."""
+        """Metrics of the backlog, of quarantines and of the newest snapshot."""
         while True:
+            if self._shipped_at is not None:
+                show_snapshot(self._shipped_at)
             try:
                 show_backlog(await asyncio.to_thread(self._ledger.backlog))
                 show_quarantines(await asyncio.to_thread(self._ledger.guard.list))

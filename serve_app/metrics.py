@@ -18,6 +18,9 @@ from dubl.types import IndexHealth, Job, Quarantine, QuarantineState, Verdict, V
 if TYPE_CHECKING:
     from dubl.ledger.backlog import Backlog
 
+# Ray's agents forget a gauge that was not set for about twice their interval.
+TELL_S = 5.0
+
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Of the shorter side, in pixels: names of what is at most so large.
@@ -130,11 +133,11 @@ def show_quarantines(found: Sequence[Quarantine]) -> None:
         QUARANTINED.set(sum(one.state is state for one in found), {"state": state})
 
 
-def show_snapshot() -> None:
-    SNAPSHOT.set(time.time())
+def show_snapshot(shipped_at: float) -> None:
+    SNAPSHOT.set(shipped_at)
 
 
-def show_index(health: IndexHealth, *, references: int) -> None:
+def show_index(health: IndexHealth, *, references: int, kept_up_at: float) -> None:
     """Recall is not a number where the index was not audited since its training."""
     INDEX_FRAMES.set(health.frames, {"state": "all"})
     INDEX_FRAMES.set(health.unindexed_frames, {"state": "unindexed"})
@@ -142,5 +145,5 @@ def show_index(health: IndexHealth, *, references: int) -> None:
     INDEX_RECALL.set(math.nan if health.recall is None else health.recall)
     if health.audited_at:
         INDEX_AUDITED.set(datetime.fromisoformat(health.audited_at).timestamp())
-    INDEX_KEPT_UP.set(time.time())
+    INDEX_KEPT_UP.set(kept_up_at)
     REFERENCES.set(references)
