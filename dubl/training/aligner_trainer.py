@@ -7,7 +7,6 @@ as if it had not been interrupted.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -19,12 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubl.errors import ConfigurationError
 from dubl.models.aligner import AlignerNet, matrix_channels
 from dubl.training.alignment_footage import Scenery
 from dubl.training.alignment_matrices import Example, draw_example
 from dubl.training.config import AlignerRunSettings
-from dubl.training.trainer import CHECKPOINT_ERRORS
+from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint
 
 RIDGE_WEIGHT = 4.0  # a cell of a copy counts so much more than another one
 CROSS_ENTROPY_WEIGHT = 4.0
@@ -134,9 +132,7 @@ class AlignerTrainer:
         return loss
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint in one piece: a run killed meanwhile keeps the one before."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        """Writes a checkpoint."""
         state = {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -144,27 +140,25 @@ class AlignerTrainer:
             "elapsed_s": self.elapsed_s,
             "history": [astuple(point) for point in self.history],
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        write_checkpoint(path, state)
 
     def resume(self, path: Path) -> None:
         """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
-        try:
+        with checkpoint_errors(path):
             state = torch.load(path, weights_only=True)
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
             self.step, self.elapsed_s = state["step"], state["elapsed_s"]
             self.history = [AlignerLossPoint(*values) for values in state["history"]]
-        except CHECKPOINT_ERRORS as exc:
-            raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
         logger.info("resumed at step %d", self.step)
 
     def _set_rate(self) -> None:
-        """Linear warm-up, then a cosine down to a twentieth of the peak."""
-        warmup = min(self.step / self._settings.warmup_steps, 1.0)
-        cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * self.progress))
+        run = self._settings
+        share = share_of_peak(
+            self.step, warmup_steps=run.warmup_steps, progress=self.progress, floor=0.05
+        )
         for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * warmup * cosine
+            group["lr"] = run.learning_rate * share
 
     def _log(self) -> None:
         means = [sum(column) / len(column) for column in zip(*self._recent, strict=True)]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
-import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,24 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dubl.errors import ConfigurationError
 from dubl.models.architecture import DESCRIPTOR_DIMS
 from dubl.models.compact import CompactFeatures, CompactNet
 from dubl.training.config import TrainingConfig
 from dubl.training.contrastive import CPU, KeyQueue, LossTerms, LossWeights, contrastive_loss
+from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint
 from dubl.training.sampling import Batch, BatchMaker
 from dubl.training.workers import Workers
-
-# What a file raises that is cut off, damaged, or of another run.
-CHECKPOINT_ERRORS = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    pickle.UnpicklingError,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +150,7 @@ class Trainer:
         return terms
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint in one piece: a run killed meanwhile keeps the one before."""
+        """Writes a checkpoint."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -175,14 +162,11 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "history": [astuple(point) for point in self.history],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        write_checkpoint(path, state)
 
     def resume(self, path: Path) -> None:
         """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
-        try:
+        with checkpoint_errors(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -192,8 +176,6 @@ class Trainer:
             self._queue.cursor = state["queue_cursor"]
             self.step, self.elapsed_s = state["step"], state["elapsed_s"]
             self.history = [_loss_point(*values) for values in state["history"]]
-        except CHECKPOINT_ERRORS as exc:
-            raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
         logger.info("resumed at step %d", self.step)
 
     @property
@@ -231,11 +213,14 @@ class Trainer:
         return [value for value in self.network.parameters() if value.requires_grad]
 
     def _set_rates(self) -> None:
-        """Linear warm-up, then a cosine down to a hundredth of the peak."""
-        warmup = min(self.step / self._config.optimizer.warmup_steps, 1.0)
-        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress))
+        share = share_of_peak(
+            self.step,
+            warmup_steps=self._config.optimizer.warmup_steps,
+            progress=self.progress,
+            floor=0.01,
+        )
         for group in self._optimizer.param_groups:
-            group["lr"] = group["peak"] * warmup * cosine
+            group["lr"] = group["peak"] * share
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -1,0 +1,48 @@
+"""What every trainer does alike: checkpoints from which a run goes on as if it had not been
+interrupted, and a rate that rises and falls."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from dubl.errors import ConfigurationError
+
+# What a file raises that is cut off, damaged, or of another run.
+CHECKPOINT_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
+
+
+def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
+    """In one piece: a run killed meanwhile keeps the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(dict(state), partial)
+    partial.replace(path)
+
+
+@contextmanager
+def checkpoint_errors(path: Path) -> Iterator[None]:
+    """Around reading a checkpoint: raises ConfigurationError when it does not fit this run."""
+    try:
+        yield
+    except CHECKPOINT_ERRORS as exc:
+        raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
+
+
+def share_of_peak(step: int, *, warmup_steps: int, progress: float, floor: float) -> float:
+    """Of the peak rate: linear warm-up, then a cosine over `progress` in [0,1] down to `floor`."""
+    cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+    return min(step / warmup_steps, 1.0) * cosine
