@@ -275,3 +275,4 @@ class StoreUnavailable(OperatorError):
 
 class StoreHeld(StoreUnavailable):
     code = "store_held"
+    hint = "While a service runs, name it with --url; some commands want a key in DUBL_API_KEY."

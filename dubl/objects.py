@@ -132,5 +132,5 @@ class ObjectFolder:
             yield
         except FileNotFoundError as exc:
             raise SourceNotFound(f"there is no such object in {self.place}") from exc
-        except OSError as exc:
+        except (OSError, ValueError) as exc:  # ValueError: an address that pyarrow does not know
             raise StoreUnavailable(f"the store at {self.place} does not {action}: {exc}") from exc

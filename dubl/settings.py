@@ -183,7 +183,7 @@ class EvidenceSettings(Section):
     keep: Literal["none", "matches", "all"] = Field(
         default="matches",
         description="of which checks features and small pictures are kept: of none, of those with "
-        "a match from policy.review_probability on, or of all",
+        "a match that a person is shown, or of all",
     )
     keep_videos: bool = Field(
         default=True,

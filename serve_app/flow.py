@@ -121,7 +121,7 @@ class Flow:
             closer = await look(self._closer_sampling)
             best = max(first, closer, key=lambda one: one.verdict.probability)
             verdict = surer(first.verdict, closer.verdict)
-        if keeps_evidence(verdict, self._evidence, self._policy):
+        if keeps_evidence(verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         if self._keeps_uploads:

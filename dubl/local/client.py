@@ -19,7 +19,6 @@ from dubl.assembly import make_ledger
 from dubl.client import models
 from dubl.client.admin_operations import OnProgress
 from dubl.client.guard import Calibration
-from dubl.errors import StoreUnavailable
 from dubl.ledger.statements import utc_now
 from dubl.library_calibration import calibrate_library
 from dubl.local.answers import (
@@ -35,10 +34,6 @@ from dubl.rights.terms import Rights
 from dubl.settings import Settings
 from dubl.types import MAIN_LIBRARY, Check, Decision, Outcome, ReferenceDraft, ReviewState
 
-WHILE_SERVED = (
-    "While the service runs, name it with --url and put an administrator's key into DUBL_API_KEY."
-)
-
 
 def nothing(_stage: str, _share: float) -> None:
     """For who does not care how far it is."""
@@ -48,12 +43,9 @@ class LocalDubl:
     """Holds the ledger until it is closed. Methods raise DublError as the steps do."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises StoreUnavailable while a service, or another command, holds the data folder."""
+        """Raises StoreHeld while a service, or another command, holds the data folder."""
         self._settings = settings
-        try:
-            self._ledger = make_ledger(settings)
-        except StoreUnavailable as exc:
-            raise StoreUnavailable(f"{exc.detail} {WHILE_SERVED}") from exc
+        self._ledger = make_ledger(settings)
         self._steps = LocalSteps(settings)
 
     def __enter__(self) -> Self:
@@ -204,6 +196,7 @@ class LocalDubl:
         page = self._ledger.reviews.queue(
             state=ReviewState(state),
             least_probability=self._settings.policy.review_probability,
+            by_policy=True,
             limit=limit,
             cursor=cursor,
         )

@@ -5,6 +5,7 @@ Steps are built when they are first needed: listing a library loads no network.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from dubl.assembly import (
     still_sampling,
 )
 from dubl.client.admin_operations import OnProgress
+from dubl.errors import DublError
 from dubl.index.rows import Entry
 from dubl.index.store import LibraryStore
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
@@ -46,6 +48,8 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +108,9 @@ class LocalSteps:
             second = look(closer)
             best = max(first, second, key=lambda one: one.verdict.probability)
             verdict = surer(first.verdict, second.verdict)
-        if keeps_evidence(verdict, self._settings.evidence, self._settings.policy):
-            self.kept.keep_query(check_id, source, best.clip, best.features)
+        if keeps_evidence(verdict, self._settings.evidence):
+            with _kept():
+                self.kept.keep_query(check_id, source, best.clip, best.features)
         return verdict
 
     def register(self, source: VideoSource, draft: ReferenceDraft) -> Reference:
@@ -118,7 +123,8 @@ class LocalSteps:
             [Entry(draft=draft, source=source, features=features)]
         )
         if self._settings.evidence.keep != "none":
-            self.kept.keep_reference(registration.reference.id, source, clip)
+            with _kept():
+                self.kept.keep_reference(registration.reference.id, source, clip)
         return registration.reference
 
     def find_frame(
@@ -189,3 +195,12 @@ def _opened(path: Path, max_size_bytes: int) -> VideoSource:
     return VideoSource(
         path=str(path.resolve()), sha256=sha256, size_bytes=size_bytes, name=path.name
     )
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """A verdict without pictures is better than none."""
+    try:
+        yield
+    except DublError as exc:
+        logger.warning("nothing is kept to look at: %s: %s", exc.code, exc.detail)

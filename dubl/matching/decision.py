@@ -99,12 +99,15 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
     return Outcome.UNIQUE
 
 
-def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings, policy: PolicySettings) -> bool:
-    """Whether a person may want to see why: of what matches nothing, nothing is kept by default. A
-    licensed copy is a match too."""
+def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
+    """Whether a person may want to see why: of what matches nothing by the thresholds of its
+    library, nothing is kept by default. A licensed copy is a match too."""
     if evidence.keep == "matches":
-        found = [match.probability for match in verdict.matches if not match.rejected]
-        return max(found, default=0.0) >= policy.review_probability
+        return any(
+            match.outcome not in (None, Outcome.UNIQUE)
+            for match in verdict.matches
+            if not match.rejected
+        )
     return evidence.keep == "all"
 
 

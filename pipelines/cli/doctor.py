@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from dubl.errors import ConfigurationError
-from dubl.settings import load_settings
-from pipelines.cli.options import DATA, FAILED, AsJson, Key, Url, connected
+from pipelines.cli.options import DATA, FAILED, AsJson, Key, Url, command_settings, connected
 from pipelines.cli.show import print_json
 from pipelines.diagnosis.data import look_at_data, port
 from pipelines.diagnosis.finding import Finding, State, fine, from_error
@@ -60,7 +59,7 @@ def _findings(
 ) -> Iterator[Finding]:
     yield from look_at_machine()
     try:
-        settings = load_settings(config, [] if config else [f"data_dir={data}"])
+        settings = command_settings(data, config)
     except ConfigurationError as exc:
         yield from_error("settings", exc, "Every key is in dubl/settings.py.")
         return

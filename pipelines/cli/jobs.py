@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dubl.client.models import Job
-from pipelines.cli.options import AsJson, Key, connected, told_errors
+from pipelines.cli.options import AsJson, Key, Url, connected, told_errors
 from pipelines.cli.show import print_json, print_table
 
 jobs_app = typer.Typer(
@@ -16,9 +16,6 @@ jobs_app = typer.Typer(
     help="Accepted work of a service: list, cancel, queue again.",
 )
 HEADINGS = ("job", "kind", "status", "stage", "share", "accepted", "error")
-Url = Annotated[
-    str, typer.Option(envvar="DUBL_URL", help="address of the running service, http://host:port")
-]
 LOCAL = "http://127.0.0.1:8000"
 JobId = Annotated[str, typer.Argument(metavar="JOB")]
 

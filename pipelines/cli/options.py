@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubl.client.errors import ClientError
-from dubl.errors import ConfigurationError, DublError, StoreUnavailable
+from dubl.errors import ConfigurationError, DublError
 from dubl.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -47,15 +47,10 @@ def connected(url: str, key: str) -> Client:
 
 @contextmanager
 def opened_ledger(settings: Settings) -> Iterator[Ledger]:
-    """The ledger's file. Raises StoreUnavailable, naming the way while the service has it."""
+    """The ledger's file. Raises StoreHeld while the service has it."""
     from dubl.ledger.ledger import Ledger
-    from dubl.local.client import WHILE_SERVED
 
-    try:
-        ledger = Ledger(settings.ledger_path)
-    except StoreUnavailable as exc:
-        raise StoreUnavailable(f"{exc.detail} {WHILE_SERVED}") from exc
-    with closing(ledger):
+    with closing(Ledger(settings.ledger_path)) as ledger:
         yield ledger
 
 

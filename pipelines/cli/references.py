@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from dubl.client.client import Client
 from dubl.client.errors import ClientError, JobFailed
-from dubl.client.models import Reference, Rights
+from dubl.client.models import Job, Reference, Rights
 from dubl.errors import DublError, InputError, ResourceError
 from pipelines.cli.desk import Desk, opened_desk
 from pipelines.cli.options import (
@@ -211,22 +212,32 @@ def _unzipped(
     """What became of a zip's videos, by one job of the service."""
     with connected(url, key) as client:
         batch = client.submit_batch(archive, kind="reference", library=library, owner=owner)
-        client.wait_for_job(
+        job = client.wait_for_job(
             batch.job_id,
             timeout_s=24 * 3600,
             on_job=lambda job: bar.stage(job.stage or job.status, job.progress),
         )
-        children = client.list_jobs(batch=batch.job_id, limit=MOST_LISTED).items
-        for child in children:
-            if child.error is not None:
-                error = child.error
-                typer.echo(
-                    f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True
-                )
+        children = _children(client, batch.job_id)
+        for error in [one.error for one in children or [job] if one.error is not None]:
+            typer.echo(f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True)
+        if job.status == "failed" and not children:
+            return [None]
         return [
             client.get_reference(child.result_id) if child.result_id else None
             for child in reversed(children)
         ]
+
+
+def _children(client: Client, job_id: str) -> list[Job]:
+    """Newest first."""
+    found: list[Job] = []
+    cursor = ""
+    while True:
+        page = client.list_jobs(batch=job_id, limit=MOST_LISTED, cursor=cursor)
+        found += page.items
+        cursor = page.next_cursor or ""
+        if not cursor:
+            return found
 
 
 def _expanded(videos: list[str]) -> list[str]:

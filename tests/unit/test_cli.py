@@ -64,7 +64,7 @@ input()
         answer = _keys("create", "a", "--scope", "admin", "--data", str(tmp_path))
         holder.communicate(b"\n")
     assert answer.exit_code == 1
-    assert "store_unavailable" in answer.output
+    assert "store_held" in answer.output
     assert "--url" in answer.output
     assert "Traceback" not in answer.output
 
