@@ -144,8 +144,14 @@ def make_explainer(settings: Settings) -> Explainer:
 
 
 def make_ledger(settings: Settings) -> Ledger:
+    """Brought back from its newest copy where that is younger. Not for two at once in one process.
+
+    Raises StoreUnavailable; StoreHeld while another process has it."""
     from dubl.ledger.ledger import Ledger
 
+    snapshots = make_snapshots(settings)
+    if snapshots is not None:
+        snapshots.restore(settings.ledger_path)
     return Ledger(settings.ledger_path, flood=settings.flood)
 
 

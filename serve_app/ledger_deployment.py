@@ -11,7 +11,6 @@ from typing import TypeVar
 from dubl.assembly import make_ledger, make_snapshots
 from dubl.errors import StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
-from dubl.ledger.snapshots import Snapshots
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
 from serve_app.metrics import TELL_S, show_backlog, show_quarantines, show_snapshot
@@ -36,7 +35,7 @@ class Ledger:
         use_serve_log()
         self._snapshots = make_snapshots(settings)
         self._shipped_at: float | None = None
-        self._ledger = await open_ledger(settings, self._snapshots)
+        self._ledger = await open_ledger(settings)
         self._shipping = asyncio.create_task(self._ship_each(settings.ledger.snapshot_interval_s))
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
@@ -86,25 +85,17 @@ class Ledger:
             await asyncio.sleep(TELL_S)
 
 
-async def open_ledger(
-    settings: Settings, snapshots: Snapshots | None = None, *, patience_s: float = HAND_OVER_S
-) -> LedgerFile:
+async def open_ledger(settings: Settings, *, patience_s: float = HAND_OVER_S) -> LedgerFile:
     """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
     give_up_at = time.monotonic() + patience_s
     while True:
         try:
-            return await asyncio.to_thread(_opened, settings, snapshots)
+            return await asyncio.to_thread(make_ledger, settings)
         except StoreHeld as exc:
             if time.monotonic() >= give_up_at:
                 raise
             logger.info("waiting for the ledger: %s", exc.detail)
         await asyncio.sleep(RETRY_S)
-
-
-def _opened(settings: Settings, snapshots: Snapshots | None) -> LedgerFile:
-    if snapshots is not None:
-        snapshots.restore(settings.ledger_path)
-    return make_ledger(settings)
 
 
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:

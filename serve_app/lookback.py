@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
+from dubl.errors import CheckNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -92,7 +93,10 @@ class Lookback:
         order = CheckOrder(
             id="", video=VideoInput(), libraries=upload.libraries, context=upload.context
         )
-        verdict = await self.check(order, _earlier(upload), now=job.created_at)
+        try:
+            verdict = await self.check(order, _earlier(upload), now=job.created_at)
+        except CheckNotFound:
+            return False  # it was forgotten meanwhile
         return any(
             match.reference_id == reference_id
             and match.outcome is not Outcome.UNIQUE

@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
+from dubl.assembly import make_ledger
 from dubl.errors import ConfigurationError, DublError
-from dubl.ledger.ledger import Ledger
+from dubl.ledger.api_keys import root_key
 from dubl.settings import Settings, load_settings
 from serve_app.api.start_rules import keys_required, require_admin_key
 from serve_app.lean import SETUP_HOOK, be_quiet, leave_out_pandas
@@ -83,7 +84,11 @@ def serve_locally(
 
 def _require_admin_key(settings: Settings, host: str) -> None:
     """Says at once what the ingress would say much later."""
-    with closing(Ledger(settings.ledger_path)) as ledger:
+    token = settings.access.root_key.get_secret_value()
+    if token:
+        root_key(token)  # raises for one that is none
+        return
+    with closing(make_ledger(settings)) as ledger:
         require_admin_key(ledger.keys.list(), host)
 
 

@@ -134,7 +134,9 @@ class Work:
         finally:
             await self._discard_download(order.video, source)
         result = registration.reference.id
-        if registration.created:
+        # An attempt before this one may have got as far as the library, and no farther.
+        again = job.attempts > 1 and result == order.draft.id
+        if registration.created or again:
             await self._lookback.queue(job, registration.reference)
         await self._ledger.ask(
             JobQueue.finish, job.lease, result_id=result, created=registration.created

@@ -31,7 +31,6 @@ class Database:
         Raises StoreUnavailable; StoreHeld while another process holds the file.
         """
         self.path = path
-        self.writes = 0
         self._lock = threading.Lock()
         self._given_up = False
         self._connection = _connect(path)
@@ -68,7 +67,6 @@ class Database:
                 connection.rollback()
                 raise
             connection.commit()
-            self.writes += 1
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
         with self._held("be read") as connection:

@@ -207,17 +207,9 @@ class JobQueue:
         rows = newest(self._database, JOB_COLUMNS, "jobs", conditions, limit=limit, cursor=cursor)
         return page([self._seen(to_job(row)) for row in rows], limit)
 
-    def unfinished(self) -> tuple[Job, ...]:
-        """Jobs that have not ended, oldest first."""
-        return self._where(UNFINISHED)
-
     def kept(self, *, dead_since: str) -> tuple[Job, ...]:
         """Jobs whose input is still needed: unfinished ones, and those that died after then."""
         return self._where(f"{UNFINISHED} OR (dead AND finished_at > ?)", dead_since)
-
-    def count(self) -> dict[JobState, int]:
-        """How many jobs are in each state; every state is named."""
-        return self._counts("SELECT state, count(*) FROM jobs GROUP BY state", [])
 
     def count_children(self, job_id: str) -> dict[JobState, int]:
         """How many children of a batch are in each state; every state is named."""

@@ -1,4 +1,4 @@
-"""Jobs, verdicts, deliveries and failures, in DuckDB.
+"""Jobs, verdicts, deliveries and decisions, in DuckDB.
 
 What a method has written is on the disk when it returns: the ledger, not a queue in memory or a
 broker, is the promise that an accepted job will be done.
@@ -20,7 +20,7 @@ from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
 from dubl.ledger.records import CHECK_COLUMNS, VERDICT_COLUMNS, check_row, to_check
 from dubl.ledger.reviews import Reviews, record_matches
-from dubl.ledger.statements import insert, newest, page, utc_now
+from dubl.ledger.statements import insert, newest, page
 from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
 
@@ -47,11 +47,6 @@ class Ledger:
     @property
     def path(self) -> Path:
         return self._database.path
-
-    @property
-    def writes(self) -> int:
-        """How many transactions this process has made."""
-        return self._database.writes
 
     def close(self) -> None:
         """Hands the file over: the next process may open it."""
@@ -127,24 +122,6 @@ class Ledger:
         )
         return page([to_check(row) for row in rows], limit)
 
-    def record_failure(self, path: str, *, code: str, detail: str, attempts: int = 1) -> None:
-        """Keeps that a video could not be taken in."""
-        values: list[Value] = [path, code, detail, attempts, utc_now()]
-        with self._database.transaction("record a failure") as connection:
-            connection.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?)", values)
-
     def backlog(self) -> Backlog:
         """How much accepted work there is."""
         return read_backlog(self._database)
-
-    def count_checks(self) -> dict[Outcome, int]:
-        """How many verdicts there are of each outcome; every outcome is named."""
-        counted = self._counts("SELECT outcome, count(*) FROM checks GROUP BY outcome")
-        return {outcome: counted.get(outcome.value, 0) for outcome in Outcome}
-
-    def count_failures(self) -> dict[str, int]:
-        """How many videos failed, by error code."""
-        return self._counts("SELECT code, count(*) FROM failures GROUP BY code ORDER BY code")
-
-    def _counts(self, statement: str) -> dict[str, int]:
-        return {str(name): int(str(count)) for name, count in self._database.rows(statement)}

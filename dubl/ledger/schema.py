@@ -42,15 +42,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS failures (
-        path VARCHAR NOT NULL,
-        code VARCHAR NOT NULL,
-        detail VARCHAR NOT NULL,
-        attempts INTEGER NOT NULL,
-        created_at VARCHAR NOT NULL
-    )
-    """,
-    """
     CREATE TABLE IF NOT EXISTS reviews (
         id VARCHAR PRIMARY KEY,
         check_id VARCHAR NOT NULL,

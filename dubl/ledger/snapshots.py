@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from dubl.objects import ObjectFolder
 
 logger = logging.getLogger(__name__)
 
-# Names are the times at which copying began; they sort like these.
+# Names are the times at which the file had last been written; they sort like these.
 NAME_FORMAT = "%Y%m%dT%H%M%S.%fZ.duckdb"
 SUFFIX = ".duckdb"
 
@@ -30,7 +31,7 @@ class Snapshots:
     def __init__(self, folder: ObjectFolder, *, keep: int) -> None:
         self._folder = folder
         self._keep = keep
-        self._shipped: int | None = None
+        self._shipped: float | None = None
 
     def restore(self, path: Path) -> bool:
         """Puts the newest copy to `path` where there is no file, or one that was last written
@@ -57,15 +58,15 @@ class Snapshots:
     def ship(self, ledger: Ledger) -> bool:
         """Stores a copy unless nothing was written since the last one, and drops the oldest beyond
         `keep`; whether it did. Raises StoreUnavailable."""
-        writes = ledger.writes
-        if writes == self._shipped:
+        written_at = _written_at(ledger.path)
+        if written_at == self._shipped:
             return False
-        name = datetime.now(UTC).strftime(NAME_FORMAT)
+        name = _name_of(written_at)
         with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=ledger.path.parent) as folder:
             copy = Path(folder) / name
             ledger.copy_to(copy)
             self._folder.put(copy, name)
-        self._shipped = writes
+        self._shipped = written_at
         for old in self._names()[: -self._keep]:
             with suppress(StoreUnavailable):  # the next time
                 self._folder.remove(old)
@@ -73,6 +74,11 @@ class Snapshots:
 
     def _names(self) -> list[str]:
         return sorted(item.name for item in self._folder.list() if item.name.endswith(SUFFIX))
+
+
+def _name_of(written_at: float) -> str:
+    """Never later than that: what was copied must not be taken for older than its copy."""
+    return datetime.fromtimestamp(math.floor(written_at * 1e6) / 1e6, UTC).strftime(NAME_FORMAT)
 
 
 def _time_of(name: str) -> float:

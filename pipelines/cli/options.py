@@ -48,9 +48,9 @@ def connected(url: str, key: str) -> Client:
 @contextmanager
 def opened_ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger's file. Raises StoreHeld while the service has it."""
-    from dubl.ledger.ledger import Ledger
+    from dubl.assembly import make_ledger
 
-    with closing(Ledger(settings.ledger_path)) as ledger:
+    with closing(make_ledger(settings)) as ledger:
         yield ledger
 
 

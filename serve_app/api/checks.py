@@ -50,7 +50,7 @@ def checks_router(context: Context) -> APIRouter:
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         with service.room(waits=seconds > 0):
             submission = await read_submission(request, spool=context.spool)
-            with discarding(submission, context.spool):
+            async with discarding(submission, context.spool):
                 terms = terms_of(submission, waits=seconds > 0)
                 order = check_order(submission, library)
                 order = replace(order, libraries=principal_of(request).limited(order.libraries))

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -52,14 +52,14 @@ async def awaited(context: Context, job: Job, *, seconds: float, known: bool) ->
         raise
 
 
-@contextmanager
-def discarding(submission: Submission, spool: Spool) -> Iterator[None]:
+@asynccontextmanager
+async def discarding(submission: Submission, spool: Spool) -> AsyncIterator[None]:
     """Removes the file of a submission that is refused. What failed in another way may have been
     accepted: its file stays, until the reconciler finds that no job needs it."""
     try:
         yield
     except (InputError, Overloaded):
-        submission.discard(spool)
+        await asyncio.to_thread(submission.discard, spool)
         raise
 
 

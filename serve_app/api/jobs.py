@@ -95,7 +95,7 @@ def jobs_router(context: Context) -> APIRouter:
         """
         with service.room(waits=False):
             submission = await read_submission(request, spool=context.spool)
-            with discarding(submission, context.spool):
+            async with discarding(submission, context.spool):
                 order = batch_order(submission, max_items=context.settings.serve.max_batch_items)
                 principal = principal_of(request)
                 principal.require_scope(_SCOPES[order.kind])

@@ -58,7 +58,7 @@ def references_router(context: Context) -> APIRouter:
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         with service.room(waits=seconds > 0):
             submission = await read_submission(request, spool=context.spool)
-            with discarding(submission, context.spool):
+            async with discarding(submission, context.spool):
                 terms = terms_of(submission, waits=seconds > 0)
                 order = reference_order(submission)
                 principal_of(request).require(order.draft.library)

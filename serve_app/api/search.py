@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -64,7 +65,7 @@ def search_router(context: Context) -> APIRouter:
                 allowed = principal_of(request).limited(search.libraries)
                 found = await service.search_frame(search.within(allowed))
             finally:
-                submission.discard(context.spool)
+                await asyncio.to_thread(submission.discard, context.spool)
         return FrameFoundList(items=[FrameFoundBody.of(one) for one in found])
 
     @router.get("/v1/checks/{check_id:path}/nearest", response_model=NearestList)

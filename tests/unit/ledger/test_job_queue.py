@@ -257,7 +257,7 @@ def test_listings_filter_and_the_latest_job_of_a_subject_is_found(ledger: Ledger
     assert ledger.jobs.find("s").id == "new"
     assert [found.id for found in ledger.jobs.list().items] == ["new", "old"]
     assert [found.id for found in ledger.jobs.list(state=JobState.QUEUED).items] == ["old"]
-    assert ledger.jobs.count()[JobState.RUNNING] == 1
+    assert ledger.backlog().running == 1
     for attempt in (ledger.jobs.get, ledger.jobs.find):
         with pytest.raises(JobNotFound):
             attempt("absent")

@@ -86,3 +86,18 @@ def test_no_empty_ledger_begins_while_the_store_is_away(tmp_path: Path) -> None:
     blocked.write_text("no folder")
     with pytest.raises(StoreUnavailable):
         Snapshots(ObjectFolder(f"file://{blocked}"), keep=1).restore(tmp_path / "ledger.duckdb")
+
+
+def test_a_ledger_that_nobody_wrote_into_is_neither_copied_nor_restored_again(
+    tmp_path: Path, store: ObjectFolder
+) -> None:
+    path = tmp_path / "ledger.duckdb"
+    snapshots = Snapshots(store, keep=3)
+    with closing(Ledger(path)) as ledger:
+        ledger.jobs.create(_job("one"), tries=1, lease_s=3600)
+        assert snapshots.ship(ledger)
+        assert ledger.jobs.claim(limit=4, lease_s=20, older_than_s=0) == ()
+        assert not snapshots.ship(ledger)
+        written_at = path.with_name(f"{path.name}.wal").stat().st_mtime_ns
+    os.utime(path, ns=(written_at, written_at))  # as a killed process leaves it
+    assert not Snapshots(store, keep=3).restore(path)

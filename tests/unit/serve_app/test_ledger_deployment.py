@@ -69,13 +69,13 @@ def test_a_ledger_that_is_never_let_go_is_told(settings: Settings) -> None:
 def test_a_copy_is_not_restored_over_a_ledger_that_is_written(
     settings: Settings, tmp_path: Path
 ) -> None:
-    bucket = ObjectFolder(f"file://{tmp_path / 'bucket'}")
-    snapshots = Snapshots(bucket, keep=1)
+    bucket = f"file://{tmp_path / 'bucket'}"
     with closing(Ledger(tmp_path / "elsewhere.duckdb")) as newer:
-        assert snapshots.ship(newer)
+        assert Snapshots(ObjectFolder(bucket), keep=1).ship(newer)
+    elsewhere = settings.ledger.model_copy(update={"snapshots": bucket})
     before = settings.ledger_path.stat().st_ino
     with pytest.raises(StoreHeld):
-        asyncio.run(open_ledger(settings, snapshots, patience_s=0))
+        asyncio.run(open_ledger(settings.model_copy(update={"ledger": elsewhere}), patience_s=0))
     assert settings.ledger_path.stat().st_ino == before
 
 
