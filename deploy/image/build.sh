@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the Dockerfile's first stage runs, and tests/e2e/test_image.py in a root of its own:
+# What the Dockerfile's first stage runs; it needs no Docker:
 #   build.sh cpu|cuda PREFIX
 # makes a virtual environment at PREFIX with pinned packages and this checkout's wheel.
 set -eu
