@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -34,7 +35,6 @@ from dubl.client.exchange import (
 from dubl.client.models import (
     Accepted,
     Check,
-    Job,
     Library,
     Page,
     Readiness,
@@ -109,10 +109,11 @@ class Client(Desk, Administration):
             time=time,
             callback_url=callback_url,
         )
+        deadline = monotonic() + timeout_s
         if on_progress is not None:
             tell = admin_operations.telling(on_progress)
             self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
-        return self.wait_for_check(accepted.id, timeout_s=timeout_s)
+        return self.wait_for_check(accepted.id, timeout_s=max(deadline - monotonic(), 0.0))
 
     def submit_check(
         self,
@@ -246,9 +247,6 @@ class Client(Desk, Administration):
 
     def list_libraries(self) -> tuple[Library, ...]:
         return self._ask(operations.list_libraries())
-
-    def get_job(self, job_id: str) -> Job:
-        return self._ask(operations.get_job(job_id))
 
     def readiness(self) -> Readiness:
         """Whether requests are taken, and what is waited for."""

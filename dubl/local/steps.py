@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubl.assembly import (
     closer_sampling,
+    make_decoder,
     make_embedder,
     make_kept_videos,
     make_reranker,
@@ -26,12 +28,7 @@ from dubl.assembly import (
 )
 from dubl.client.admin_operations import OnProgress
 from dubl.errors import DublError
-from dubl.index.rows import Entry
-from dubl.index.store import LibraryStore
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
-from dubl.media.keeping import KeptVideos
-from dubl.media.links import fetch_link
-from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.ports import Embedder, Reranker, Retriever
@@ -48,6 +45,11 @@ from dubl.types import (
     VideoFeatures,
     VideoSource,
 )
+
+if TYPE_CHECKING:
+    from dubl.index.store import LibraryStore
+    from dubl.media.keeping import KeptVideos
+    from dubl.media.sandbox import SandboxedDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,8 @@ class LocalSteps:
     def __init__(self, settings: Settings) -> None:
         # What was just written is asked for next: readers look at each question.
         index = settings.index.model_copy(update={"consistency_interval_s": 0.0})
-        self._settings = settings.model_copy(update={"index": index})
+        media = settings.media.model_copy(update={"decode_processes": 1})
+        self._settings = settings.model_copy(update={"index": index, "media": media})
 
     def close(self) -> None:
         """Ends the decoding processes."""
@@ -80,6 +83,8 @@ class LocalSteps:
         if not link:
             yield _opened(Path(file), self._settings.media.max_size_bytes)
             return
+        from dubl.media.links import fetch_link
+
         spool = self._settings.spool_dir
         source = fetch_link(link, spool_dir=spool, settings=self._settings.media)
         try:
@@ -119,6 +124,8 @@ class LocalSteps:
             return known.reference
         clip = self._decoder.decode(source, sampling=reference_sampling(self._settings))
         features = self._embedder.embed([clip])[0]
+        from dubl.index.rows import Entry
+
         (registration,) = self.store.register(
             [Entry(draft=draft, source=source, features=features)]
         )
@@ -171,7 +178,7 @@ class LocalSteps:
 
     @cached_property
     def _decoder(self) -> SandboxedDecoder:
-        return SandboxedDecoder(self._settings.media, processes=1)
+        return make_decoder(self._settings)
 
     @cached_property
     def _embedder(self) -> Embedder:

@@ -62,7 +62,7 @@ def check(
             channel=channel,
             territory=territory,
             time=time,
-            on_progress=bar.stage,
+            on_progress=bar.stage if bar.shown else None,
         )
         answers = [_asked(ask, video, bar) for video in videos]
     found = [answer for answer in answers if answer is not None]

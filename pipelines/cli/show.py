@@ -52,6 +52,10 @@ class Bar:
         self._task = task
         self._done = 0
 
+    @property
+    def shown(self) -> bool:
+        return not self._progress.disable
+
     def begin(self, name: str) -> None:
         self._progress.update(self._task, description=name, stage="sending")
 

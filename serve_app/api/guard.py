@@ -8,8 +8,9 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from dubl.errors import ReferenceNotFound
+from dubl.matching.decision import policy_of
 from dubl.matching.thresholds import LEAST_DECISIONS, Precision, ThresholdReport
-from dubl.types import LibraryPolicy, Quarantine, QuarantineState
+from dubl.types import LibraryPolicy, Quarantine, QuarantineState, Standing
 from serve_app.api.conversation import Context
 from serve_app.api.orders import TEXT_MAX_LENGTH
 from serve_app.api.principal import principal_of
@@ -136,10 +137,11 @@ def guard_router(context: Context) -> APIRouter:
     desk, policy = context.service.desk, context.settings.policy
 
     def policy_body(library: str, own: LibraryPolicy | None) -> LibraryPolicyBody:
-        used = own if own is not None else policy
+        standing = Standing(policies={} if own is None else {library: own})
+        used = policy_of(library, policy, standing)
         return LibraryPolicyBody(
             library=library,
-            version=policy.version if own is None else f"{policy.version}+{library}.{own.number}",
+            version=used.version,
             duplicate_probability=used.duplicate_probability,
             review_probability=used.review_probability,
             decisions=None if own is None else own.decisions,

@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from dubl.errors import CheckNotFound, InvalidRequest
+from dubl.errors import InvalidRequest
 from dubl.types import FrameFound
 from serve_app.api.conversation import Context
 from serve_app.api.documents import FRAME
+from serve_app.api.evidence import visible
 from serve_app.api.principal import principal_of
 from serve_app.api.schemas import MatchBody
 from serve_app.api.service import FrameSearch
@@ -71,9 +72,7 @@ def search_router(context: Context) -> APIRouter:
     @router.get("/v1/checks/{check_id:path}/nearest", response_model=NearestList)
     async def nearest(check_id: str, request: Request, m: Limit = 5) -> NearestList:
         """The `m` nearest references, however far: of those that the check compared in full."""
-        check = await service.get_check(check_id)
-        if not principal_of(request).sees(check.libraries):
-            raise CheckNotFound(f"there is no check '{check_id}'")
+        check = visible(await service.get_check(check_id), request)
         ranked = sorted(
             check.verdict.matches, key=lambda match: (-match.probability, -match.similarity)
         )
