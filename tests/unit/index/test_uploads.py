@@ -29,7 +29,7 @@ def video(seed: int) -> VideoFeatures:
 
 
 def kept(check_id: str, seed: int, **fields: object) -> KeptUpload:
-    upload = Upload(check_id=check_id, name=f"{check_id}.mp4", sha256=check_id * 8, **fields)  # type: ignore[arg-type]
+    upload = Upload(check_id=check_id, name=f"{check_id}.mp4", sha256=check_id * 8, **fields)
     return KeptUpload(upload=upload, features=video(seed))
 
 
