@@ -8,6 +8,7 @@ Once a person has released it, as many as there were then are usual, too.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ from dubl.errors import NotFound, StateConflict
 from dubl.ledger.database import Database, Row, Value
 from dubl.ledger.statements import utc_now
 from dubl.settings import FloodSettings
-from dubl.types import Check, Outcome, Quarantine, QuarantineState
+from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,13 @@ COLUMNS = (
     "decided_at",
 )
 UPLOADS = """
-SELECT count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= ?),
-    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < ?)
+SELECT m.reference_id,
+    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= $since),
+    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < $since)
 FROM matches m JOIN checks c ON c.id = m.check_id
-WHERE m.reference_id = ? AND m.outcome <> 'unique' AND NOT m.licensed AND c.created_at >= ?
+WHERE list_contains($references, m.reference_id) AND m.outcome <> 'unique' AND NOT m.licensed
+    AND c.created_at >= $before AND c.earlier_id = ''
+GROUP BY m.reference_id
 """
 
 
@@ -92,16 +96,18 @@ class Guard:
 def watch(
     connection: duckdb.DuckDBPyConnection, check: Check, settings: FloodSettings
 ) -> list[Quarantine]:
-    """Quarantines those references of a verdict that are flooded now; the new ones."""
-    if not settings.enabled:
+    """Quarantines those references of a verdict that are flooded now; the new ones.
+
+    What a look back finds in earlier uploads is no flood: they came before the reference did.
+    """
+    counted = {one.reference_id: one for one in check.verdict.matches if _counts(one)}
+    if not settings.enabled or check.earlier_id or not counted:
         return []
     found = []
-    for match in check.verdict.matches:
-        if match.rejected or not match.rights.counts or match.outcome is Outcome.UNIQUE:
-            continue
-        traffic = _traffic(connection, match.reference_id, check.created_at, settings)
+    for reference_id, traffic in _traffic(connection, counted, check.created_at, settings):
         if traffic.uploads < settings.least or traffic.uploads < settings.factor * traffic.usual:
             continue
+        match = counted[reference_id]
         quarantine = Quarantine(
             reference_id=match.reference_id,
             library=match.library,
@@ -126,13 +132,25 @@ def alert(quarantine: Quarantine) -> None:
     )
 
 
+def _counts(match: Match) -> bool:
+    return match.rights.counts and not match.rejected and match.outcome is not Outcome.UNIQUE
+
+
 def _traffic(
-    connection: duckdb.DuckDBPyConnection, reference_id: str, now: str, settings: FloodSettings
-) -> Traffic:
-    since, before = _earlier(now, settings.window_s), _earlier(now, settings.history_s)
-    row = connection.execute(UPLOADS, [since, since, reference_id, before]).fetchone() or (0, 0)
+    connection: duckdb.DuckDBPyConnection,
+    references: Iterable[str],
+    now: str,
+    settings: FloodSettings,
+) -> list[tuple[str, Traffic]]:
+    """In one query for all of them: it reads every match of `history_s`."""
+    values: dict[str, object] = {
+        "references": list(references),
+        "since": _earlier(now, settings.window_s),
+        "before": _earlier(now, settings.history_s),
+    }
     windows = max(settings.history_s / settings.window_s - 1, 1.0)
-    return Traffic(uploads=int(row[0]), usual=int(row[1]) / windows)
+    rows = connection.execute(UPLOADS, values).fetchall()
+    return [(name, Traffic(uploads=new, usual=old / windows)) for name, new, old in rows]
 
 
 def _hold(

@@ -84,6 +84,24 @@ def test_one_upload_checked_again_and_again_is_no_flood(ledger: Ledger) -> None:
     assert ledger.guard.held() == frozenset()
 
 
+def test_uploads_that_a_look_back_finds_are_no_flood(ledger: Ledger) -> None:
+    """They came before the reference did."""
+    found = [dataclasses.replace(check(number, 1), earlier_id="first") for number in range(9)]
+    record(ledger, *found, *(check(number, 2) for number in range(4)))
+    assert ledger.guard.held() == frozenset()
+    record(ledger, check(4, 2))
+    assert ledger.guard.held() == {"film"}
+
+
+def test_of_several_matches_those_that_are_flooded_are_held(ledger: Ledger) -> None:
+    for number in range(5):
+        film, other = check(number, 1), check(number, 1, reference_id="other")
+        both = film.verdict.matches + (other.verdict.matches if number < 4 else ())
+        verdict = dataclasses.replace(film.verdict, matches=both)
+        record(ledger, dataclasses.replace(film, verdict=verdict))
+    assert ledger.guard.held() == {"film"}
+
+
 def test_a_person_releases_it_and_as_much_is_usual_then(ledger: Ledger) -> None:
     record(ledger, *(check(number, 1) for number in range(5)))
     released = ledger.guard.decide(
