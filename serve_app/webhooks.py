@@ -14,8 +14,8 @@ from dubl.settings import Settings
 from dubl.types import Delivery, Job, JobKind
 from dubl.webhooks.sending import Answer, next_delay_s, post
 from dubl.webhooks.signing import signed_headers, signing_key
-from serve_app.api.conversation import failure
-from serve_app.api.schemas import CheckBody, JobBody
+from serve_app.api.conversation import job_body
+from serve_app.api.schemas import CheckBody
 from serve_app.ledger_client import LedgerClient
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class WebhookSender:
     async def _body(self, job: Job) -> bytes:
         """{"type": "check.done", "timestamp": …, "data": {"job": …, "check": …}}. It follows from
         the ended job, so that each attempt says the same."""
-        data: dict[str, object] = {"job": JobBody.of(job, failure(job)).model_dump()}
+        data: dict[str, object] = {"job": job_body(job).model_dump()}
         if job.kind is JobKind.CHECK and job.result_id:
             try:
                 check = await self._ledger.ask(Ledger.get_check, job.result_id)

@@ -227,7 +227,7 @@ def _child(
 ) -> Job:
     """Ids follow from the batch, so that a batch expanded twice has its children once."""
     identity = str(uuid.uuid5(uuid.UUID(batch.id), f"{number}"))
-    given = VideoInput() if isinstance(video, DublError) else video
+    given = VideoInput(lost=name) if isinstance(video, DublError) else video
     if order.kind is JobKind.CHECK:
         asked = CheckOrder(
             id=identity, video=given, libraries=order.libraries, context=order.context

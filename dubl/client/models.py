@@ -166,8 +166,9 @@ class Accepted(Answer):
 
 
 class Job(Answer):
-    """`progress`: the share of the usual work that is done; `children` counts those of a batch by
-    status; `dead`: given up though its input may be good, it can be queued again."""
+    """`name`: what the caller called the video; `progress`: the share of the usual work that is
+    done; `children` counts those of a batch by status; `dead`: given up though its input may be
+    good, it can be queued again."""
 
     id: str
     kind: str
@@ -182,6 +183,7 @@ class Job(Answer):
     result_id: str | None = None
     batch_id: str | None = None
     dead: bool = False
+    name: str = ""
     children: dict[str, int] | None = None
 
     @property

@@ -15,7 +15,7 @@ jobs_app = typer.Typer(
     no_args_is_help=True,
     help="Accepted work of a service: list, cancel, queue again.",
 )
-HEADINGS = ("job", "kind", "status", "stage", "share", "accepted", "error")
+HEADINGS = ("job", "kind", "name", "status", "stage", "share", "accepted", "error")
 LOCAL = "http://127.0.0.1:8000"
 JobId = Annotated[str, typer.Argument(metavar="JOB")]
 
@@ -62,6 +62,7 @@ def _row(job: Job) -> tuple[str, ...]:
     return (
         job.id,
         job.kind,
+        job.name,
         job.status,
         job.stage,
         f"{job.progress:.0%}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import Job, JobState
 from serve_app.api.problems import problem
-from serve_app.api.schemas import AcceptedBody
+from serve_app.api.schemas import AcceptedBody, JobBody
 from serve_app.api.service import Service
 from serve_app.api.uploads import Submission
 
@@ -79,9 +79,31 @@ def error_of(job: Job) -> DublError:
     return kind(job.error_detail)
 
 
+def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> JobBody:
+    """A job as it is shown. `children`: how many of a batch are in which state."""
+    return JobBody.of(job, name=name_of(job), error=failure(job), children=children)
+
+
 def failure(job: Job) -> dict[str, object] | None:
     """The problem that a failed job shows, or nothing."""
     return problem(error_of(job)) if job.state is JobState.FAILED else None
+
+
+def name_of(job: Job) -> str:
+    """What the caller called the video or the archive; nothing where the job is about none."""
+    video = _part(job.request, "video")
+    named = (
+        (_part(video, "upload"), "name"),
+        *((video, key) for key in ("link", "path", "lost")),
+        (_part(job.request, "archive"), "name"),
+        (_part(job.request, "earlier"), "name"),
+    )
+    return next((str(part[key]) for part, key in named if part.get(key)), "")
+
+
+def _part(request: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = request.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _by_code(kind: type[DublError]) -> dict[str, type[DublError]]:

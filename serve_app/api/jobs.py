@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from dubl.errors import JobNotFound
 from dubl.types import Job, JobKind, JobState, Scope
-from serve_app.api.conversation import Context, accepted, discarding, failure
+from serve_app.api.conversation import Context, accepted, discarding, job_body
 from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
 from serve_app.api.orders import batch_order, terms_of
@@ -29,7 +29,7 @@ def jobs_router(context: Context) -> APIRouter:
 
     async def body_of(job: Job) -> JobBody:
         children = await service.count_children(job.id) if job.kind in _PARENTS else None
-        return JobBody.of(job, failure(job), children)
+        return job_body(job, children)
 
     async def visible(job_id: str, request: Request) -> Job:
         """A job about another's library is none."""
@@ -52,7 +52,7 @@ def jobs_router(context: Context) -> APIRouter:
         wanted = JobFilter(state=status, parent_id=batch, dead=dead)
         page = await service.list_jobs(wanted, limit=limit, cursor=cursor)
         sees = principal_of(request).sees
-        items = [JobBody.of(job, failure(job)) for job in page.items if sees(libraries_of(job))]
+        items = [job_body(job) for job in page.items if sees(libraries_of(job))]
         return JobPage(items=items, next_cursor=page.next_cursor or None)
 
     @router.get("/jobs/{job_id}", response_model=JobBody)

@@ -187,11 +187,12 @@ class AcceptedBody(BaseModel):
 
 
 class JobBody(BaseModel):
-    """`stage` and `progress` (a share of the usual work) while it runs; `children` counts those
-    of a batch by status."""
+    """`name`: what the caller called the video; `stage` and `progress` (a share of the usual work)
+    while it runs; `children` counts those of a batch by status."""
 
     id: str
     kind: str
+    name: str
     status: str
     subject_id: str
     attempts: int
@@ -209,12 +210,15 @@ class JobBody(BaseModel):
     def of(
         cls,
         job: Job,
+        *,
+        name: str,
         error: dict[str, object] | None,
         children: Mapping[JobState, int] | None = None,
     ) -> JobBody:
         return cls(
             id=job.id,
             kind=job.kind,
+            name=name,
             status=job.state,
             subject_id=job.subject_id,
             attempts=job.attempts,

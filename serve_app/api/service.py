@@ -29,11 +29,15 @@ from serve_app.api.desk import Desk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInput:
-    """Where the video is: exactly one of a spooled upload, a link, or a path on the server."""
+    """Where the video is: exactly one of a spooled upload, a link, or a path on the server.
+
+    `lost`: the name of a file that could not be spooled, of which nothing else is known.
+    """
 
     upload: VideoSource | None = None
     link: str = ""
     path: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

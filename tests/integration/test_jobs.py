@@ -86,8 +86,8 @@ def test_a_zip_becomes_children_and_one_bad_file_spoils_only_itself(
     body = ended(client, answer.json()["job_id"])
     assert body["children"] == {"queued": 0, "running": 0, "done": 2, "failed": 1, "cancelled": 0}
     listed = client.http.get("/v1/jobs", params={"batch": answer.json()["job_id"]}).json()["items"]
-    errors = [item["error"]["code"] for item in listed if item["error"]]
-    assert errors == ["not_a_video"]
+    errors = {item["name"]: item["error"]["code"] for item in listed if item["error"]}
+    assert errors == {"bad.mp4": "not_a_video"}
     for item in listed:
         if item["status"] == "done":
             check = client.http.get(f"/v1/checks/{item['result_id']}").json()

@@ -62,5 +62,5 @@ async function follow(id, bar, say, failures, watched) {
 
 async function name(id, failures) {
   const { items } = await get(`/v1/jobs${query({ batch: id, status: "failed", limit: MOST_SHOWN })}`);
-  failures.replaceChildren(...items.map((job) => h("li", {}, h("span", { class: "chip failed" }, word("job", "failed")), ` ${job.error?.detail || ""} `, h("span", { class: "muted" }, job.error?.hint || ""))));
+  failures.replaceChildren(...items.map((job) => h("li", {}, h("span", { class: "chip failed" }, word("job", "failed")), " ", h("b", {}, job.name), ` ${job.error?.detail || ""} `, h("span", { class: "muted" }, job.error?.hint || ""))));
 }

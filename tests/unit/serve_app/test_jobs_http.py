@@ -263,3 +263,20 @@ def test_more_requests_than_there_is_room_for_are_refused_at_once(
         assert (await client.get("/v1/jobs/c")).status_code == 200
 
     in_the_background(app, story)
+
+
+def test_a_job_is_called_what_the_caller_called_its_video(
+    client: TestClient, service: FakeService
+) -> None:
+    requests: dict[str, dict[str, object]] = {
+        "folder/a.mp4": {"video": {"upload": {"name": "folder/a.mp4"}, "link": ""}},
+        LINK: {"video": {"upload": None, "link": LINK}},
+        "bad.mp4": {"video": {"upload": None, "link": "", "path": "", "lost": "bad.mp4"}},
+        "films.zip": {"archive": {"name": "films.zip"}, "links": []},
+        "upload.mp4": {"video": {"upload": None, "link": ""}, "earlier": {"name": "upload.mp4"}},
+        "": {"reference_id": "film", "libraries": ["main"]},
+    }
+    for number, request in enumerate(requests.values()):
+        add(service, f"job-{number}", request=request)
+    shown = [client.get(f"/v1/jobs/job-{number}").json()["name"] for number in range(6)]
+    assert shown == [*requests]
