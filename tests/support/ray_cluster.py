@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -21,12 +22,14 @@ BIN = Path(sys.executable).parent
 HEAD = "head"
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 30.0
+NODE_ID_BYTES = 28
 STARTED = "Ray runtime started"
-START_TRIES = 5
-# Where these are not given, the raylet waits for the files in which its agents tell them.
+# A raylet waits 15 s, and not longer whatever is set, for files in which its agents tell ports that
+# were not given (ray-project/ray#65983), and for the file of LISTENS in any case.
+LISTENS = "dashboard-agent-listen-port"
 AGENT_PORTS = (
+    LISTENS,
     "dashboard-agent-grpc-port",
-    "dashboard-agent-listen-port",
     "metrics-export-port",
     "runtime-env-agent-port",
 )
@@ -111,30 +114,38 @@ class RayCluster:
     def _start(
         self, name: str, *options: str, variables: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """A raylet waits 15 s, and not longer whatever is set, until its agent listens
-        (ray-project/ray#65983): on a busy machine that may take another try."""
-        for _ in range(START_TRIES):
-            path = self._folder / f"{name}.log"
-            with path.open("wb") as log:
-                self._nodes[name] = subprocess.Popen(
-                    self._command(*options),
-                    env={**self._variables, **variables},
-                    cwd=self._folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # by which its family is known
-                )
-            if _has_started(self._nodes[name], path):
-                return
-            self.kill(name)
-        raise AssertionError(path.read_text())
+        node_id = secrets.token_hex(NODE_ID_BYTES)
+        ports = {port: str(free_port()) for port in AGENT_PORTS}
+        told = (*LEAN, *(f"--{port}={number}" for port, number in ports.items()))
+        path = self._folder / f"{name}.log"
+        with path.open("wb") as log:
+            starter = self._nodes[name] = subprocess.Popen(
+                [BIN / "ray", "start", "--block", "--node-ip-address", LOOPBACK, *told, *options],
+                env={
+                    **self._variables,
+                    **variables,
+                    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": node_id,
+                },
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # by which its family is known
+            )
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while STARTED not in (said := path.read_text()):
+            self._tell_port(node_id, ports[LISTENS])
+            assert starter.poll() is None, said
+            assert not _has_lost_its_raylet(starter.pid), said
+            assert time.monotonic() < give_up_at, said
+            time.sleep(0.2)
 
-    @staticmethod
-    def _command(*options: str) -> Sequence[str | Path]:
-        ports = [text for port in AGENT_PORTS for text in (f"--{port}", str(free_port()))]
-        start = (BIN / "ray", "start", "--block", "--node-ip-address", LOOPBACK)
-        return [*start, *LEAN, *ports, *options]
+    def _tell_port(self, node_id: str, port: str) -> None:
+        """What the agent will write when it is up, as soon as there is a folder for it."""
+        folder = Path(self._session) / "session_latest"
+        path = folder / f"{LISTENS.replace('-', '_')}_{node_id}"
+        if folder.is_dir() and not path.exists():
+            path.write_text(port)
 
 
 @contextmanager
@@ -146,17 +157,11 @@ def ray_cluster(folder: Path, variables: Mapping[str, str]) -> Iterator[RayClust
         cluster.stop()
 
 
-def _has_started(starter: subprocess.Popen[bytes], log: Path) -> bool:
-    """Waits until it has, or what it started has ended."""
-    node = psutil.Process(starter.pid)
-    give_up_at = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < give_up_at and starter.poll() is None:
-        if STARTED in log.read_text():
-            return True
-        with suppress(psutil.NoSuchProcess):
-            if any(child.status() == psutil.STATUS_ZOMBIE for child in node.children()):
-                return False
-        time.sleep(0.2)
+def _has_lost_its_raylet(starter: int) -> bool:
+    """It would wait for it for long."""
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(starter).children()
+        return any(child.status() == psutil.STATUS_ZOMBIE for child in children)
     return False
 
 
