@@ -72,6 +72,8 @@ class RayCluster:
     def start_head(self, *options: str, redis: str = "") -> None:
         """On the same ports each time. Returns when it runs, as for other nodes. With a Redis it
         comes back to the nodes that it had."""
+        # A node that still runs, and this file, would be taken for a head that does.
+        (Path(self._session) / "ray_current_cluster").unlink(missing_ok=True)
         ports = ("--port", str(self._gcs), "--dashboard-port", str(self._dashboard))
         client = ("--ray-client-server-port", str(free_port()))
         place = ("--temp-dir", self._session)
