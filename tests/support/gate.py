@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 
 from pipelines.local_server import LOOPBACK, free_port
 
@@ -37,8 +37,7 @@ class Gate:
         self._thread.join()
         self._loop.close()
 
-    def _call(self, work: object) -> None:
-        assert asyncio.iscoroutine(work)
+    def _call(self, work: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self) -> None:
@@ -82,5 +81,4 @@ def gate_to(target: int) -> Iterator[Gate]:
     try:
         yield gate
     finally:
-        with suppress(RuntimeError):
-            gate.close()
+        gate.close()
