@@ -18,7 +18,7 @@ export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install docs demo test chaos soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install docs demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,10 @@ chaos: install
 		$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS) \
 			--chaos-broker $$broker || exit 1; \
 	done
+
+# Kills nodes of a cluster of three, its head, its broker and the way to its store, under load.
+chaos-cluster: install
+	$(BIN)/python -m pytest -s tests/integration/test_cluster.py --timeout 7200 --cluster-kills 5
 
 # Keeps a service busy for an hour and looks whether its memory, handles and files stay flat.
 soak: install

@@ -19,6 +19,7 @@ from dubl.errors import (
     StoreUnavailable,
 )
 from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.statements import utc_now
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobState, Progress
 from serve_app.ledger_client import LedgerClient
@@ -37,6 +38,8 @@ RETRIED = (
     DecoderCrashed,
 )
 MAX_RETRY_DELAY_S = 60.0
+# A store that is away is no fault of the job: for so long it is waited for without counting tries.
+OUTAGE_S = 86400.0
 PULSE_S = 0.5
 # How long after a job was found the ledger is asked for more; longer each time that it has none.
 POLL_S = 1.0
@@ -245,8 +248,14 @@ class JobRunner:
 
     async def _retry(self, job: Job, error: DublError) -> Job:
         delay_s = min(self._settings.retry_delay_s * 2 ** (job.attempts - 1), MAX_RETRY_DELAY_S)
+        outage = isinstance(error, StoreUnavailable)
         after = await self._ledger.ask(
-            JobQueue.retry, job.lease, code=error.code, detail=error.detail, delay_s=delay_s
+            JobQueue.retry,
+            job.lease,
+            code=error.code,
+            detail=error.detail,
+            delay_s=delay_s,
+            free_since=utc_now(plus_s=-OUTAGE_S) if outage else "9999",
         )
         outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"
         logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)

@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--soak-minutes", type=float, default=1.0, help="how long the service is kept busy"
     )
     parser.addoption(
+        "--cluster-kills",
+        type=int,
+        default=1,
+        help="how often each node of the test cluster is killed (default: 1)",
+    )
+    parser.addoption(
         "--index-kills",
         type=int,
         default=2,

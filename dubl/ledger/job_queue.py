@@ -118,8 +118,11 @@ class JobQueue:
                 end_job(connection, lease.job_id, JobState.FAILED, code=code, detail=detail)
         self.forget(lease.job_id)
 
-    def retry(self, lease: Lease, *, code: str, detail: str, delay_s: float) -> Job:
+    def retry(
+        self, lease: Lease, *, code: str, detail: str, delay_s: float, free_since: str = "9999"
+    ) -> Job:
         """Queues the job again, not to be started before `delay_s`; after its last try it is dead.
+        Of a job that was accepted after `free_since` this attempt was no try.
 
         Returns the job as it is then. Raises LeaseLost, JobNotFound.
         """
@@ -127,9 +130,11 @@ class JobQueue:
             if hold(connection, lease):
                 statement = (
                     "UPDATE jobs SET state = 'queued', due_at = ?, error_code = ?, "
-                    "error_detail = ? WHERE id = ? AND tries_left > 0 RETURNING id"
+                    "error_detail = ?, tries_left = tries_left + (created_at > ?)::INTEGER "
+                    "WHERE id = ? AND (tries_left > 0 OR created_at > ?) RETURNING id"
                 )
-                values: list[Value] = [utc_now(plus_s=delay_s), code, detail, lease.job_id]
+                due_at = utc_now(plus_s=delay_s)
+                values: list[Value] = [due_at, code, detail, free_since, lease.job_id, free_since]
                 if not connection.execute(statement, values).fetchone():
                     _bury(connection, lease.job_id, code, detail)
         self.forget(lease.job_id)

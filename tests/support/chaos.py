@@ -72,6 +72,14 @@ class Submitter:
             assert time.monotonic() < deadline, self.account.answers
             time.sleep(0.1)
 
+    def wait_until_answered(self, status: str) -> None:
+        """Until one more request is answered so."""
+        before = self.account.answers[status]
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while self.account.answers[status] == before:
+            assert time.monotonic() < deadline, self.account.answers
+            time.sleep(0.1)
+
     def _run(self) -> None:
         number = 0
         while not self._stopped.wait(0.2):

@@ -118,6 +118,22 @@ def test_kustomize_builds_the_overlay(overlay: str) -> None:
     assert "applications" in spec["serveConfigV2"]
 
 
+def test_the_head_comes_back_to_its_cluster_where_an_overlay_asks_for_it() -> None:
+    """By the component that every overlay shows, since it needs a Redis."""
+    component = KUBERAY / "head-redis"
+    (patch,) = yaml.safe_load((component / "kustomization.yaml").read_text())["patches"]
+    spec = yaml.safe_load((component / patch["path"]).read_text())["spec"]["rayClusterConfig"]
+    assert spec.keys() <= CLUSTER
+    assert spec["gcsFaultToleranceOptions"]["redisAddress"]
+    secret = spec["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]["secretKeyRef"]
+    assert secret["name"] == "dubl"
+    for overlay in OVERLAYS:
+        text = (KUBERAY / "overlays" / overlay / "kustomization.yaml").read_text()
+        shown = yaml.safe_load(text.replace("# components", "components"))
+        (path,) = shown["components"]
+        assert (KUBERAY / "overlays" / overlay / path).resolve() == component
+
+
 def test_settings_in_the_environment_exist() -> None:
     config_map = yaml.safe_load((KUBERAY / "base" / "settings.yaml").read_text())["data"]
     assert all(isinstance(value, str) for value in config_map.values())

@@ -130,6 +130,23 @@ def test_a_job_tried_again_waits_and_dies_after_its_last_try(ledger: Ledger) -> 
     assert [found.id for found in ledger.jobs.list(dead=True).items] == ["k"]
 
 
+def test_an_attempt_that_failed_by_no_fault_of_a_new_job_is_no_try(ledger: Ledger) -> None:
+    for name in ("old", "new"):
+        accepted = replace(job(name), created_at="2026-01-01" if name == "old" else "2026-01-03")
+        lease = ledger.jobs.create(accepted, tries=1, lease_s=LONG_S).lease
+        for _ in range(3):
+            after = ledger.jobs.retry(
+                lease, code="store_unavailable", detail="", delay_s=0, free_since="2026-01-02"
+            )
+            if after.state.ended:
+                break
+            lease = ledger.jobs.claim(limit=1, lease_s=LONG_S)[0].lease
+        assert after.dead == (name == "old")
+    assert ledger.jobs.get("new").attempts == 4
+    dead = ledger.jobs.retry(lease, code="overloaded", detail="", delay_s=0)
+    assert (dead.state, dead.dead) == (JobState.FAILED, True)
+
+
 def test_a_job_whose_holders_are_all_killed_dies_with_a_reason(ledger: Ledger) -> None:
     ledger.jobs.create(job("poison"), tries=2, lease_s=OVER_S)
     ledger.jobs.create(job("good", second=1), tries=2)

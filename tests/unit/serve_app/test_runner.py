@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from ray.serve.handle import DeploymentHandle
 
-from dubl.errors import DublError, EmptyFile, Overloaded
+from dubl.errors import DublError, EmptyFile, Overloaded, StoreUnavailable
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobKind, JobState
@@ -221,6 +221,21 @@ def test_an_end_whose_answer_was_lost_with_the_ledger_is_told_again(local: Local
         await until_ready(lambda: made.running == 0)
 
     assert run(local, story).begun == ["j"]
+
+
+def test_a_store_that_is_away_for_long_costs_an_accepted_job_nothing(
+    local: LocalLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(local, "j", tries=2)
+    monkeypatch.setattr(runner, "OUTAGE_S", 100 * 365 * 86400.0)
+
+    async def story(made: JobRunner, tasks: Tasks) -> None:
+        tasks.errors = {"j": [StoreUnavailable("away") for _ in range(7)]}
+        made.start()
+        assert await until_ended(local, "j") == [JobState.DONE]
+
+    run(local, story)
+    assert local.ledger.jobs.get("j").attempts == 8
 
 
 def test_a_message_for_a_job_that_has_ended_or_is_held_does_nothing(local: LocalLedger) -> None:

@@ -1,0 +1,258 @@
+"""Three nodes, an S3 store and RabbitMQ: deployed by `serve deploy`, filled by `ray job submit`,
+asked without a pause while nodes, the broker and the store go away. What was acknowledged is there
+at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+import yaml
+
+from pipelines.local_server import LOOPBACK, free_port
+from tests.integration.conftest import Clips
+from tests.support.chaos import Account, Submitter, wait_ready
+from tests.support.gate import Gate, gate_to
+from tests.support.rabbitmq import RabbitMQ, free_ports, is_installed, running_rabbitmq
+from tests.support.ray_cluster import HEAD, RayCluster, ray_cluster
+from tests.support.redis import is_installed as redis_is_installed
+from tests.support.redis import running_redis
+from tests.support.s3 import BUCKET, S3, running_s3
+from tests.support.service import Client
+
+pytestmark = pytest.mark.skipif(
+    not is_installed(), reason="rabbitmq-server is absent (apt-get install rabbitmq-server)"
+)
+
+PROJECT = Path(__file__).resolve().parents[2]
+COMMAND_TIMEOUT_S = 300.0
+END_TIMEOUT_S = 600.0
+GPU, CPU = "gpu", "cpu"
+NODES = {
+    # The ledger's disk is the head's, as in deploy/kuberay.
+    HEAD: ("--num-cpus=4", "--num-gpus=0", "--resources", json.dumps({"ledger": 1})),
+    GPU: ("--num-cpus=4", "--num-gpus=1"),
+    CPU: ("--num-cpus=4", "--num-gpus=0"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def gate(folder: Path) -> Iterator[Gate]:
+    """The way to the store."""
+    with running_s3(folder) as store, gate_to(store.port) as gate:
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def s3(gate: Gate) -> S3:
+    return S3(port=gate.port)
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[Broker]:
+    with Broker(folder / "rabbitmq") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def redis(folder: Path) -> Iterator[str]:
+    """Where the head keeps what it knows; empty where there is no Redis."""
+    if not redis_is_installed():
+        yield ""
+        return
+    with running_redis(folder / "redis") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def cluster(s3: S3, broker: Broker, redis: str, folder: Path) -> Iterator[RayCluster]:
+    """A head with the ledger, a node with a declared GPU, and one with CPUs."""
+    variables = {
+        **s3.environment,
+        "DUBL__DATA_DIR": str(folder / "data"),
+        "DUBL__INDEX__URI": f"s3://{BUCKET}/library",
+        "DUBL__SPOOL__URI": s3.address("uploads"),
+        "DUBL__LEDGER__SNAPSHOTS": s3.address("ledger"),
+        "DUBL__EVIDENCE__KEEP": "none",
+        "DUBL__SERVE__BROKER_URL": broker.address.url,
+        "DUBL__SERVE__BROKER_MANAGEMENT_URL": broker.address.management_url,
+    }
+    with ray_cluster(folder, variables) as cluster:
+        cluster.start_head(*NODES[HEAD], redis=redis)
+        for name in (GPU, CPU):
+            cluster.start_node(name, *NODES[name])
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def address(cluster: RayCluster, folder: Path) -> str:
+    """Of the shipped configuration with RabbitMQ."""
+    port = free_port()
+    _retried(cluster, "serve", "deploy", _configuration(folder, port))
+    address = f"http://{LOOPBACK}:{port}"
+    wait_ready(address)
+    return address
+
+
+@pytest.fixture
+def load(address: str, clips: Clips) -> Iterator[Submitter]:
+    """Sends checks and registrations; all that was acknowledged must have been done at the end."""
+    submitter = Submitter(clips.queries("recode")[0], unfinished_at_most=8)
+    submitter.address = address
+    submitter.start()
+    yield submitter
+    submitter.stop()
+    _everything_is_done(address, submitter.account)
+
+
+def test_an_archive_is_indexed_by_a_submitted_job(
+    cluster: RayCluster, address: str, clips: Clips
+) -> None:
+    archive = clips.references[0].parent
+    job = ["python", "-m", "pipelines.index_archive", archive, "--config", "configs/rabbitmq.yaml"]
+    # The service has the only GPU.
+    options = ["--workers", "1", "--set", "model.device=cpu"]
+    told = _retried(cluster, "ray", "job", "submit", "--", *job, *options)
+    assert '"registered": 3' in told, told
+    with Client(address) as client:
+        found = client.check(clips.queries("recode")[0]).json()
+    assert found["outcome"] == "duplicate"
+
+
+def test_the_doctor_finds_nothing_wrong_with_the_cluster(cluster: RayCluster, address: str) -> None:
+    told = _retried(cluster, "dubl", "doctor", "--cluster", cluster.address, "--url", address)
+    assert "3 nodes, 12 CPUs, 1 GPUs" in told, told
+
+
+def test_killed_nodes_lose_nothing_that_was_acknowledged(
+    cluster: RayCluster, load: Submitter, pytestconfig: pytest.Config
+) -> None:
+    """The first is needed for nothing; without the other there is no Embedder until it is back."""
+    for _ in range(pytestconfig.getoption("--cluster-kills")):
+        load.wait_for(3)
+        assert _replicas(cluster.kill(CPU)) > 0
+        load.wait_for(3)
+        cluster.start_node(CPU, *NODES[CPU])
+        assert _replicas(cluster.kill(GPU)) > 0
+        cluster.start_node(GPU, *NODES[GPU])
+        load.wait_for(6)
+
+
+def test_a_broker_and_a_store_may_go_away_and_come_back(
+    broker: Broker, gate: Gate, load: Submitter
+) -> None:
+    load.wait_for(3)
+    broker.kill()
+    load.wait_for(3)
+    broker.start()
+    load.wait_for(3)
+    gate.shut()
+    load.wait_until_answered(str(int(httpx.codes.SERVICE_UNAVAILABLE)))
+    gate.open()
+    load.wait_for(6)
+
+
+def test_a_head_that_comes_back_finds_its_cluster(
+    cluster: RayCluster, address: str, redis: str, load: Submitter
+) -> None:
+    if not redis:
+        pytest.skip("redis-server is absent (apt-get install redis-server)")
+    load.wait_for(3)
+    cluster.kill(HEAD)
+    cluster.start_head(*NODES[HEAD], redis=redis)
+    wait_ready(address)
+    load.wait_for(6)
+
+
+class Broker:
+    """RabbitMQ that comes back with what it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._ports = folder, free_ports()
+        self._running = ExitStack()
+        self.address = RabbitMQ.on(self._ports)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def start(self) -> None:
+        running = running_rabbitmq(self._folder, ports=self._ports)
+        self._process = self._running.enter_context(running)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _replicas(commands: Sequence[str]) -> int:
+    return sum("ServeReplica" in command for command in commands)
+
+
+def _everything_is_done(address: str, account: Account) -> None:
+    with Client(address) as client:
+        for job_id in account.jobs:
+            _wait_for_the_end(client, job_id)
+        for check_id in account.checks:
+            body = client.http.get(f"/v1/checks/{check_id}").json()
+            assert body["outcome"] == "duplicate", body
+        listed = [
+            item["id"] for item in client.http.get("/v1/references?limit=500").json()["items"]
+        ]
+    assert len(listed) == len({*listed})
+    assert {*account.references} <= {*listed}
+
+
+def _wait_for_the_end(client: Client, job_id: str) -> None:
+    give_up_at = time.monotonic() + END_TIMEOUT_S
+    state = ""
+    while state != "done":
+        assert time.monotonic() < give_up_at, (job_id, state)
+        assert state != "failed", client.http.get(f"/v1/jobs/{job_id}").text
+        try:
+            answer = client.http.get(f"/v1/jobs/{job_id}")
+        except httpx.TransportError:
+            continue
+        state = answer.json()["status"] if answer.is_success else state
+        time.sleep(0 if state == "done" else 0.5)
+
+
+def _configuration(folder: Path, port: int) -> Path:
+    """The shipped one, with the ledger at its disk. All nodes share this machine's ports, and so
+    one proxy, and its cores, for which two replicas of a kind are enough."""
+    config = yaml.safe_load((PROJECT / "serve_config_rabbitmq.yaml").read_text())
+    config["proxy_location"] = "HeadOnly"
+    config["http_options"]["port"] = port
+    (application,) = config["applications"]
+    for deployment in application["deployments"]:
+        if deployment["name"] == "Ledger":
+            deployment["ray_actor_options"]["resources"] = {"ledger": 1}
+        if "autoscaling_config" in deployment:
+            deployment["autoscaling_config"]["max_replicas"] = 2
+    path = folder / "serve_config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _retried(cluster: RayCluster, *command: str | Path) -> str:
+    """What it prints. The dashboard needs a moment before it takes commands."""
+    give_up_at = time.monotonic() + COMMAND_TIMEOUT_S
+    while True:
+        done = cluster.command(*command, timeout_s=COMMAND_TIMEOUT_S)
+        if done.returncode == 0:
+            return done.stdout
+        assert time.monotonic() < give_up_at, done.stdout + done.stderr
+        time.sleep(1)
