@@ -42,7 +42,8 @@ DublError
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
     └── StoreUnavailable           the library or the ledger cannot be read or written
-        └── StoreHeld                  another process holds the ledger
+        ├── StoreHeld                  another process holds the ledger
+        └── StoreTooNew                a newer version of Dubl has written it
 """
 
 from __future__ import annotations
@@ -276,3 +277,8 @@ class StoreUnavailable(OperatorError):
 class StoreHeld(StoreUnavailable):
     code = "store_held"
     hint = "While a service runs, name it with --url; some commands want a key in DUBL_API_KEY."
+
+
+class StoreTooNew(StoreUnavailable):
+    code = "store_too_new"
+    hint = "Start the version of Dubl that wrote it, or restore a back-up that is older."

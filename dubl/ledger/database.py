@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from dubl.errors import StoreHeld, StoreUnavailable
-from dubl.ledger.schema import SCHEMA_VERSION, STATEMENTS
+from dubl.errors import StoreHeld, StoreTooNew, StoreUnavailable
+from dubl.ledger.schema import SCHEMA_VERSION, UPGRADES
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,10 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates file and tables where absent.
+        """Creates file and tables where absent; brings those of an older version up to date, all
+        or nothing.
 
-        Raises StoreUnavailable; StoreHeld while another process holds the file.
+        Raises StoreUnavailable; StoreHeld while another process holds the file; StoreTooNew.
         """
         self.path = path
         self._lock = threading.Lock()
@@ -36,7 +37,7 @@ class Database:
         self._connection = _connect(path)
         try:
             with self.transaction("be set up") as connection:
-                _create_tables(connection, path)
+                _bring_up_to_date(connection, path)
         except StoreUnavailable:
             self._connection.close()
             raise
@@ -119,16 +120,21 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise StoreUnavailable(f"the ledger {path} cannot be opened: {exc}") from exc
 
 
-def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    for statement in STATEMENTS:
-        connection.execute(statement)
-    row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-    version = row[0] if row is not None else None
-    if version is not None and version > SCHEMA_VERSION:
-        raise StoreUnavailable(
-            f"the ledger {path} has version {version} of its tables, this program knows "
-            f"{SCHEMA_VERSION}"
+def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Runs the steps that the file has not had, in order; a new file has had none."""
+    connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+    stored = int(row[0]) if row is not None else 0
+    if stored > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"the ledger {path} has version {stored} of its tables, this program knows "
+            f"{SCHEMA_VERSION}",
+            context={"stored_version": stored, "known_version": SCHEMA_VERSION},
         )
-    if version != SCHEMA_VERSION:
-        connection.execute("INSERT INTO schema_version VALUES (?)", [SCHEMA_VERSION])
-        logger.info("the ledger %s has version %d of its tables", path, SCHEMA_VERSION)
+    for upgrade in UPGRADES:
+        if upgrade.version <= stored:
+            continue
+        for statement in upgrade.statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version VALUES (?)", [upgrade.version])
+        logger.info("the ledger %s has version %d of its tables", path, upgrade.version)

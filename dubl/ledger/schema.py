@@ -1,14 +1,25 @@
-"""Tables of the ledger, and their version.
+"""Tables of the ledger, and the steps that bring a file of an older version to this one.
 
-Statements only ever add, and may be run again: they bring a file of an older version up to date.
+A change of the tables is a new step at the end of `UPGRADES`; a step that was released never
+changes. The file says in `schema_version` which it has had.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+from dataclasses import dataclass
 
-STATEMENTS = (
-    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """Statements that lead to `version` from the one before."""
+
+    version: int
+    statements: tuple[str, ...]
+
+
+# Files of versions 1 to 3 have some of this, whatever their number says: it only adds, and where
+# something is there already it changes nothing.
+FOUNDATION = (
     """
     CREATE TABLE IF NOT EXISTS jobs (
         id VARCHAR PRIMARY KEY,
@@ -152,3 +163,6 @@ STATEMENTS = (
     )
     """,
 )
+
+UPGRADES = (Upgrade(version=4, statements=FOUNDATION),)
+SCHEMA_VERSION = UPGRADES[-1].version

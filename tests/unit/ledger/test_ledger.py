@@ -19,9 +19,12 @@ from dubl.errors import (
     JobNotFound,
     LeaseLost,
     StoreHeld,
+    StoreTooNew,
     StoreUnavailable,
 )
+from dubl.ledger import database
 from dubl.ledger.ledger import Ledger
+from dubl.ledger.schema import SCHEMA_VERSION, UPGRADES, Upgrade
 from dubl.types import (
     Check,
     Job,
@@ -245,12 +248,16 @@ def test_a_killed_process_loses_nothing_and_a_living_one_is_named(path: Path) ->
     survivor.close()
 
 
-def test_tables_of_another_version_are_refused(path: Path) -> None:
-    Ledger(path).close()
+def test_tables_of_a_newer_version_are_refused_and_left_as_they_are(path: Path) -> None:
+    path.parent.mkdir()
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreUnavailable, match="version 99"):
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO schema_version VALUES (99)")
+    with pytest.raises(StoreTooNew, match="version 99") as told:
         Ledger(path)
+    assert told.value.context == {"stored_version": 99, "known_version": SCHEMA_VERSION}
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SHOW TABLES").fetchall() == [("schema_version",)]
 
 
 FIRST_JOBS_TABLE = """
@@ -276,10 +283,43 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path) -> None
     for _ in range(2):
         upgraded = Ledger(path)
         upgraded.close()
+    with duckdb.connect(str(path)) as connection:
+        versions = connection.execute("SELECT version FROM schema_version").fetchall()
+    assert versions == [(1,), *((one.version,) for one in UPGRADES)]
     upgraded = Ledger(path)
     (claimed,) = upgraded.jobs.claim(limit=9, lease_s=60)
     assert (claimed.id, claimed.attempts, claimed.callbacks) == ("old", 2, ())
     upgraded.close()
+
+
+def test_steps_run_once_in_order_and_one_that_fails_leaves_the_old_version(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(path).close()
+    good = Upgrade(version=1000, statements=("CREATE TABLE trees (name VARCHAR)",))
+    grown = Upgrade(version=1001, statements=("INSERT INTO trees VALUES ('oak')",))
+    broken = Upgrade(version=1002, statements=("INSERT INTO shrubs VALUES ('box')",))
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 1002)
+    monkeypatch.setattr(database, "UPGRADES", (*UPGRADES, good, grown, broken))
+    with pytest.raises(StoreUnavailable, match="shrubs"):
+        Ledger(path)
+    assert (_latest_version(path), _has_trees(path)) == (SCHEMA_VERSION, False)
+    monkeypatch.setattr(database, "UPGRADES", (*UPGRADES, good, grown))
+    for _ in range(2):
+        Ledger(path).close()
+    assert _latest_version(path) == 1001
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SELECT name FROM trees").fetchall() == [("oak",)]
+
+
+def _latest_version(path: Path) -> object:
+    with duckdb.connect(str(path)) as connection:
+        return connection.execute("SELECT max(version) FROM schema_version").fetchall()[0][0]
+
+
+def _has_trees(path: Path) -> bool:
+    with duckdb.connect(str(path)) as connection:
+        return ("trees",) in connection.execute("SHOW TABLES").fetchall()
 
 
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:

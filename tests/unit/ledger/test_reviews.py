@@ -158,6 +158,7 @@ def test_matches_of_verdicts_from_before_the_queue_enter_it(tmp_path: Path) -> N
     ledger.record_check(dataclasses.replace(check("empty"), created_at="2026"))
     with ledger.reviews._database.transaction("go back in time") as connection:
         connection.execute("DROP TABLE matches")
+        connection.execute("UPDATE schema_version SET version = 2")
     ledger.close()
     ledger = Ledger(tmp_path / "ledger.duckdb")
     assert states(ledger, "old") == {"a": "open", "b": "open"}
