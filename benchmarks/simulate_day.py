@@ -33,7 +33,7 @@ CHECK_S = 1.5
 START_S = 10.0
 MAX_QUEUED = 1024
 # Serve's own where serve_config.yaml says nothing.
-UPSCALE_DELAY_S, DOWNSCALE_DELAY_S = 30.0, 600.0
+UPSCALE_DELAY_S, DOWNSCALE_DELAY_S, LOOK_BACK_S = 30.0, 600.0, 30.0
 # The rate over the day's mean by hour: a quiet night, an evening three times the mean.
 # fmt: off
 CURVE = (
@@ -56,7 +56,7 @@ class Policy:
     target_ongoing: float = 1.0
     upscale_delay_s: float = UPSCALE_DELAY_S
     downscale_delay_s: float = DOWNSCALE_DELAY_S
-    look_back_s: float = 30.0
+    look_back_s: float = LOOK_BACK_S
     start_s: float = START_S
     max_queued: int = MAX_QUEUED
 
@@ -113,6 +113,7 @@ def policy_of(deployment: str) -> Policy:
         target_ongoing=scaling["target_ongoing_requests"],
         upscale_delay_s=scaling.get("upscale_delay_s", UPSCALE_DELAY_S),
         downscale_delay_s=scaling.get("downscale_delay_s", DOWNSCALE_DELAY_S),
+        look_back_s=scaling.get("look_back_period_s", LOOK_BACK_S),
     )
 
 

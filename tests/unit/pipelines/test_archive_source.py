@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import socket
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,6 +119,21 @@ def test_a_hundred_thousand_entries_come_as_a_stream(tmp_path: Path) -> None:
     items = iter(open_archive(str(listing)))
     assert next(items).id == "0.mp4"
     assert sum(1 for _ in items) == 99_999
+
+
+def test_a_folder_of_a_hundred_thousand_files_takes_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for number in range(100_000):
+        os.close(os.open(folder / f"{number:06}.mp4", os.O_CREAT | os.O_WRONLY))
+    tracemalloc.start()
+    try:
+        items = sum(1 for _ in open_archive(str(folder)))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert items == 100_000
+    assert peak_bytes < 40 << 20
 
 
 def test_a_bucket_that_does_not_answer_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
