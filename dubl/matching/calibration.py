@@ -29,7 +29,7 @@ class Evidence:
     """What speaks for a match, each number the higher the more.
 
     similarity: mean along the segment, in [0,1]; distinction: how far that is above what other
-    references reach, in [-1,1] (rivals.py); motion: how far both sides change alike, in [0,1];
+    references reach, in [-1,1] (rivals.py); motion: how surely both sides change alike, in [0,1];
     log_duration: ln(1 + its seconds); own_speed: 1 when it plays forwards at the reference's
     speed, as most copies do, else 0; comparator: the learned similarity (S2VS) of what the segment
     spans on both sides, in [0,1]. All 0 without a segment. shared_edge: it may be

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubl.matching.calibration import Evidence
+from dubl.matching.motion import common_motion
 from dubl.matching.timeline import Line
 from dubl.ports import Comparator
 from dubl.types import (
@@ -26,9 +27,6 @@ EDGE_S = 0.75
 MOST = 0.8
 STEP = 0.3
 OWN_SPEED = 0.03
-STILL = 0.12
-SAME_FROM = 0.8
-SAME_AT = 0.95
 MARGIN_S = 0.25
 MOST_FRAMES = 128
 
@@ -48,7 +46,11 @@ def gather_evidence(
     even = even_part(segment, query, reference, views)
     return Evidence(
         similarity=segment.similarity,
-        motion=common_motion(segment, query, reference, views),
+        motion=common_motion(
+            _descriptors(segment, query, reference, *views),
+            _regions(segment, query, reference, *views),
+            similarity=segment.similarity,
+        ),
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
         own_speed=float(not segment.reversed and abs(segment.speed - 1.0) <= OWN_SPEED),
         comparator=(
@@ -122,30 +124,6 @@ def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Fl
     rows = np.flatnonzero((features.views == view) & inside)
     step = max(1, -(-len(rows) // MOST_FRAMES))
     return features.region_features[rows[::step]]
-
-
-def common_motion(
-    segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
-) -> float:
-    """How far both sides *change* alike along the segment in these views, in [0,1].
-
-    The correlation of the features' deviations from their means over the segment,
-    Σ (q - q̄)(r - r̄) / sqrt(Σ (q - q̄)² · Σ (r - r̄)²), averaged over descriptors and region
-    features. What stays (a room, a face, a frame, a logo) cancels out, so that two takes in one
-    room score near 0 however alike their pictures are. Where neither side changes (a still
-    picture) there is nothing to correlate, and that both stand still counts for as much as their
-    pictures are nearly the same. Few frames agree by chance: n of them count (n - 1) / (n + 1).
-    """
-    sameness = min(max((segment.similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
-    left, right = _descriptors(segment, query, reference, *views)
-    if len(left) < 2:
-        return 0.0
-    left_regions, right_regions = _regions(segment, query, reference, *views)
-    mean = (
-        _correlation(left, right, sameness) + _correlation(left_regions, right_regions, sameness)
-    ) / 2
-    trust = (len(left) - 1) / (len(left) + 1)
-    return trust * min(max(mean, 0.0), 1.0)
 
 
 def even_part(
@@ -232,21 +210,6 @@ def _flat(features: Float16Array) -> Float32Array:
         len(features), math.prod(features.shape[1:])
     )
     return flat
-
-
-def _correlation(before: Float32Array, after: Float32Array, sameness: float) -> float:
-    """Correlation [n,·] with a prior: changes of STILL of the features' length correlate as
-    `sameness` says."""
-    left, right = before - before.mean(axis=0), after - after.mean(axis=0)
-    scale = math.sqrt(_energy(left) * _energy(right))
-    still = STILL**2 * math.sqrt(_energy(before) * _energy(after))
-    if scale + still <= 0:
-        return 0.0
-    return (float((left * right).sum()) + still * sameness) / (scale + still)
-
-
-def _energy(features: Float32Array) -> float:
-    return float((features * features).sum())
 
 
 def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> bool:

@@ -28,7 +28,7 @@ from dubl.types import (
 
 Found = tuple[Segment, Evidence]
 NO_RIGHTS: Mapping[str, Rights] = {}
-SURE_MOTION = 0.5  # which other takes of one scene do not reach
+SURE_MOTION = 0.6  # which other takes of one scene do not reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
