@@ -21,6 +21,8 @@ from dubl.settings import load_settings
 VIDEOS = 16
 BATCH = 2
 SEED = 7
+# The job's own log, emptied by each start: Ray gives its agent 15 s to write a file.
+RAY_TOO_SLOW = "The current node timed out during startup"
 
 Tables = dict[str, tuple[str, int, int]]
 
@@ -49,6 +51,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(archive=archive, tables=tables, seconds=seconds)
 
 
+@pytest.mark.timeout(10_000)
 def test_killed_jobs_leave_the_tables_of_an_undisturbed_one(
     undisturbed: Undisturbed, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -67,7 +70,10 @@ def test_killed_jobs_leave_the_tables_of_an_undisturbed_one(
             logger.info("kill %d: driver (%d), %d videos were written", number, gone, written)
         else:
             logger.info("kill %d: %s", number, victim)
-        assert job.wait() == 0, job_log(data)
+        while job.wait() != 0:
+            assert RAY_TOO_SLOW in job_log(data), job_log(data)
+            logger.info("Ray did not start on a busy machine; the job is run again")
+            job = start_job(undisturbed.archive, data)
         assert tables_of(data) == undisturbed.tables, f"after killing {victim}"
 
 
@@ -75,7 +81,7 @@ def start_job(archive: Path, data: Path) -> subprocess.Popen[bytes]:
     data.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pipelines.index_archive", str(archive), "--data", str(data)]
     command += ["--batch-videos", str(BATCH), "--max-failure-rate", "0"]
-    with (data / "job.log").open("ab") as log:
+    with (data / "job.log").open("wb") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
