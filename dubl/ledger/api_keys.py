@@ -135,13 +135,15 @@ class ApiKeys:
 
     def count_job(self, key_id: str, day: str) -> int:
         """Counts a job of the key; how many it has had on that day (UTC), with this one."""
-        statement = (
-            "INSERT INTO api_key_usage VALUES (?, ?, 1) "
-            "ON CONFLICT DO UPDATE SET jobs = jobs + 1 RETURNING jobs"
+        counted = (
+            "UPDATE api_key_usage SET jobs = jobs + 1 WHERE key_id = ? AND day = ? RETURNING jobs"
         )
         with self._database.transaction("count a job") as connection:
-            row = connection.execute(statement, [key_id, day]).fetchone()
-        return 0 if row is None else int(row[0])
+            row = connection.execute(counted, [key_id, day]).fetchone()
+            if row is not None:
+                return int(row[0])
+            connection.execute("INSERT INTO api_key_usage VALUES (?, ?, 1)", [key_id, day])
+        return 1
 
 
 def _digest(secret: str) -> str:

@@ -74,8 +74,8 @@ class Ledger:
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
                 return
-            insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check))
-            record_matches(connection, check)
+            if insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check)):
+                record_matches(connection, check)
             flooded = watch(connection, check, self._flood)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)

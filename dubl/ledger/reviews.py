@@ -148,9 +148,9 @@ class Reviews:
 
 
 def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
-    """Rows of a verdict's matches, for the queue and for reports."""
-    rows = [
-        [
+    """Rows of a new verdict's matches, for the queue and for reports."""
+    rows = {
+        match.reference_id: [
             check.id,
             match.reference_id,
             match.library,
@@ -159,12 +159,12 @@ def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
             not match.rights.counts,
             match.outcome.value if match.outcome is not None else "",
         ]
-        for match in check.verdict.matches
-    ]
+        for match in reversed(check.verdict.matches)
+    }
     columns = "check_id, reference_id, library, probability, similarity, licensed, outcome"
     if rows:
         connection.executemany(
-            f"INSERT OR IGNORE INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            f"INSERT INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", list(rows.values())
         )
 
 
