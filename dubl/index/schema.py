@@ -3,7 +3,7 @@
 `references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
 can be built again from it. `frames` has one row a frame that may be searched for; `failures` has
 one row a video that a batch job could not take in; `index_history` one a training or an audit of
-the vector index; `schema_version` one a step of dubl/index/upgrades.py.
+the vector index.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ REFERENCES = "references"
 FRAMES = "frames"
 FAILURES = "failures"
 INDEX_HISTORY = "index_history"
-SCHEMA_VERSION_TABLE = "schema_version"
 SPEC_KEY = b"dubl:feature_spec"
 # Lance rejects a concurrent insert of the same key only where the table names its key; named in
 # the schema, it holds from the first version on.
@@ -123,16 +122,6 @@ def index_history_schema() -> pa.Schema:
             pa.field("frames", pa.int64(), nullable=False),
             pa.field("recall", pa.float64()),
             pa.field("queries", pa.int32(), nullable=False),
-        ]
-    )
-
-
-def schema_version_schema() -> pa.Schema:
-    """Upgrades that the tables have had; `created_at` is when."""
-    return pa.schema(
-        [
-            pa.field("version", pa.int32(), nullable=False),
-            pa.field("created_at", pa.string(), nullable=False),
         ]
     )
 

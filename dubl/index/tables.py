@@ -31,7 +31,6 @@ from dubl.index.schema import (
     references_schema,
     require_spec,
 )
-from dubl.index.upgrades import SCHEMA_VERSION, stored_version, upgrade
 from dubl.types import FeatureSpec
 
 logger = logging.getLogger(__name__)
@@ -87,18 +86,14 @@ def committed(table: Table, commit: Callable[[], Result]) -> Result:
 
 
 def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -> Tables:
-    """Opens the tables, creating absent ones empty and bringing those of an older version of Dubl
-    up to date.
+    """Opens the tables, creating absent ones empty.
 
-    Raises StoreUnavailable, StoreTooNew, or FeatureSpaceMismatch where they were made for another
-    spec.
+    Raises StoreUnavailable, or FeatureSpaceMismatch where they were made for another spec.
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
         connection = lancedb.connect(uri, read_consistency_interval=interval, session=_caches())
-        stored_version(connection, _names(connection), uri=uri)  # before anything is created
         _create_absent(connection, uri, spec)
-        _bring_up_to_date(connection, uri)
         tables = Tables(
             references=connection.open_table(REFERENCES),
             frames=connection.open_table(FRAMES),
@@ -107,6 +102,8 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
         )
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
+    with store_errors(f"bring the tables at {uri} up to date"):
+        _add_absent_columns(tables.references, uri, spec)
     return tables
 
 
@@ -132,16 +129,26 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
     with _creation_lock(uri):
         for name in schemas.keys() - _names(connection):
             logger.info("creating the table %s at %s", name, uri)
-            connection.create_table(name, schema=schemas[name], exist_ok=not is_folder(uri))
+            try:
+                connection.create_table(name, schema=schemas[name], exist_ok=not is_folder(uri))
+            except RuntimeError as exc:
+                if CONFLICT not in str(exc):
+                    raise
+                logger.info("another process has created it: %s", exc)
 
 
-def _bring_up_to_date(connection: DBConnection, uri: str) -> None:
-    if stored_version(connection, _names(connection), uri=uri) == SCHEMA_VERSION:
+def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:
+    """Brings a table of an older version up to date; its rows are not rewritten."""
+    wanted = references_schema(spec)
+    if set(wanted.names) <= set(references.schema.names):
         return
     with _creation_lock(uri):
-        stored = stored_version(connection, _names(connection), uri=uri)
-        if stored < SCHEMA_VERSION:  # else another process has done it
-            upgrade(connection, stored, uri=uri)
+        references.checkout_latest()
+        known = set(references.schema.names)
+        absent = [field for field in wanted if field.name not in known]
+        if absent:
+            logger.info("adding columns to %s: %s", uri, ", ".join(one.name for one in absent))
+            references.add_columns(absent)
 
 
 def is_folder(uri: str) -> bool:

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import lancedb
 import numpy as np
 import pytest
 
@@ -14,13 +13,10 @@ from dubl.errors import (
     FeatureSpaceMismatch,
     InvalidRequest,
     ReferenceNotFound,
-    StoreTooNew,
     StoreUnavailable,
 )
-from dubl.index import tables, upgrades, writing
-from dubl.index.schema import SCHEMA_VERSION_TABLE
+from dubl.index import writing
 from dubl.index.store import Failure, LibraryStore
-from dubl.index.upgrades import SCHEMA_VERSION, UPGRADES, Upgrade
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
 from dubl.types import ReferenceDraft
@@ -355,47 +351,7 @@ def test_a_library_from_before_there_were_rights_gets_their_columns(open_store: 
     store = open_store()
     store.register([entry("old")])
     store.tables.references.drop_columns(["rights_action", "min_copied_s"])
-    lancedb.connect(store.uri).drop_table(SCHEMA_VERSION_TABLE)
     later = open_store()
-    assert _versions(store.uri) == [one.version for one in UPGRADES]
     assert later.get("old").rights == UNRESTRICTED
     later.register([entry("new", seed=2, draft=ReferenceDraft(id="new", rights=RIGHTS))])
     assert later.update("old", rights=RIGHTS).rights == later.get("new").rights == RIGHTS
-
-
-def test_a_library_of_a_newer_version_is_refused(open_store: OpenStore) -> None:
-    uri = open_store().uri
-    row = {"version": 99, "created_at": ""}
-    lancedb.connect(uri).open_table(SCHEMA_VERSION_TABLE).add([row])
-    with pytest.raises(StoreTooNew, match="version 99") as told:
-        open_store()
-    assert told.value.context == {"stored_version": 99, "known_version": SCHEMA_VERSION}
-
-
-def test_steps_run_once_in_order_and_one_that_failed_runs_with_the_next_start(
-    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = open_store().uri
-    before, ran = _versions(uri), list[int]()
-
-    def fail(_references: object) -> None:
-        raise OSError("the disk is full")
-
-    first = Upgrade(version=1000, apply=lambda _references: ran.append(1000))
-    failing = Upgrade(version=1001, apply=fail)
-    mended = Upgrade(version=1001, apply=lambda _references: ran.append(1001))
-    for module in (tables, upgrades):
-        monkeypatch.setattr(module, "SCHEMA_VERSION", 1001)
-    monkeypatch.setattr(upgrades, "UPGRADES", (*UPGRADES, first, failing))
-    with pytest.raises(StoreUnavailable, match="disk is full"):
-        open_store()
-    assert (ran, _versions(uri)) == ([1000], [*before, 1000])
-    monkeypatch.setattr(upgrades, "UPGRADES", (*UPGRADES, first, mended))
-    for _ in range(2):
-        open_store()
-    assert (ran, _versions(uri)) == ([1000, 1001], [*before, 1000, 1001])
-
-
-def _versions(uri: str) -> list[int]:
-    rows = lancedb.connect(uri).open_table(SCHEMA_VERSION_TABLE).to_arrow()
-    return sorted(rows["version"].to_pylist())
