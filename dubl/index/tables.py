@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +40,8 @@ WRITE_LOCK = ".write.lock"
 CONFLICT = "commit conflict"
 COMMIT_ATTEMPTS = 8
 COMMIT_PAUSE_S = 0.02
+SETTLED_S = 3.0
+MOST_MAKERS = 16
 # Of one process. Each commit leaves entries behind, and LanceDB's own bound for what it knows of
 # files is 1 GiB: every replica that reads or writes would grow for weeks.
 METADATA_CACHE_BYTES = 32 * 1024**2
@@ -100,6 +102,8 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
             failures=connection.open_table(FAILURES),
             index_history=connection.open_table(INDEX_HISTORY),
         )
+        if not is_folder(uri):
+            _settle(tables)
     require_spec(tables.references.schema, spec, where=f"{uri}/{REFERENCES}")
     require_spec(tables.frames.schema, spec, where=f"{uri}/{FRAMES}")
     with store_errors(f"bring the tables at {uri} up to date"):
@@ -116,8 +120,8 @@ def _caches() -> lancedb.Session:
 
 
 def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
-    """Two processes that create one table at once would replace each other's in a folder, where a
-    lock keeps them apart; an object store refuses the second, which then takes the first one's."""
+    """Two processes that create one table at once would replace each other's: in a folder a lock
+    keeps them apart, in an object store they wait before they write (`_settle`)."""
     schemas = {
         FAILURES: failures_schema(),
         INDEX_HISTORY: index_history_schema(),
@@ -135,6 +139,24 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
                 if CONFLICT not in str(exc):
                     raise
                 logger.info("another process has created it: %s", exc)
+
+
+def _settle(tables: Tables) -> None:
+    """Waits until nobody replaces the tables of a new library any more.
+
+    In an object store Lance makes a table by an overwrite: a process that looked before another one
+    had made it replaces it, with all rows. So nobody writes before the tables are SETTLED_S old.
+    Tables that have been written to, by their number of versions, are older.
+    """
+    if tables.references.version > MOST_MAKERS:
+        return
+    made = min(version["timestamp"] for version in tables.references.list_versions())
+    left_s = SETTLED_S - (datetime.now(tz=made.tzinfo) - made).total_seconds()
+    if left_s > 0:
+        logger.info("the library is new; waiting until all that would make it have done so")
+        time.sleep(min(left_s, SETTLED_S))
+    for table in (tables.references, tables.frames, tables.failures, tables.index_history):
+        table.checkout_latest()
 
 
 def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:

@@ -15,7 +15,7 @@ from dubl.errors import (
     ReferenceNotFound,
     StoreUnavailable,
 )
-from dubl.index import writing
+from dubl.index import tables, writing
 from dubl.index.store import Failure, LibraryStore
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
@@ -355,3 +355,20 @@ def test_a_library_from_before_there_were_rights_gets_their_columns(open_store: 
     assert later.get("old").rights == UNRESTRICTED
     later.register([entry("new", seed=2, draft=ReferenceDraft(id="new", rights=RIGHTS))])
     assert later.update("old", rights=RIGHTS).rights == later.get("new").rights == RIGHTS
+
+
+def test_a_new_library_in_an_object_store_is_written_to_when_nobody_replaces_it_any_more(
+    store: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(tables.time, "sleep", waited.append)
+    tables._settle(store.tables)
+    assert len(waited) == 1
+    assert 0 < waited[0] <= tables.SETTLED_S
+    monkeypatch.setattr(tables, "SETTLED_S", 0.0)  # it is older than that
+    tables._settle(store.tables)
+    monkeypatch.setattr(tables, "SETTLED_S", 3600.0)
+    for number in range(tables.MOST_MAKERS):
+        store.register([entry(f"r{number}", seed=number)])
+    tables._settle(store.tables)
+    assert len(waited) == 1
