@@ -18,7 +18,7 @@ from dubl.errors import (
     SourceUnreachable,
     StoreUnavailable,
 )
-from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.job_queue import NEVER, JobQueue
 from dubl.ledger.statements import utc_now
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobState, Progress
@@ -255,7 +255,7 @@ class JobRunner:
             code=error.code,
             detail=error.detail,
             delay_s=delay_s,
-            free_since=utc_now(plus_s=-OUTAGE_S) if outage else "9999",
+            free_since=utc_now(plus_s=-OUTAGE_S) if outage else NEVER,
         )
         outcome = "given up" if after.dead else f"tried again in {delay_s:g} s"
         logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)

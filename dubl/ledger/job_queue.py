@@ -23,6 +23,7 @@ COLUMNS = ", ".join(JOB_COLUMNS)
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
 # Every so many jobs handed out, the oldest goes first whatever its rank: no job waits for ever.
 FAIR_SHARE = 4
+NEVER = "9999"  # later than any time
 
 
 class JobQueue:
@@ -119,7 +120,7 @@ class JobQueue:
         self.forget(lease.job_id)
 
     def retry(
-        self, lease: Lease, *, code: str, detail: str, delay_s: float, free_since: str = "9999"
+        self, lease: Lease, *, code: str, detail: str, delay_s: float, free_since: str = NEVER
     ) -> Job:
         """Queues the job again, not to be started before `delay_s`; after its last try it is dead.
         Of a job that was accepted after `free_since` this attempt was no try.
