@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 Value = str | int | float | bool | Sequence[str]
 Row = tuple[object, ...]
 
+# DuckDB 2.0 keeps a little in memory of each row that was written, until its file is closed: with
+# a connection for each so many transactions, a process stays as small as it began.
+TRANSACTIONS_PER_CONNECTION = 4000
+
 
 class Database:
     """One connection to a DuckDB file that this process alone may hold; threads take turns.
@@ -33,7 +37,8 @@ class Database:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._given_up = False
+        self._closed = False
+        self._transactions_left = TRANSACTIONS_PER_CONNECTION
         self._connection = _connect(path)
         try:
             with self.transaction("be set up") as connection:
@@ -45,6 +50,7 @@ class Database:
     def close(self) -> None:
         """Moves the log into the file and lets another process have it."""
         with self._lock, ledger_errors("be closed"):
+            self._closed = True
             self._connection.close()
 
     def copy_to(self, path: Path) -> None:
@@ -61,6 +67,7 @@ class Database:
     def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """All statements in it happen, or none."""
         with self._held(action) as connection:
+            self._transactions_left -= 1
             connection.begin()
             try:
                 yield connection
@@ -76,19 +83,19 @@ class Database:
 
     @contextmanager
     def _held(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The connection, for one thread. It is opened anew where DuckDB has given it up, as it
-        does when the disk is full in the middle of a checkpoint: what was acknowledged is in the
-        log."""
+        """The connection, for one thread. It is opened anew after so many transactions, and where
+        DuckDB has given it up, as it does when the disk is full in the middle of a checkpoint: what
+        was acknowledged is in the log."""
         with self._lock, ledger_errors(action):
-            if self._given_up:
+            if self._transactions_left <= 0 and not self._closed:
                 self._connection.close()
                 self._connection = _connect(self.path)
-                self._given_up = False
+                self._transactions_left = TRANSACTIONS_PER_CONNECTION
                 logger.info("opened the ledger %s again", self.path)
             try:
                 yield self._connection
             except duckdb.FatalException:
-                self._given_up = True
+                self._transactions_left = 0
                 raise
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -327,6 +328,45 @@ def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
     path.write_text("not a database, but long enough to be looked at as one" * 100)
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         Ledger(path)
+
+
+def test_its_connection_is_replaced_after_so_many_transactions_and_nothing_is_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    connect = database._connect
+
+    def counted(path: Path) -> duckdb.DuckDBPyConnection:
+        opened.append(path)
+        return connect(path)
+
+    monkeypatch.setattr(database, "_connect", counted)
+    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 10)
+    with closing(Ledger(path)) as ledger:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ledger.record_check, [check(f"c{number}") for number in range(35)]))
+        assert {found.id for found in ledger.list_checks().items} == {f"c{n}" for n in range(35)}
+    assert len(opened) == 4
+    with pytest.raises(StoreUnavailable):
+        ledger.record_check(check("late"))
+    assert len(opened) == 4
+
+
+def test_a_file_that_another_process_takes_between_two_connections_is_got_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 1)
+    with closing(Ledger(path)) as ledger:
+
+        def taken(_: Path) -> duckdb.DuckDBPyConnection:
+            raise StoreHeld("another process was faster")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "_connect", taken)
+            with pytest.raises(StoreHeld):
+                ledger.record_check(check("a"))
+        ledger.record_check(check("b"))
+        assert [found.id for found in ledger.list_checks().items] == ["b"]
 
 
 def test_a_closed_ledger_is_unavailable(path: Path) -> None:

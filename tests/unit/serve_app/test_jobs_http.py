@@ -148,11 +148,12 @@ def test_a_batch_of_links_is_one_job(client: TestClient, service: FakeService) -
 
 def test_a_batch_by_zip_is_spooled(client: TestClient, service: FakeService) -> None:
     fields = {"kind": "reference", "owner": "Mosfilm"}
-    answer = client.post("/v1/batches", files={"file": ("a.zip", a_zip())}, data=fields)
+    sent = a_zip()
+    answer = client.post("/v1/batches", files={"file": ("a.zip", sent)}, data=fields)
     assert answer.status_code == 202
     (order,) = service.batches
     assert order.archive is not None
-    assert Path(order.archive.path).read_bytes() == a_zip()
+    assert Path(order.archive.path).read_bytes() == sent
     assert (order.kind, order.libraries, order.owner) == (JobKind.REFERENCE, ("main",), "Mosfilm")
 
 
