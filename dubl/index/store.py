@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
@@ -17,11 +18,11 @@ from dubl.index import (
     vector_index,
     writing,
 )
-from dubl.index.clock import RisingClock
+from dubl.index.clock import RisingClock, utc_text
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference, rights_row
-from dubl.index.tables import Tables, open_tables, store_errors, write_lock
+from dubl.index.tables import Tables, is_folder, open_tables, store_errors, write_lock
 from dubl.index.vector_index import IndexEvent
 from dubl.rights.terms import Rights
 from dubl.settings import IndexSettings
@@ -35,6 +36,8 @@ from dubl.types import (
     Registration,
     VideoFeatures,
 )
+
+ORPHAN_AGE = timedelta(hours=1)  # no registration takes so long between its two commits
 
 # Within LibraryStore, `list` is a method.
 References = list[Reference]
@@ -142,9 +145,9 @@ class LibraryStore:
     def delete(self, reference_id: str) -> None:
         """Removes the reference from every answer. Raises ReferenceNotFound."""
         with self._write("delete a reference") as tables:
-            self.get(reference_id)
+            reference = self.get(reference_id)
             tables.references.delete(predicates.equals("id", reference_id))
-            writing.drop_frames(tables, [reference_id])
+            writing.drop_frames(tables, [writing.frames_of(reference)])
 
     def get(self, reference_id: str) -> Reference:
         """Raises ReferenceNotFound."""
@@ -223,7 +226,7 @@ class LibraryStore:
         """Takes in the references of such a file; may be repeated after an interruption. Raises
         FeatureSpaceMismatch, and StoreUnavailable when the library holds others."""
         with self._write("take references back") as tables:
-            upkeep.delete_orphan_frames(tables)
+            upkeep.delete_orphan_frames(tables, registered_before=utc_text(datetime.now(UTC)))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
@@ -244,9 +247,12 @@ class LibraryStore:
         return vector_index.index_health(self._tables)
 
     def delete_orphan_frames(self) -> int:
-        """Removes frames whose registration or deletion was cut off; how many."""
+        """Removes frames whose registration or deletion was cut off; how many. In an object store,
+        where other writers may be at work, those that are older than ORPHAN_AGE."""
+        age = timedelta() if is_folder(self.uri) else ORPHAN_AGE
         with self._write("delete orphan frames") as tables:
-            return upkeep.delete_orphan_frames(tables)
+            before = utc_text(datetime.now(UTC) - age)
+            return upkeep.delete_orphan_frames(tables, registered_before=before)
 
     @contextmanager
     def _write(self, action: str) -> Iterator[Tables]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import pyarrow.compute as pc
+import pyarrow as pa
 from lancedb.index import Bitmap, BTree
 from lancedb.table import Table
 
 from dubl.index.reading import read_rows
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.index.vector_index import ensure_vector_index, index_names
-from dubl.index.writing import drop_frames
+from dubl.index.writing import FramesOf, drop_frames
 from dubl.settings import IndexSettings
 
 MIN_INDEXED_ROWS = 256
@@ -46,14 +46,19 @@ def optimize_tables(
     _ensure_index(tables.references, "sha256", BTree())
 
 
-def delete_orphan_frames(tables: Tables) -> int:
-    """Removes frames without a reference; how many. No registration may be under way."""
+def delete_orphan_frames(tables: Tables, *, registered_before: str) -> int:
+    """Removes frames of registrations that began before then and have left no reference; how many.
+    None of them may be under way."""
+    written: set[FramesOf] = set()
     with store_errors("read frames"):
-        query = tables.frames.search().select(["reference_id"])
-        owners: set[str] = set()
+        query = tables.frames.search().select(["reference_id", "created_at"])
         for batch in query.to_batches():
-            owners.update(pc.unique(batch["reference_id"]).to_pylist())
-    return drop_frames(tables, owners - set(read_rows(tables, ["id"])["id"].to_pylist()))
+            keys = pa.Table.from_batches([batch]).group_by(batch.schema.names).aggregate([])
+            written.update(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+    rows = read_rows(tables, ["id", "created_at"])
+    known = set(zip(rows["id"].to_pylist(), rows["created_at"].to_pylist(), strict=True))
+    orphans = [one for one in written - known if one[1] < registered_before]
+    return drop_frames(tables, sorted(orphans))
 
 
 def _compact(table: Table, kept: timedelta) -> None:
