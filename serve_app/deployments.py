@@ -182,13 +182,16 @@ class Librarian(UploadArchive):
     written is compacted and indexed from time to time."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+        from dubl.index.store import ORPHAN_AGE_S  # with LanceDB
+
         use_serve_log()
         self._store = make_store(settings)
         self._kept = make_kept_videos(settings)
         super().__init__(settings, self._store)
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
-        self._unclean = True  # an earlier life may have been killed
+        # An earlier life may have been killed; what may still be written is looked at again.
+        self._clean_at = [time.monotonic(), time.monotonic() + ORPHAN_AGE_S]
         self._tell: Callable[[], None] = lambda: None  # until there is something to tell
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
         self._telling = asyncio.create_task(self._tell_each())
@@ -198,9 +201,9 @@ class Librarian(UploadArchive):
         while True:
             try:
                 async with self._writing:
-                    if self._unclean:
+                    if self._clean_at and self._clean_at[0] <= time.monotonic():
                         await asyncio.to_thread(self._store.delete_orphan_frames)
-                        self._unclean = False
+                        del self._clean_at[0]
                     if self._store.version != kept:
                         await asyncio.to_thread(self._store.optimize)
                 kept = self._store.version

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
@@ -18,7 +18,7 @@ from dubl.index import (
     vector_index,
     writing,
 )
-from dubl.index.clock import RisingClock, utc_text
+from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference, rights_row
@@ -37,7 +37,7 @@ from dubl.types import (
     VideoFeatures,
 )
 
-ORPHAN_AGE = timedelta(hours=1)  # no registration takes so long between its two commits
+ORPHAN_AGE_S = 3600.0  # no registration takes so long between its two commits
 
 # Within LibraryStore, `list` is a method.
 References = list[Reference]
@@ -66,6 +66,7 @@ class LibraryStore:
         self._read_only = read_only
         self._clock = RisingClock()
         self._writing = threading.Lock()
+        self._orphans: dict[writing.FramesOf, float] = {}  # since when they are known
         self._tables = open_tables(
             uri, spec=spec, consistency_interval_s=settings.consistency_interval_s
         )
@@ -226,7 +227,7 @@ class LibraryStore:
         """Takes in the references of such a file; may be repeated after an interruption. Raises
         FeatureSpaceMismatch, and StoreUnavailable when the library holds others."""
         with self._write("take references back") as tables:
-            upkeep.delete_orphan_frames(tables, registered_before=utc_text(datetime.now(UTC)))
+            writing.drop_frames(tables, upkeep.orphan_frames(tables))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
@@ -248,11 +249,14 @@ class LibraryStore:
 
     def delete_orphan_frames(self) -> int:
         """Removes frames whose registration or deletion was cut off; how many. In an object store,
-        where other writers may be at work, those that are older than ORPHAN_AGE."""
-        age = timedelta() if is_folder(self.uri) else ORPHAN_AGE
+        where other writers may be at work, those that were found ORPHAN_AGE_S before as well."""
         with self._write("delete orphan frames") as tables:
-            before = utc_text(datetime.now(UTC) - age)
-            return upkeep.delete_orphan_frames(tables, registered_before=before)
+            now = time.monotonic()
+            found = upkeep.orphan_frames(tables)
+            self._orphans = {one: self._orphans.get(one, now) for one in found}
+            age_s = 0.0 if is_folder(self.uri) else ORPHAN_AGE_S
+            dead = [one for one, since in self._orphans.items() if now - since >= age_s]
+            return writing.drop_frames(tables, dead)
 
     @contextmanager
     def _write(self, action: str) -> Iterator[Tables]:

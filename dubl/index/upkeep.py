@@ -11,7 +11,7 @@ from lancedb.table import Table
 from dubl.index.reading import read_rows
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.index.vector_index import ensure_vector_index, index_names
-from dubl.index.writing import FramesOf, drop_frames
+from dubl.index.writing import FramesOf
 from dubl.settings import IndexSettings
 
 MIN_INDEXED_ROWS = 256
@@ -46,9 +46,8 @@ def optimize_tables(
     _ensure_index(tables.references, "sha256", BTree())
 
 
-def delete_orphan_frames(tables: Tables, *, registered_before: str) -> int:
-    """Removes frames of registrations that began before then and have left no reference; how many.
-    None of them may be under way."""
+def orphan_frames(tables: Tables) -> set[FramesOf]:
+    """Registrations that have frames and no reference: cut off, or under way."""
     written: set[FramesOf] = set()
     with store_errors("read frames"):
         query = tables.frames.search().select(["reference_id", "created_at"])
@@ -56,9 +55,7 @@ def delete_orphan_frames(tables: Tables, *, registered_before: str) -> int:
             keys = pa.Table.from_batches([batch]).group_by(batch.schema.names).aggregate([])
             written.update(zip(*(column.to_pylist() for column in keys.columns), strict=True))
     rows = read_rows(tables, ["id", "created_at"])
-    known = set(zip(rows["id"].to_pylist(), rows["created_at"].to_pylist(), strict=True))
-    orphans = [one for one in written - known if one[1] < registered_before]
-    return drop_frames(tables, sorted(orphans))
+    return written - set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
 def _compact(table: Table, kept: timedelta) -> None:

@@ -16,6 +16,7 @@ from dubl.errors import (
     ReferenceNotFound,
     StoreUnavailable,
 )
+from dubl.index import store as index_store
 from dubl.index import tables, writing
 from dubl.index.store import Failure, LibraryStore
 from dubl.rights.parsing import parse_rights
@@ -208,15 +209,18 @@ def test_writers_that_meet_in_an_object_store_leave_the_frames_of_the_first_alon
     assert frame_count(there, f"created_at = '{there.get('a').created_at}'") == 20
 
 
-def test_frames_that_others_may_be_writing_are_no_orphans(open_store: OpenStore) -> None:
+def test_frames_that_others_may_be_writing_are_orphans_only_when_they_stay(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(scheme="file://")
-    store.register([entry("at work"), entry("long dead"), entry("kept")])
-    store.tables.frames.update(
-        where="reference_id = 'long dead'", values={"created_at": "2026-01-01T00:00:00.000000Z"}
-    )
+    store.register([entry("dead"), entry("kept"), entry("written slowly")])
+    reference = store.tables.references.search().where("id = 'written slowly'").to_arrow()
     store.tables.references.delete("id <> 'kept'")
+    assert store.delete_orphan_frames() == 0
+    store.tables.references.add(reference)
+    monkeypatch.setattr(index_store, "ORPHAN_AGE_S", 0.0)
     assert store.delete_orphan_frames() == 20
-    assert frame_count(store, "reference_id = 'at work'") == 20
+    assert frame_count(store, "reference_id = 'dead'") == 0
 
 
 def test_frames_of_a_cut_off_registration_of_an_id_that_is_there_are_orphans(
