@@ -24,7 +24,7 @@ from benchmarks.material import WORK, made_descriptors, unit
 from benchmarks.results import Figure, at_least, at_most, machine, plain
 from benchmarks.runner import run
 from benchmarks.usage import spending
-from dubl.index.retriever import nearest_frames
+from dubl.index.nearest import nearest_frames
 from dubl.index.schema import frames_schema
 from dubl.index.store import LibraryStore
 from dubl.settings import IndexSettings, load_settings
@@ -94,12 +94,13 @@ def exact(size: int) -> Question:
     rows = np.zeros((len(vectors), NEIGHBORS), dtype=np.int64)
     for number, batch in enumerate(batches(size)):
         values = vectors @ batch.astype(np.float32).T
-        top = np.argpartition(-values, NEIGHBORS, axis=1)[:, :NEIGHBORS]
-        joined = np.concatenate([best, np.take_along_axis(values, top, axis=1)], axis=1)
-        places = np.concatenate([rows, top + number * BATCH_ROWS], axis=1)
-        kept = np.argpartition(-joined, NEIGHBORS, axis=1)[:, :NEIGHBORS]
-        best = np.take_along_axis(joined, kept, axis=1)
-        rows = np.take_along_axis(places, kept, axis=1)
+        better = values > best.min(axis=1, keepdims=True)
+        for query in np.flatnonzero(better.any(axis=1)):
+            found = np.flatnonzero(better[query])
+            joined = np.concatenate([best[query], values[query, found]])
+            places = np.concatenate([rows[query], found + number * BATCH_ROWS])
+            kept = np.argsort(-joined)[:NEIGHBORS]
+            best[query], rows[query] = joined[kept], places[kept]
     return Question(vectors=vectors, nearest=rows)
 
 
