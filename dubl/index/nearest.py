@@ -49,7 +49,7 @@ def nearest_frames(
         stats = None if exact else tables.frames.index_stats(INDEX)
         probes, deep = 0, settings.hits_per_frame
         if stats is not None:
-            probes = probed(stats.num_indexed_rows + stats.num_unindexed_rows)
+            probes = settings.probed_partitions or probed(stats.num_indexed_rows)
             deep *= settings.refine_factor
         step = max(1, ROWS_A_SEARCH // deep)
         found = []

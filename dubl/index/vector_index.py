@@ -17,7 +17,7 @@ from lancedb.index import HnswSq, IvfFlat, IvfPq, IvfRq
 from lancedb.table import Table
 
 from dubl.index.clock import utc_text
-from dubl.index.nearest import INDEX, nearest_frames
+from dubl.index.nearest import INDEX, nearest_frames, partitions
 from dubl.index.schema import index_history_schema
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.settings import IndexSettings
@@ -64,6 +64,8 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     config = KINDS[kind](
         distance_type="cosine", sample_rate=TRAINING_VECTORS, max_iterations=TRAINING_ROUNDS
     )
+    if not isinstance(config, HnswSq):  # Its graphs are large, and few.
+        config.num_partitions = partitions(frames)
     if isinstance(config, IvfRq):
         config.num_bits = CODE_BITS
     committed(
