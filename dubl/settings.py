@@ -130,7 +130,7 @@ class IndexSettings(Section):
         default=0, ge=0, description="parts of the index that are searched; 0: by its size"
     )
     refine_factor: int = Field(
-        default=3, ge=1, description="hits compared in full for each one that is returned"
+        default=2, ge=1, description="hits compared in full for each one that is returned"
     )
     upkeep_interval_s: float = Field(
         default=60.0, gt=0, description="after how long what was written is compacted and indexed"

@@ -16,19 +16,31 @@ from dubl.settings import IndexSettings
 from dubl.types import Float16Array, Float32Array
 
 INDEX = "descriptor_idx"
+FRAMES_A_PART = 4096
+GRAPH_FRAMES = 4_000_000
+GRAPH_PARTS = 4096
+LEAST_PROBED = 100
+PARTS_A_PROBE = 12
 # Rows that are compared in full at once: they bound the memory of a search.
 ROWS_A_SEARCH = 8192
 COLUMNS = ("reference_id", "time_s", "until_s")
 
 
 def partitions(frames: int) -> int:
-    """Into how many parts a vector index of so many frames is divided."""
-    return max(1, frames // 4096)
+    """Into how many parts the vector index of so many frames is divided.
+
+    Assigning a frame costs as much as there are parts, up to the number from which on Lance finds
+    them by a graph.
+    """
+    by_size = max(1, frames // FRAMES_A_PART)
+    return max(by_size, GRAPH_PARTS) if frames >= GRAPH_FRAMES else by_size
 
 
 def probed(frames: int) -> int:
-    """How many of its parts are searched."""
-    return min(100, partitions(frames))
+    """How many of them are searched: a smaller share of a larger table, which finds fewer of the
+    frames that are alike by chance, and hardly fewer copies: docs/scaling.md has figures."""
+    parts = partitions(frames)
+    return min(parts, max(LEAST_PROBED, parts // PARTS_A_PROBE))
 
 
 def nearest_frames(
