@@ -59,7 +59,7 @@ def faiss_figure(
     """`recall` is what is to be reached."""
     title, way = f"faiss {name} of {size:.0e}, p50 CPU", WAYS[name]
     if size > way.most_rows:
-        reason = "about 4 GB in memory, but hours to build with one thread"
+        reason = "about 4 GB in memory (12 in float32), and a quarter of an hour or more to build"
         return skipped(title, unit="CPU ms", reason=reason)
     try:
         import faiss

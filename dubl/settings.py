@@ -126,9 +126,11 @@ class IndexSettings(Section):
     retrain_share: float = Field(
         default=0.5, gt=0, description="growth since training from which the index is trained anew"
     )
-    probed_partitions: int = Field(default=100, ge=1)
+    probed_partitions: int = Field(
+        default=0, ge=0, description="parts of the index that are searched; 0: by its size"
+    )
     refine_factor: int = Field(
-        default=3, ge=1, description="hits compared in full for each one that is returned"
+        default=2, ge=1, description="hits compared in full for each one that is returned"
     )
     upkeep_interval_s: float = Field(
         default=60.0, gt=0, description="after how long what was written is compacted and indexed"

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from dubl.errors import FeatureSpaceMismatch
 from dubl.index import predicates
 from dubl.index.clock import normalized
+from dubl.index.nearest import nearest_frames
 from dubl.index.query_frames import distinct_rows
 from dubl.index.reading import chunks, read_rows
 from dubl.index.spans import moments
 from dubl.index.store import LibraryStore
-from dubl.index.tables import Tables, store_errors
 from dubl.index.voting import Hits, Votes, vote
 from dubl.settings import IndexSettings
 from dubl.types import (
     Candidate,
     CandidateSet,
-    Float16Array,
     Float64Array,
     FrameFound,
     FrameHit,
@@ -165,25 +164,6 @@ def _times(hits: Hits, code: int, best: float) -> tuple[float, ...]:
     return tuple(np.unique(hits.reference_times_s[near]).tolist())
 
 
-def nearest_frames(
-    tables: Tables, descriptors: Float16Array, settings: IndexSettings, *, where: str = ""
-) -> pa.Table:
-    """Nearest frames of every row of [Q,D'], with `query_index` and `_distance`.
-
-    Exact while the table has no vector index; with one, rows added since then are searched
-    exactly and the rest through it.
-    """
-    columns = ["reference_id", "time_s", "until_s", "_distance"]
-    with store_errors("be searched"):
-        query = tables.frames.search(
-            list(descriptors), vector_column_name="descriptor", query_type="vector"
-        )
-        query = query.distance_type("cosine").select(columns).limit(settings.hits_per_frame)
-        query = query.nprobes(settings.probed_partitions)
-        query = query.refine_factor(settings.refine_factor)
-        return (query.where(where, prefilter=True) if where else query).to_arrow()
-
-
 def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_before: str) -> str:
     earlier = ""
     if registered_before:
@@ -202,10 +182,7 @@ def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tupl
     a span counts at each of its moments, of which a window of the vote takes one."""
     similarities = 1.0 - found["_distance"].to_numpy().astype(np.float64)
     close = similarities >= floor
-    if "query_index" in found.column_names:
-        query_rows = found["query_index"].to_numpy()
-    else:  # LanceDB leaves it out for a single query vector.
-        query_rows = np.zeros(found.num_rows, dtype=np.intp)
+    query_rows = found["query_index"].to_numpy()
     encoded = found["reference_id"].filter(pa.array(close)).combine_chunks().dictionary_encode()
     spans, times_s = moments(found["time_s"].to_numpy()[close], found["until_s"].to_numpy()[close])
     hits = Hits(

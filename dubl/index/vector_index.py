@@ -8,7 +8,6 @@ audits found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -18,12 +17,12 @@ from lancedb.index import HnswSq, IvfFlat, IvfPq, IvfRq
 from lancedb.table import Table
 
 from dubl.index.clock import utc_text
+from dubl.index.nearest import INDEX, nearest_frames, partitions
 from dubl.index.schema import index_history_schema
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.settings import IndexSettings
-from dubl.types import Float32Array, IndexHealth
+from dubl.types import Float16Array, Float32Array, IndexHealth
 
-NAME = "descriptor_idx"
 KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
 CODED_DIMS_STEP = 8
 # What the partitions are trained on: vectors a partition, and rounds. Lance's own 256 and 50 find
@@ -53,7 +52,7 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     """Trains the index when there is none; with `retrain` also when it is of another type, or the
     table has grown by more than `retrain_share` since. Returns whether it did."""
     frames = int(tables.frames.count_rows())
-    present = NAME in index_names(tables.frames)
+    present = INDEX in index_names(tables.frames)
     if frames < settings.ann_min_frames or (present and not retrain):
         return False
     kind = index_type(tables.frames, settings)
@@ -65,11 +64,13 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     config = KINDS[kind](
         distance_type="cosine", sample_rate=TRAINING_VECTORS, max_iterations=TRAINING_ROUNDS
     )
+    if not isinstance(config, HnswSq):  # Its graphs are large, and few.
+        config.num_partitions = partitions(frames)
     if isinstance(config, IvfRq):
         config.num_bits = CODE_BITS
     committed(
         tables.frames,
-        lambda: tables.frames.create_index("descriptor", config=config, name=NAME, replace=True),
+        lambda: tables.frames.create_index("descriptor", config=config, name=INDEX, replace=True),
     )
     _record(tables, IndexEvent(event="trained", index_type=kind, frames=frames))
     return True
@@ -84,15 +85,16 @@ def index_type(table: Table, settings: IndexSettings) -> str:
 def audit_recall(tables: Tables, settings: IndexSettings, *, queries: int) -> IndexEvent:
     """Compares the index with exact search for a sample of stored frames, and records it."""
     frames = int(tables.frames.count_rows())
-    indexed = NAME in index_names(tables.frames)
-    sample = _sample(tables.frames, min(queries, frames)) if indexed else []
-    recall = _recall(tables.frames, sample, settings) if len(sample) else 1.0
+    indexed = INDEX in index_names(tables.frames)
+    queries = min(queries, frames) if indexed else 0
+    sample = _sample(tables.frames, queries) if queries else None
+    recall = 1.0 if sample is None else _recall(tables, sample, settings)
     event = IndexEvent(
         event="audited",
         index_type=index_type(tables.frames, settings) if indexed else "exact",
         frames=frames,
         recall=recall,
-        queries=len(sample),
+        queries=queries,
     )
     return _record(tables, event)
 
@@ -100,7 +102,7 @@ def audit_recall(tables: Tables, settings: IndexSettings, *, queries: int) -> In
 def index_health(tables: Tables) -> IndexHealth:
     with store_errors("tell the state of its index"):
         frames = int(tables.frames.count_rows())
-        stats = tables.frames.index_stats(NAME) if NAME in index_names(tables.frames) else None
+        stats = tables.frames.index_stats(INDEX) if INDEX in index_names(tables.frames) else None
         trained, audited = _last(tables, "trained"), _last(tables, "audited")
     if stats is None or trained is None:
         return IndexHealth(
@@ -126,41 +128,31 @@ def index_names(table: Table) -> set[str]:
     return {index.name for index in table.list_indices()}
 
 
-def _sample(table: Table, count: int) -> list[Float32Array]:
+def _sample(table: Table, count: int) -> Float16Array:
+    """Descriptors [count,D'] of stored frames."""
     rng = np.random.default_rng(SEED)
     offsets = np.sort(rng.choice(table.count_rows(), count, replace=False))
     rows = table.take_offsets(offsets.tolist()).select(["descriptor"]).to_arrow()
-    return [np.asarray(row, np.float32) for row in rows["descriptor"].to_pylist()]
+    values = rows["descriptor"].combine_chunks().flatten().to_numpy()
+    return np.asarray(values.reshape(count, -1), dtype=np.float16)
 
 
-def _recall(table: Table, sample: Sequence[Float32Array], settings: IndexSettings) -> float:
+def _recall(tables: Tables, sample: Float16Array, settings: IndexSettings) -> float:
     """The share of the nearest frames that the index finds, averaged over the sample. Frames as
     near as the last of the exact ones count as well: videos repeat themselves."""
-    exact = _distances(table, sample, settings, exact=True)
-    found = _distances(table, sample, settings, exact=False)
+    exact = _distances(nearest_frames(tables, sample, settings, exact=True), len(sample))
+    found = _distances(nearest_frames(tables, sample, settings), len(sample))
     shares = [
-        min(1.0, sum(one <= max(truth) + TIE for one in some) / len(truth))
+        min(1.0, int(np.sum(some <= truth.max() + TIE)) / len(truth))
         for truth, some in zip(exact, found, strict=True)
-        if truth
     ]
     return float(np.mean(shares))
 
 
-def _distances(
-    table: Table, sample: Sequence[Float32Array], settings: IndexSettings, *, exact: bool
-) -> list[list[float]]:
-    """Distances of the hits, a list a query."""
-    distances = []
-    for vector in sample:
-        query = table.search(vector, vector_column_name="descriptor", query_type="vector")
-        query = query.distance_type("cosine").select(["_distance"]).limit(settings.hits_per_frame)
-        query = (
-            query.bypass_vector_index()
-            if exact
-            else query.nprobes(settings.probed_partitions).refine_factor(settings.refine_factor)
-        )
-        distances.append(query.to_arrow()["_distance"].to_pylist())
-    return distances
+def _distances(found: pa.Table, count: int) -> list[Float32Array]:
+    """Distances of the hits, an array a query."""
+    queries, distances = found["query_index"].to_numpy(), found["_distance"].to_numpy()
+    return [distances[queries == query] for query in range(count)]
 
 
 def _last(tables: Tables, event: str) -> IndexEvent | None:

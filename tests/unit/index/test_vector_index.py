@@ -10,9 +10,7 @@ from dubl.index.store import LibraryStore
 from dubl.settings import IndexSettings
 from tests.unit.index.videos import OpenStore, entry, features_of, random_vectors
 
-SETTINGS = IndexSettings(
-    consistency_interval_s=0, ann_min_frames=600, probed_partitions=50, retrain_share=0.5
-)
+SETTINGS = IndexSettings(consistency_interval_s=0, ann_min_frames=600, retrain_share=0.5)
 
 
 @pytest.fixture
