@@ -225,9 +225,9 @@ def closer_sampling(settings: Settings) -> Sampling:
     return replace(query_sampling(settings), views="thorough")
 
 
-def still_sampling(settings: Settings, at_s: float) -> Sampling:
+def still_sampling(space: Space, at_s: float) -> Sampling:
     """One picture, as references have it."""
-    return replace(reference_sampling(settings), still_at_s=at_s)
+    return replace(space.reference, still_at_s=at_s)
 
 
 def reference_sampling(settings: Settings) -> Sampling:

@@ -358,6 +358,12 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
+    @model_validator(mode="after")
+    def _two_models(self) -> Settings:
+        if self.is_candidate:
+            raise ValueError("candidate.weights are model.weights")
+        return self
+
     @property
     def is_candidate(self) -> bool:
         """Whether these are the candidate's own: see `candidate_settings`."""

@@ -75,9 +75,7 @@ def same_reference(reference: Reference, features: VideoFeatures) -> Entry:
         rights=reference.rights,
     )
     source = VideoSource(path="", sha256=reference.sha256, size_bytes=0, name=reference.source)
-    return Entry(
-        draft=draft, source=source, features=features, created_at=reference.created_at
-    )
+    return Entry(draft=draft, source=source, features=features, created_at=reference.created_at)
 
 
 def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:

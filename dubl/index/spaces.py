@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import lancedb
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound
@@ -55,6 +57,14 @@ def _holds(uri: str, spec: FeatureSpec) -> bool:
         if REFERENCES not in table_names(connection):
             return False
         return not differences(connection.open_table(REFERENCES).schema, spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """How many references a space holds, and how many it lacks that another one holds."""
+
+    references: int
+    missing: int
 
 
 class SpacedLibrary:
@@ -111,23 +121,27 @@ class SpacedLibrary:
     def delete(self, reference_id: str) -> None:
         self._each(lambda store: store.delete(reference_id))
 
-    def missing(self, space_id: str) -> list[str]:
-        """Ids of references that another space holds and this one lacks, in their order."""
-        (own, *others) = (
-            read_rows(store.tables, ["id"])["id"].combine_chunks()
-            for store in sorted(
-                self.stores.values(), key=lambda one: one.spec.space_id != space_id
-            )
-        )
-        lacked = (ids.filter(pc.invert(pc.is_in(ids, value_set=own))) for ids in others)
-        return sorted({reference_id for ids in lacked for reference_id in ids.to_pylist()})
+    def holdings(self) -> dict[str, Holding]:
+        """By id of the space."""
+        ids = self._ids()
+        return {
+            space_id: Holding(references=len(own), missing=len(_lacked(ids, space_id)))
+            for space_id, own in ids.items()
+        }
 
-    def existing(self, ids: Sequence[str]) -> list[Reference]:
-        """References with these ids, of whichever space has them."""
+    def missing(self, space_id: str, *, after_id: str, limit: int) -> list[Reference]:
+        """References that another space holds and this one lacks, in the order of ids."""
+        lacked = sorted(one for one in _lacked(self._ids(), space_id) if one > after_id)[:limit]
         found: dict[str, Reference] = {}
         for store in self.stores.values():
-            found |= {one.id: one for one in store.existing(ids=ids) if one.id not in found}
-        return [found[one] for one in ids if one in found]
+            found |= {one.id: one for one in store.existing(ids=lacked) if one.id not in found}
+        return [found[one] for one in lacked if one in found]
+
+    def _ids(self) -> dict[str, pa.Array]:
+        return {
+            space_id: read_rows(store.tables, ["id"])["id"].combine_chunks()
+            for space_id, store in self.stores.items()
+        }
 
     def optimize(self) -> None:
         for store in self.stores.values():
@@ -186,6 +200,13 @@ def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Refere
                     metadata=after.metadata,
                     rights=after.rights,
                 )
+
+
+def _lacked(ids: Mapping[str, pa.Array], space_id: str) -> frozenset[str]:
+    own = ids[space_id]
+    others = [one for name, one in ids.items() if name != space_id]
+    absent = [one.filter(pc.invert(pc.is_in(one, value_set=own))) for one in others]
+    return frozenset(reference_id for one in absent for reference_id in one.to_pylist())
 
 
 def _entry(video: Sequence[Entry], spec: FeatureSpec) -> Entry:

@@ -256,9 +256,7 @@ class JobQueue:
             raise no_job(value)
         return self._seen(to_job(rows[0]))
 
-    def _hand_out(
-        self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float
-    ) -> Job:
+    def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
         """The feature space that answers now does so for this attempt, whatever comes."""
         row = connection.execute(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, "

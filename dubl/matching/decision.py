@@ -72,6 +72,15 @@ def counts(match: Match) -> bool:
     return match.rights.counts and not match.rejected
 
 
+def agree(answered: Verdict, other: Verdict) -> bool:
+    """Whether two models say the same of a query: the same outcome and, unless that is unique, the
+    other one finds the best reference of the answer as well."""
+    if answered.outcome is not other.outcome:
+        return False
+    found = {one.reference_id for one in other.matches if one.outcome is not Outcome.UNIQUE}
+    return answered.outcome is Outcome.UNIQUE or answered.matches[0].reference_id in found
+
+
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a closer look may settle it: something was found, and it is not sure."""
     sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
-from dubl.index.spaces import SpacedLibrary, fill, library_uri
+from dubl.index.spaces import Holding, SpacedLibrary, fill, library_uri
 from dubl.index.store import Entry, LibraryStore
 from dubl.rights.terms import Action, Rights
-from tests.unit.index.videos import SETTINGS, SPEC, entry, features_of, random_vectors
+from tests.unit.index.videos import SETTINGS, SPEC, entry
 
 NEWER = replace(SPEC, weights_sha256="1" * 64)
 
@@ -22,7 +22,7 @@ def first(tmp_path: Path) -> LibraryStore:
 
 
 @pytest.fixture
-def second(tmp_path: Path, first: LibraryStore) -> LibraryStore:
+def second(first: LibraryStore) -> LibraryStore:
     uri = library_uri(first.uri, NEWER, beside=True)
     return LibraryStore(uri, spec=NEWER, settings=SETTINGS)
 
@@ -102,8 +102,10 @@ def test_a_video_may_come_without_features_of_the_other_space_only(
     library: SpacedLibrary, second: LibraryStore
 ) -> None:
     library.register([[entry("a")]])
-    assert library.missing(NEWER.space_id) == ["a"]
-    assert library.missing(SPEC.space_id) == []
+    assert library.holdings() == {
+        SPEC.space_id: Holding(references=1, missing=0),
+        NEWER.space_id: Holding(references=0, missing=1),
+    }
     with pytest.raises(FeatureSpaceMismatch):
         library.register([[in_second(entry("b"))]])
     assert second.libraries() == {}
@@ -142,8 +144,11 @@ def test_a_change_of_what_the_other_space_lacks_is_a_change(library: SpacedLibra
 def test_what_is_missing_is_told_with_its_facts(
     library: SpacedLibrary, first: LibraryStore
 ) -> None:
-    first.register([entry("a"), entry("b")])
-    assert [one.id for one in library.existing(library.missing(NEWER.space_id))] == ["a", "b"]
+    first.register([entry(name) for name in "cab"])
+    missing = library.missing(NEWER.space_id, after_id="", limit=2)
+    assert missing == [first.get("a"), first.get("b")]
+    assert library.missing(NEWER.space_id, after_id="b", limit=2) == [first.get("c")]
+    assert library.missing(SPEC.space_id, after_id="", limit=2) == []
 
 
 def test_filling_takes_the_facts_of_what_is_registered_and_leaves_out_the_rest(

@@ -126,7 +126,5 @@ def test_shadows_are_counted_against_the_answers(ledger: Ledger) -> None:
         ledger.spaces.record_shadow(shadow(name, other, agrees=agrees))
     ledger.spaces.record_shadow(shadow("a", Outcome.UNIQUE, agrees=False))  # done twice
     assert ledger.spaces.comparisons() == {
-        NEW: Comparison(
-            count=4, agreed=2, differing={(Outcome.DUPLICATE, Outcome.UNIQUE): 1}
-        )
+        NEW: Comparison(count=4, agreed=2, differing={(Outcome.DUPLICATE, Outcome.UNIQUE): 1})
     }
