@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,9 @@ def test_an_upgrade_from_beginning_to_end(
     configured: Callable[..., Settings], clips: Clips, folder: Path, new: str
 ) -> None:
     uploaded, by_path, late = clips.references
-    copies = {path.stem: copy for path, copy in zip(clips.references, copies_of(clips), strict=True)}
+    copies = {
+        path.stem: copy for path, copy in zip(clips.references, copies_of(clips), strict=True)
+    }
     before, during = configured(OLD), configured(OLD, new)
     old_space, new_space = make_space(before), make_space(candidate_settings(during))
 
@@ -140,7 +143,7 @@ def test_an_upgrade_from_beginning_to_end(
         found = client.http.post(
             "/v1/search/frame",
             files={"file": (late.name, late.read_bytes())},
-            data={"at_s": "3"},
+            data={"time_s": "3"},
         ).json()["items"]
         assert found[0]["reference_id"] == late.stem
 
@@ -151,6 +154,9 @@ def test_an_upgrade_from_beginning_to_end(
         assert again.status_code == httpx.codes.CONFLICT
         assert client.http.post("/v1/spaces/switch", json=switch).is_success
         assert client.http.delete(f"/v1/references/{late.stem}").is_success
+
+    with pytest.raises(ConfigurationError, match="neither"):
+        asyncio.run(opened(before))
 
     # The settings follow: first with the old weights as the way back, then without them.
     for settings in (configured(new, OLD), configured(new)):
@@ -168,14 +174,11 @@ def test_an_upgrade_from_beginning_to_end(
     assert make_store(configured(new)).libraries() == {"main": 2}
 
 
-async def test_weights_that_do_not_answer_are_no_settings_to_start_with(
-    configured: Callable[..., Settings],
-) -> None:
-    settings = configured(OLD)
+async def opened(settings: Settings) -> None:
+    """As the Ledger does at its start."""
     ledger = await open_ledger(settings)
     try:
-        with pytest.raises(ConfigurationError, match="neither"):
-            require_answering(ledger, settings)
+        require_answering(ledger, settings)
     finally:
         ledger.close()
 

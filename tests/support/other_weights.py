@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
-from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
 from dubl.models.compact import load_compact
+from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
 from dubl.training.export import CardFacts, export_weights
 
 NOISE = 1e-3
