@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from dubl.settings import Settings, load_settings
 from pipelines.archive_source import open_archive
 from pipelines.archive_stages import DecodeStage, EmbedStage, packs
 from pipelines.archive_writer import ArchiveWriter
+from pipelines.local_server import running_server
 from serve_app.ledger_deployment import open_ledger, require_answering
 from tests.integration.conftest import Clips
 from tests.support.in_process import running_app
@@ -25,7 +29,7 @@ from tests.support.other_weights import other_weights
 from tests.support.service import Client
 
 OLD = "dubl-compact"
-SHADOW_TIMEOUT_S = 120.0
+TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +178,65 @@ def test_an_upgrade_from_beginning_to_end(
     assert make_store(configured(new)).libraries() == {"main": 2}
 
 
+def test_a_space_is_switched_in_while_callers_go_on(clips: Clips, new: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    overrides = [
+        f"media.allowed_roots=[{clips.folder}]",
+        f"candidate.weights={new}",
+        "candidate.shadow_share=1",
+    ]
+    settings = load_settings(overrides=[f"data_dir={data}", *overrides], environment={})
+    archive = str(clips.references[0].parent)
+    run("index", archive, "--data", str(data))
+    old_space, new_space = make_space(settings), make_space(candidate_settings(settings))
+    with running_server(data, overrides=overrides) as address, callers(address, clips) as told:
+        command = ("index", archive, "--data", str(data), "--space", "candidate", "--set")
+        assert '"registered": 3' in run(*command, f"candidate.weights={new}")
+        with Client(address) as client:
+            wait_until(lambda: shadow_of(client, new_space.id)["shadow_checks"] != 0)
+            assert shadow_of(client, new_space.id)["missing"] == 0
+        asked = len(told)
+        for action, model_id in (
+            (("switch", new_space.id), new_space.model_id),
+            (("rollback",), old_space.model_id),
+        ):
+            run("spaces", *action, "--url", address)
+            # Checks that were under way are answered by the space before.
+            wait_until(
+                lambda model_id=model_id: [one["model_id"] for one in told[-2:]] == [model_id] * 2
+            )
+        assert len(told) > asked
+        assert {one["outcome"] for one in told} == {"duplicate"}
+
+
+@contextmanager
+def callers(address: str, clips: Clips) -> Iterator[list[dict[str, object]]]:
+    """Somebody who asks again and again; the verdicts so far."""
+    stopped, told = threading.Event(), list[dict[str, object]]()
+
+    def ask() -> None:
+        with Client(address) as client:
+            while not stopped.is_set():
+                answer = client.check(clips.queries("recode")[0])
+                told.append(answer.json() if answer.is_success else {"outcome": answer.text})
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield told
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def run(*arguments: str) -> str:
+    """What a command prints."""
+    command = [sys.executable, "-c", "from pipelines.cli.main import app; app()", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 async def opened(settings: Settings) -> None:
     """As the Ledger does at its start."""
     ledger = await open_ledger(settings)
@@ -194,10 +257,16 @@ def copies_of(clips: Clips) -> list[Path]:
 
 
 def wait_for_shadows(client: Client, space_id: str, count: int) -> dict[str, object]:
-    give_up_at = time.monotonic() + SHADOW_TIMEOUT_S
-    while True:
-        found = next(one for one in spaces(client) if one["space_id"] == space_id)
-        if found["shadow_checks"] == count:
-            return found
-        assert time.monotonic() < give_up_at, found
+    wait_until(lambda: shadow_of(client, space_id)["shadow_checks"] == count)
+    return shadow_of(client, space_id)
+
+
+def shadow_of(client: Client, space_id: str) -> dict[str, object]:
+    return next(one for one in spaces(client) if one["space_id"] == space_id)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + TIMEOUT_S
+    while not true():
+        assert time.monotonic() < give_up_at
         time.sleep(0.2)

@@ -225,5 +225,5 @@ def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: Fa
     assert told == f"{NEW} answers, {OLD} before\n"
     assert run(address, "spaces", "rollback").stdout == f"{OLD} answers, {NEW} before\n"
     newest, first = run(address, "spaces", "list", "--history").stdout.splitlines()[1:]
-    assert newest.endswith("rollback")
-    assert first.endswith("better")
+    assert "rollback" in newest
+    assert "better" in first
