@@ -492,7 +492,7 @@ class SpaceSwitch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
     """What a space that does not answer says of a check. `agrees`: the same outcome and, unless
-    that is unique, the answer's best reference is among those that it finds."""
+    that is unique, a reference in common."""
 
     check_id: str
     space_id: str

@@ -37,9 +37,9 @@ class LaneSwitchboard:
         lanes = self._steps.lanes
         return lanes[0] if len(lanes) == 1 else self._steps.lane(await self._current())
 
-    async def states(self) -> Sequence[SpaceState]:
+    async def states(self, *, since: str = "") -> Sequence[SpaceState]:
         current = self._steps.lane(await self._current())
-        compared = await self._ledger.ask(Spaces.comparisons)
+        compared = await self._ledger.ask(Spaces.comparisons, since=since)
         holdings: Mapping[str, Holding] = await answer(self._steps.librarian.holdings.remote())
         return [
             SpaceState(

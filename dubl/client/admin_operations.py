@@ -87,8 +87,9 @@ def revoke_key(key_id: str) -> Operation[Key]:
     return Operation(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=reading(Key))
 
 
-def list_spaces() -> Operation[Spaces]:
-    return Operation(method="GET", path="/v1/spaces", read=reading(Spaces))
+def list_spaces(*, since: str) -> Operation[Spaces]:
+    query = given({"since": since})
+    return Operation(method="GET", path="/v1/spaces", query=query, read=reading(Spaces))
 
 
 def missing_references(

@@ -133,9 +133,10 @@ class Administration(ABC):
     def revoke_key(self, key_id: str) -> Key:
         return self._ask(admin_operations.revoke_key(key_id))
 
-    def list_spaces(self) -> Spaces:
-        """Feature spaces in service, which one answers, and how the other one compares."""
-        return self._ask(admin_operations.list_spaces())
+    def list_spaces(self, *, since: str = "") -> Spaces:
+        """Feature spaces in service, which one answers, and how the other one compares: by shadows
+        since a time (ISO 8601), or by all."""
+        return self._ask(admin_operations.list_spaces(since=since))
 
     def missing_references(
         self, space_id: str, *, limit: int = 500, cursor: str = ""

@@ -134,9 +134,10 @@ class AsyncAdministration(ABC):
     async def revoke_key(self, key_id: str) -> Key:
         return await self._ask(admin_operations.revoke_key(key_id))
 
-    async def list_spaces(self) -> Spaces:
-        """Feature spaces in service, which one answers, and how the other one compares."""
-        return await self._ask(admin_operations.list_spaces())
+    async def list_spaces(self, *, since: str = "") -> Spaces:
+        """Feature spaces in service, which one answers, and how the other one compares: by shadows
+        since a time (ISO 8601), or by all."""
+        return await self._ask(admin_operations.list_spaces(since=since))
 
     async def missing_references(
         self, space_id: str, *, limit: int = 500, cursor: str = ""

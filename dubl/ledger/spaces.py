@@ -72,15 +72,16 @@ class Spaces:
         with self._database.transaction("record a shadow") as connection:
             insert(connection, "shadows", SHADOW_COLUMNS, _shadow_row(shadow))
 
-    def comparisons(self) -> dict[str, Comparison]:
-        """By the space that did not answer."""
+    def comparisons(self, *, since: str = "") -> dict[str, Comparison]:
+        """Shadows since then, by the space that did not answer."""
         statement = """
             SELECT s.space_id, c.outcome, s.outcome, count(*), count(*) FILTER (WHERE s.agrees)
             FROM shadows s JOIN checks c ON c.id = s.check_id
-            GROUP BY ALL ORDER BY ALL
+            WHERE s.created_at >= ? GROUP BY ALL ORDER BY ALL
         """
         found: dict[str, Comparison] = {}
-        for space_id, answered, shadow, count, agreed in self._database.rows(statement):
+        rows = self._database.rows(statement, [since])
+        for space_id, answered, shadow, count, agreed in rows:
             before = found.get(str(space_id), Comparison())
             pair = (Outcome(str(answered)), Outcome(str(shadow)))
             number = int(str(count))

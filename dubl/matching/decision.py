@@ -73,12 +73,15 @@ def counts(match: Match) -> bool:
 
 
 def agree(answered: Verdict, other: Verdict) -> bool:
-    """Whether two models say the same of a query: the same outcome and, unless that is unique, the
-    other one finds the best reference of the answer as well."""
+    """Whether two models say the same of a query: the same outcome and, unless that is unique, they
+    find a reference in common. Not the best one: a library may hold a video many times."""
     if answered.outcome is not other.outcome:
         return False
-    found = {one.reference_id for one in other.matches if one.outcome is not Outcome.UNIQUE}
-    return answered.outcome is Outcome.UNIQUE or answered.matches[0].reference_id in found
+    return answered.outcome is Outcome.UNIQUE or bool(_found(answered) & _found(other))
+
+
+def _found(verdict: Verdict) -> set[str]:
+    return {one.reference_id for one in verdict.matches if one.outcome is not Outcome.UNIQUE}
 
 
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:

@@ -36,13 +36,14 @@ Note = Annotated[str, typer.Option(help="why, for the history")]
 @spaces_app.command("list")
 def list_spaces(
     history: Annotated[bool, typer.Option("--history", help="switches, newest first")] = False,
+    since: Annotated[str, typer.Option(help="shadow checks from this time on, ISO 8601")] = "",
     url: Url = LOCAL,
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
     """Lists the spaces in service, or when which one was chosen."""
     with told_errors(), connected(url, key) as client:
-        found = client.list_spaces()
+        found = client.list_spaces(since=since)
     if as_json:
         for item in found.switches if history else found.items:
             print_json(item)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from dubl.rights.times import utc_text
 from dubl.types import SpaceSwitch
 from serve_app.api.conversation import Context
 from serve_app.api.orders import TEXT_MAX_LENGTH
@@ -131,10 +132,12 @@ def spaces_router(context: Context) -> APIRouter:
     board = context.service.switchboard
 
     @router.get("", response_model=SpaceList)
-    async def listing() -> SpaceList:
-        """Feature spaces in service, which one answers, and how the other one compares."""
+    async def listing(since: str = "") -> SpaceList:
+        """Feature spaces in service, which one answers, and how the other one compares: by shadows
+        since a time, in ISO 8601, or by all."""
+        after = utc_text(since, name="since") if since else ""
         return SpaceList(
-            items=[SpaceBody.of(one) for one in await board.states()],
+            items=[SpaceBody.of(one) for one in await board.states(since=after)],
             switches=[SwitchBody.of(one) for one in await board.history()],
         )
 

@@ -34,8 +34,8 @@ class MissingReference:
 class Switchboard(Protocol):
     """Which feature space answers. Methods raise dubl.errors."""
 
-    async def states(self) -> Sequence[SpaceState]:
-        """That of model.weights first."""
+    async def states(self, *, since: str = "") -> Sequence[SpaceState]:
+        """That of model.weights first; comparisons since then (UTC, as the ledger writes it)."""
         ...
 
     async def history(self) -> Sequence[SpaceSwitch]:

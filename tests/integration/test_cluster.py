@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 
+from dubl.ledger.statements import utc_now
 from pipelines.local_server import LOOPBACK, free_port
 from tests.integration.conftest import Clips
 from tests.support.chaos import Account, Submitter, wait_ready
@@ -201,6 +202,8 @@ def test_a_new_feature_space_is_switched_in_while_checks_run(
         lost = [row for row in left.splitlines()[1:] if ",," in row]
         assert len(lost) == len(left.splitlines()) - 1, left
         force = ["--force"] if lost else []
+        filled_at = utc_now()
+        _wait_until(lambda: _shadows(client, candidate, filled_at) > 1)
         _retried(cluster, "dubl", "spaces", "switch", candidate, *_at(address), *force)
         _wait_until(lambda: _newest_model(client) == _model(client, candidate))
         load.wait_for(6)
@@ -209,9 +212,8 @@ def test_a_new_feature_space_is_switched_in_while_checks_run(
         load.wait_for(3)
         _retried(cluster, "dubl", "spaces", "switch", candidate, *_at(address), *force)
         load.wait_for(3)
-        compared = {one["space_id"]: one for one in _spaces(client)}[candidate]
-        assert compared["shadow_checks"] > 0
-        assert compared["differing"] == []
+        compared = {one["space_id"]: one for one in _spaces(client, since=filled_at)}[candidate]
+        assert compared["shadow_checks"] == compared["agreed"] > 0
 
 
 class Broker:
@@ -285,8 +287,13 @@ def _with_candidate(folder: Path, weights: Path) -> Path:
     return path
 
 
-def _spaces(client: Client) -> list[dict[str, Any]]:
-    answer = client.http.get("/v1/spaces")
+def _shadows(client: Client, space_id: str, since: str) -> int:
+    found = _spaces(client, since=since)
+    return sum(int(one["shadow_checks"]) for one in found if one["space_id"] == space_id)
+
+
+def _spaces(client: Client, *, since: str = "") -> list[dict[str, Any]]:
+    answer = client.http.get("/v1/spaces", params={"since": since})
     return list(answer.json()["items"]) if answer.is_success else []
 
 

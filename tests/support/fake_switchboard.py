@@ -17,8 +17,10 @@ class FakeSwitchboard:
     def __init__(self) -> None:
         self.switches: list[SpaceSwitch] = []
         self.lacking = ["ref-1", "ref-2"]
+        self.since: list[str] = []
 
-    async def states(self) -> Sequence[SpaceState]:
+    async def states(self, *, since: str = "") -> Sequence[SpaceState]:
+        self.since.append(since)
         current = self.switches[0].space_id if self.switches else OLD
         compared = Comparison(count=9, agreed=7, differing={(Outcome.DUPLICATE, Outcome.UNIQUE): 2})
         return [

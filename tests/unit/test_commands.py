@@ -215,7 +215,10 @@ def test_a_shell_is_offered_the_options_of_a_command() -> None:
 def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: FakeService) -> None:
     old, new = run(address, "spaces", "list", "--json").stdout.splitlines()
     assert (json.loads(old)["answers"], json.loads(new)["missing"]) == (True, 2)
-    assert "duplicate > unique: 2" in run(address, "spaces", "list").stdout
+    listed = run(address, "spaces", "list", "--since", "2026-01-31T18:00+03:00").stdout
+    assert "duplicate > unique: 2" in listed
+    assert service.switchboard.since[-1] == "2026-01-31T15:00:00.000Z"
+    assert run(address, "spaces", "list", "--since", "noon").exit_code == 1
     lacked = run(address, "spaces", "missing", NEW).stdout
     assert lacked == "id,path,library,source\nref-1,/films/1.mp4,main,1.mp4\nref-2,,main,1.mp4\n"
     refused = run(address, "spaces", "switch", NEW)

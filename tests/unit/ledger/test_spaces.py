@@ -125,6 +125,7 @@ def test_shadows_are_counted_against_the_answers(ledger: Ledger) -> None:
         ledger.record_check(check(name, answered))
         ledger.spaces.record_shadow(shadow(name, other, agrees=agrees))
     ledger.spaces.record_shadow(shadow("a", Outcome.UNIQUE, agrees=False))  # done twice
+    assert ledger.spaces.comparisons(since="2026-01-01T00:00:02.000Z") == {}
     assert ledger.spaces.comparisons() == {
         NEW: Comparison(count=4, agreed=2, differing={(Outcome.DUPLICATE, Outcome.UNIQUE): 1})
     }
