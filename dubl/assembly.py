@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from dubl.errors import ConfigurationError, WeightsUnavailable
 from dubl.ports import Embedder, MatrixCleaner, Reranker, Retriever
 from dubl.settings import Settings
-from dubl.types import FeatureSpec, Sampling
+from dubl.types import FeatureSpec, Sampling, Space
 
 if TYPE_CHECKING:
+    from dubl.index.spaces import SpacedLibrary
     from dubl.index.store import LibraryStore
     from dubl.index.uploads import UploadStore
     from dubl.ledger.ledger import Ledger
@@ -55,13 +56,58 @@ def make_embedder(settings: Settings) -> Embedder:
     return ClipEmbedder(network, spec, batch_frames=settings.model.batch_frames)
 
 
+def candidate_settings(settings: Settings) -> Settings:
+    """Those of the candidate: everything is built from them as from any others.
+
+    Raises ConfigurationError where none is named, or its feature space is that of model.weights.
+    """
+    weights = settings.candidate.weights
+    if not weights:
+        raise ConfigurationError("candidate.weights names no weights")
+    model = settings.model.model_copy(update={"weights": weights})
+    theirs = settings.model_copy(update={"model": model})
+    if feature_spec(theirs) == feature_spec(settings):
+        raise ConfigurationError(
+            f"candidate.weights: '{weights}' are the weights of model.weights, "
+            f"'{settings.model.weights}'"
+        )
+    return theirs
+
+
+def space_settings(settings: Settings) -> tuple[Settings, ...]:
+    """Those of each feature space in service, that of model.weights first."""
+    if not settings.candidate.weights or settings.is_candidate:
+        return (settings,)
+    return (settings, candidate_settings(settings))
+
+
+def make_space(settings: Settings) -> Space:
+    return Space(
+        id=feature_spec(settings).space_id,
+        model_id=model_id(settings),
+        query=query_sampling(settings),
+        closer=closer_sampling(settings),
+        reference=reference_sampling(settings),
+    )
+
+
+def make_library(settings: Settings) -> SpacedLibrary:
+    """The library in all feature spaces, for its writer."""
+    from dubl.index.spaces import SpacedLibrary
+
+    return SpacedLibrary([make_store(each) for each in space_settings(settings)])
+
+
 def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
-    """The library, opened for the configured model's feature space."""
+    """The library, opened for the configured model's feature space. Only a candidate's may begin
+    beside another; else raises FeatureSpaceMismatch."""
+    from dubl.index.spaces import library_uri
     from dubl.index.store import LibraryStore
 
+    spec = feature_spec(settings)
     return LibraryStore(
-        settings.index_uri,
-        spec=feature_spec(settings),
+        library_uri(settings.index_uri, spec, beside=settings.is_candidate),
+        spec=spec,
         settings=settings.index,
         read_only=read_only,
     )
@@ -133,14 +179,18 @@ def make_kept_videos(settings: Settings) -> KeptVideos:
 
 
 def make_explainer(settings: Settings) -> Explainer:
-    from dubl.matching.explanation import Explainer
+    """Of checks in any feature space in service."""
+    from dubl.matching.explanation import Explainer, SpaceReader
     from dubl.models.numpy_comparator import NumpyComparator
 
-    return Explainer(
-        make_store(settings, read_only=True),
-        NumpyComparator(weights_folder(settings)),
-        make_kept_videos(settings),
-    )
+    readers = {
+        feature_spec(each).space_id: SpaceReader(
+            features=make_store(each, read_only=True),
+            comparator=NumpyComparator(weights_folder(each)),
+        )
+        for each in space_settings(settings)
+    }
+    return Explainer(readers, make_kept_videos(settings))
 
 
 def make_ledger(settings: Settings) -> Ledger:
@@ -175,9 +225,9 @@ def closer_sampling(settings: Settings) -> Sampling:
     return replace(query_sampling(settings), views="thorough")
 
 
-def still_sampling(settings: Settings, at_s: float) -> Sampling:
+def still_sampling(space: Space, at_s: float) -> Sampling:
     """One picture, as references have it."""
-    return replace(reference_sampling(settings), still_at_s=at_s)
+    return replace(space.reference, still_at_s=at_s)
 
 
 def reference_sampling(settings: Settings) -> Sampling:

@@ -263,7 +263,10 @@ class ConfigurationError(OperatorError):
 
 class FeatureSpaceMismatch(OperatorError):
     code = "feature_space_mismatch"
-    hint = "Start with the model that filled this store, or index it anew into another folder."
+    hint = (
+        "Start with the weights that filled this store; docs/operations.md brings new ones in "
+        "beside them."
+    )
 
 
 class WeightsUnavailable(OperatorError):

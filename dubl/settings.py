@@ -104,6 +104,17 @@ class ModelSettings(Section):
     batch_frames: int = Field(default=16, ge=1, description="frames in one forward pass")
 
 
+class CandidateSettings(Section):
+    """Weights that are tried beside those that answer; docs/operations.md, "New weights"."""
+
+    weights: str = Field(
+        default="", description="as model.weights; empty: there is no second feature space"
+    )
+    shadow_share: float = Field(
+        default=0.1, ge=0, le=1, description="of checks that both spaces answer, to be compared"
+    )
+
+
 class IndexSettings(Section):
     """The library's tables, and how candidates are searched in them."""
 
@@ -337,6 +348,7 @@ class Settings(Section):
     media: MediaSettings = MediaSettings()
     spool: SpoolSettings = SpoolSettings()
     model: ModelSettings = ModelSettings()
+    candidate: CandidateSettings = CandidateSettings()
     index: IndexSettings = IndexSettings()
     matching: MatchingSettings = MatchingSettings()
     policy: PolicySettings = PolicySettings()
@@ -348,8 +360,20 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
+    @model_validator(mode="after")
+    def _two_models(self) -> Settings:
+        if self.is_candidate:
+            raise ValueError("candidate.weights are model.weights")
+        return self
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether these are the candidate's own: see `candidate_settings`."""
+        return bool(self.candidate.weights) and self.candidate.weights == self.model.weights
+
     @property
     def index_uri(self) -> str:
+        """Where the library was first made; `library_uri` knows where a feature space's lies."""
         return self.index.uri or str(self.data_dir / "library")
 
     @property

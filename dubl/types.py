@@ -396,7 +396,8 @@ class Job:
     and `error_detail` say why it failed, or why it is tried again. `dead`: given up after its last
     try though its input may be good; it can be queued again. `callbacks` are addresses that are
     told of the end. `request_id` and `traceparent` (W3C) are those of the request that it was
-    accepted by. Times are UTC, ISO 8601, empty while they lie ahead."""
+    accepted by. `space_id`: the feature space that answers, as of when this attempt was handed out;
+    empty for that of `model.weights`. Times are UTC, ISO 8601, empty while they lie ahead."""
 
     id: str
     kind: JobKind
@@ -417,6 +418,7 @@ class Job:
     error_detail: str = ""
     dead: bool = False
     progress: Progress = NO_PROGRESS
+    space_id: str = ""
 
     @property
     def lease(self) -> Lease:
@@ -459,6 +461,57 @@ class Check:
     created_at: str
     verdict: Verdict
     earlier_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A feature space that a service works in: how it samples queries, closer looks and
+    references, and its model as verdicts name it."""
+
+    id: str
+    model_id: str
+    query: Sampling
+    closer: Sampling
+    reference: Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceSwitch:
+    """From when on the space answered; `previous_id` did before it (empty: that of
+    `model.weights`). `by` is the key's id. `rollback`: it was the one before already."""
+
+    number: int
+    space_id: str
+    previous_id: str
+    created_at: str
+    by: str = ""
+    note: str = ""
+    rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What a space that does not answer says of a check. `agrees`: the same outcome and, unless
+    that is unique, a reference in common."""
+
+    check_id: str
+    space_id: str
+    model_id: str
+    outcome: Outcome
+    probability: float
+    top_reference_id: str
+    agrees: bool
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Shadows of one space: how many, how many agree, and how often one outcome stood against
+    another (answered, shadow)."""
+
+    count: int = 0
+    agreed: int = 0
+    differing: Mapping[tuple[Outcome, Outcome], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dubl.index.spaces import fill
 from dubl.index.store import Entry, Failure, LibraryStore
 from dubl.rights.parsing import parse_rights
 from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
@@ -29,20 +30,32 @@ class Counts:
     registered: int = 0
     repeated: int = 0
     failed: int = 0
+    left_out: int = 0
 
     @property
     def done(self) -> int:
-        return self.registered + self.repeated + self.failed
+        return self.registered + self.repeated + self.failed + self.left_out
 
 
 class ArchiveWriter:
     """Takes rows of the embedding stage. What `flush` returned from is committed.
 
+    With `answering`, the library in the feature space that answers, videos are registered as it
+    holds them, and those that it does not hold are left out.
+
     Every method raises StoreUnavailable; what was committed before stays.
     """
 
-    def __init__(self, store: LibraryStore, *, library: str, batch_videos: int) -> None:
+    def __init__(
+        self,
+        store: LibraryStore,
+        *,
+        library: str,
+        batch_videos: int,
+        answering: LibraryStore | None = None,
+    ) -> None:
         self._store = store
+        self._answering = answering
         self._batch_videos = batch_videos
         self._library = library
         self._entries: list[Entry] = []
@@ -64,10 +77,14 @@ class ArchiveWriter:
             self.flush()
 
     def flush(self) -> None:
-        registrations = self._store.register(self._entries)
+        if self._answering is None:
+            registrations = self._store.register(self._entries)
+        else:
+            registrations = fill(self._store, self._answering, self._entries)
         self._store.record_failures(self._failures, solved=self._solved)
         self.counts.registered += sum(one.created for one in registrations)
         self.counts.repeated += sum(not one.created for one in registrations)
+        self.counts.left_out += len(self._entries) - len(registrations)
         self.counts.failed += len(self._failures)
         self._entries, self._failures, self._solved, self._bytes = [], [], [], 0
         self._flushed = time.monotonic()

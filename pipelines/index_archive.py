@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ import ray
 import ray.data
 import typer
 
-from dubl.assembly import make_store
+from dubl.assembly import candidate_settings, make_store
 from dubl.errors import DublError
 from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
@@ -39,10 +40,19 @@ LISTING_CPUS = 0.1
 BATCH_VIDEOS = 64
 
 
+class Space(StrEnum):
+    """Which feature space is filled."""
+
+    MODEL = "model"
+    CANDIDATE = "candidate"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What one run did. `same_id_elsewhere` of the videos that were present had been registered
-    from another place: the archive has moved, or is another one with the same names."""
+    from another place: the archive has moved, or is another one with the same names.
+    `not_registered` are those that a candidate's space does without, since the other has not got
+    them."""
 
     found: int
     present_before: int
@@ -50,6 +60,7 @@ class Summary:
     registered: int
     same_as_another: int
     failed: int
+    not_registered: int
     failure_rate: float
     seconds: float
 
@@ -63,14 +74,16 @@ def index_archive(
     library: str,
     workers: int = 0,
     batch_videos: int = BATCH_VIDEOS,
+    answering: LibraryStore | None = None,
 ) -> Summary:
-    """Runs the job on the Ray cluster that this process is connected to.
+    """Runs the job on the Ray cluster that this process is connected to; `answering` as in
+    ArchiveWriter.
 
     `workers` decoders, as many as there are CPUs when it is 0. Raises StoreUnavailable, and
     SourceError when the archive cannot be listed to its end; what was written before stays.
     """
     started = time.monotonic()
-    writer = ArchiveWriter(store, library=library, batch_videos=batch_videos)
+    writer = ArchiveWriter(store, library=library, batch_videos=batch_videos, answering=answering)
     known = read_keys(store.tables)
     try:
         rows = _described(archive, settings, cluster, known, library=library, workers=workers)
@@ -91,6 +104,7 @@ def index_archive(
         registered=counts.registered,
         same_as_another=counts.repeated,
         failed=counts.failed,
+        not_registered=counts.left_out,
         failure_rate=round(counts.failed / found, 4) if found else 0.0,
         seconds=round(time.monotonic() - started, 1),
     )
@@ -143,6 +157,9 @@ def main(
     workers: Annotated[int, typer.Option(help="decoders; 0: one a CPU", min=0)] = 0,
     batch_videos: Annotated[int, typer.Option(help="videos of one commit", min=1)] = BATCH_VIDEOS,
     max_failure_rate: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
+    space: Annotated[
+        Space, typer.Option(help="the feature space of model.weights, or the candidate's")
+    ] = Space.MODEL,
     address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
 ) -> None:
@@ -154,21 +171,24 @@ def main(
         items = open_archive(archive, id_prefix=id_prefix)
         # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
         cluster = connect(address)
-        store = make_store(settings)
+        fills = space is Space.CANDIDATE
+        answering = make_store(settings, read_only=True) if fills else None
+        settings = candidate_settings(settings) if fills else settings
         summary = index_archive(
             items,
-            store,
+            make_store(settings),
             settings,
             cluster,
             library=library,
             workers=workers,
             batch_videos=batch_videos,
+            answering=answering,
         )
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
     typer.echo(json.dumps(asdict(summary)))
-    if summary.same_id_elsewhere:
+    if summary.same_id_elsewhere and not fills:
         logger.warning(
             "%d videos have the ids of references registered from other places and were left out; "
             "if they are other videos, give this archive an --id-prefix",

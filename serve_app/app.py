@@ -2,12 +2,11 @@
 
 # Without `from __future__ import annotations`: Serve reads the builder's annotation as a class to
 # make its typed argument.
-from collections.abc import Sequence
-
 from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import Application
 
+from dubl.assembly import make_space, space_settings
 from dubl.settings import Settings, load_settings
 from serve_app.deployments import (
     Decoder,
@@ -17,6 +16,7 @@ from serve_app.deployments import (
     Reranker,
     Retriever,
 )
+from serve_app.flow import Lane, Steps
 from serve_app.ledger_deployment import Ledger
 
 MAX_ONGOING_REQUESTS = 1024
@@ -36,24 +36,42 @@ def build_app(args: AppArgs) -> Application:
 
 
 def bind_graph(settings: Settings) -> Application:
-    """The graph of deployments; the ingress knows them all, they know nothing of each other."""
-    steps = (Decoder, Embedder, Retriever, Reranker, Librarian, Ledger)
-    handles = [_bound(step, settings) for step in steps]
-    ingress = [settings, *handles]
+    """The graph of deployments; the ingress knows them all, they know nothing of each other. Where
+    the settings name a candidate it has steps of its own: CandidateEmbedder and so on."""
+    steps = Steps(
+        decoder=_bound(Decoder, settings),
+        lanes=tuple(_lane(each) for each in space_settings(settings)),
+        librarian=_bound(Librarian, settings),
+        ledger=_bound(Ledger, settings),
+    )
+    ingress = [settings, steps]
     if settings.serve.broker == "rabbitmq":
-        ingress.append(_consumer(settings, handles))
+        ingress.append(_consumer(settings, steps))
     return _bound(Ingress, *ingress)
 
 
-def _bound(step: type, *arguments: object) -> Application:
+def _lane(settings: Settings) -> Lane:
+    prefix = "Candidate" if settings.is_candidate else ""
+    return Lane(
+        space=make_space(settings),
+        embedder=_bound(Embedder, settings, prefix=prefix),
+        retriever=_bound(Retriever, settings, prefix=prefix),
+        reranker=_bound(Reranker, settings, prefix=prefix),
+    )
+
+
+def _bound(step: type, *arguments: object, prefix: str = "") -> Application:
     # Nothing is reserved without serve_config.yaml, so that the graph fits on a laptop. Queues are
     # bounded by what the ingress admits, not by Serve, whose refusals are plain text.
     return serve.deployment(
-        step, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=MAX_ONGOING_REQUESTS
+        step,
+        name=f"{prefix}{step.__name__}",
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
     ).bind(*arguments)
 
 
-def _consumer(settings: Settings, handles: Sequence[Application]) -> Application:
+def _consumer(settings: Settings, steps: Steps) -> Application:
     from ray.serve.task_consumer import task_consumer
 
     from serve_app.broker import task_config  # Celery is loaded only where it is used
@@ -65,4 +83,4 @@ def _consumer(settings: Settings, handles: Sequence[Application]) -> Application
         name=Consumer.__name__,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=settings.serve.max_concurrent_jobs,
-    ).bind(settings, *handles)
+    ).bind(settings, steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from ray.serve.handle import DeploymentHandle
 from ray.serve.task_consumer import task_handler
 
 from dubl.settings import Settings
@@ -20,10 +19,10 @@ OVERDUE_S = 30.0
 class Consumer:
     """Runs the jobs that messages name. Handlers are called in threads of the task worker."""
 
-    def __init__(self, settings: Settings, *handles: DeploymentHandle) -> None:
+    def __init__(self, settings: Settings, steps: Steps) -> None:
         use_serve_log()
         self._loop = asyncio.get_running_loop()
-        self._runner = make_runner(Steps.of(handles), settings, schedule=Dispatcher(settings).send)
+        self._runner = make_runner(steps, settings, schedule=Dispatcher(settings).send)
         self._runner.start(takes_older_than_s=OVERDUE_S)
 
     @task_handler(name=RUN_JOB)  # type: ignore[untyped-decorator]  # Ray is untyped

@@ -21,10 +21,10 @@ from dubl.assembly import (
     make_embedder,
     make_explainer,
     make_kept_videos,
+    make_library,
     make_local_videos,
     make_reranker,
     make_retriever,
-    make_store,
 )
 from dubl.errors import StoreUnavailable
 from dubl.settings import Settings
@@ -56,8 +56,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from dubl.index.rows import Entry
+    from dubl.index.spaces import Holding
     from dubl.matching.explanation import Explainer, Explanation, Matrices
     from serve_app.api.service import ReferenceChange
+    from serve_app.flow import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +169,7 @@ class Reranker:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
-        """Evidence of a match, from what was kept of its check."""
+        """Evidence of a match, from what was kept of its check, in the check's own space."""
         return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
@@ -178,16 +180,17 @@ class Reranker:
 
 
 class Librarian(UploadArchive):
-    """The one writer of the library: concurrent registrations go into one commit, and what was
-    written is compacted and indexed from time to time."""
+    """The one writer of the library, in all its feature spaces: concurrent registrations go into
+    one commit, and what was written is compacted and indexed from time to time."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         from dubl.index.store import ORPHAN_AGE_S  # with LanceDB
 
         use_serve_log()
-        self._store = make_store(settings)
+        self._library = make_library(settings)
+        self._store = self._library.first
         self._kept = make_kept_videos(settings)
-        super().__init__(settings, self._store)
+        super().__init__(settings, self._library)
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
         # An earlier life may have been killed; what may still be written is looked at again.
@@ -197,16 +200,16 @@ class Librarian(UploadArchive):
         self._telling = asyncio.create_task(self._tell_each())
 
     async def _keep_up(self, interval_s: float) -> None:
-        kept = self._store.version
+        kept = self._library.version
         while True:
             try:
                 async with self._writing:
                     if self._clean_at and self._clean_at[0] <= time.monotonic():
-                        await asyncio.to_thread(self._store.delete_orphan_frames)
+                        await asyncio.to_thread(self._library.delete_orphan_frames)
                         del self._clean_at[0]
-                    if self._store.version != kept:
-                        await asyncio.to_thread(self._store.optimize)
-                kept = self._store.version
+                    if self._library.version != kept:
+                        await asyncio.to_thread(self._library.optimize)
+                kept = self._library.version
                 await self.sweep_uploads()
                 self._tell = await asyncio.to_thread(self._index_told)
             except StoreUnavailable as exc:
@@ -237,23 +240,24 @@ class Librarian(UploadArchive):
             raise
 
     async def register(
-        self, draft: ReferenceDraft, source: VideoSource, features: VideoFeatures
+        self, draft: ReferenceDraft, source: VideoSource, *features: VideoFeatures
     ) -> Registration:
+        """With its features in each space."""
         from dubl.index.rows import Entry
 
-        entry = Entry(draft=draft, source=source, features=features)
-        registration: Registration = await self._write(entry)
+        video = [Entry(draft=draft, source=source, features=one) for one in features]
+        registration: Registration = await self._write(video)
         return registration
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
-    async def _write(self, entries: list[Entry]) -> list[Registration]:
+    async def _write(self, videos: list[list[Entry]]) -> list[Registration]:
         async with self._writing:
             with self._cleaned_up():
-                return await asyncio.to_thread(self._store.register, entries)
+                return await asyncio.to_thread(self._library.register, videos)
 
     async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
         """The registration that this one would repeat."""
-        return await asyncio.to_thread(self._store.find, draft, sha256)
+        return await asyncio.to_thread(self._library.find, draft, sha256)
 
     async def get(self, reference_id: str) -> Reference:
         return await asyncio.to_thread(self._store.get, reference_id)
@@ -269,7 +273,7 @@ class Librarian(UploadArchive):
         """Returns when every reader sees new rights: a check that follows must obey them."""
         async with self._writing:
             reference = await asyncio.to_thread(
-                self._store.update,
+                self._library.update,
                 reference_id,
                 title=change.title,
                 owner=change.owner,
@@ -283,11 +287,21 @@ class Librarian(UploadArchive):
     async def delete(self, reference_id: str) -> None:
         async with self._writing:
             with self._cleaned_up():
-                await asyncio.to_thread(self._store.delete, reference_id)
+                await asyncio.to_thread(self._library.delete, reference_id)
         await asyncio.to_thread(self._kept.remove_reference, reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)
+
+    async def holdings(self) -> Mapping[str, Holding]:
+        """How much of the library each feature space holds, by its id."""
+        return await asyncio.to_thread(self._library.holdings)
+
+    async def missing(self, space_id: str, after_id: str, limit: int) -> Sequence[Reference]:
+        """What another space holds and this one lacks, in the order of ids."""
+        return await asyncio.to_thread(
+            self._library.missing, space_id, after_id=after_id, limit=limit
+        )
 
     async def ready(self) -> bool:
         return True
@@ -300,15 +314,9 @@ class Ingress:
     def __init__(
         self,
         settings: Settings,
-        decoder: DeploymentHandle,
-        embedder: DeploymentHandle,
-        retriever: DeploymentHandle,
-        reranker: DeploymentHandle,
-        librarian: DeploymentHandle,
-        ledger: DeploymentHandle,
+        steps: Steps,
         consumer: DeploymentHandle | None = None,
     ) -> None:
-        from serve_app.flow import Steps
         from serve_app.jobs import make_job_service
         from serve_app.keys import LedgerAdmin
         from serve_app.ledger_client import LedgerClient
@@ -318,17 +326,9 @@ class Ingress:
         del consumer  # is part of the graph, and reached by messages
         use_serve_log()
         self._settings = settings
-        steps = Steps(
-            decoder=decoder,
-            embedder=embedder,
-            retriever=retriever,
-            reranker=reranker,
-            librarian=librarian,
-            ledger=ledger,
-        )
-        self._sender = WebhookSender(LedgerClient(ledger, patience_s=PATIENCE_S), settings)
+        self._sender = WebhookSender(LedgerClient(steps.ledger, patience_s=PATIENCE_S), settings)
         self._service = make_job_service(steps, settings)
-        self._keys = LedgerAdmin(LedgerClient(ledger), settings)
+        self._keys = LedgerAdmin(LedgerClient(steps.ledger), settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         from serve_app.api.answer_times import AnswerTimes

@@ -49,10 +49,10 @@ class ReviewDesk:
     async def explain(self, check_id: str, match: Match) -> Explanation:
         if self._settings.evidence.keep != "none":
             await self._keep_archived(match.reference_id)
-        return await answer(self._steps.reranker.explain.remote(check_id, match))
+        return await answer(self._steps.lanes[0].reranker.explain.remote(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
-        return await answer(self._steps.reranker.matrices.remote(check_id, match))
+        return await answer(self._steps.lanes[0].reranker.matrices.remote(check_id, match))
 
     async def kept_query(self, check_id: str) -> KeptVideo:
         return await asyncio.to_thread(self._kept.query, check_id)

@@ -5,7 +5,9 @@
                   ├──────────────────────┘       └────> keep   (what a person will look at)
                   └────> register ──> keep                     (a registration)
 
-A check that leaves doubt is looked at once more, with more views of the query (thorough).
+There is a lane (embed, retrieve, rerank) for each feature space: a check goes along one of them
+from beginning to end, a registration's features come from all. A check that leaves doubt is looked
+at once more, with more views of the query (thorough).
 Responses are passed on without being awaited, so frames and features go from step to step and never
 through the ingress; only the last one is awaited. Only the flow knows the order.
 """
@@ -14,14 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
-from typing import Self
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from dubl.errors import DublError
+from dubl.errors import DublError, ServiceInterrupted
 from dubl.index.uploads import Upload
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
 from dubl.rights.terms import CheckContext
@@ -31,6 +31,7 @@ from dubl.types import (
     ReferenceDraft,
     Registration,
     Sampling,
+    Space,
     Standing,
     Verdict,
     VideoSource,
@@ -42,21 +43,53 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """Handles of the deployments."""
+class Lane:
+    """A feature space, and the handles of what works in it."""
 
-    decoder: DeploymentHandle
+    space: Space
     embedder: DeploymentHandle
     retriever: DeploymentHandle
     reranker: DeploymentHandle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Handles of the deployments. The first lane is that of model.weights, the second, where there
+    is one, that of the candidate."""
+
+    decoder: DeploymentHandle
+    lanes: tuple[Lane, ...]
     librarian: DeploymentHandle
     ledger: DeploymentHandle
 
-    @classmethod
-    def of(cls, handles: Sequence[DeploymentHandle]) -> Self:
-        """In the order of the fields."""
-        names = (field.name for field in fields(cls))
-        return cls(**dict(zip(names, handles, strict=True)))
+    def lane(self, space_id: str) -> Lane:
+        """That of the space; of model.weights for an empty id. Raises ServiceInterrupted."""
+        for lane in self.lanes:
+            if space_id in ("", lane.space.id):
+                return lane
+        raise ServiceInterrupted(f"this process does not know the feature space '{space_id}'")
+
+    @property
+    def by_name(self) -> Mapping[str, DeploymentHandle]:
+        """By names of the deployments, in lower case."""
+        first, *others = (
+            {"embedder": lane.embedder, "retriever": lane.retriever, "reranker": lane.reranker}
+            for lane in self.lanes
+        )
+        candidate = {f"candidate{name}": one for lane in others for name, one in lane.items()}
+        shared = {"librarian": self.librarian, "ledger": self.ledger}
+        return {"decoder": self.decoder, **first, **shared, **candidate}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a check asks of a video. `standing` is needed at the end alone."""
+
+    libraries: Sequence[str]
+    exclude_ids: Sequence[str]
+    registered_before: str
+    standing: asyncio.Future[Standing]
+    context: CheckContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,121 +104,133 @@ class Look:
 class Flow:
     """Runs checks and registrations over the steps."""
 
-    def __init__(
-        self,
-        steps: Steps,
-        settings: Settings,
-        *,
-        query: Sampling,
-        closer: Sampling,
-        reference: Sampling,
-        model_id: str,
-    ) -> None:
+    def __init__(self, steps: Steps, settings: Settings) -> None:
         self._steps = steps
         self._policy = settings.policy
         self._evidence = settings.evidence
         self._keeps_uploads = settings.lookback.keep_uploads
-        self._query_sampling = query
-        self._closer_sampling = closer
-        self._reference_sampling = reference
-        self._model_id = model_id
 
     async def check(
         self,
         source: VideoSource,
+        question: Question,
         *,
+        space_id: str,
         check_id: str,
-        libraries: Sequence[str],
-        exclude_ids: Sequence[str],
-        registered_before: str,
-        standing: asyncio.Future[Standing],
-        context: CheckContext,
         upload: Upload,
         on_stage: OnStage,
     ) -> Verdict:
-        """Looks once, and closer where that leaves doubt. `standing` is needed at the end alone."""
-        look = partial(
-            self._look,
-            source,
-            libraries=libraries,
-            exclude_ids=exclude_ids,
-            registered_before=registered_before,
-            standing=standing,
-            context=context,
-            on_stage=on_stage,
-        )
-        first = best = await look(self._query_sampling)
-        verdict = first.verdict
-        # Who looks closely from the start sees no more by looking again.
-        if is_doubtful(verdict, self._policy) and self._closer_sampling != self._query_sampling:
-            closer = await look(self._closer_sampling)
-            best = max(first, closer, key=lambda one: one.verdict.probability)
-            verdict = surer(first.verdict, closer.verdict)
-        if keeps_evidence(verdict, self._evidence):
+        """The verdict of a space; what a person will look at is kept."""
+        lane = self._steps.lane(space_id)
+        best = await self._answered(lane, source, question, on_stage)
+        if keeps_evidence(best.verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         if self._keeps_uploads:
             await _kept(self._steps.librarian.keep_upload.remote(upload, best.features))
-        return verdict
+        return best.verdict
+
+    @property
+    def has_shadows(self) -> bool:
+        """Whether there is a space that does not answer."""
+        return len(self._steps.lanes) > 1
+
+    async def shadow(
+        self, source: VideoSource, question: Question, *, space_id: str
+    ) -> tuple[Space, Verdict]:
+        """What the space says that does not answer."""
+        answering = self._steps.lane(space_id)
+        (lane,) = (one for one in self._steps.lanes if one is not answering)
+        best = await self._answered(lane, source, question, lambda _: None)
+        return lane.space, best.verdict
 
     async def check_kept(
         self,
         earlier_id: str,
         *,
+        space_id: str,
         check_id: str,
         libraries: Sequence[str],
         standing: Standing,
         context: CheckContext,
     ) -> Verdict:
-        """An upload of which the features are kept. What is kept to look at of its earlier check
-        is kept of this one too, which has an id unless nobody will see it."""
-        features = self._steps.librarian.upload_features.remote(earlier_id)
-        candidates = self._steps.retriever.retrieve.remote(features, list(libraries), [], "")
-        matches = await answer(self._steps.reranker.rerank.remote(features, candidates))
+        """An upload of which the features are kept, in their space. What is kept to look at of its
+        earlier check is kept of this one too, which has an id unless nobody will see it."""
+        lane = self._steps.lane(space_id)
+        features = self._steps.librarian.upload_features.remote(lane.space.id, earlier_id)
+        candidates = lane.retriever.retrieve.remote(features, list(libraries), [], "")
+        matches = await answer(lane.reranker.rerank.remote(features, candidates))
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
         return decide(
-            matches, self._policy, model_id=self._model_id, standing=standing, context=context
+            matches,
+            self._policy,
+            model_id=lane.space.model_id,
+            standing=standing,
+            context=context,
         )
+
+    async def _answered(
+        self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
+    ) -> Look:
+        """Looks once, and closer where that leaves doubt: the surer verdict, with what the better
+        look was made of."""
+        first = await self._look(lane, source, lane.space.query, question, on_stage)
+        # Who looks closely from the start sees no more by looking again.
+        if not is_doubtful(first.verdict, self._policy) or lane.space.closer == lane.space.query:
+            return first
+        closer = await self._look(lane, source, lane.space.closer, question, on_stage)
+        best = max(first, closer, key=lambda one: one.verdict.probability)
+        return replace(best, verdict=surer(first.verdict, closer.verdict))
 
     async def _look(
         self,
+        lane: Lane,
         source: VideoSource,
         sampling: Sampling,
-        *,
-        libraries: Sequence[str],
-        exclude_ids: Sequence[str],
-        registered_before: str,
-        standing: asyncio.Future[Standing],
-        context: CheckContext,
+        question: Question,
         on_stage: OnStage,
     ) -> Look:
         clip = self._steps.decoder.decode.remote(source, sampling)
-        features = self._steps.embedder.embed.remote(clip)
-        candidates = self._steps.retriever.retrieve.remote(
-            features, list(libraries), list(exclude_ids), registered_before
+        features = lane.embedder.embed.remote(clip)
+        candidates = lane.retriever.retrieve.remote(
+            features,
+            list(question.libraries),
+            list(question.exclude_ids),
+            question.registered_before,
         )
-        matching = self._steps.reranker.rerank.remote(features, candidates)
+        matching = lane.reranker.rerank.remote(features, candidates)
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
         verdict = decide(
-            matches, self._policy, model_id=self._model_id, standing=await standing, context=context
+            matches,
+            self._policy,
+            model_id=lane.space.model_id,
+            standing=await question.standing,
+            context=question.context,
         )
         return Look(verdict=verdict, clip=clip, features=features)
 
     async def register(
         self, source: VideoSource, draft: ReferenceDraft, *, on_stage: OnStage
     ) -> Registration:
+        """In all spaces: one whose sampling is another's shares its frames."""
         known: Registration | None = await answer(
             self._steps.librarian.find.remote(draft, source.sha256)
         )
         if known is not None:
             return known
-        clip = self._steps.decoder.decode.remote(source, self._reference_sampling)
-        features = self._steps.embedder.embed.remote(clip)
-        writing = self._steps.librarian.register.remote(draft, source, features)
-        async with followed({"decode": clip, "embed": features, "register": writing}, on_stage):
+        decode = self._steps.decoder.decode
+        samplings = dict.fromkeys(lane.space.reference for lane in self._steps.lanes)
+        clips = {sampling: decode.remote(source, sampling) for sampling in samplings}
+        described = [
+            lane.embedder.embed.remote(clips[lane.space.reference]) for lane in self._steps.lanes
+        ]
+        writing = self._steps.librarian.register.remote(draft, source, *described)
+        clip = clips[self._steps.lanes[0].space.reference]
+        stages = {"decode": clip, "embed": described[0], "register": writing}
+        async with followed(stages, on_stage):
             registration: Registration = await answer(writing)
         if registration.created and self._evidence.keep != "none":
             keep = self._steps.decoder.keep_reference

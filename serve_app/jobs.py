@@ -50,6 +50,7 @@ from serve_app.origin import current_request_id, current_traceparent
 from serve_app.readiness import read_readiness
 from serve_app.runner import JobRunner, Schedule
 from serve_app.scraping import gather_metrics
+from serve_app.switchboard import LaneSwitchboard
 from serve_app.work import BATCH_ORDER, CHECK_ORDER, REFERENCE_ORDER, upload_of
 from serve_app.workshop import make_runner
 
@@ -73,6 +74,7 @@ class JobService:
         self._ledger = LedgerClient(steps.ledger)
         self._settings = settings
         self.desk = ReviewDesk(steps, settings)
+        self.switchboard = LaneSwitchboard(steps, settings)
         self._runner = runner
         self._send = send
         self._admission = Admission(settings.serve)
@@ -196,10 +198,11 @@ class JobService:
         await answer(self._steps.librarian.delete.remote(reference_id))
 
     async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
-        sampling = still_sampling(self._settings, search.at_s)
+        lane = await self.switchboard.answering()
+        sampling = still_sampling(lane.space, search.at_s)
         clip = self._steps.decoder.decode.remote(search.source, sampling)
-        features = self._steps.embedder.embed.remote(clip)
-        found = self._steps.retriever.find_frame
+        features = lane.embedder.embed.remote(clip)
+        found = lane.retriever.find_frame
         return await answer(found.remote(features, list(search.libraries), search.limit))
 
     async def libraries(self) -> Mapping[str, int]:

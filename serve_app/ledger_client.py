@@ -21,9 +21,10 @@ from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
+from dubl.ledger.spaces import Spaces
 from serve_app.calls import answer
 
-Part = TypeVar("Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Reviews)
+Part = TypeVar("Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Reviews, Spaces)
 P = ParamSpec("P")
 R = TypeVar("R")
 

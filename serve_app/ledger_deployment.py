@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from dubl.assembly import make_ledger, make_snapshots
-from dubl.errors import StoreHeld, StoreUnavailable
+from dubl.assembly import feature_spec, make_ledger, make_snapshots, space_settings
+from dubl.errors import ConfigurationError, StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
@@ -36,6 +36,7 @@ class Ledger:
         self._snapshots = make_snapshots(settings)
         self._shipped_at: float | None = None
         self._ledger = await open_ledger(settings)
+        require_answering(self._ledger, settings)
         self._shipping = asyncio.create_task(self._ship_each(settings.ledger.snapshot_interval_s))
         self._reconciler = Reconciler(self._ledger, settings)
         self._reconciling = asyncio.create_task(self._reconciler.run())
@@ -98,6 +99,18 @@ async def open_ledger(settings: Settings, *, patience_s: float = HAND_OVER_S) ->
         await asyncio.sleep(RETRY_S)
 
 
+def require_answering(ledger: LedgerFile, settings: Settings) -> None:
+    """Raises ConfigurationError where the feature space that answers is not in service."""
+    current = ledger.spaces.current()
+    known = [feature_spec(each).space_id for each in space_settings(settings)]
+    if current not in ("", *known):
+        raise ConfigurationError(
+            f"feature space '{current}' answers, and is neither that of model.weights nor that of "
+            "candidate.weights: name its weights in one of them, and switch or roll back first "
+            "where another one is to answer"
+        )
+
+
 def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:
     """The part of the ledger whose method it is."""
     parts = (
@@ -108,6 +121,7 @@ def part_of(ledger: LedgerFile, method: Callable[..., object]) -> object:
         ledger.reviews,
         ledger.guard,
         ledger.policies,
+        ledger.spaces,
     )
     owner = method.__qualname__.partition(".")[0]
     return next(part for part in parts if type(part).__name__ == owner)

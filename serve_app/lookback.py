@@ -63,12 +63,10 @@ class Lookback:
         order = LOOKBACK_ORDER.validate_python(job.request)
         (library,) = order.libraries
         on_stage("retrieve")
-        showing: Sequence[Upload] = await answer(
-            self._steps.librarian.uploads_showing.remote(order.reference_id, library)
-        )
+        showing = await self._showing(order.reference_id, library)
         on_stage("rerank")
-        hits = [one for one in showing if await self._matches(one, order.reference_id, job)]
-        children = [self._child(job, one, library) for one in hits]
+        hits = [one for one in showing if await self._matches(*one, order.reference_id, job)]
+        children = [self._child(job, *one, library) for one in hits]
         tries = self._settings.serve.job_tries
         await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
         logger.info(
@@ -83,18 +81,30 @@ class Lookback:
         standing = await self._ledger.ask(Ledger.standing, upload.sha256)
         return await self._flow.check_kept(
             upload.check_id,
+            space_id=upload.space_id,
             check_id=order.id,
             libraries=order.libraries,
             standing=standing,
             context=order.context.at(now),
         )
 
-    async def _matches(self, upload: Upload, reference_id: str, job: Job) -> bool:
+    async def _showing(self, reference_id: str, library: str) -> list[tuple[Upload, str]]:
+        """Uploads that look like it, in whichever feature space they are kept, each with that."""
+        find = self._steps.librarian.uploads_showing
+        found: dict[str, tuple[Upload, str]] = {}
+        for lane in self._steps.lanes:
+            space_id = lane.space.id
+            uploads: Sequence[Upload] = await answer(find.remote(space_id, reference_id, library))
+            for upload in uploads:
+                found.setdefault(upload.sha256, (upload, space_id))
+        return list(found.values())
+
+    async def _matches(self, upload: Upload, space_id: str, reference_id: str, job: Job) -> bool:
         order = CheckOrder(
             id="", video=VideoInput(), libraries=upload.libraries, context=upload.context
         )
         try:
-            verdict = await self.check(order, _earlier(upload), now=job.created_at)
+            verdict = await self.check(order, _earlier(upload, space_id), now=job.created_at)
         except CheckNotFound:
             return False  # it was forgotten meanwhile
         return any(
@@ -104,13 +114,13 @@ class Lookback:
             for match in verdict.matches
         )
 
-    def _child(self, job: Job, upload: Upload, library: str) -> Job:
+    def _child(self, job: Job, upload: Upload, space_id: str, library: str) -> Job:
         order = CheckOrder(
             id=_id(job.id, upload.check_id),
             video=VideoInput(),
             libraries=upload.libraries,
             context=upload.context,
-            earlier=_earlier(upload),
+            earlier=_earlier(upload, space_id),
         )
         told = [*upload.callbacks, self._settings.webhooks.library_urls.get(library, "")]
         return Job(
@@ -126,8 +136,10 @@ class Lookback:
         )
 
 
-def _earlier(upload: Upload) -> EarlierUpload:
-    return EarlierUpload(check_id=upload.check_id, name=upload.name, sha256=upload.sha256)
+def _earlier(upload: Upload, space_id: str) -> EarlierUpload:
+    return EarlierUpload(
+        check_id=upload.check_id, name=upload.name, sha256=upload.sha256, space_id=space_id
+    )
 
 
 def _id(job_id: str, name: str) -> str:

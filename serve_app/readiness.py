@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Awaitable, Mapping
 
@@ -25,10 +24,9 @@ LONGEST = 300
 
 async def read_readiness(steps: Steps, *, running_jobs: int) -> Readiness:
     """Asks every step; of those that are not ready, what they or Serve say of it."""
-    names = [field.name for field in dataclasses.fields(steps)]
-    calls = [getattr(steps, name).ready.remote() for name in names]
-    told = await asyncio.gather(*(_reason(call) for call in calls))
-    reasons = {name: reason for name, reason in zip(names, told, strict=True) if reason}
+    calls = {name: handle.ready.remote() for name, handle in steps.by_name.items()}
+    told = await asyncio.gather(*(_reason(call) for call in calls.values()))
+    reasons = {name: reason for name, reason in zip(calls, told, strict=True) if reason}
     if NO_ANSWER in reasons.values():
         reasons = _explained(reasons, await asyncio.to_thread(_serve_messages))
     return Readiness(

@@ -239,7 +239,7 @@ class JobRunner:
         if ended.state.ended:
             count_job(ended)
             if not ended.dead:
-                await asyncio.to_thread(self._work.discard_upload, job)
+                await self._work.discard_upload(job)
 
     async def _fail(self, job: Job, error: DublError) -> Job:
         logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)

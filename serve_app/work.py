@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from pydantic import TypeAdapter
 
@@ -33,11 +34,12 @@ from dubl.types import (
 )
 from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoInput
 from serve_app.calls import answer
-from serve_app.flow import Flow, Steps
+from serve_app.flow import Flow, Question, Steps
 from serve_app.ledger_client import LedgerClient
 from serve_app.lookback import Lookback
 from serve_app.metrics import count_verdict
 from serve_app.progress import OnStage
+from serve_app.shadows import Shadows
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Work:
         self._ledger = ledger
         self._settings = settings
         self._lookback = Lookback(steps=steps, flow=flow, ledger=ledger, settings=settings)
+        self._shadows = Shadows(flow=flow, ledger=ledger, share=settings.candidate.shadow_share)
         self._spool = make_spool(settings)
 
     async def perform(self, job: Job, on_stage: OnStage) -> None:
@@ -71,11 +74,11 @@ class Work:
         else:
             await self._expand(job, BATCH_ORDER.validate_python(job.request), on_stage)
 
-    def discard_upload(self, job: Job) -> None:
+    async def discard_upload(self, job: Job) -> None:
         """Only once the ledger knows how the job ended: until then it may have to run again."""
         upload = upload_of(job)
         if upload is not None:
-            self._spool.remove(upload)
+            await self._shadows.removed(job, partial(self._spool.remove, upload))
 
     async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> None:
         if order.earlier is not None:
@@ -85,34 +88,36 @@ class Work:
             return
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
-        obtained = time.perf_counter()
+        source_ms = (time.perf_counter() - started) * 1000
         standing = asyncio.ensure_future(self._ledger.ask(Ledger.standing, source.sha256))
         try:
-            verdict = await self._flow.check(
-                source,
-                check_id=order.id,
+            question = Question(
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
                 standing=standing,
                 context=order.context.at(job.created_at),
+            )
+            verdict = await self._flow.check(
+                source,
+                question,
+                space_id=job.space_id,
+                check_id=order.id,
                 upload=_upload(job, order, source),
                 on_stage=on_stage,
             )
+            total_ms = (time.perf_counter() - started) * 1000
+            timings = {"source": source_ms, **verdict.timings_ms, "total": total_ms}
+            verdict = dataclasses.replace(verdict, timings_ms=timings)
+            check = await self._record(job, order, verdict, name=source.name, sha256=source.sha256)
+            self._shadows.begin(job, source, question, check)
         finally:
             standing.cancel()
-            await self._discard_download(order.video, source)
-        timings = {
-            "source": (obtained - started) * 1000,
-            **verdict.timings_ms,
-            "total": (time.perf_counter() - started) * 1000,
-        }
-        verdict = dataclasses.replace(verdict, timings_ms=timings)
-        await self._record(job, order, verdict, name=source.name, sha256=source.sha256)
+            await self._discard_download(job, order.video, source)
 
     async def _record(
         self, job: Job, order: CheckOrder, verdict: Verdict, *, name: str, sha256: str
-    ) -> None:
+    ) -> Check:
         check = Check(
             id=order.id,
             query_name=name,
@@ -126,13 +131,14 @@ class Work:
         count_verdict(verdict)
         shown = ", ".join(f"{stage} {ms:.0f}" for stage, ms in verdict.timings_ms.items())
         logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
+        return check
 
     async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> None:
         source = await self._obtain(order.video, on_stage)
         try:
             registration = await self._flow.register(source, order.draft, on_stage=on_stage)
         finally:
-            await self._discard_download(order.video, source)
+            await self._discard_download(job, order.video, source)
         result = registration.reference.id
         # An attempt before this one may have got as far as the library, and no farther.
         again = job.attempts > 1 and result == order.draft.id
@@ -180,9 +186,9 @@ class Work:
         spool_dir, media = self._settings.spool_dir, self._settings.media
         return self._spool.share(fetch_link(link, spool_dir=spool_dir, settings=media))
 
-    async def _discard_download(self, video: VideoInput, source: VideoSource) -> None:
+    async def _discard_download(self, job: Job, video: VideoInput, source: VideoSource) -> None:
         if video.link:
-            await asyncio.to_thread(self._spool.remove, source)
+            await self._shadows.removed(job, partial(self._spool.remove, source))
 
     async def _registered_at(self, reference_id: str) -> str:
         """When this reference was registered; nothing when it is none."""

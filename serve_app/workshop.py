@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dubl.assembly import closer_sampling, model_id, query_sampling, reference_sampling
 from dubl.settings import Settings
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
@@ -15,13 +14,6 @@ PATIENCE_S = 120.0
 
 def make_runner(steps: Steps, settings: Settings, *, schedule: Schedule | None) -> JobRunner:
     ledger = LedgerClient(steps.ledger, patience_s=PATIENCE_S)
-    flow = Flow(
-        steps,
-        settings,
-        query=query_sampling(settings),
-        closer=closer_sampling(settings),
-        reference=reference_sampling(settings),
-        model_id=model_id(settings),
-    )
+    flow = Flow(steps, settings)
     work = Work(steps=steps, flow=flow, ledger=ledger, settings=settings)
     return JobRunner(ledger=ledger, work=work, settings=settings.serve, schedule=schedule)

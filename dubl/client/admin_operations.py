@@ -9,7 +9,17 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from dubl.client.models import Accepted, Delivery, Job, Key, NewKey, Page
+from dubl.client.models import (
+    Accepted,
+    Delivery,
+    Job,
+    Key,
+    MissingReference,
+    NewKey,
+    Page,
+    Spaces,
+    SpaceSwitch,
+)
 from dubl.client.operations import Fields, Operation, given, reading
 
 Result = TypeVar("Result")
@@ -75,6 +85,43 @@ def list_keys() -> Operation[tuple[Key, ...]]:
 
 def revoke_key(key_id: str) -> Operation[Key]:
     return Operation(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=reading(Key))
+
+
+def list_spaces(*, since: str) -> Operation[Spaces]:
+    query = given({"since": since})
+    return Operation(method="GET", path="/v1/spaces", query=query, read=reading(Spaces))
+
+
+def missing_references(
+    space_id: str, *, limit: int, cursor: str
+) -> Operation[Page[MissingReference]]:
+    return Operation(
+        method="GET",
+        path=f"/v1/spaces/{quote(space_id, safe='')}/missing",
+        query=given({"limit": limit, "cursor": cursor}),
+        read=reading(Page[MissingReference]),
+    )
+
+
+def switch_space(space_id: str, *, force: bool, note: str) -> Operation[SpaceSwitch]:
+    body = {"space_id": space_id, "force": force, "note": note}
+    return Operation(
+        method="POST",
+        path="/v1/spaces/switch",
+        body=body,
+        read=reading(SpaceSwitch),
+        repeatable=False,
+    )
+
+
+def roll_back_space(*, note: str) -> Operation[SpaceSwitch]:
+    return Operation(
+        method="POST",
+        path="/v1/spaces/rollback",
+        body={"note": note},
+        read=reading(SpaceSwitch),
+        repeatable=False,
+    )
 
 
 def telling(on_progress: OnProgress) -> OnJob:

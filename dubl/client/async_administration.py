@@ -12,7 +12,17 @@ from typing import TypeVar
 from dubl.client import admin_operations, operations
 from dubl.client.admin_operations import OnJob
 from dubl.client.errors import StillRunning
-from dubl.client.models import Accepted, Delivery, Job, Key, NewKey, Page
+from dubl.client.models import (
+    Accepted,
+    Delivery,
+    Job,
+    Key,
+    MissingReference,
+    NewKey,
+    Page,
+    Spaces,
+    SpaceSwitch,
+)
 from dubl.client.operations import Operation
 
 Result = TypeVar("Result")
@@ -123,3 +133,26 @@ class AsyncAdministration(ABC):
 
     async def revoke_key(self, key_id: str) -> Key:
         return await self._ask(admin_operations.revoke_key(key_id))
+
+    async def list_spaces(self, *, since: str = "") -> Spaces:
+        """Feature spaces in service, which one answers, and how the other one compares: by shadows
+        since a time (ISO 8601), or by all."""
+        return await self._ask(admin_operations.list_spaces(since=since))
+
+    async def missing_references(
+        self, space_id: str, *, limit: int = 500, cursor: str = ""
+    ) -> Page[MissingReference]:
+        """What a space lacks and another one holds, in the order of ids."""
+        return await self._ask(
+            admin_operations.missing_references(space_id, limit=limit, cursor=cursor)
+        )
+
+    async def switch_space(
+        self, space_id: str, *, force: bool = False, note: str = ""
+    ) -> SpaceSwitch:
+        """Lets a space answer from now on; `force`: even if it lacks references."""
+        return await self._ask(admin_operations.switch_space(space_id, force=force, note=note))
+
+    async def roll_back_space(self, *, note: str = "") -> SpaceSwitch:
+        """Lets the space answer again that did before the last switch."""
+        return await self._ask(admin_operations.roll_back_space(note=note))

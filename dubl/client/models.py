@@ -297,6 +297,55 @@ class NewKey(Answer):
     key: Key
 
 
+class Differing(Answer):
+    """How often this was answered, and that was what another space would have said."""
+
+    answered: str
+    shadow: str
+    count: int
+
+
+class Space(Answer):
+    """A feature space: `missing` of the other's references it lacks; of `shadow_checks`, which the
+    other answered and it too, so many were `agreed` on."""
+
+    space_id: str
+    model_id: str
+    answers: bool
+    references: int
+    missing: int
+    shadow_checks: int
+    agreed: int
+    differing: tuple[Differing, ...]
+
+
+class SpaceSwitch(Answer):
+    """`rollback`: the switch before this one was taken back."""
+
+    space_id: str
+    previous_id: str
+    created_at: str
+    by: str
+    note: str
+    rollback: bool
+
+
+class Spaces(Answer):
+    """Those in service, and all switches, newest first."""
+
+    items: tuple[Space, ...]
+    switches: tuple[SpaceSwitch, ...]
+
+
+class MissingReference(Answer):
+    """`path`: where the indexing job finds its file; None where nobody knows."""
+
+    id: str
+    library: str
+    source: str
+    path: str | None
+
+
 class Readiness(Answer):
     """Whether requests are taken, and what is waited for; `date`: the service's time, as HTTP
     writes it."""

@@ -28,11 +28,13 @@ from dubl.types import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A video to be registered: what the caller says of it, its file, its features."""
+    """A video to be registered: what the caller says of it, its file, its features. `created_at`:
+    of a reference that is there in another feature space; else it is new."""
 
     draft: ReferenceDraft
     source: VideoSource
     features: VideoFeatures
+    created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,20 @@ def new_reference(entry: Entry, *, created_at: str) -> NewReference:
         rights=draft.rights,
     )
     return NewReference(reference=reference, features=features)
+
+
+def same_reference(reference: Reference, features: VideoFeatures) -> Entry:
+    """The reference, to be registered in the feature space of `features` as it is in another."""
+    draft = ReferenceDraft(
+        id=reference.id,
+        library=reference.library,
+        title=reference.title,
+        owner=reference.owner,
+        metadata=reference.metadata,
+        rights=reference.rights,
+    )
+    source = VideoSource(path="", sha256=reference.sha256, size_bytes=0, name=reference.source)
+    return Entry(draft=draft, source=source, features=features, created_at=reference.created_at)
 
 
 def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:

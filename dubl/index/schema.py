@@ -128,17 +128,21 @@ def index_history_schema() -> pa.Schema:
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:
     """Raises FeatureSpaceMismatch unless the table was made for `spec`."""
-    stored = _stored_fields(schema)
-    differing = [
-        f"{field.name} is {stored.get(field.name)!r} there and {getattr(spec, field.name)!r} here"
-        for field in fields(spec)
-        if stored.get(field.name) != getattr(spec, field.name)
-    ]
-    if differing:
+    if differing := differences(schema, spec):
         raise FeatureSpaceMismatch(
             f"features in {where} come from another model: {'; '.join(differing)}",
             context={"where": where, "space_id": spec.space_id},
         )
+
+
+def differences(schema: pa.Schema, spec: FeatureSpec) -> list[str]:
+    """In what the spec that the table was made for is another one, in words."""
+    stored = _stored_fields(schema)
+    return [
+        f"{field.name} is {stored.get(field.name)!r} there and {getattr(spec, field.name)!r} here"
+        for field in fields(spec)
+        if stored.get(field.name) != getattr(spec, field.name)
+    ]
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -98,7 +98,7 @@ class LibraryStore:
             for entry in entries:
                 reference = known.find(entry.draft, entry.source.sha256)
                 if reference is None:
-                    item = new_reference(entry, created_at=self._clock.next())
+                    item = new_reference(entry, created_at=entry.created_at or self._clock.next())
                     new[item.reference.id] = item
                     known.add(item.reference)
                     answers.append(Registration(reference=item.reference, created=True))

@@ -128,10 +128,10 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
         FRAMES: frames_schema(spec),
         REFERENCES: references_schema(spec),
     }
-    if schemas.keys() <= _names(connection):
+    if schemas.keys() <= table_names(connection):
         return
     with _creation_lock(uri):
-        for name in schemas.keys() - _names(connection):
+        for name in schemas.keys() - table_names(connection):
             logger.info("creating the table %s at %s", name, uri)
             try:
                 connection.create_table(name, schema=schemas[name], exist_ok=not is_folder(uri))
@@ -197,7 +197,8 @@ def _folder_lock(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _names(connection: DBConnection) -> set[str]:
+def table_names(connection: DBConnection) -> set[str]:
+    """All of them, however many."""
     names: set[str] = set()
     token: str | None = None
     while True:

@@ -16,6 +16,7 @@ from dubl.errors import Overloaded, ServiceInterrupted, StateConflict
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
 from dubl.ledger.records import JOB_COLUMNS, job_row, to_job
+from dubl.ledger.spaces import Spaces
 from dubl.ledger.statements import insert, newest, page, utc_now
 from dubl.types import NO_PROGRESS, Job, JobRank, JobState, Lease, Page, Progress
 
@@ -29,8 +30,9 @@ NEVER = "9999"  # later than any time
 class JobQueue:
     """The jobs of a ledger. Methods raise StoreUnavailable where the file cannot be used."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spaces: Spaces) -> None:
         self._database = database
+        self._spaces = spaces
         self._progress: dict[str, Progress] = {}
         self._handed_out = 0
 
@@ -52,9 +54,7 @@ class JobQueue:
             if max_unfinished is not None:
                 _require_room(connection, max_unfinished)
             _insert_job(connection, job, tries, due_in_s=due_in_s)
-            if lease_s:
-                _hand_out(connection, job.id, lease_s)
-        return replace(job, state=JobState.RUNNING, attempts=1) if lease_s else job
+            return self._hand_out(connection, job.id, lease_s) if lease_s else job
 
     def claim(self, *, limit: int, lease_s: float, older_than_s: float = 0.0) -> tuple[Job, ...]:
         """Hands out jobs that wait, or whose holder let the lease pass: `older_than_s` ago."""
@@ -71,7 +71,7 @@ class JobQueue:
         with self._database.transaction("hand out a job") as connection:
             statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE}"
             found = connection.execute(statement, [job_id, utc_now()]).fetchone()
-            return _hand_out(connection, job_id, lease_s) if found else None
+            return self._hand_out(connection, job_id, lease_s) if found else None
 
     def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:
         """Keeps leases for `lease_s` more and notes how far the jobs are; the ids of those that
@@ -238,7 +238,7 @@ class JobQueue:
                 return None
             job_id, state, tries_left = rows[0]
             if tries_left > 0:
-                return _hand_out(connection, job_id, lease_s)
+                return self._hand_out(connection, job_id, lease_s)
             lost = ServiceInterrupted("what did the work was lost each time")
             assert state == JobState.RUNNING, "a queued job has a try left"
             _bury(connection, job_id, lost.code, lost.detail)
@@ -255,6 +255,16 @@ class JobQueue:
         if not rows:
             raise no_job(value)
         return self._seen(to_job(rows[0]))
+
+    def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
+        """The feature space that answers now does so for this attempt, whatever comes."""
+        row = connection.execute(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, "
+            f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {COLUMNS}",
+            [utc_now(plus_s=lease_s), job_id],
+        ).fetchone()
+        assert row is not None, "the job was read in this transaction"
+        return replace(to_job(row), space_id=self._spaces.current())
 
     def _seen(self, job: Job) -> Job:
         return replace(job, progress=self._progress.get(job.id, NO_PROGRESS))
@@ -277,16 +287,6 @@ def _insert_job(
     columns = (*JOB_COLUMNS, "tries_left", "due_at")
     due_at = utc_now(plus_s=due_in_s) if due_in_s else " "
     insert(connection, "jobs", columns, [*job_row(job), tries, due_at])
-
-
-def _hand_out(connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
-    row = connection.execute(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, tries_left = tries_left - 1, "
-        f"due_at = ? WHERE id = ? RETURNING {COLUMNS}",
-        [utc_now(plus_s=lease_s), job_id],
-    ).fetchone()
-    assert row is not None, "the job was read in this transaction"
-    return to_job(row)
 
 
 def _bury(connection: duckdb.DuckDBPyConnection, job_id: str, code: str, detail: str) -> None:

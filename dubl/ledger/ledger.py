@@ -20,6 +20,7 @@ from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
 from dubl.ledger.records import CHECK_COLUMNS, VERDICT_COLUMNS, check_row, to_check
 from dubl.ledger.reviews import Reviews, record_matches
+from dubl.ledger.spaces import Spaces
 from dubl.ledger.statements import insert, newest, page
 from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
@@ -36,7 +37,8 @@ class Ledger:
     def __init__(self, path: Path | str, *, flood: FloodSettings = NO_GUARD) -> None:
         """Creates the file where absent. Raises StoreHeld while another process has it."""
         self._database = Database(Path(path))
-        self.jobs = JobQueue(self._database)
+        self.spaces = Spaces(self._database)
+        self.jobs = JobQueue(self._database, self.spaces)
         self.outbox = Outbox(self._database)
         self.keys = ApiKeys(self._database)
         self.reviews = Reviews(self._database)

@@ -164,5 +164,36 @@ FOUNDATION = (
     """,
 )
 
-UPGRADES = (Upgrade(version=4, statements=FOUNDATION),)
+SPACES = (
+    # Which feature space answers from when on; the last row holds. None: that of model.weights.
+    """
+    CREATE TABLE IF NOT EXISTS spaces (
+        number INTEGER PRIMARY KEY,
+        space_id VARCHAR NOT NULL,
+        previous_id VARCHAR NOT NULL,
+        created_at VARCHAR NOT NULL,
+        by_key VARCHAR NOT NULL,
+        note VARCHAR NOT NULL,
+        rollback BOOLEAN NOT NULL
+    )
+    """,
+    # What the other space says of a check.
+    """
+    CREATE TABLE IF NOT EXISTS shadows (
+        check_id VARCHAR PRIMARY KEY,
+        space_id VARCHAR NOT NULL,
+        model_id VARCHAR NOT NULL,
+        outcome VARCHAR NOT NULL,
+        probability DOUBLE NOT NULL,
+        top_reference_id VARCHAR NOT NULL,
+        agrees BOOLEAN NOT NULL,
+        created_at VARCHAR NOT NULL
+    )
+    """,
+)
+
+UPGRADES = (
+    Upgrade(version=4, statements=FOUNDATION),
+    Upgrade(version=5, statements=SPACES),
+)
 SCHEMA_VERSION = UPGRADES[-1].version

@@ -20,6 +20,7 @@ from dubl.assembly import (
     make_kept_videos,
     make_reranker,
     make_retriever,
+    make_space,
     make_store,
     model_id,
     query_sampling,
@@ -137,7 +138,9 @@ class LocalSteps:
     def find_frame(
         self, source: VideoSource, at_s: float, *, libraries: Sequence[str], limit: int
     ) -> tuple[FrameFound, ...]:
-        clip = self._decoder.decode(source, sampling=still_sampling(self._settings, at_s))
+        clip = self._decoder.decode(
+            source, sampling=still_sampling(make_space(self._settings), at_s)
+        )
         (features,) = self._embedder.embed([clip])
         return tuple(self._retriever.find_frame(features, libraries=libraries, limit=limit))
 

@@ -72,6 +72,18 @@ def counts(match: Match) -> bool:
     return match.rights.counts and not match.rejected
 
 
+def agree(answered: Verdict, other: Verdict) -> bool:
+    """Whether two models say the same of a query: the same outcome and, unless that is unique, they
+    find a reference in common. Not the best one: a library may hold a video many times."""
+    if answered.outcome is not other.outcome:
+        return False
+    return answered.outcome is Outcome.UNIQUE or bool(_found(answered) & _found(other))
+
+
+def _found(verdict: Verdict) -> set[str]:
+    return {one.reference_id for one in verdict.matches if one.outcome is not Outcome.UNIQUE}
+
+
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a closer look may settle it: something was found, and it is not sure."""
     sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))

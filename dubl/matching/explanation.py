@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,18 +62,23 @@ class Explanation:
     hints: tuple[Hint, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceReader:
+    """What compares in one feature space."""
+
+    features: ReferenceFeatures
+    comparator: MatrixComparator
+
+
 class Explainer:
     """Compares a kept query with one reference again, this time to be looked at.
 
-    Both methods raise EvidenceNotKept: also where the reference is gone, or was described by
-    another model since.
+    `readers` by id of their feature space: a check is explained in its own. Both methods raise
+    EvidenceNotKept: also where the reference is gone, or the check's space is.
     """
 
-    def __init__(
-        self, features: ReferenceFeatures, comparator: MatrixComparator, kept: KeptVideos
-    ) -> None:
-        self._features = features
-        self._comparator = comparator
+    def __init__(self, readers: Mapping[str, SpaceReader], kept: KeptVideos) -> None:
+        self._readers = readers
         self._kept = kept
 
     def explain(self, check_id: str, match: Match) -> Explanation:
@@ -96,12 +101,16 @@ class Explainer:
 
     def _pair(self, check_id: str, match: Match) -> tuple[VideoFeatures, VideoFeatures]:
         query = self._kept.query_features(check_id)
-        reference = self._features.read_features([match.reference_id]).get(match.reference_id)
-        if reference is None:
-            raise EvidenceNotKept(f"reference '{match.reference_id}' is no longer in the library")
-        if query.spec != reference.spec:
+        reader = self._readers.get(query.spec.space_id)
+        if reader is None:
             raise EvidenceNotKept(f"check '{check_id}' was made with another model")
-        return query, reference
+        found = reader.features.read_features([match.reference_id])
+        if match.reference_id not in found:
+            raise EvidenceNotKept(f"reference '{match.reference_id}' is no longer in the library")
+        return query, found[match.reference_id]
+
+    def _comparator(self, query: VideoFeatures) -> MatrixComparator:
+        return self._readers[query.spec.space_id].comparator
 
     def _kept_reference(self, reference_id: str) -> KeptVideo | None:
         try:
@@ -110,7 +119,7 @@ class Explainer:
             return None
 
     def _frames(self, query: VideoFeatures, reference: VideoFeatures) -> TimedMatrix:
-        matrix = pair_matrix(query, reference, self._comparator)
+        matrix = pair_matrix(query, reference, self._comparator(query))
         return TimedMatrix(
             similarity=matrix.similarity.astype(np.float32),
             query_times_s=matrix.query_times_s,
@@ -128,7 +137,7 @@ class Explainer:
         rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
         columns = np.arange(0, len(reference.timestamps_s))
         columns = columns[:: max(1, -(-len(columns) // MOST_FRAMES))]
-        values = self._comparator.cleaned_matrix(
+        values = self._comparator(query).cleaned_matrix(
             query.region_features[rows], reference.region_features[columns]
         )
         if values is None:

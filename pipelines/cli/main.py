@@ -101,6 +101,12 @@ ENTRIES = (
         panel=OPERATION,
     ),
     Entry(
+        name="spaces",
+        place="pipelines.cli.spaces:spaces_app",
+        help="Feature spaces of a service: compare, switch, roll back.",
+        panel=OPERATION,
+    ),
+    Entry(
         name="keys",
         place="pipelines.cli.keys:keys_app",
         help="API keys: who may use the service.",

@@ -24,6 +24,7 @@ from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.reviews import reviews_router
 from serve_app.api.search import search_router
 from serve_app.api.service import Service
+from serve_app.api.spaces import spaces_router
 from serve_app.api.system import system_router
 from serve_app.api.uploads import MAX_FIELDS_BYTES
 from serve_app.web import console
@@ -62,6 +63,7 @@ def make_http_app(
     app.include_router(legacy_router(context))
     app.include_router(jobs_router(context))
     app.include_router(deliveries_router(context))
+    app.include_router(spaces_router(context))
     app.include_router(system_router(context))
     ring = KeyRing(keys, refresh_s=settings.access.refresh_s)
     app.include_router(keys_router(keys, ring))

@@ -25,6 +25,7 @@ from dubl.types import (
     VideoSource,
 )
 from serve_app.api.desk import Desk
+from serve_app.api.switchboard import Switchboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +43,13 @@ class VideoInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierUpload:
-    """A checked video of which the features are kept, by the id of that check."""
+    """A checked video of which the features are kept, by the id of that check, in the feature
+    space that answered it (empty: that of model.weights)."""
 
     check_id: str
     name: str
     sha256: str
+    space_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,9 @@ class Service(Protocol):
 
     @property
     def desk(self) -> Desk: ...
+
+    @property
+    def switchboard(self) -> Switchboard: ...
 
     async def submit_check(self, order: CheckOrder, terms: Terms) -> Job: ...
 

@@ -1,24 +1,26 @@
 """Three nodes, an S3 store and RabbitMQ: deployed by `serve deploy`, filled by `ray job submit`,
-asked without a pause while nodes, the broker and the store go away. What was acknowledged is there
-at the end."""
+asked without a pause while nodes, the broker and the store go away, and while new weights are
+brought in. What was acknowledged is there at the end."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import pytest
 import yaml
 
+from dubl.ledger.statements import utc_now
 from pipelines.local_server import LOOPBACK, free_port
 from tests.integration.conftest import Clips
 from tests.support.chaos import Account, Submitter, wait_ready
 from tests.support.gate import Gate, gate_to
+from tests.support.other_weights import other_weights
 from tests.support.rabbitmq import RabbitMQ, free_ports, is_installed, running_rabbitmq
 from tests.support.ray_cluster import HEAD, RayCluster, ray_cluster
 from tests.support.redis import is_installed as redis_is_installed
@@ -34,6 +36,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 COMMAND_TIMEOUT_S = 300.0
 END_TIMEOUT_S = 600.0
 GPU, CPU = "gpu", "cpu"
+SETTINGS = "configs/rabbitmq.yaml"
 NODES = {
     # The ledger's disk is the head's, as in deploy/kuberay.
     HEAD: ("--num-cpus=4", "--num-gpus=0", "--resources", json.dumps({"ledger": 1})),
@@ -84,7 +87,9 @@ def cluster(s3: S3, broker: Broker, redis: str, folder: Path) -> Iterator[RayClu
         "DUBL__INDEX__URI": f"s3://{BUCKET}/library",
         "DUBL__SPOOL__URI": s3.address("uploads"),
         "DUBL__LEDGER__SNAPSHOTS": s3.address("ledger"),
-        "DUBL__EVIDENCE__KEEP": "none",
+        # These nodes share a disk: references keep their files, from which a second feature space
+        # is filled. Of checks nothing is looked at.
+        "DUBL__EVIDENCE__RETENTION_S": "60",
         "DUBL__SERVE__BROKER_URL": broker.address.url,
         "DUBL__SERVE__BROKER_MANAGEMENT_URL": broker.address.management_url,
     }
@@ -96,10 +101,14 @@ def cluster(s3: S3, broker: Broker, redis: str, folder: Path) -> Iterator[RayClu
 
 
 @pytest.fixture(scope="module")
-def address(cluster: RayCluster, folder: Path) -> str:
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def address(cluster: RayCluster, folder: Path, port: int) -> str:
     """Of the shipped configuration with RabbitMQ."""
-    port = free_port()
-    _retried(cluster, "serve", "deploy", _configuration(folder, port))
+    _retried(cluster, "serve", "deploy", _configuration(folder, port, SETTINGS))
     address = f"http://{LOOPBACK}:{port}"
     wait_ready(address)
     return address
@@ -119,11 +128,7 @@ def load(address: str, clips: Clips) -> Iterator[Submitter]:
 def test_an_archive_is_indexed_by_a_submitted_job(
     cluster: RayCluster, address: str, clips: Clips
 ) -> None:
-    archive = clips.references[0].parent
-    job = ["python", "-m", "pipelines.index_archive", archive, "--config", "configs/rabbitmq.yaml"]
-    # The service has the only GPU.
-    options = ["--workers", "1", "--set", "model.device=cpu"]
-    told = _retried(cluster, "ray", "job", "submit", "--", *job, *options)
+    told = _index(cluster, clips.references[0].parent, "--config", SETTINGS)
     assert '"registered": 3' in told, told
     with Client(address) as client:
         found = client.check(clips.queries("recode")[0]).json()
@@ -173,6 +178,42 @@ def test_a_head_that_comes_back_finds_its_cluster(
     cluster.start_head(*NODES[HEAD], redis=redis)
     wait_ready(address)
     load.wait_for(6)
+
+
+def test_a_new_feature_space_is_switched_in_while_checks_run(
+    cluster: RayCluster, address: str, load: Submitter, clips: Clips, folder: Path, port: int
+) -> None:
+    load.wait_for(3)
+    weights = other_weights(folder / "weights")
+    settings = _with_candidate(folder, weights)
+    _retried(cluster, "serve", "deploy", _configuration(folder, port, settings))
+    with Client(address) as client:
+        _wait_until(lambda: len(_spaces(client)) > 1)
+        load.wait_for(3)
+        answering, candidate = (one["space_id"] for one in _spaces(client))
+        fill = ("--config", settings, "--space", "candidate")
+        _index(cluster, clips.references[0].parent, *fill)
+        # Those that were uploaded, from the files that were kept.
+        listing = folder / "missing.csv"
+        listing.write_text(_retried(cluster, "dubl", "spaces", "missing", candidate, *_at(address)))
+        _index(cluster, listing, *fill)
+        left = _retried(cluster, "dubl", "spaces", "missing", candidate, *_at(address))
+        # A node that was killed may have registered one and not kept its file.
+        lost = [row for row in left.splitlines()[1:] if ",," in row]
+        assert len(lost) == len(left.splitlines()) - 1, left
+        force = ["--force"] if lost else []
+        filled_at = utc_now()
+        _wait_until(lambda: _shadows(client, candidate, filled_at) > 1)
+        _retried(cluster, "dubl", "spaces", "switch", candidate, *_at(address), *force)
+        _wait_until(lambda: _newest_model(client) == _model(client, candidate))
+        load.wait_for(6)
+        _retried(cluster, "dubl", "spaces", "rollback", *_at(address))
+        _wait_until(lambda: _newest_model(client) == _model(client, answering))
+        load.wait_for(3)
+        _retried(cluster, "dubl", "spaces", "switch", candidate, *_at(address), *force)
+        load.wait_for(3)
+        compared = {one["space_id"]: one for one in _spaces(client, since=filled_at)}[candidate]
+        assert compared["shadow_checks"] == compared["agreed"] > 0
 
 
 class Broker:
@@ -230,13 +271,68 @@ def _wait_for_the_end(client: Client, job_id: str) -> None:
         time.sleep(0 if state == "done" else 0.5)
 
 
-def _configuration(folder: Path, port: int) -> Path:
+def _index(cluster: RayCluster, archive: Path, *options: str | Path) -> str:
+    """Submits the job that takes an archive in; the service has the only GPU."""
+    job = ("python", "-m", "pipelines.index_archive", archive, *options)
+    on_cpus = ("--workers", "1", "--set", "model.device=cpu")
+    return _retried(cluster, "ray", "job", "submit", "--", *job, *on_cpus)
+
+
+def _with_candidate(folder: Path, weights: Path) -> Path:
+    """The shipped settings with a second feature space."""
+    settings = yaml.safe_load((PROJECT / SETTINGS).read_text())
+    settings["candidate"] = {"weights": str(weights), "shadow_share": 0.5}
+    path = folder / "candidate.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def _shadows(client: Client, space_id: str, since: str) -> int:
+    found = _spaces(client, since=since)
+    return sum(int(one["shadow_checks"]) for one in found if one["space_id"] == space_id)
+
+
+def _spaces(client: Client, *, since: str = "") -> list[dict[str, Any]]:
+    answer = client.http.get("/v1/spaces", params={"since": since})
+    return list(answer.json()["items"]) if answer.is_success else []
+
+
+def _model(client: Client, space_id: str) -> str:
+    return next(str(one["model_id"]) for one in _spaces(client) if one["space_id"] == space_id)
+
+
+def _newest_model(client: Client) -> str:
+    answer = client.http.get("/v1/checks?limit=1")
+    return str(answer.json()["items"][0]["model_id"]) if answer.is_success else ""
+
+
+def _at(address: str) -> tuple[str, str]:
+    return ("--url", address)
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + END_TIMEOUT_S
+    while not _tried(true):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.5)
+
+
+def _tried(true: Callable[[], bool]) -> bool:
+    """While an ingress is replaced, connections may break."""
+    try:
+        return true()
+    except httpx.TransportError:
+        return False
+
+
+def _configuration(folder: Path, port: int, settings: str | Path) -> Path:
     """The shipped one, with the ledger at its disk. All nodes share this machine's ports, and so
     one proxy, and its cores, for which two replicas of a kind are enough."""
     config = yaml.safe_load((PROJECT / "serve_config_rabbitmq.yaml").read_text())
     config["proxy_location"] = "HeadOnly"
     config["http_options"]["port"] = port
     (application,) = config["applications"]
+    application["args"] = {"config": str(settings)}
     for deployment in application["deployments"]:
         if deployment["name"] == "Ledger":
             deployment["ray_actor_options"]["resources"] = {"ledger": 1}

@@ -43,6 +43,7 @@ from serve_app.api.service import (
     Terms,
 )
 from tests.support.fake_desk import FakeDesk
+from tests.support.fake_switchboard import FakeSwitchboard
 
 CREATED_AT = "2026-01-02T03:04:05.000Z"
 
@@ -71,6 +72,7 @@ class FakeService:
         self.ends = ends
         self.full = False
         self.desk = FakeDesk()
+        self.switchboard = FakeSwitchboard()
         self.missing: tuple[str, ...] = ()
         self.matches: tuple[Match, ...] = (MATCH, WEAK_MATCH)
         self.orders: list[CheckOrder | ReferenceOrder] = []

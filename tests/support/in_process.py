@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from dubl.assembly import make_space, space_settings
 from dubl.settings import Settings
 from pipelines.local_server import LOOPBACK, free_port
 from serve_app import progress
@@ -23,7 +24,7 @@ from serve_app.deployments import (
     Reranker,
     Retriever,
 )
-from serve_app.flow import Steps
+from serve_app.flow import Lane, Steps
 from serve_app.jobs import make_job_service
 from serve_app.keys import LedgerAdmin
 from serve_app.ledger_client import LedgerClient
@@ -62,11 +63,18 @@ async def start_steps(settings: Settings) -> Steps:
     """All deployments, living in the running loop."""
     return Steps(
         decoder=await _started(Decoder, settings),
+        lanes=tuple([await _lane(each) for each in space_settings(settings)]),
+        librarian=await _started(Librarian, settings),
+        ledger=await _started(Ledger, settings),
+    )
+
+
+async def _lane(settings: Settings) -> Lane:
+    return Lane(
+        space=make_space(settings),
         embedder=await _started(Embedder, settings),
         retriever=await _started(Retriever, settings),
         reranker=await _started(Reranker, settings),
-        librarian=await _started(Librarian, settings),
-        ledger=await _started(Ledger, settings),
     )
 
 

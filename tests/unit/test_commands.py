@@ -20,6 +20,7 @@ from pipelines.cli.main import ENTRIES, app
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, FakeService
+from tests.support.fake_switchboard import NEW, OLD
 from tests.support.http_server import serving
 
 LINK = "https://example.org/clips/a.mp4"
@@ -209,3 +210,23 @@ def test_a_shell_is_offered_the_options_of_a_command() -> None:
     environment = {"_DUBL_COMPLETE": "complete_bash", "COMP_WORDS": "dubl check --l"}
     shown = CliRunner().invoke(app, [], env={**environment, "COMP_CWORD": "2"}, prog_name="dubl")
     assert "--library" in shown.output
+
+
+def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: FakeService) -> None:
+    old, new = run(address, "spaces", "list", "--json").stdout.splitlines()
+    assert (json.loads(old)["answers"], json.loads(new)["missing"]) == (True, 2)
+    listed = run(address, "spaces", "list", "--since", "2026-01-31T18:00+03:00").stdout
+    assert "duplicate > unique: 2" in listed
+    assert service.switchboard.since[-1] == "2026-01-31T15:00:00.000Z"
+    assert run(address, "spaces", "list", "--since", "noon").exit_code == 1
+    lacked = run(address, "spaces", "missing", NEW).stdout
+    assert lacked == "id,path,library,source\nref-1,/films/1.mp4,main,1.mp4\nref-2,,main,1.mp4\n"
+    refused = run(address, "spaces", "switch", NEW)
+    assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "state_conflict")
+    service.switchboard.lacking.clear()
+    told = run(address, "spaces", "switch", NEW, "--note", "better").stdout
+    assert told == f"{NEW} answers, {OLD} before\n"
+    assert run(address, "spaces", "rollback").stdout == f"{OLD} answers, {NEW} before\n"
+    newest, first = run(address, "spaces", "list", "--history").stdout.splitlines()[1:]
+    assert "rollback" in newest
+    assert "better" in first

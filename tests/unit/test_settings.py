@@ -69,3 +69,8 @@ def test_relative_folders_are_taken_from_the_current_one() -> None:
     )
     assert settings.data_dir == Path.cwd() / "here"
     assert settings.media.allowed_roots == (Path.cwd() / "clips",)
+
+
+def test_a_candidate_has_other_weights() -> None:
+    with pytest.raises(ConfigurationError, match=r"candidate\.weights are model\.weights"):
+        load_settings(overrides=["candidate.weights=dubl-compact"], environment={})

@@ -340,3 +340,15 @@ def test_quarantines_and_thresholds(address: str, service: FakeService) -> None:
         assert dubl.decide_quarantine("ref-1", decision="release").status == "released"
         assert dubl.calibrate_library("main").copies == 9
         assert dubl.get_library_policy("main").decisions == 40
+
+
+def test_spaces_are_listed_switched_and_rolled_back(address: str) -> None:
+    with Client(address, retries=QUICK) as client:
+        old, new = client.list_spaces().items
+        page = client.missing_references(new.space_id, limit=1)
+        assert [one.path for one in page.items] == ["/films/1.mp4"]
+        with pytest.raises(ApiError, match="lacks"):
+            client.switch_space(new.space_id)
+        assert client.switch_space(new.space_id, force=True).previous_id == old.space_id
+        assert client.roll_back_space(note="why").space_id == old.space_id
+        assert [one.note for one in client.list_spaces().switches] == ["why", ""]

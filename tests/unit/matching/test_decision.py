@@ -2,7 +2,7 @@
 
 import pytest
 
-from dubl.matching.decision import decide, is_doubtful, surer
+from dubl.matching.decision import agree, decide, is_doubtful, surer
 from dubl.settings import PolicySettings
 from dubl.types import Match, MatchSet, Outcome, Standing
 
@@ -86,3 +86,26 @@ def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
         ("r1", False),
         ("r0", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("answered", "other", "same"),
+    [
+        ((0.95, 0.2), (0.99,), True),
+        ((0.95,), (0.6,), False),
+        ((0.1,), (), True),
+        ((0.6, 0.55), (0.1, 0.7), True),
+    ],
+)
+def test_models_agree_in_outcome_and_on_a_reference(
+    answered: tuple[float, ...], other: tuple[float, ...], same: bool
+) -> None:
+    told, shadow = (decide(matches(*one), POLICY, model_id="m") for one in (answered, other))
+    assert agree(told, shadow) is same
+
+
+def test_a_match_with_another_reference_is_no_agreement() -> None:
+    told = decide(matches(0.95, 0.1), POLICY, model_id="m")
+    shadow = decide(matches(0.1, 0.95), POLICY, model_id="m")
+    assert told.outcome == shadow.outcome
+    assert not agree(told, shadow)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from dubl.errors import EvidenceNotKept
-from dubl.matching.explanation import Explainer
+from dubl.matching.explanation import Explainer, SpaceReader
 from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
 from dubl.types import Float16Array, Float32Array, KeptVideo, Match, Segment, VideoFeatures
-from tests.unit.matching.features import MeanComparator, Shelf, video
+from tests.unit.matching.features import SPEC, MeanComparator, Shelf, video
 from tests.unit.matching.footage import film
 
 REFERENCE = video(film(1), 40.0)
@@ -88,7 +88,12 @@ def _jpeg(at_s: float) -> bytes:
 
 
 def explainer(kept: Kept, comparator: ShowingComparator | None = None) -> Explainer:
-    return Explainer(Shelf({"r": REFERENCE}), comparator or ShowingComparator(), kept)
+    return explainer_of(Shelf({"r": REFERENCE}), comparator or ShowingComparator(), kept)
+
+
+def explainer_of(shelf: Shelf, comparator: ShowingComparator, kept: Kept) -> Explainer:
+    reader = SpaceReader(features=shelf, comparator=comparator)
+    return Explainer({SPEC.space_id: reader}, kept)
 
 
 def test_frame_pairs_lie_on_the_segment_and_are_alike() -> None:
@@ -123,7 +128,7 @@ def test_a_long_pair_is_shown_small_and_its_line_is_not_lost() -> None:
         SEGMENT, query_end_s=1000, reference_start_s=0, reference_end_s=1000
     )
     shelf = Shelf({"r": long})
-    explain = Explainer(shelf, ShowingComparator(), kept)
+    explain = explainer_of(shelf, ShowingComparator(), kept)
     frames = explain.matrices("c", dataclasses.replace(MATCH, segments=(segment,))).frames
     assert max(frames.similarity.shape) <= 320
     assert np.diag(frames.similarity).min() > 0.9

@@ -138,3 +138,17 @@ def test_rights_of_the_list_are_those_of_the_reference(store: LibraryStore) -> N
     writer.add(described("a") | {"item": pickle.dumps(item)})
     writer.flush()
     assert store.get("a").rights == Rights(action=Action.TRACK, min_copied_s=3.0)
+
+
+def test_a_candidates_space_is_filled_with_what_is_registered(
+    store: LibraryStore, tmp_path: Path
+) -> None:
+    answering = LibraryStore(str(tmp_path / "answering"), spec=SPEC, settings=SETTINGS)
+    answering.register([entry("a")])
+    answering.update("a", title="changed since")
+    writer = ArchiveWriter(store, library="main", batch_videos=9, answering=answering)
+    for name in ("a", "deleted"):
+        writer.add(described(name))
+    writer.flush()
+    assert (writer.counts.registered, writer.counts.left_out, writer.counts.done) == (1, 1, 2)
+    assert store.list() == answering.list()

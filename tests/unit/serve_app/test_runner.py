@@ -46,7 +46,7 @@ class Tasks:
             raise error
         await self.ledger.ask(JobQueue.finish, job.lease, result_id=job.id, created=True)
 
-    def discard_upload(self, job: Job) -> None:
+    async def discard_upload(self, job: Job) -> None:
         self.discarded.append(job.id)
 
 

@@ -1,0 +1,219 @@
+"""One library in several feature spaces: where each of them lies, and how they are kept equal.
+
+The first space's tables lie at the library's own address, those of later ones in `spaces/<id>`
+beneath it. Each space holds all references, with the same facts and times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import lancedb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound
+from dubl.index.reading import read_rows
+from dubl.index.rows import Entry, same_reference
+from dubl.index.schema import REFERENCES, differences
+from dubl.index.store import LibraryStore
+from dubl.index.tables import is_folder, store_errors, table_names
+from dubl.index.writing import KnownReferences
+from dubl.rights.terms import Rights
+from dubl.types import (
+    FeatureSpec,
+    Metadata,
+    Reference,
+    ReferenceDraft,
+    Registration,
+)
+
+SPACES = "spaces"
+
+Result = TypeVar("Result")
+
+
+def library_uri(uri: str, spec: FeatureSpec, *, beside: bool) -> str:
+    """Where the library at `uri` has, or will have, its tables of this feature space.
+
+    A space that is nowhere yet begins at `uri` itself, whose store refuses it where another one is
+    there; with `beside` it begins beneath. Raises StoreUnavailable.
+    """
+    if _holds(uri, spec):
+        return uri
+    beneath = f"{uri.rstrip('/')}/{SPACES}/{spec.space_id}"
+    return beneath if beside or _holds(beneath, spec) else uri
+
+
+def _holds(uri: str, spec: FeatureSpec) -> bool:
+    if is_folder(uri) and not Path(uri).is_dir():
+        return False  # LanceDB would make it
+    with store_errors(f"be looked for at {uri}"):
+        connection = lancedb.connect(uri)
+        if REFERENCES not in table_names(connection):
+            return False
+        return not differences(connection.open_table(REFERENCES).schema, spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """How many references a space holds, and how many it lacks that another one holds."""
+
+    references: int
+    missing: int
+
+
+class SpacedLibrary:
+    """Writes go to all spaces, the first one's store before the others; questions to the first.
+
+    What was cut off between two stores is completed when it is done again. Methods raise what those
+    of LibraryStore do.
+    """
+
+    def __init__(self, stores: Sequence[LibraryStore]) -> None:
+        self.stores: Mapping[str, LibraryStore] = {one.spec.space_id: one for one in stores}
+        self.first, *self._others = stores
+
+    @property
+    def version(self) -> int:
+        """Grows with each write."""
+        return sum(store.version for store in self.stores.values())
+
+    def register(self, videos: Sequence[Sequence[Entry]]) -> list[Registration]:
+        """Each video is given as an entry for each space, in any order; a space of which it has
+        none, the first excepted, goes without it. Raises FeatureSpaceMismatch."""
+        answers = self.first.register([_entry(video, self.first.spec) for video in videos])
+        for store in self._others:
+            entries = [
+                same_reference(answer.reference, entry.features)
+                for video, answer in zip(videos, answers, strict=True)
+                for entry in video
+                if entry.features.spec == store.spec
+            ]
+            store.register(entries)
+        return answers
+
+    def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
+        """What registering the draft with these bytes would find, in every space."""
+        found = [store.find(draft, sha256) for store in self.stores.values()]
+        return None if None in found else found[0]
+
+    def update(
+        self,
+        reference_id: str,
+        *,
+        title: str | None = None,
+        owner: str | None = None,
+        metadata: Metadata | None = None,
+        rights: Rights | None = None,
+    ) -> Reference:
+        def change(store: LibraryStore) -> Reference:
+            return store.update(
+                reference_id, title=title, owner=owner, metadata=metadata, rights=rights
+            )
+
+        return self._each(change)
+
+    def delete(self, reference_id: str) -> None:
+        self._each(lambda store: store.delete(reference_id))
+
+    def holdings(self) -> dict[str, Holding]:
+        """By id of the space."""
+        ids = self._ids()
+        return {
+            space_id: Holding(references=len(own), missing=len(_lacked(ids, space_id)))
+            for space_id, own in ids.items()
+        }
+
+    def missing(self, space_id: str, *, after_id: str, limit: int) -> list[Reference]:
+        """References that another space holds and this one lacks, in the order of ids."""
+        lacked = sorted(one for one in _lacked(self._ids(), space_id) if one > after_id)[:limit]
+        found: dict[str, Reference] = {}
+        for store in self.stores.values():
+            found |= {one.id: one for one in store.existing(ids=lacked) if one.id not in found}
+        return [found[one] for one in lacked if one in found]
+
+    def _ids(self) -> dict[str, pa.Array]:
+        return {
+            space_id: read_rows(store.tables, ["id"])["id"].combine_chunks()
+            for space_id, store in self.stores.items()
+        }
+
+    def optimize(self) -> None:
+        for store in self.stores.values():
+            store.optimize()
+
+    def delete_orphan_frames(self) -> None:
+        for store in self.stores.values():
+            store.delete_orphan_frames()
+
+    def _each(self, change: Callable[[LibraryStore], Result]) -> Result:
+        """Of the stores that have the reference. Raises ReferenceNotFound where none has."""
+        results: list[Result] = []
+        absent: list[ReferenceNotFound] = []
+        for store in self.stores.values():
+            try:
+                results.append(change(store))
+            except ReferenceNotFound as exc:
+                absent.append(exc)
+        if not results:
+            raise absent[0]
+        return results[0]
+
+
+def fill(
+    target: LibraryStore, source: LibraryStore, entries: Sequence[Entry]
+) -> list[Registration]:
+    """Registers videos in another feature space as `source` holds them; those that it does not
+    hold are left out. What was changed there meanwhile is changed here as well."""
+    ids = {entry.draft.id for entry in entries}
+    known = KnownReferences(
+        source.existing(ids=ids, sha256s={entry.source.sha256 for entry in entries} - {""})
+    )
+    found = [(known.find(entry.draft, entry.source.sha256), entry) for entry in entries]
+    held = [(reference, entry) for reference, entry in found if reference is not None]
+    answers = target.register(
+        [same_reference(reference, entry.features) for reference, entry in held]
+    )
+    _follow(target, source, [reference for reference, _ in held])
+    return answers
+
+
+def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Reference]) -> None:
+    """Whoever changes `source` writes to `target` next, and does not find there what was not
+    written yet: so `source` is looked at again afterwards."""
+    now = {one.id: one for one in source.existing(ids=[one.id for one in written])}
+    for before in written:
+        after = now.get(before.id)
+        with suppress(ReferenceNotFound):
+            if after is None:
+                target.delete(before.id)
+            elif after != before:
+                target.update(
+                    after.id,
+                    title=after.title,
+                    owner=after.owner,
+                    metadata=after.metadata,
+                    rights=after.rights,
+                )
+
+
+def _lacked(ids: Mapping[str, pa.Array], space_id: str) -> frozenset[str]:
+    own = ids[space_id]
+    others = [one for name, one in ids.items() if name != space_id]
+    absent = [one.filter(pc.invert(pc.is_in(one, value_set=own))) for one in others]
+    return frozenset(reference_id for one in absent for reference_id in one.to_pylist())
+
+
+def _entry(video: Sequence[Entry], spec: FeatureSpec) -> Entry:
+    for entry in video:
+        if entry.features.spec == spec:
+            return entry
+    raise FeatureSpaceMismatch(
+        f"features of '{video[0].draft.id}' come from {video[0].features.spec.model_id}, "
+        f"the library holds those of {spec.model_id}"
+    )

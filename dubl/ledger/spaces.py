@@ -1,0 +1,131 @@
+"""Which feature space answers, and what the other one says of checks meanwhile."""
+
+from __future__ import annotations
+
+from dubl.errors import StateConflict
+from dubl.ledger.database import Database, Row, Value
+from dubl.ledger.statements import insert, utc_now
+from dubl.types import Comparison, Outcome, Shadow, SpaceSwitch
+
+SWITCH_COLUMNS = (
+    "number",
+    "space_id",
+    "previous_id",
+    "created_at",
+    "by_key",
+    "note",
+    "rollback",
+)
+SHADOW_COLUMNS = (
+    "check_id",
+    "space_id",
+    "model_id",
+    "outcome",
+    "probability",
+    "top_reference_id",
+    "agrees",
+    "created_at",
+)
+
+
+class Spaces:
+    """Of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._current = ""
+        history = self.history()
+        if history:
+            self._current = history[0].space_id
+
+    def current(self) -> str:
+        """Id of the space that answers; empty where none was ever chosen: that of model.weights.
+        Kept in memory, since it is asked for with each job and this process alone changes it."""
+        return self._current
+
+    def history(self) -> tuple[SpaceSwitch, ...]:
+        """All switches, newest first."""
+        statement = f"SELECT {', '.join(SWITCH_COLUMNS)} FROM spaces ORDER BY number DESC"
+        return tuple(_switch(row) for row in self._database.rows(statement))
+
+    def switch(self, space_id: str, *, previous_id: str, by: str, note: str) -> SpaceSwitch:
+        """Lets the space answer from now on; `previous_id` is the one that did.
+
+        Raises StateConflict when another one does, or this one already.
+        """
+        current = self.current()
+        if current not in ("", previous_id) or space_id == previous_id:
+            raise StateConflict(f"feature space '{current or previous_id}' answers now")
+        return self._append(space_id, previous_id, by=by, note=note, rollback=False)
+
+    def rollback(self, *, by: str, note: str) -> SpaceSwitch:
+        """Lets the space answer that did before the last switch. Raises StateConflict when there
+        was none, or it was taken back already."""
+        history = self.history()
+        if not history or history[0].rollback:
+            raise StateConflict("there is no switch that could be taken back")
+        last = history[0]
+        return self._append(last.previous_id, last.space_id, by=by, note=note, rollback=True)
+
+    def record_shadow(self, shadow: Shadow) -> None:
+        """The first one of a check stays."""
+        with self._database.transaction("record a shadow") as connection:
+            insert(connection, "shadows", SHADOW_COLUMNS, _shadow_row(shadow))
+
+    def comparisons(self, *, since: str = "") -> dict[str, Comparison]:
+        """Shadows since then, by the space that did not answer."""
+        statement = """
+            SELECT s.space_id, c.outcome, s.outcome, count(*), count(*) FILTER (WHERE s.agrees)
+            FROM shadows s JOIN checks c ON c.id = s.check_id
+            WHERE s.created_at >= ? GROUP BY ALL ORDER BY ALL
+        """
+        found: dict[str, Comparison] = {}
+        rows = self._database.rows(statement, [since])
+        for space_id, answered, shadow, count, agreed in rows:
+            before = found.get(str(space_id), Comparison())
+            pair = (Outcome(str(answered)), Outcome(str(shadow)))
+            number = int(str(count))
+            differing = {} if pair[0] is pair[1] else {pair: number}
+            found[str(space_id)] = Comparison(
+                count=before.count + number,
+                agreed=before.agreed + int(str(agreed)),
+                differing={**before.differing, **differing},
+            )
+        return found
+
+    def _append(
+        self, space_id: str, previous_id: str, *, by: str, note: str, rollback: bool
+    ) -> SpaceSwitch:
+        with self._database.transaction("switch the feature space") as connection:
+            row = connection.execute("SELECT coalesce(max(number), 0) FROM spaces").fetchone()
+            number = int(row[0]) + 1 if row is not None else 1
+            values: list[Value] = [number, space_id, previous_id, utc_now(), by, note, rollback]
+            insert(connection, "spaces", SWITCH_COLUMNS, values)
+        self._current = space_id
+        return _switch(tuple(values))
+
+
+def _switch(row: Row) -> SpaceSwitch:
+    values = dict(zip(SWITCH_COLUMNS, row, strict=True))
+    return SpaceSwitch(
+        number=int(str(values["number"])),
+        space_id=str(values["space_id"]),
+        previous_id=str(values["previous_id"]),
+        created_at=str(values["created_at"]),
+        by=str(values["by_key"]),
+        note=str(values["note"]),
+        rollback=bool(values["rollback"]),
+    )
+
+
+def _shadow_row(shadow: Shadow) -> list[Value]:
+    return [
+        shadow.check_id,
+        shadow.space_id,
+        shadow.model_id,
+        shadow.outcome.value,
+        shadow.probability,
+        shadow.top_reference_id,
+        shadow.agrees,
+        shadow.created_at,
+    ]

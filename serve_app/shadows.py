@@ -1,0 +1,72 @@
+"""Shadow traffic: a share of checks is answered by the other feature space too, to be compared."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from dubl.errors import DublError
+from dubl.ledger.spaces import Spaces
+from dubl.ledger.statements import utc_now
+from dubl.matching.decision import agree
+from dubl.types import Check, Job, Shadow, VideoSource
+from serve_app.flow import Flow, Question
+from serve_app.ledger_client import LedgerClient
+
+logger = logging.getLogger(__name__)
+
+# Of one process at a time; checks beyond that have none, so that a busy service is not made busier.
+MOST_AT_ONCE = 2
+
+
+class Shadows:
+    """They begin when a check is in the ledger: no caller waits for them, and what goes wrong in
+    them is a line in the log. `share` of checks have one."""
+
+    def __init__(self, *, flow: Flow, ledger: LedgerClient, share: float) -> None:
+        self._flow = flow
+        self._ledger = ledger
+        self._share = share
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, job: Job, source: VideoSource, question: Question, check: Check) -> None:
+        if not self._flow.has_shadows or random.random() >= self._share:
+            return
+        if len(self._running) >= MOST_AT_ONCE:
+            return
+        task = asyncio.create_task(self._compare(job, source, question, check))
+        self._running[job.id] = task
+        task.add_done_callback(lambda _: self._running.pop(job.id, None))
+
+    async def removed(self, job: Job, remove: Callable[[], None]) -> None:
+        """Removes a file of the job: once its shadow, where it has one, does not read it any
+        more."""
+        task = self._running.get(job.id)
+        if task is None:
+            await asyncio.to_thread(remove)
+            return
+        loop = asyncio.get_running_loop()
+        task.add_done_callback(lambda _: loop.run_in_executor(None, remove))
+
+    async def _compare(
+        self, job: Job, source: VideoSource, question: Question, check: Check
+    ) -> None:
+        try:
+            space, verdict = await self._flow.shadow(source, question, space_id=job.space_id)
+            shadow = Shadow(
+                check_id=check.id,
+                space_id=space.id,
+                model_id=verdict.model_id,
+                outcome=verdict.outcome,
+                probability=verdict.probability,
+                top_reference_id=verdict.matches[0].reference_id if verdict.matches else "",
+                agrees=agree(check.verdict, verdict),
+                created_at=utc_now(),
+            )
+            await self._ledger.ask(Spaces.record_shadow, shadow)
+        except DublError as exc:
+            logger.warning("check %s has no shadow: %s: %s", check.id, exc.code, exc.detail)
+        except Exception:
+            logger.exception("check %s has no shadow", check.id)
