@@ -27,6 +27,9 @@ QUIET = {
     "RAY_raylet_report_resources_period_milliseconds": "1000",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_event_stats": "0",
+    # glibc gives each of the many threads a heap of its own, eight for each core, and each keeps
+    # what was once needed at the same time.
+    "MALLOC_ARENA_MAX": "2",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,8 @@ from dubl.types import (
 
 VALUES_PER_QUERY = 500
 FEATURES_PER_QUERY = 16
+
+Key = TypeVar("Key")
 
 
 def read_rows(tables: Tables, columns: Sequence[str], where: str = "") -> pa.Table:
@@ -106,7 +109,7 @@ def count_libraries(tables: Tables) -> dict[str, int]:
     return dict(sorted((row["values"], row["counts"]) for row in counts))
 
 
-def chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
+def chunks(values: Iterable[Key], size: int) -> Iterator[list[Key]]:
     """Lists of at most `size`, none of them empty; each value once."""
     remaining = iter(dict.fromkeys(values))
     while chunk := list(islice(remaining, size)):

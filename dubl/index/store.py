@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference, rights_row
-from dubl.index.tables import Tables, open_tables, store_errors, write_lock
+from dubl.index.tables import Tables, is_folder, open_tables, store_errors, write_lock
 from dubl.index.vector_index import IndexEvent
 from dubl.rights.terms import Rights
 from dubl.settings import IndexSettings
@@ -35,6 +36,8 @@ from dubl.types import (
     Registration,
     VideoFeatures,
 )
+
+ORPHAN_AGE_S = 3600.0  # no registration takes so long between its two commits
 
 # Within LibraryStore, `list` is a method.
 References = list[Reference]
@@ -63,6 +66,7 @@ class LibraryStore:
         self._read_only = read_only
         self._clock = RisingClock()
         self._writing = threading.Lock()
+        self._orphans: dict[writing.FramesOf, float] = {}  # since when they are known
         self._tables = open_tables(
             uri, spec=spec, consistency_interval_s=settings.consistency_interval_s
         )
@@ -142,9 +146,9 @@ class LibraryStore:
     def delete(self, reference_id: str) -> None:
         """Removes the reference from every answer. Raises ReferenceNotFound."""
         with self._write("delete a reference") as tables:
-            self.get(reference_id)
+            reference = self.get(reference_id)
             tables.references.delete(predicates.equals("id", reference_id))
-            writing.drop_frames(tables, [reference_id])
+            writing.drop_frames(tables, [writing.frames_of(reference)])
 
     def get(self, reference_id: str) -> Reference:
         """Raises ReferenceNotFound."""
@@ -223,7 +227,7 @@ class LibraryStore:
         """Takes in the references of such a file; may be repeated after an interruption. Raises
         FeatureSpaceMismatch, and StoreUnavailable when the library holds others."""
         with self._write("take references back") as tables:
-            upkeep.delete_orphan_frames(tables)
+            writing.drop_frames(tables, upkeep.orphan_frames(tables))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
@@ -244,9 +248,15 @@ class LibraryStore:
         return vector_index.index_health(self._tables)
 
     def delete_orphan_frames(self) -> int:
-        """Removes frames whose registration or deletion was cut off; how many."""
+        """Removes frames whose registration or deletion was cut off; how many. In an object store,
+        where other writers may be at work, those that were found ORPHAN_AGE_S before as well."""
         with self._write("delete orphan frames") as tables:
-            return upkeep.delete_orphan_frames(tables)
+            now = time.monotonic()
+            found = upkeep.orphan_frames(tables)
+            self._orphans = {one: self._orphans.get(one, now) for one in found}
+            age_s = 0.0 if is_folder(self.uri) else ORPHAN_AGE_S
+            dead = [one for one, since in self._orphans.items() if now - since >= age_s]
+            return writing.drop_frames(tables, dead)
 
     @contextmanager
     def _write(self, action: str) -> Iterator[Tables]:

@@ -44,7 +44,7 @@ SETTLED_S = 3.0
 MOST_MAKERS = 16
 # Of one process. Each commit leaves entries behind, and LanceDB's own bound for what it knows of
 # files is 1 GiB: every replica that reads or writes would grow for weeks.
-METADATA_CACHE_BYTES = 32 * 1024**2
+METADATA_CACHE_BYTES = 16 * 1024**2
 INDEX_CACHE_BYTES = 2 * 1024**3
 
 Result = TypeVar("Result")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import pyarrow.compute as pc
+import pyarrow as pa
 from lancedb.index import Bitmap, BTree
 from lancedb.table import Table
 
 from dubl.index.reading import read_rows
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.index.vector_index import ensure_vector_index, index_names
-from dubl.index.writing import drop_frames
+from dubl.index.writing import FramesOf
 from dubl.settings import IndexSettings
 
 MIN_INDEXED_ROWS = 256
@@ -46,14 +46,16 @@ def optimize_tables(
     _ensure_index(tables.references, "sha256", BTree())
 
 
-def delete_orphan_frames(tables: Tables) -> int:
-    """Removes frames without a reference; how many. No registration may be under way."""
+def orphan_frames(tables: Tables) -> set[FramesOf]:
+    """Registrations that have frames and no reference: cut off, or under way."""
+    written: set[FramesOf] = set()
     with store_errors("read frames"):
-        query = tables.frames.search().select(["reference_id"])
-        owners: set[str] = set()
+        query = tables.frames.search().select(["reference_id", "created_at"])
         for batch in query.to_batches():
-            owners.update(pc.unique(batch["reference_id"]).to_pylist())
-    return drop_frames(tables, owners - set(read_rows(tables, ["id"])["id"].to_pylist()))
+            keys = pa.Table.from_batches([batch]).group_by(batch.schema.names).aggregate([])
+            written.update(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+    rows = read_rows(tables, ["id", "created_at"])
+    return written - set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
 def _compact(table: Table, kept: timedelta) -> None:

@@ -1,7 +1,8 @@
 """Writes that keep `frames` and `references` in step.
 
 Frames are written before their reference and removed after it, so that whatever is cut off leaves
-frames without a reference, which nobody sees. Callers hold the store's lock.
+frames without a reference, which nobody sees. Frames bear the time of their registration: writers
+of one id that do not see each other remove only their own. Callers hold the store's lock.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from lancedb.table import Table
 
 from dubl.errors import InvalidRequest
 from dubl.index import predicates
-from dubl.index.reading import VALUES_PER_QUERY, chunks, existing, read_features
+from dubl.index.reading import VALUES_PER_QUERY, chunks, existing
 from dubl.index.rows import NewReference, frames_table, references_table, to_references
 from dubl.index.schema import FACT_COLUMNS, REFERENCES
 from dubl.index.tables import Tables, committed, is_folder
 from dubl.types import FeatureSpec, Reference, ReferenceDraft
 
 logger = logging.getLogger(__name__)
+
+FramesOf = tuple[str, str]  # the reference's id and created_at
 
 
 class KnownReferences:
@@ -53,16 +56,16 @@ def insert(
     """
     if not items:
         return {}
-    drop_frames(tables, [item.reference.id for item in items])
     tables.frames.add(frames_table(items, spec))
     merge = tables.references.merge_insert("id").when_not_matched_insert_all()
     rows = references_table(items, spec)
     result = committed(tables.references, lambda: merge.execute(rows))
     theirs: dict[str, Reference] = {}
     if result.num_inserted_rows < len(items):
-        theirs = _give_way(tables, items, spec)
+        theirs = _give_way(tables, [item.reference for item in items])
+    ours = [item.reference for item in items if item.reference.id not in theirs]
+    _drop_frames_of_others(tables, ours)
     if not is_folder(uri):
-        ours = [item.reference for item in items if item.reference.id not in theirs]
         theirs |= _drop_twins(tables, ours, _held_before(uri, ours, result.version))
     return theirs
 
@@ -92,38 +95,54 @@ def _drop_twins(
         logger.warning("another writer was first with the bytes of %d references", len(late))
         for chunk in chunks(late, VALUES_PER_QUERY):
             _delete(tables.references, predicates.among("id", chunk))
-        drop_frames(tables, late)
+        drop_frames(tables, [frames_of(one) for one in ours if one.id in late])
     return late
 
 
-def _give_way(
-    tables: Tables, items: Sequence[NewReference], spec: FeatureSpec
-) -> dict[str, Reference]:
-    """Removes our frames of references that others registered first, and keeps theirs."""
-    ours = {item.reference.id: item.reference for item in items}
-    theirs = [there for there in existing(tables, ids=ours) if there != ours[there.id]]
+def _give_way(tables: Tables, items: Sequence[Reference]) -> dict[str, Reference]:
+    """Removes our frames of references that others registered first."""
+    ours = {item.id: item for item in items}
+    theirs = {there.id: there for there in existing(tables, ids=ours) if there != ours[there.id]}
     logger.warning("another writer was first to register %d references", len(theirs))
-    features = read_features(tables, [there.id for there in theirs], spec)
-    stored = [
-        NewReference(reference=there, features=features[there.id])
-        for there in theirs
-        if there.id in features
-    ]
-    drop_frames(tables, [there.id for there in theirs])
-    tables.frames.add(frames_table(stored, spec))
-    return {there.id: there for there in theirs}
+    # Of a reference that is filled in from another feature space, both bear its time there.
+    left = {frames_of(ours[one]) for one in theirs} - {frames_of(one) for one in theirs.values()}
+    drop_frames(tables, left)
+    return theirs
 
 
-def drop_frames(tables: Tables, reference_ids: Iterable[str]) -> int:
-    """Removes the references' frames and says how many; commits only where there are some."""
-    dropped = 0
-    for chunk in chunks(reference_ids, VALUES_PER_QUERY):
-        where = predicates.among("reference_id", chunk)
-        count = int(tables.frames.count_rows(where))
-        if count:
-            _delete(tables.frames, where)
-        dropped += count
-    return dropped
+def frames_of(reference: Reference) -> FramesOf:
+    return reference.id, reference.created_at
+
+
+def drop_frames(tables: Tables, registrations: Iterable[FramesOf]) -> int:
+    """Removes the frames that these registrations wrote and says how many. Another writer's frames
+    of the same id stay: they bear another time."""
+    return sum(
+        _delete_frames(tables, _among(chunk)) for chunk in chunks(registrations, VALUES_PER_QUERY)
+    )
+
+
+def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
+    """What registrations that were cut off, or are about to give way, have left under our ids."""
+    for chunk in chunks(map(frames_of, ours), VALUES_PER_QUERY):
+        ids, times = zip(*chunk, strict=True)
+        others = [predicates.among("reference_id", ids), predicates.not_among("created_at", times)]
+        _delete_frames(tables, predicates.all_of(others))
+
+
+def _among(registrations: Sequence[FramesOf]) -> str:
+    ids, times = zip(*registrations, strict=True)
+    return predicates.all_of(
+        [predicates.among("reference_id", ids), predicates.among("created_at", times)]
+    )
+
+
+def _delete_frames(tables: Tables, where: str) -> int:
+    """Commits only where there are some."""
+    count = int(tables.frames.count_rows(where))
+    if count:
+        _delete(tables.frames, where)
+    return count
 
 
 def _delete(table: Table, where: str) -> None:

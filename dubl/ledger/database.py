@@ -20,7 +20,7 @@ Row = tuple[object, ...]
 
 # DuckDB 2.0 keeps a little in memory of each row that was written, until its file is closed: with
 # a connection for each so many transactions, a process stays as small as it began.
-TRANSACTIONS_PER_CONNECTION = 4000
+TRANSACTIONS_PER_CONNECTION = 1000
 
 
 class Database:

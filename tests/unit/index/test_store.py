@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from dubl.errors import (
     ReferenceNotFound,
     StoreUnavailable,
 )
+from dubl.index import store as index_store
 from dubl.index import tables, writing
 from dubl.index.store import Failure, LibraryStore
 from dubl.rights.parsing import parse_rights
@@ -40,8 +42,8 @@ AWKWARD_IDS = [
 ]
 
 
-def frame_count(store: LibraryStore) -> int:
-    return int(store.tables.frames.count_rows())
+def frame_count(store: LibraryStore, where: str | None = None) -> int:
+    return int(store.tables.frames.count_rows(where))
 
 
 def test_same_bytes_in_one_library_are_one_reference(store: LibraryStore) -> None:
@@ -179,6 +181,56 @@ def test_the_first_of_two_writers_of_an_object_store_wins_and_its_frames_stay_si
     np.testing.assert_array_equal(
         store.read_features(["a"])["a"].descriptors, entry("a", seed=1).features.descriptors
     )
+
+
+def test_writers_that_meet_in_an_object_store_leave_the_frames_of_the_first_alone(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = [open_store(scheme="file://") for _ in range(3)]
+    all_have_written_frames, both_have_lost = threading.Barrier(3), threading.Barrier(2)
+    write, existing = writing.references_table, writing.existing
+
+    def together(*arguments: object) -> object:
+        all_have_written_frames.wait(30)
+        return write(*arguments)
+
+    def lost(*arguments: object, **named: object) -> object:
+        both_have_lost.wait(30)
+        return existing(*arguments, **named)
+
+    monkeypatch.setattr(writing, "references_table", together)
+    monkeypatch.setattr(writing, "existing", lost)
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda one: one.register([entry("a")])[0], stores))
+    assert [one.created for one in made].count(True) == 1
+    assert len({one.reference.created_at for one in made}) == 1
+    there = open_store(scheme="file://")
+    assert frame_count(there) == 20
+    assert frame_count(there, f"created_at = '{there.get('a').created_at}'") == 20
+
+
+def test_frames_that_others_may_be_writing_are_orphans_only_when_they_stay(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(scheme="file://")
+    store.register([entry("dead"), entry("kept"), entry("written slowly")])
+    reference = store.tables.references.search().where("id = 'written slowly'").to_arrow()
+    store.tables.references.delete("id <> 'kept'")
+    assert store.delete_orphan_frames() == 0
+    store.tables.references.add(reference)
+    monkeypatch.setattr(index_store, "ORPHAN_AGE_S", 0.0)
+    assert store.delete_orphan_frames() == 20
+    assert frame_count(store, "reference_id = 'dead'") == 0
+
+
+def test_frames_of_a_cut_off_registration_of_an_id_that_is_there_are_orphans(
+    store: LibraryStore,
+) -> None:
+    store.register([entry("a"), entry("b", seed=2)])
+    store.tables.frames.update(where="reference_id = 'b'", values={"reference_id": "a"})
+    store.tables.references.delete("id = 'b'")
+    assert store.delete_orphan_frames() == 20
+    assert frame_count(store, f"created_at = '{store.get('a').created_at}'") == 20
 
 
 def test_threads_that_register_the_same_video_make_one(store: LibraryStore) -> None:
