@@ -184,8 +184,6 @@ class Librarian(UploadArchive):
     one commit, and what was written is compacted and indexed from time to time."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
-        from dubl.index.store import ORPHAN_AGE_S  # with LanceDB
-
         use_serve_log()
         self._library = make_library(settings)
         self._store = self._library.first
@@ -193,8 +191,7 @@ class Librarian(UploadArchive):
         super().__init__(settings, self._library)
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
-        # An earlier life may have been killed; what may still be written is looked at again.
-        self._clean_at = [time.monotonic(), time.monotonic() + ORPHAN_AGE_S]
+        self._clean_at = cleaning_times()  # an earlier life may have been killed
         self._tell: Callable[[], None] = lambda: None  # until there is something to tell
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
         self._telling = asyncio.create_task(self._tell_each())
@@ -236,7 +233,7 @@ class Librarian(UploadArchive):
         try:
             yield
         except StoreUnavailable:
-            self._unclean = True
+            self._clean_at = cleaning_times()
             raise
 
     async def register(
@@ -305,6 +302,13 @@ class Librarian(UploadArchive):
 
     async def ready(self) -> bool:
         return True
+
+
+def cleaning_times() -> list[float]:
+    """Now, and once more when nothing that was being written then can still be."""
+    from dubl.index.store import ORPHAN_AGE_S  # with LanceDB
+
+    return [time.monotonic(), time.monotonic() + ORPHAN_AGE_S]
 
 
 @serve.ingress()

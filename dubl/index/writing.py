@@ -104,7 +104,9 @@ def _give_way(tables: Tables, items: Sequence[Reference]) -> dict[str, Reference
     ours = {item.id: item for item in items}
     theirs = {there.id: there for there in existing(tables, ids=ours) if there != ours[there.id]}
     logger.warning("another writer was first to register %d references", len(theirs))
-    drop_frames(tables, [frames_of(ours[one]) for one in theirs])
+    # Of a reference that is filled in from another feature space, both bear its time there.
+    left = {frames_of(ours[one]) for one in theirs} - {frames_of(one) for one in theirs.values()}
+    drop_frames(tables, left)
     return theirs
 
 
