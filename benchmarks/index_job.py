@@ -25,6 +25,7 @@ from typing import Annotated
 
 import numpy as np
 import psutil
+import ray
 import typer
 
 from benchmarks.results import Figure, at_least, at_most, machine, plain, write_figures
@@ -36,7 +37,7 @@ from dubl.settings import Settings, load_settings
 from pipelines.archive_source import open_archive
 from pipelines.archive_stages import DecodeStage, EmbedStage, Row, packs
 from pipelines.archive_writer import ArchiveWriter
-from pipelines.cluster import connect
+from pipelines.cluster import Cluster, connect
 from pipelines.index_archive import BATCH_VIDEOS, index_archive
 
 AIM = 0.85
@@ -121,8 +122,15 @@ def plain_run(archive: Path, settings: Settings) -> Cost:
 
 
 def ray_run(archive: Path, settings: Settings) -> Cost:
-    """The job, on the cluster of this process."""
+    """The job, on a cluster of this process."""
     cluster = connect("")
+    try:
+        return _ray_cost(archive, settings, cluster)
+    finally:
+        ray.shutdown()
+
+
+def _ray_cost(archive: Path, settings: Settings, cluster: Cluster) -> Cost:
     store = make_store(settings)
     source = open_archive(str(archive))
     with most_memory() as seen:
