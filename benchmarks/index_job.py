@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event, Semaphore
@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import psutil
 import ray
 import typer
 
 from benchmarks.results import Figure, at_least, at_most, machine, plain, write_figures
-from benchmarks.usage import most_memory
+from benchmarks.usage import watching
 from dubl.assembly import make_store
 from dubl.evaluation.scenes import generate_library
 from dubl.index.keys import read_keys
@@ -103,22 +102,28 @@ def plain_run(archive: Path, settings: Settings) -> Cost:
     for _ in workers:
         ready.acquire()
     writer = ArchiveWriter(make_store(settings), library="main", batch_videos=BATCH_VIDEOS)
-    before, started = _cpu_s(), time.perf_counter()
-    go.set()
-    running = PROCESSES
-    while running:
-        row = rows.get()
-        if row is None:
-            running -= 1
-        else:
-            writer.add(row)
-    writer.flush()
-    cost = _cost(writer.counts.registered, before, started)
+    started = time.perf_counter()
+    with watching() as seen:
+        go.set()
+        running = PROCESSES
+        while running:
+            row = rows.get()
+            if row is None:
+                running -= 1
+            else:
+                writer.add(row)
+        writer.flush()
+        wall_s = time.perf_counter() - started
     for _ in workers:
         ready.release()
     for worker in workers:
         worker.join()
-    return cost
+    return Cost(
+        videos=writer.counts.registered,
+        wall_s=wall_s,
+        cpu_s=seen.cpu_s,
+        most_bytes=seen.most_bytes,
+    )
 
 
 def ray_run(archive: Path, settings: Settings) -> Cost:
@@ -133,11 +138,16 @@ def ray_run(archive: Path, settings: Settings) -> Cost:
 def _ray_cost(archive: Path, settings: Settings, cluster: Cluster) -> Cost:
     store = make_store(settings)
     source = open_archive(str(archive))
-    with most_memory() as seen:
-        before, started = _cpu_s(), time.perf_counter()
+    started = time.perf_counter()
+    with watching() as seen:
         summary = index_archive(source, store, settings, cluster, library="main")
-        cost = _cost(summary.registered, before, started)
-    return replace(cost, most_bytes=max(seen, default=0))
+        wall_s = time.perf_counter() - started
+    return Cost(
+        videos=summary.registered,
+        wall_s=wall_s,
+        cpu_s=seen.cpu_s,
+        most_bytes=seen.most_bytes,
+    )
 
 
 def _work(
@@ -165,26 +175,6 @@ def _work(
 def _embedded(row: Row, embed: EmbedStage) -> Row:
     batch = {name: np.array([value], dtype=object) for name, value in row.items()}
     return {name: values[0] for name, values in embed(batch).items()}
-
-
-def _cost(videos: int, before: dict[int, float], started: float) -> Cost:
-    wall_s = time.perf_counter() - started
-    after = _cpu_s()
-    cpu_s = sum(spent - before.get(pid, 0.0) for pid, spent in after.items())
-    return Cost(videos=videos, wall_s=wall_s, cpu_s=cpu_s)
-
-
-def _cpu_s() -> dict[int, float]:
-    """CPU seconds so far of this process and its descendants."""
-    spent = {}
-    root = psutil.Process()
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        spent[process.pid] = times.user + times.system
-    return spent
 
 
 def figures(costs: dict[str, list[Cost]], setup: str) -> Iterator[Figure]:

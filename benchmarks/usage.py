@@ -51,6 +51,15 @@ class ProcessTree:
                 total += times.user + times.system + times.children_user + times.children_system
         return total
 
+    def cpu_by_process(self) -> dict[tuple[int, float], float]:
+        """CPU seconds of each living process, by its id and the time of its start."""
+        found: dict[tuple[int, float], float] = {}
+        for process in self._living():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                found[process.pid, process.create_time()] = times.user + times.system
+        return found
+
     def pss_bytes(self) -> int:
         """Memory, with pages shared among processes counted once."""
         total = 0
@@ -82,15 +91,28 @@ def server_tree() -> ProcessTree:
     raise RuntimeError("the service is not among the children of this process")
 
 
+@dataclass(slots=True)
+class Watched:
+    """`cpu_s` is filled when the block ends; `most_bytes` is the highest PSS that was seen."""
+
+    cpu_s: float = 0.0
+    most_bytes: int = 0
+
+
 @contextmanager
-def most_memory(*, every_s: float = 5.0) -> Iterator[list[int]]:
-    """Bytes (PSS) of this process and its children, at moments of the block."""
-    seen: list[int] = []
-    tree, over = ProcessTree(os.getpid()), threading.Event()
+def watching(*, every_s: float = 1.0, memory_every: int = 5) -> Iterator[Watched]:
+    """This process and all its children over a block, those that end in it included: up to what
+    they spend after the last look at them."""
+    seen, tree, over = Watched(), ProcessTree(os.getpid()), threading.Event()
+    before, latest = tree.cpu_by_process(), dict[tuple[int, float], float]()
 
     def look() -> None:
+        looks = 0
         while not over.wait(every_s):
-            seen.append(tree.pss_bytes())
+            latest.update(tree.cpu_by_process())
+            if looks % memory_every == 0:
+                seen.most_bytes = max(seen.most_bytes, tree.pss_bytes())
+            looks += 1
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -99,3 +121,5 @@ def most_memory(*, every_s: float = 5.0) -> Iterator[list[int]]:
     finally:
         over.set()
         watcher.join()
+        latest.update(tree.cpu_by_process())
+        seen.cpu_s = sum(spent - before.get(process, 0.0) for process, spent in latest.items())
