@@ -1,4 +1,4 @@
-"""Arrow schemas of the library's tables, and the feature space in their metadata.
+"""Arrow schemas of the library's tables; feature space and schema version in their metadata.
 
 `references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
 can be built again from it. `frames` has one row a frame that may be searched for; `failures` has
@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 
 import pyarrow as pa
 
-from dubl.errors import FeatureSpaceMismatch
+from dubl.errors import FeatureSpaceMismatch, StoreTooNew
 from dubl.types import FeatureSpec
 
 REFERENCES = "references"
@@ -21,6 +21,10 @@ FRAMES = "frames"
 FAILURES = "failures"
 INDEX_HISTORY = "index_history"
 SPEC_KEY = b"dubl:feature_spec"
+VERSION_KEY = b"dubl:schema_version"
+# Raised when a program from before would misread or harm what is written. Columns that are added
+# do not raise it: absent ones are added when a library is opened, and others are left alone.
+SCHEMA_VERSION = 1
 # Lance rejects a concurrent insert of the same key only where the table names its key; named in
 # the schema, it holds from the first version on.
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
@@ -127,7 +131,14 @@ def index_history_schema() -> pa.Schema:
 
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:
-    """Raises FeatureSpaceMismatch unless the table was made for `spec`."""
+    """Raises FeatureSpaceMismatch unless the table was made for `spec`; StoreTooNew where a later
+    program made it."""
+    version = int((schema.metadata or {}).get(VERSION_KEY, SCHEMA_VERSION))
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{where} has version {version} of its schema, this program knows {SCHEMA_VERSION}",
+            context={"stored_version": version, "known_version": SCHEMA_VERSION},
+        )
     if differing := differences(schema, spec):
         raise FeatureSpaceMismatch(
             f"features in {where} come from another model: {'; '.join(differing)}",
@@ -154,7 +165,10 @@ def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _metadata(spec: FeatureSpec) -> dict[bytes, bytes]:
-    return {SPEC_KEY: json.dumps(asdict(spec), sort_keys=True).encode()}
+    return {
+        SPEC_KEY: json.dumps(asdict(spec), sort_keys=True).encode(),
+        VERSION_KEY: str(SCHEMA_VERSION).encode(),
+    }
 
 
 def _stored_fields(schema: pa.Schema) -> dict[str, object]:

@@ -14,10 +14,11 @@ from dubl.errors import (
     FeatureSpaceMismatch,
     InvalidRequest,
     ReferenceNotFound,
+    StoreTooNew,
     StoreUnavailable,
 )
+from dubl.index import schema, tables, writing
 from dubl.index import store as index_store
-from dubl.index import tables, writing
 from dubl.index.store import Failure, LibraryStore
 from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
@@ -342,6 +343,34 @@ def test_a_place_that_cannot_hold_tables_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StoreUnavailable):
         LibraryStore(str(tmp_path / "file"), spec=SPEC, settings=SETTINGS)
+
+
+def test_a_library_of_a_later_program_is_not_opened(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(schema, "SCHEMA_VERSION", 2)
+        open_store().register([entry("a")])
+    with pytest.raises(StoreTooNew, match="version 2 of its schema, this program knows 1"):
+        open_store()
+
+
+def test_a_library_from_before_there_were_versions_goes_on(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        with_version = schema._metadata
+        before.setattr(
+            schema,
+            "_metadata",
+            lambda spec: {schema.SPEC_KEY: with_version(spec)[schema.SPEC_KEY]},
+        )
+        open_store().register([entry("old")])
+    store = open_store()
+    store.register([entry("new", seed=2)])
+    store.optimize(full=True)
+    assert {one.id for one in open_store().list().items} == {"old", "new"}
+    assert frame_count(store) == 40
 
 
 def test_optimizing_keeps_every_answer(store: LibraryStore, open_store: OpenStore) -> None:
