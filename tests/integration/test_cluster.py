@@ -90,6 +90,8 @@ def cluster(s3: S3, broker: Broker, redis: str, folder: Path) -> Iterator[RayClu
         # These nodes share a disk: references keep their files, from which a second feature space
         # is filled. Of checks nothing is looked at.
         "DUBL__EVIDENCE__RETENTION_S": "60",
+        # One clip is sent so often that a person would have to look.
+        "DUBL__FLOOD__ENABLED": "false",
         "DUBL__SERVE__BROKER_URL": broker.address.url,
         "DUBL__SERVE__BROKER_MANAGEMENT_URL": broker.address.management_url,
     }
