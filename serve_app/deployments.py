@@ -191,7 +191,7 @@ class Librarian(UploadArchive):
         super().__init__(settings, self._library)
         self._seen_after_s = settings.index.consistency_interval_s
         self._writing = asyncio.Lock()
-        self._clean_at = cleaning_times()  # an earlier life may have been killed
+        self._clean_at = time.monotonic()  # an earlier life may have been killed
         self._tell: Callable[[], None] = lambda: None  # until there is something to tell
         self._upkeep = asyncio.create_task(self._keep_up(settings.index.upkeep_interval_s))
         self._telling = asyncio.create_task(self._tell_each())
@@ -201,9 +201,9 @@ class Librarian(UploadArchive):
         while True:
             try:
                 async with self._writing:
-                    if self._clean_at and self._clean_at[0] <= time.monotonic():
-                        await asyncio.to_thread(self._library.delete_orphan_frames)
-                        del self._clean_at[0]
+                    if self._clean_at <= time.monotonic():
+                        again_s = await asyncio.to_thread(self._library.delete_orphan_frames)
+                        self._clean_at = time.monotonic() + again_s
                     if self._library.version != kept:
                         await asyncio.to_thread(self._library.optimize)
                 kept = self._library.version
@@ -233,7 +233,7 @@ class Librarian(UploadArchive):
         try:
             yield
         except StoreUnavailable:
-            self._clean_at = cleaning_times()
+            self._clean_at = time.monotonic()
             raise
 
     async def register(
@@ -302,13 +302,6 @@ class Librarian(UploadArchive):
 
     async def ready(self) -> bool:
         return True
-
-
-def cleaning_times() -> list[float]:
-    """Now, and once more when nothing that was being written then can still be."""
-    from dubl.index.store import ORPHAN_AGE_S  # with LanceDB
-
-    return [time.monotonic(), time.monotonic() + ORPHAN_AGE_S]
 
 
 @serve.ingress()

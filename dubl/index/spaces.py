@@ -6,6 +6,7 @@ beneath it. Each space holds all references, with the same facts and times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound
 from dubl.index.reading import read_rows
 from dubl.index.rows import Entry, same_reference
 from dubl.index.schema import REFERENCES, differences
-from dubl.index.store import LibraryStore
+from dubl.index.store import ORPHAN_AGE_S, LibraryStore
 from dubl.index.tables import is_folder, store_errors, table_names
 from dubl.index.writing import KnownReferences
 from dubl.rights.terms import Rights
@@ -147,9 +148,12 @@ class SpacedLibrary:
         for store in self.stores.values():
             store.optimize()
 
-    def delete_orphan_frames(self) -> None:
+    def delete_orphan_frames(self) -> float:
+        """After how many seconds it has to be done again: never, or for what may be under way."""
         for store in self.stores.values():
             store.delete_orphan_frames()
+        left = any(store.has_orphans for store in self.stores.values())
+        return ORPHAN_AGE_S if left else math.inf
 
     def _each(self, change: Callable[[LibraryStore], Result]) -> Result:
         """Of the stores that have the reference. Raises ReferenceNotFound where none has."""

@@ -256,7 +256,15 @@ class LibraryStore:
             self._orphans = {one: self._orphans.get(one, now) for one in found}
             age_s = 0.0 if is_folder(self.uri) else ORPHAN_AGE_S
             dead = [one for one, since in self._orphans.items() if now - since >= age_s]
-            return writing.drop_frames(tables, dead)
+            dropped = writing.drop_frames(tables, dead)
+            for one in dead:
+                del self._orphans[one]
+            return dropped
+
+    @property
+    def has_orphans(self) -> bool:
+        """Whether the last look left some that may be under way, and another one is needed."""
+        return bool(self._orphans)
 
     @contextmanager
     def _write(self, action: str) -> Iterator[Tables]:

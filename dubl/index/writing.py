@@ -117,9 +117,12 @@ def frames_of(reference: Reference) -> FramesOf:
 def drop_frames(tables: Tables, registrations: Iterable[FramesOf]) -> int:
     """Removes the frames that these registrations wrote and says how many. Another writer's frames
     of the same id stay: they bear another time."""
-    return sum(
-        _delete_frames(tables, _among(chunk)) for chunk in chunks(registrations, VALUES_PER_QUERY)
-    )
+    dropped = 0
+    for chunk in chunks(registrations, VALUES_PER_QUERY):
+        ids, times = zip(*chunk, strict=True)
+        theirs = [predicates.among("reference_id", ids), predicates.among("created_at", times)]
+        dropped += _delete_frames(tables, predicates.all_of(theirs))
+    return dropped
 
 
 def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
@@ -128,13 +131,6 @@ def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
         ids, times = zip(*chunk, strict=True)
         others = [predicates.among("reference_id", ids), predicates.not_among("created_at", times)]
         _delete_frames(tables, predicates.all_of(others))
-
-
-def _among(registrations: Sequence[FramesOf]) -> str:
-    ids, times = zip(*registrations, strict=True)
-    return predicates.all_of(
-        [predicates.among("reference_id", ids), predicates.among("created_at", times)]
-    )
 
 
 def _delete_frames(tables: Tables, where: str) -> int:

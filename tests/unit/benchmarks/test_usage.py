@@ -14,10 +14,14 @@ import time
 import numpy as np
 from benchmarks.usage import watching
 with watching(every_s=0.01, memory_every=1) as seen:
-    time.sleep(1)
+    while not seen.most_bytes:
+        time.sleep(0.01)
     before = seen.most_bytes
     held = np.ones(20_000_000, dtype=np.uint8)
-    time.sleep(1)
+    for _ in range(1000):
+        if seen.most_bytes > before + held.nbytes - 2_000_000:
+            break
+        time.sleep(0.01)
 print(seen.most_bytes - before, held.nbytes)
 """
 

@@ -217,10 +217,10 @@ def test_frames_that_others_may_be_writing_are_orphans_only_when_they_stay(
     store.register([entry("dead"), entry("kept"), entry("written slowly")])
     reference = store.tables.references.search().where("id = 'written slowly'").to_arrow()
     store.tables.references.delete("id <> 'kept'")
-    assert store.delete_orphan_frames() == 0
+    assert (store.delete_orphan_frames(), store.has_orphans) == (0, True)
     store.tables.references.add(reference)
     monkeypatch.setattr(index_store, "ORPHAN_AGE_S", 0.0)
-    assert store.delete_orphan_frames() == 20
+    assert (store.delete_orphan_frames(), store.has_orphans) == (20, False)
     assert frame_count(store, "reference_id = 'dead'") == 0
 
 
