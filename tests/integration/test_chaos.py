@@ -44,7 +44,7 @@ def test_nothing_acknowledged_is_lost_and_everything_is_done_once(
     (clip,) = generate_library(
         tmp_path / "clips", count=1, seed=5, size=(160, 90), shortest_s=3, longest_s=3
     )
-    submitter = Submitter(clip)
+    submitter = Submitter(checked=clip, registered=clip)
     killed: Counter[str] = Counter()
     started = time.monotonic()
     with Victim(tmp_path, broker=broker) as victim:

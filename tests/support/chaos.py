@@ -46,13 +46,16 @@ class Account:
 
 
 class Submitter:
-    """Sends checks and registrations without a pause until it is stopped; whatever is answered by
-    202 is in its account."""
+    """Sends checks of one clip and registrations of another without a pause until it is stopped;
+    whatever is answered by 202 is in its account."""
 
-    def __init__(self, clip: Path, *, unfinished_at_most: int = 12) -> None:
+    def __init__(self, checked: Path, registered: Path, *, unfinished_at_most: int = 12) -> None:
         self.account = Account()
         self.address = ""
-        self._content = clip.read_bytes()
+        self._contents = {
+            "checks": checked.read_bytes(),
+            "references": registered.read_bytes(),
+        }
         self._most = unfinished_at_most
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -99,7 +102,7 @@ class Submitter:
 
     def _submit(self, kind: str) -> None:
         # Bytes behind the end make it another file of the same pictures.
-        content = self._content + uuid.uuid4().bytes
+        content = self._contents[kind] + uuid.uuid4().bytes
         answer = httpx.post(
             f"{self.address}/v1/{kind}", files={"file": ("a.mp4", content)}, timeout=60
         )
