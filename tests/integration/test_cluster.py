@@ -117,8 +117,8 @@ def address(cluster: RayCluster, folder: Path, port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def indexed(cluster: RayCluster, address: str, clips: Clips) -> str:
-    """What the job prints that takes the archive in, once there is a service."""
+def indexed(cluster: RayCluster, clips: Clips) -> str:
+    """What the job prints that takes the archive in."""
     return _index(cluster, clips.references[0].parent, "--config", SETTINGS)
 
 
