@@ -47,6 +47,11 @@ STAGES = Histogram(
     tag_keys=("stage",),
 )
 VERDICTS = Counter("dubl_verdicts_total", "Verdicts", tag_keys=("outcome",))
+SHADOWS = Counter(
+    "dubl_shadow_checks_total",
+    "Checks that another feature space answered too: agrees, differs, failed",
+    tag_keys=("result",),
+)
 SIMILARITIES = Histogram(
     "dubl_check_similarity",
     "Similarity of a check's best match; 0 where there is none",
@@ -101,6 +106,11 @@ def count_verdict(verdict: Verdict) -> None:
     SIMILARITIES.observe(max((match.similarity for match in verdict.matches), default=0.0))
     for stage, value_ms in verdict.timings_ms.items():
         STAGES.observe(value_ms / 1000, {"stage": stage})
+
+
+def count_shadow(agrees: bool | None) -> None:
+    """None: it came to no verdict."""
+    SHADOWS.inc(tags={"result": {True: "agrees", False: "differs", None: "failed"}[agrees]})
 
 
 def count_input(facts: VideoFacts) -> None:

@@ -14,6 +14,7 @@ from dubl.matching.decision import agree
 from dubl.types import Check, Job, Shadow, VideoSource
 from serve_app.flow import Flow, Question
 from serve_app.ledger_client import LedgerClient
+from serve_app.metrics import count_shadow
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,10 @@ class Shadows:
                 created_at=utc_now(),
             )
             await self._ledger.ask(Spaces.record_shadow, shadow)
+            count_shadow(shadow.agrees)
         except DublError as exc:
             logger.warning("check %s has no shadow: %s: %s", check.id, exc.code, exc.detail)
+            count_shadow(None)
         except Exception:
             logger.exception("check %s has no shadow", check.id)
+            count_shadow(None)
