@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dubl.errors import ConfigurationError
+from dubl.assembly import space_settings
+from dubl.errors import ConfigurationError, DublError
 from pipelines.cli.options import DATA, FAILED, AsJson, Key, Url, command_settings, connected
 from pipelines.cli.show import print_json
 from pipelines.diagnosis.data import look_at_data, port
@@ -64,8 +65,14 @@ def _findings(
         yield from_error("settings", exc, "Every key is in dubl/settings.py.")
         return
     yield fine("settings", str(config) if config else "the defaults")
-    yield from look_at_model(settings)
-    yield from look_at_data(settings)
+    try:
+        spaces = space_settings(settings)
+    except DublError as exc:
+        yield from_error("candidate", exc)
+        spaces = (settings,)
+    for each in spaces:
+        yield from look_at_model(each)
+    yield from look_at_data(settings, spaces)
     if url:
         with connected(url, key) as client:
             yield from look_at_service(client)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 
-from dubl.assembly import make_store
+from dubl.assembly import feature_spec, make_store
 from dubl.errors import DublError
+from dubl.index.tables import is_folder
 from dubl.ledger.schema import SCHEMA_VERSION
 from dubl.settings import Settings
 from pipelines.diagnosis.finding import Finding, fine, from_error, note, problem
@@ -20,7 +21,8 @@ LITTLE_BYTES, TOO_LITTLE_BYTES = 5 * 1024**3, 512 * 1024**2
 GIB = 1024**3
 
 
-def look_at_data(settings: Settings) -> Iterator[Finding]:
+def look_at_data(settings: Settings, spaces: Sequence[Settings]) -> Iterator[Finding]:
+    """With the library in each feature space."""
     folder = settings.data_dir
     if not folder.is_dir():
         yield note("data folder", f"there is no {folder} yet", "The service makes it at its start.")
@@ -28,7 +30,7 @@ def look_at_data(settings: Settings) -> Iterator[Finding]:
     yield writable(folder)
     yield free_disk(folder)
     yield ledger(settings.ledger_path)
-    yield _library(settings)
+    yield from map(library, spaces)
 
 
 def writable(folder: Path) -> Finding:
@@ -102,12 +104,14 @@ def port(host: str, number: int) -> Finding:
     return fine("port", f"{host}:{number} is free")
 
 
-def _library(settings: Settings) -> Finding:
-    if settings.index_uri == str(settings.data_dir / "library") and not any(
-        (settings.data_dir / "library").glob("*")
-    ):
-        return note("library", "it is empty", "Add videos: `dubl references add`, `dubl index`.")
+def library(settings: Settings) -> Finding:
+    """In the settings' own feature space; opening it would make its tables where there are none."""
+    from dubl.index.spaces import library_uri
+
     try:
+        uri = library_uri(settings.index_uri, feature_spec(settings), beside=settings.is_candidate)
+        if is_folder(uri) and not any(Path(uri).glob("*.lance")):
+            return _nothing_there(settings)
         store = make_store(settings, read_only=True)
         count, health = sum(store.libraries().values()), store.index_health()
     except DublError as exc:
@@ -117,6 +121,16 @@ def _library(settings: Settings) -> Finding:
     if health.recall is not None and health.recall < 0.9:
         return note("library", shown, "Train the index anew: `python -m pipelines.build_index`.")
     return fine("library", shown)
+
+
+def _nothing_there(settings: Settings) -> Finding:
+    if settings.is_candidate:
+        return note(
+            "library",
+            f"nothing is in the feature space of {settings.model.weights}",
+            "Fill it: `python -m pipelines.index_archive ARCHIVE --space candidate`.",
+        )
+    return note("library", "it is empty", "Add videos: `dubl references add`, `dubl index`.")
 
 
 def _holder(text: str) -> str:

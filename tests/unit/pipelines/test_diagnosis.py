@@ -13,8 +13,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from dubl.assembly import make_store
 from dubl.client.client import Client
 from dubl.ledger.ledger import Ledger
 from dubl.settings import load_settings
@@ -27,6 +29,7 @@ from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 from tests.support.http_server import serving
+from tests.support.other_weights import other_weights
 
 NOW_S = 1_700_000_000.0
 NOW = "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -138,3 +141,25 @@ def test_the_doctor_ends_with_1_where_there_is_a_problem(tmp_path: Path) -> None
     sick = CliRunner().invoke(app, arguments)
     assert sick.exit_code == 1
     assert "1 problem" in sick.output
+
+
+def test_both_feature_spaces_are_looked_at(tmp_path: Path) -> None:
+    weights = other_weights(tmp_path / "weights")
+    config = tmp_path / "dubl.yaml"
+    data = tmp_path / "data"
+    texts = {"data_dir": str(data), "candidate": {"weights": str(weights)}}
+    config.write_text(yaml.safe_dump(texts))
+    make_store(load_settings(overrides=[f"data_dir={data}"], environment={}))
+    arguments = ["doctor", "--config", str(config), "--json", "--port", "0"]
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 0, found.output
+    told = [(one["topic"], one["text"]) for one in map(json.loads, found.stdout.splitlines())]
+    assert len([topic for topic, _ in told if topic == "network"]) == 2
+    answering, candidate = [text for topic, text in told if topic == "library"]
+    assert answering.startswith("0 references")
+    assert str(weights) in candidate
+    assert not (data / "library" / "spaces").exists()
+    config.write_text(yaml.safe_dump({"candidate": {"weights": "nowhere"}}))
+    wrong = CliRunner().invoke(app, arguments)
+    assert wrong.exit_code == 1
+    assert "'nowhere' is neither shipped" in wrong.output
