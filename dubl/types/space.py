@@ -1,0 +1,60 @@
+"""Feature spaces in service, and how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dubl.types.match import Outcome
+from dubl.types.video import Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A feature space that a service works in: how it samples queries, closer looks and
+    references, and its model as verdicts name it."""
+
+    id: str
+    model_id: str
+    query: Sampling
+    closer: Sampling
+    reference: Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceSwitch:
+    """From when on the space answered; `previous_id` did before it (empty: that of
+    `model.weights`). `by` is the key's id. `rollback`: it was the one before already."""
+
+    number: int
+    space_id: str
+    previous_id: str
+    created_at: str
+    by: str = ""
+    note: str = ""
+    rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What a space that does not answer says of a check. `agrees`: the same outcome and, unless
+    that is unique, a reference in common."""
+
+    check_id: str
+    space_id: str
+    model_id: str
+    outcome: Outcome
+    probability: float
+    top_reference_id: str
+    agrees: bool
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Shadows of one space: how many, how many agree, and how often one outcome stood against
+    another (answered, shadow)."""
+
+    count: int = 0
+    agreed: int = 0
+    differing: Mapping[tuple[Outcome, Outcome], int] = field(default_factory=dict)

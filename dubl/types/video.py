@@ -1,0 +1,169 @@
+"""What becomes of a video: VideoSource → FrameClip → VideoFeatures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Uint8Array = NDArray[np.uint8]
+
+
+Float16Array = NDArray[np.float16]
+
+
+Float32Array = NDArray[np.float32]
+
+
+Float64Array = NDArray[np.float64]
+
+
+Timings = Mapping[str, float]
+
+
+NO_TIMINGS: Timings = MappingProxyType({})
+
+
+WHOLE_FRAME = 0
+
+
+MAX_VIEWS = 14  # of one instant, the whole frame included
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSource:
+    """A video file on this machine's disk.
+
+    `path` is local and readable, `name` is what the caller called it (file name or link).
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Which frames of a video are read, and at which size.
+
+    One frame each 1 / `rate_hz` seconds, but at least `min_frames` where the file has them: a
+    two-second clip at one frame a second would leave nothing to align.
+    `resize`: "squash" scales to frame_size x frame_size whatever the aspect; "crop" scales the
+    short side to frame_size * 8 / 7 and cuts the center square (256 → 224, ViSiL).
+    `views`: "whole" frames alone, as references have them; "parts" adds what bars frame, stacked
+    screens and insets where there are any; "thorough" adds mirrored and turned frames, halves and
+    the middle to that. Cropped pictures have whole frames alone.
+    `still_at_s`: of the whole file only the picture at that time; an image file has one.
+    """
+
+    rate_hz: float
+    min_frames: int
+    frame_size: int
+    resize: Literal["squash", "crop"] = "squash"
+    views: Literal["whole", "parts", "thorough"] = "whole"
+    still_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFacts:
+    """What probing and decoding told about the file. Sizes are after rotation, in pixels."""
+
+    duration_s: float
+    width: int
+    height: int
+    rotation_deg: int
+    codec: str
+    container: str
+    frame_rate_hz: float
+    backend: str
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameClip:
+    """Sampled frames of one video.
+
+    frames uint8 [N,H,W,3] RGB; timestamps_s float64 [N], the true presentation times from the
+    start of the video; views uint8 [N], 0 for whole frames, other numbers for parts of the same
+    instant (rows of one view are in order of time).
+    """
+
+    frames: Uint8Array
+    timestamps_s: Float64Array
+    views: Uint8Array
+    facts: VideoFacts
+    timings_ms: Timings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = self.frames.shape[0]
+        if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 [N,H,W,3], not {_shape(self.frames)}")
+        _require_rows(count, timestamps_s=self.timestamps_s, views=self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """The space in which features live; two videos are comparable only within one.
+
+    It travels with features and stands in the metadata of the stored tables.
+    """
+
+    model_id: str
+    weights_sha256: str
+    rate_hz: float
+    frame_size: int
+    resize: Literal["squash", "crop"]
+    descriptor_dims: int
+    regions: int
+    region_dims: int
+
+    @property
+    def space_id(self) -> str:
+        """Twelve hex digits that differ wherever features may not be mixed."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFeatures:
+    """Features of one video: N rows in the order of FrameClip.
+
+    descriptors float16 [N,D'] unit length; region_features float16 [N,R,D];
+    timestamps_s float64 [N]; views uint8 [N]. damaged: part of the file could not be read, and
+    these are the features of the rest.
+    """
+
+    descriptors: Float16Array
+    region_features: Float16Array
+    timestamps_s: Float64Array
+    views: Uint8Array
+    duration_s: float
+    spec: FeatureSpec
+    damaged: bool = False
+    timings_ms: Timings = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = self.timestamps_s.shape[0]
+        _require_rows(count, descriptors=self.descriptors, views=self.views)
+        _require_rows(count, region_features=self.region_features)
+        if self.descriptors.shape[1:] != (self.spec.descriptor_dims,):
+            raise ValueError(f"descriptors are {_shape(self.descriptors)}, spec: {self.spec}")
+        if self.region_features.shape[1:] != (self.spec.regions, self.spec.region_dims):
+            raise ValueError(f"regions are {_shape(self.region_features)}, spec: {self.spec}")
+
+
+def _require_rows(count: int, **arrays: NDArray[np.generic]) -> None:
+    for name, array in arrays.items():
+        if array.shape[0] != count:
+            raise ValueError(f"{name} has {array.shape[0]} rows, expected {count}")
+
+
+def _shape(array: NDArray[np.generic]) -> str:
+    return f"{array.dtype} {list(array.shape)}"
