@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
@@ -108,9 +108,8 @@ def count_verdict(verdict: Verdict) -> None:
         STAGES.observe(value_ms / 1000, {"stage": stage})
 
 
-def count_shadow(agrees: bool | None) -> None:
-    """None: it came to no verdict."""
-    SHADOWS.inc(tags={"result": {True: "agrees", False: "differs", None: "failed"}[agrees]})
+def count_shadow(result: Literal["agrees", "differs", "failed"]) -> None:
+    SHADOWS.inc(tags={"result": result})
 
 
 def count_input(facts: VideoFacts) -> None:

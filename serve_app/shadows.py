@@ -67,10 +67,10 @@ class Shadows:
                 created_at=utc_now(),
             )
             await self._ledger.ask(Spaces.record_shadow, shadow)
-            count_shadow(shadow.agrees)
+            count_shadow("agrees" if shadow.agrees else "differs")
         except DublError as exc:
             logger.warning("check %s has no shadow: %s: %s", check.id, exc.code, exc.detail)
-            count_shadow(None)
+            count_shadow("failed")
         except Exception:
             logger.exception("check %s has no shadow", check.id)
-            count_shadow(None)
+            count_shadow("failed")

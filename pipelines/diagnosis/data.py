@@ -12,6 +12,7 @@ import duckdb
 
 from dubl.assembly import feature_spec, make_store
 from dubl.errors import DublError
+from dubl.index.spaces import library_uri
 from dubl.index.tables import is_folder
 from dubl.ledger.schema import SCHEMA_VERSION
 from dubl.settings import Settings
@@ -106,8 +107,6 @@ def port(host: str, number: int) -> Finding:
 
 def library(settings: Settings) -> Finding:
     """In the settings' own feature space; opening it would make its tables where there are none."""
-    from dubl.index.spaces import library_uri
-
     try:
         uri = library_uri(settings.index_uri, feature_spec(settings), beside=settings.is_candidate)
         if is_folder(uri) and not any(Path(uri).glob("*.lance")):

@@ -137,7 +137,7 @@ def load(address: str, indexed: str, clips: Clips) -> Iterator[Submitter]:
     _everything_is_done(address, submitter.account)
 
 
-def test_an_archive_is_indexed_by_a_submitted_job(indexed: str, address: str, clips: Clips) -> None:
+def test_an_archive_is_indexed_by_a_submitted_job(address: str, indexed: str, clips: Clips) -> None:
     assert '"registered": 3' in indexed, indexed
     with Client(address) as client:
         found = client.check(clips.queries("recode")[0]).json()
