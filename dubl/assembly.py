@@ -19,6 +19,7 @@ from dubl.types import FeatureSpec, Sampling, Space
 if TYPE_CHECKING:
     from dubl.index.spaces import SpacedLibrary
     from dubl.index.store import LibraryStore
+    from dubl.index.tables import Caches
     from dubl.index.uploads import UploadStore
     from dubl.ledger.ledger import Ledger
     from dubl.ledger.snapshots import Snapshots
@@ -94,15 +95,20 @@ def make_space(settings: Settings) -> Space:
 def make_library(settings: Settings) -> SpacedLibrary:
     """The library in all feature spaces, for its writer."""
     from dubl.index.spaces import SpacedLibrary
+    from dubl.index.tables import WRITER_CACHES
 
-    return SpacedLibrary([make_store(each) for each in space_settings(settings)])
+    spaces = space_settings(settings)
+    return SpacedLibrary([make_store(each, caches=WRITER_CACHES) for each in spaces])
 
 
-def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
+def make_store(
+    settings: Settings, *, read_only: bool = False, caches: Caches | None = None
+) -> LibraryStore:
     """The library, opened for the configured model's feature space. Only a candidate's may begin
     beside another; else raises FeatureSpaceMismatch."""
     from dubl.index.spaces import library_uri
     from dubl.index.store import LibraryStore
+    from dubl.index.tables import SEARCH_CACHES
 
     spec = feature_spec(settings)
     return LibraryStore(
@@ -110,6 +116,7 @@ def make_store(settings: Settings, *, read_only: bool = False) -> LibraryStore:
         spec=spec,
         settings=settings.index,
         read_only=read_only,
+        caches=caches or SEARCH_CACHES,
     )
 
 

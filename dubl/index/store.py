@@ -22,7 +22,15 @@ from dubl.index.clock import RisingClock
 from dubl.index.failures import Failure as Failure
 from dubl.index.rows import Entry as Entry
 from dubl.index.rows import NewReference, metadata_text, new_reference, rights_row
-from dubl.index.tables import Tables, is_folder, open_tables, store_errors, write_lock
+from dubl.index.tables import (
+    SEARCH_CACHES,
+    Caches,
+    Tables,
+    is_folder,
+    open_tables,
+    store_errors,
+    write_lock,
+)
 from dubl.index.vector_index import IndexEvent
 from dubl.rights.terms import Rights
 from dubl.settings import IndexSettings
@@ -57,7 +65,13 @@ class LibraryStore:
     """
 
     def __init__(
-        self, uri: str, *, spec: FeatureSpec, settings: IndexSettings, read_only: bool = False
+        self,
+        uri: str,
+        *,
+        spec: FeatureSpec,
+        settings: IndexSettings,
+        read_only: bool = False,
+        caches: Caches = SEARCH_CACHES,
     ) -> None:
         """Raises FeatureSpaceMismatch where the tables were made for another spec."""
         self.uri = uri
@@ -68,7 +82,7 @@ class LibraryStore:
         self._writing = threading.Lock()
         self._orphans: dict[writing.FramesOf, float] = {}  # since when they are known
         self._tables = open_tables(
-            uri, spec=spec, consistency_interval_s=settings.consistency_interval_s
+            uri, spec=spec, consistency_interval_s=settings.consistency_interval_s, caches=caches
         )
 
     @property

@@ -42,12 +42,23 @@ COMMIT_ATTEMPTS = 8
 COMMIT_PAUSE_S = 0.02
 SETTLED_S = 3.0
 MOST_MAKERS = 16
-# Of one process. Each commit leaves entries behind, and LanceDB's own bound for what it knows of
-# files is 1 GiB: every replica that reads or writes would grow for weeks.
-METADATA_CACHE_BYTES = 16 * 1024**2
-INDEX_CACHE_BYTES = 2 * 1024**3
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """What a process keeps of files and indexes. Each commit leaves entries behind that nobody
+    reads again, and a cache gives them up only when it is full: a process grows until then.
+    LanceDB's own bounds are 1 and 6 GiB."""
+
+    metadata_bytes: int
+    index_bytes: int
+
+
+SEARCH_CACHES = Caches(metadata_bytes=16 * 1024**2, index_bytes=2 * 1024**3)
+# Whoever commits all day and looks for single rows alone.
+WRITER_CACHES = Caches(metadata_bytes=2 * 1024**2, index_bytes=4 * 1024**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +98,18 @@ def committed(table: Table, commit: Callable[[], Result]) -> Result:
     return commit()
 
 
-def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -> Tables:
+def open_tables(
+    uri: str, *, spec: FeatureSpec, consistency_interval_s: float, caches: Caches = SEARCH_CACHES
+) -> Tables:
     """Opens the tables, creating absent ones empty.
 
     Raises StoreUnavailable, or FeatureSpaceMismatch where they were made for another spec.
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
-        connection = lancedb.connect(uri, read_consistency_interval=interval, session=_caches())
+        connection = lancedb.connect(
+            uri, read_consistency_interval=interval, session=_session(caches)
+        )
         _create_absent(connection, uri, spec)
         tables = Tables(
             references=connection.open_table(REFERENCES),
@@ -112,10 +127,10 @@ def open_tables(uri: str, *, spec: FeatureSpec, consistency_interval_s: float) -
 
 
 @cache
-def _caches() -> lancedb.Session:
-    """One for all libraries that a process opens."""
+def _session(caches: Caches) -> lancedb.Session:
+    """One for all libraries that a process opens in the same way."""
     return lancedb.Session(
-        index_cache_size_bytes=INDEX_CACHE_BYTES, metadata_cache_size_bytes=METADATA_CACHE_BYTES
+        index_cache_size_bytes=caches.index_bytes, metadata_cache_size_bytes=caches.metadata_bytes
     )
 
 
