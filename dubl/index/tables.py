@@ -108,7 +108,7 @@ def open_tables(
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
         connection = lancedb.connect(
-            uri, read_consistency_interval=interval, session=_session(caches)
+            uri, read_consistency_interval=interval, session=session_of(caches)
         )
         _create_absent(connection, uri, spec)
         tables = Tables(
@@ -127,7 +127,7 @@ def open_tables(
 
 
 @cache
-def _session(caches: Caches) -> lancedb.Session:
+def session_of(caches: Caches) -> lancedb.Session:
     """One for all libraries that a process opens in the same way."""
     return lancedb.Session(
         index_cache_size_bytes=caches.index_bytes, metadata_cache_size_bytes=caches.metadata_bytes

@@ -16,10 +16,13 @@ import pytest
 
 from dubl.assembly import make_store
 from dubl.evaluation.scenes import generate_library
+from dubl.index.schema import REFERENCES
 from dubl.settings import load_settings
 
 VIDEOS = 16
 BATCH = 2
+START_S = 20.0
+BETWEEN_COMMITS_S = 0.5
 SEED = 7
 # The job's own log, emptied by each start: Ray gives its agent 15 s to write a file.
 RAY_TOO_SLOW = "The current node timed out during startup"
@@ -33,7 +36,6 @@ logger = logging.getLogger(__name__)
 class Undisturbed:
     archive: Path
     tables: Tables
-    seconds: float
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +44,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("kills")
     archive = folder / "archive"
     generate_library(archive, count=VIDEOS, seed=4, size=(160, 90), shortest_s=2, longest_s=4)
-    started = time.monotonic()
     job = start_job(archive, folder / "data")
     assert job.wait() == 0, job_log(folder / "data")
-    seconds = time.monotonic() - started
     tables = tables_of(folder / "data")
     assert len(tables) == VIDEOS
-    return Undisturbed(archive=archive, tables=tables, seconds=seconds)
+    return Undisturbed(archive=archive, tables=tables)
 
 
 @pytest.mark.timeout(10_000)
@@ -62,14 +62,11 @@ def test_killed_jobs_leave_the_tables_of_an_undisturbed_one(
         data = tmp_path / f"data {number}"
         job = start_job(undisturbed.archive, data)
         kill_driver = number % 2 == 0
-        victim = kill_at_random(job, rng, undisturbed.seconds, driver=kill_driver)
+        victim = kill_at_random(job, rng, data, driver=kill_driver)
+        logger.info("kill %d: %s, after %d commits", number, victim, commits_in(data))
         if kill_driver:
-            gone = job.wait()
-            written = len(tables_of(data))
+            job.wait()
             job = start_job(undisturbed.archive, data)
-            logger.info("kill %d: driver (%d), %d videos were written", number, gone, written)
-        else:
-            logger.info("kill %d: %s", number, victim)
         while job.wait() != 0:
             assert RAY_TOO_SLOW in job_log(data), job_log(data)
             logger.info("Ray did not start on a busy machine; the job is run again")
@@ -90,11 +87,16 @@ def job_log(data: Path) -> str:
 
 
 def kill_at_random(
-    job: subprocess.Popen[bytes], rng: random.Random, seconds: float, *, driver: bool
+    job: subprocess.Popen[bytes], rng: random.Random, data: Path, *, driver: bool
 ) -> str:
-    """Kills at a point of a usual run that is drawn by chance; a job that is faster is left."""
+    """Kills after a number of commits that is drawn by chance, and a moment more; a job that is
+    faster is left. By a share of its time most kills would hit Ray's start."""
+    commits = rng.randrange(VIDEOS // BATCH)
+    moment_s = rng.uniform(0, BETWEEN_COMMITS_S if commits else START_S)
+    while job.poll() is None and commits_in(data) < commits:
+        time.sleep(0.02)
     try:
-        job.wait(rng.uniform(0.2, 1.0 if driver else 0.6) * seconds)
+        job.wait(moment_s)
     except subprocess.TimeoutExpired:
         process = psutil.Process(job.pid)
         children = process.children(recursive=True)
@@ -115,6 +117,12 @@ def kill_at_random(
                 return name
             time.sleep(0.05)  # none has started yet
     return "nobody"
+
+
+def commits_in(data: Path) -> int:
+    """Batches that have been committed: an empty table has one version."""
+    versions = data / "library" / f"{REFERENCES}.lance" / "_versions"
+    return len(list(versions.glob("*.manifest"))) - 1
 
 
 def _is_worker(process: psutil.Process) -> bool:
