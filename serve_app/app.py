@@ -11,12 +11,12 @@ from dubl.settings import Settings, load_settings
 from serve_app.deployments import (
     Decoder,
     Embedder,
-    Ingress,
     Librarian,
     Reranker,
     Retriever,
 )
 from serve_app.flow import Lane, Steps
+from serve_app.ingress import Ingress
 from serve_app.ledger_deployment import Ledger
 
 MAX_ONGOING_REQUESTS = 1024
