@@ -6,6 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 from dubl.assembly import feature_spec, make_ledger, make_snapshots, space_settings
@@ -33,6 +36,8 @@ class Ledger:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
+        # The ledger's threads take turns, and DuckDB keeps memory for each that ever asked.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._snapshots = make_snapshots(settings)
         self._shipped_at: float | None = None
         self._ledger = await open_ledger(settings)
@@ -48,7 +53,13 @@ class Ledger:
         args: Sequence[object],
         kwargs: Mapping[str, object],
     ) -> Result:
-        return await asyncio.to_thread(method, part_of(self._ledger, method), *args, **kwargs)
+        return await self._asked(method, part_of(self._ledger, method), *args, **kwargs)
+
+    async def _asked(
+        self, method: Callable[..., Result], *args: object, **kwargs: object
+    ) -> Result:
+        asked = partial(copy_context().run, method, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
 
     def __del__(self) -> None:
         """Serve calls it when it stops the replica in peace."""
@@ -70,7 +81,7 @@ class Ledger:
             await asyncio.sleep(interval_s)
 
     async def ready(self) -> bool:
-        await asyncio.to_thread(self._ledger.backlog)
+        await self._asked(self._ledger.backlog)
         return True
 
     async def _tell(self) -> None:
@@ -79,8 +90,8 @@ class Ledger:
             if self._shipped_at is not None:
                 show_snapshot(self._shipped_at)
             try:
-                show_backlog(await asyncio.to_thread(self._ledger.backlog))
-                show_quarantines(await asyncio.to_thread(self._ledger.guard.list))
+                show_backlog(await self._asked(self._ledger.backlog))
+                show_quarantines(await self._asked(self._ledger.guard.list))
             except StoreUnavailable as exc:
                 logger.error("no metrics of accepted work: %s", exc.detail)
             await asyncio.sleep(TELL_S)
