@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Embedder, MatrixCleaner, Reranker, Retriever
+from dubl.ports import Decoder, Embedder, MatrixCleaner, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling, Space
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dubl.ledger.snapshots import Snapshots
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
+    from dubl.matching.verification import Verifier
     from dubl.media.keeping import KeptVideos
     from dubl.media.local_videos import LocalVideos
     from dubl.media.sandbox import SandboxedDecoder
@@ -46,6 +47,19 @@ def make_local_videos(settings: Settings) -> LocalVideos:
     from dubl.media.local_videos import LocalVideos
 
     return LocalVideos(make_decoder(settings), make_kept_videos(settings), make_spool(settings))
+
+
+def make_verifier(settings: Settings, decoder: Decoder, kept: KeptVideos) -> Verifier | None:
+    """Looks at the pixels of doubtful matches; None where the model's calibration does not say
+    what they are worth."""
+    from dubl.matching.verification import Verifier
+
+    calibration = calibration_of(weights_folder(settings))
+    if not calibration.pixels:
+        return None
+    policy = settings.policy
+    doubtful = policy.second_look_probability, policy.sure_probability
+    return Verifier(decoder, kept, calibration, doubtful=doubtful)
 
 
 def make_embedder(settings: Settings) -> Embedder:

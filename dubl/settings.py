@@ -182,6 +182,13 @@ class PolicySettings(Section):
         description="from which probability on a match that is no duplicate yet is looked at once "
         "more with thorough views; 1: never",
     )
+    sure_probability: float = Field(
+        default=0.97,
+        ge=0,
+        le=1,
+        description="from which probability on a match is believed without a look at its pixels; "
+        "those of a less probable one, from second_look_probability on, are compared",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> PolicySettings:

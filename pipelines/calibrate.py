@@ -201,7 +201,7 @@ def calibrated(
     result = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
     for _ in range(ROUNDS):
         reranker = ViSiLReranker(
-            _NoFeatures(), comparator, result, settings.matching, background, cleaner
+            NoFeatures(), comparator, result, settings.matching, background, cleaner
         )
         compared = compare_all(questions, reranker)
         result = fitted(compared, result)
@@ -209,7 +209,7 @@ def calibrated(
     return replace(result, description=description, figures=figures)
 
 
-class _NoFeatures:
+class NoFeatures:
     """Questions come with their features; nothing is looked up."""
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:

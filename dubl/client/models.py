@@ -43,7 +43,8 @@ class Ruling(Answer):
 
 
 class Match(Answer):
-    """`rejected`: a person said that these bytes do not copy this reference."""
+    """`rejected`: a person said that these bytes do not copy this reference. `agreement`: how alike
+    the pixels of both move, 0 to 1; None where that was not looked at."""
 
     reference_id: str
     library: str
@@ -52,6 +53,7 @@ class Match(Answer):
     rejected: bool
     rights: Ruling
     segments: tuple[Segment, ...]
+    agreement: float | None = None
 
 
 class Context(Answer):

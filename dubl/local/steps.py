@@ -22,6 +22,7 @@ from dubl.assembly import (
     make_retriever,
     make_space,
     make_store,
+    make_verifier,
     model_id,
     query_sampling,
     reference_sampling,
@@ -29,7 +30,7 @@ from dubl.assembly import (
 )
 from dubl.client.admin_operations import OnProgress
 from dubl.errors import DublError
-from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, needs_pixels, surer
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.ports import Embedder, Reranker, Retriever
@@ -49,6 +50,7 @@ from dubl.types import (
 
 if TYPE_CHECKING:
     from dubl.index.store import LibraryStore
+    from dubl.matching.verification import Verifier
     from dubl.media.keeping import KeptVideos
     from dubl.media.sandbox import SandboxedDecoder
 
@@ -162,6 +164,9 @@ class LocalSteps:
         candidates = self._retriever.retrieve(features, libraries=libraries)
         tell("rerank", 0.9)
         matches = self._reranker.rerank(features, candidates)
+        if self._verifier is not None and needs_pixels(matches, self._settings.policy):
+            tell("verify", 0.95)
+            matches = self._verifier.verify(source, matches)
         verdict = decide(
             matches,
             self._settings.policy,
@@ -190,6 +195,10 @@ class LocalSteps:
     @cached_property
     def _retriever(self) -> Retriever:
         return make_retriever(self._settings)
+
+    @cached_property
+    def _verifier(self) -> Verifier | None:
+        return make_verifier(self._settings, self._decoder, self.kept)
 
     @cached_property
     def _reranker(self) -> Reranker:

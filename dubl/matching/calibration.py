@@ -22,6 +22,8 @@ CALIBRATION_FILE = "calibration.json"
 BACKGROUND_FILE = "background.npy"
 # Of edited train clips, no sure copy stood out by less than .1; slides on one template by .04.
 STANDS_OUT = 0.08
+LEAST_CHANCE = 1e-6
+AGREEMENT_POWER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,9 @@ EVIDENCE_NAMES = (
 )
 
 
+PIXEL_NAMES = ("intercept", "log_odds", "agreement")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Coefficients of the logistic function, and the similarity from which frames are alike.
@@ -63,7 +68,8 @@ class Calibration:
     of AlignmentOptions, in this network's similarities; `usual_rival` is what other references
     usually reach, for libraries that have too few to tell. `description` says on what it was
     fitted, `figures` how well. `background_sha256`: of the background bank it was fitted with,
-    empty for none.
+    empty for none. `pixels`: what the agreement of pixels makes of a probability (`with_pixels`);
+    without it pixels are not looked at.
     """
 
     intercept: float
@@ -73,6 +79,7 @@ class Calibration:
     usual_rival: float = 0.3
     edge_ceiling: float = 0.8
     background_sha256: str = ""
+    pixels: dict[str, float] = field(default_factory=dict)
     description: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -80,6 +87,8 @@ class Calibration:
         unknown = set(self.weights) - set(EVIDENCE_NAMES)
         if unknown:
             raise ValueError(f"no such evidence: {sorted(unknown)}")
+        if self.pixels and self.pixels.keys() != set(PIXEL_NAMES):
+            raise ValueError(f"pixels need {PIXEL_NAMES}, not {sorted(self.pixels)}")
 
 
 def probability(evidence: Evidence, calibration: Calibration) -> float:
@@ -92,9 +101,34 @@ def probability(evidence: Evidence, calibration: Calibration) -> float:
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
-    chance = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
+    return min(_logistic(total), ceiling(evidence, calibration))
+
+
+def ceiling(evidence: Evidence, calibration: Calibration) -> float:
+    """The most that whatever else speaks for the match may make of it."""
     held_down = evidence.shared_edge or evidence.distinction < STANDS_OUT
-    return min(chance, calibration.edge_ceiling) if held_down else chance
+    return calibration.edge_ceiling if held_down else 1.0
+
+
+def pixel_evidence(chance: float, agreement: float) -> dict[str, float]:
+    """What the weights of PIXEL_NAMES are for. Agreement counts by a high power: takes of one scene
+    reach .6, where the camera moved in the same way .9, and copies almost 1."""
+    odds = min(max(chance, LEAST_CHANCE), 1 - LEAST_CHANCE)
+    return {
+        "intercept": 1.0,
+        "log_odds": math.log(odds / (1 - odds)),
+        "agreement": agreement**AGREEMENT_POWER,
+    }
+
+
+def with_pixels(chance: float, agreement: float, calibration: Calibration) -> float:
+    """A probability once the agreement of pixels is known."""
+    evidence = pixel_evidence(chance, agreement)
+    return _logistic(sum(calibration.pixels[name] * evidence[name] for name in PIXEL_NAMES))
+
+
+def _logistic(total: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, total))))
 
 
 def load_calibration(path: Path) -> Calibration:

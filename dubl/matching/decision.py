@@ -90,6 +90,12 @@ def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     return verdict.probability >= policy.second_look_probability and not sure
 
 
+def needs_pixels(matches: MatchSet, policy: PolicySettings) -> bool:
+    """Whether a look at pixels may settle it: something was found, and none of it is sure."""
+    best = max((one.probability for one in matches.matches), default=0.0)
+    return policy.second_look_probability <= best < policy.sure_probability
+
+
 def surer(first: Verdict, closer: Verdict) -> Verdict:
     """The more probable answer of two looks at one query, with the time that both took."""
     timings = summed_timings([first.timings_ms, closer.timings_ms])

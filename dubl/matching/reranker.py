@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions
-from dubl.matching.calibration import Calibration, Evidence, probability
+from dubl.matching.calibration import Calibration, Evidence, ceiling, probability
 from dubl.matching.cleaning import aligned
 from dubl.matching.cutting import Span, covered_s, cut_query, cut_reference
 from dubl.matching.evidence import gather_evidence
@@ -108,6 +108,7 @@ class ViSiLReranker:
                 segments=comparisons[candidate.reference_id].segments,
                 excluded_s=comparisons[candidate.reference_id].excluded_s,
                 common_s=comparisons[candidate.reference_id].common_s,
+                ceiling=ceiling(comparisons[candidate.reference_id].evidence, self._calibration),
             )
             for candidate in best
             if candidate.reference_id in comparisons

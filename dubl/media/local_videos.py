@@ -15,31 +15,34 @@ class LocalVideos:
 
     def __init__(self, decoder: SandboxedDecoder, kept: KeptVideos, spool: Spool) -> None:
         self._decoder = decoder
-        self._kept = kept
         self._spool = spool
+        self.kept = kept
 
     def decode(
-        self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event
+        self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event | None = None
     ) -> FrameClip:
-        """Raises what decoding does, SourceNotFound, StoreUnavailable."""
+        """Raises what decoding does, SourceNotFound, StoreUnavailable; LeaseLost when it was
+        stopped."""
         with self._spool.local(source) as file:
-            return self._decoder.decode(file, sampling=sampling, stopped=stopped)
+            return self._decoder.decode(
+                file, sampling=sampling, stopped=stopped or threading.Event()
+            )
 
     def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
     ) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
-            self._kept.keep_query(check_id, file, clip, features)
+            self.kept.keep_query(check_id, file, clip, features)
 
     def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
-            self._kept.keep_reference(reference_id, file, clip)
+            self.kept.keep_reference(reference_id, file, clip)
 
     def keep_again(self, earlier_id: str, check_id: str) -> None:
         """Raises StoreUnavailable."""
-        self._kept.keep_again(earlier_id, check_id)
+        self.kept.keep_again(earlier_id, check_id)
 
     def close(self) -> None:
         self._decoder.close()

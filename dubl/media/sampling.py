@@ -37,8 +37,11 @@ def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -
 
     times_s float64 [P]: presentation times of all pictures, growing, the first is 0.
     Of a target time the picture on screen is taken, or its successor where that is nearer and at
-    most half a step away. A picture is taken once, unless it is held.
+    most half a step away. A picture is taken once, unless it is held. Where `sampling.times_s` are
+    given, each of them has the picture nearest to it.
     """
+    if sampling.times_s:
+        return _plan_times(times_s, np.array(sampling.times_s))
     regular_step_s = 1.0 / sampling.rate_hz
     count = max(1, int(np.ceil(duration_s * sampling.rate_hz - _CLOCK_S)))
     step_s = regular_step_s
@@ -60,6 +63,22 @@ def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -
         row_times_s=row_times,
         step_s=step_s,
         tolerance_s=max(step_s / 2, 1.5 * interval_s, _CLOCK_S),
+    )
+
+
+def _plan_times(times_s: Float64Array, targets: Float64Array) -> SamplingPlan:
+    """Each picture once: who asks for more times than there are pictures gets fewer rows."""
+    following = np.clip(np.searchsorted(times_s, targets), 1, max(1, len(times_s) - 1))
+    following = np.minimum(following, len(times_s) - 1)
+    before = np.maximum(following - 1, 0)
+    is_before = targets - times_s[before] <= times_s[following] - targets
+    picks = np.unique(np.where(is_before, before, following))
+    interval_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return SamplingPlan(
+        picture_times_s=times_s[picks],
+        row_times_s=times_s[picks],
+        step_s=max(interval_s, _CLOCK_S),
+        tolerance_s=max(interval_s / 2, _CLOCK_S),
     )
 
 

@@ -83,7 +83,9 @@ class Match:
     in excluded segments of the reference (`excluded_s` of it did) or is common material
     (`common_s`). `rejected`: a person said of these very bytes that they do not copy this
     reference. `rights`: what the decision made of it, `outcome`: what its library's thresholds
-    make of its probability alone; None in verdicts of older versions.
+    make of its probability alone; None in verdicts of older versions. `agreement`: how alike the
+    pixels of both move, in [0,1], where the features left doubt and that could be told; `ceiling`:
+    the most that it may make of the probability (a shared intro moves alike too).
     """
 
     reference_id: str
@@ -96,6 +98,8 @@ class Match:
     common_s: float = 0.0
     rights: Ruling = UNJUDGED
     outcome: Outcome | None = None
+    agreement: float | None = None
+    ceiling: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class Sampling:
     screens and insets where there are any; "thorough" adds mirrored and turned frames, halves and
     the middle to that. Cropped pictures have whole frames alone.
     `still_at_s`: of the whole file only the picture at that time; an image file has one.
+    `times_s`: instead of regular ones the pictures at these times, ascending; they come as whole
+    frames.
     """
 
     rate_hz: float
@@ -69,6 +71,7 @@ class Sampling:
     resize: Literal["squash", "crop"] = "squash"
     views: Literal["whole", "parts", "thorough"] = "whole"
     still_at_s: float | None = None
+    times_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,10 +47,14 @@ class SegmentBody(BaseModel):
 
 
 class MatchBody(BaseModel):
+    """`agreement`: how alike the pixels of both move, 0 to 1, where the features left doubt and
+    pictures of the reference are kept."""
+
     reference_id: str
     library: str
     similarity: float
     probability: float
+    agreement: float | None
     rejected: bool
     rights: RulingBody
     segments: list[SegmentBody]
@@ -62,6 +66,7 @@ class MatchBody(BaseModel):
             library=match.library,
             similarity=_share(match.similarity),
             probability=_share(match.probability),
+            agreement=None if match.agreement is None else _share(match.agreement),
             rejected=match.rejected,
             rights=RulingBody.of(match),
             segments=[SegmentBody.of(segment) for segment in match.segments],

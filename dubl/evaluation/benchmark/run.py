@@ -1,7 +1,7 @@
 """Asks about every query of a suite, by the steps of the service and in their order.
 
-decode → embed → register for references, decode → embed → retrieve → re-rank → decide for
-queries, all in this process, in a library of its own.
+decode → embed → register for references, decode → embed → retrieve → re-rank → verify → decide
+for queries, all in this process, in a library of its own.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from dubl.assembly import (
     feature_spec,
     make_decoder,
     make_embedder,
+    make_kept_videos,
     make_reranker,
     make_retriever,
     make_store,
+    make_verifier,
     model_id,
     query_sampling,
     reference_sampling,
@@ -33,11 +35,20 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.index.store import Entry
-from dubl.matching.decision import decide, is_doubtful, summed_timings, surer
+from dubl.matching.decision import decide, is_doubtful, needs_pixels, summed_timings, surer
+from dubl.media.keeping import KeptVideos
 from dubl.media.sources import hash_file
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
-from dubl.types import ReferenceDraft, Sampling, Timings, Verdict, VideoFeatures, VideoSource
+from dubl.types import (
+    FrameClip,
+    ReferenceDraft,
+    Sampling,
+    Timings,
+    Verdict,
+    VideoFeatures,
+    VideoSource,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -83,22 +94,28 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
         update={"data_dir": home, "index": settings.index.model_copy(update={"uri": ""})}
     )
     reader = _Reader(suite=suite, decoder=make_decoder(own), embedder=make_embedder(own))
-    same_as, reference_timings = _register(reader, truth.references, own)
+    kept = make_kept_videos(own)
+    same_as, reference_timings = _register(reader, truth.references, own, kept)
     retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
-    verdicts = {}
-    looked_at = reader.described(QUERIES, list(truth.queries), query_sampling(own))
-    for name, _, features in looked_at:
-        matches = reranker.rerank(features, retriever.retrieve(features))
-        verdicts[name] = decide(matches, own.policy, model_id=model)
+    verifier = make_verifier(own, reader.decoder, kept)
+
+    def verdict_of(query: Described) -> Verdict:
+        matches = reranker.rerank(query.features, retriever.retrieve(query.features))
+        if verifier is not None and needs_pixels(matches, own.policy):
+            matches = verifier.verify(query.source, matches)
+        return decide(matches, own.policy, model_id=model)
+
+    verdicts = {
+        query.name: verdict_of(query)
+        for query in reader.described(QUERIES, list(truth.queries), query_sampling(own))
+    }
     doubtful = [
         name
         for name, verdict in verdicts.items()
         if is_doubtful(verdict, own.policy) and closer_sampling(own) != query_sampling(own)
     ]
-    for name, _, features in reader.described(QUERIES, doubtful, closer_sampling(own)):
-        matches = reranker.rerank(features, retriever.retrieve(features))
-        closer = decide(matches, own.policy, model_id=model)
-        verdicts[name] = surer(verdicts[name], closer)
+    for query in reader.described(QUERIES, doubtful, closer_sampling(own)):
+        verdicts[query.name] = surer(verdicts[query.name], verdict_of(query))
     return SuiteRun(
         truth=truth,
         settings=settings,
@@ -112,6 +129,16 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A video of a suite, and what the first steps make of it."""
+
+    name: str
+    source: VideoSource
+    clip: FrameClip
+    features: VideoFeatures
+
+
 class _Reader:
     """Decodes and embeds the videos of a suite and notes those that fail."""
 
@@ -119,24 +146,23 @@ class _Reader:
         self.failures: list[Failure] = []
         self.durations_s: dict[str, float] = {}
         self._suite = suite
-        self._decoder = decoder
+        self.decoder = decoder
         self._embedder = embedder
 
-    def described(
-        self, part: str, names: Sequence[str], sampling: Sampling
-    ) -> Iterator[tuple[str, VideoSource, VideoFeatures]]:
-        """Name, file and features of each video that decodes."""
+    def described(self, part: str, names: Sequence[str], sampling: Sampling) -> Iterator[Described]:
+        """Each video that decodes."""
         for count, name in enumerate(names, 1):
             try:
                 source = _source(self._suite / part, name)
-                clip = self._decoder.decode(source, sampling=sampling)
+                clip = self.decoder.decode(source, sampling=sampling)
             except (InputError, ResourceError) as exc:
                 logger.warning("%s/%s fails: %s", part, name, exc.detail)
                 failure = Failure(video=f"{part}/{name}", code=exc.code, detail=exc.detail)
                 self.failures.append(failure)
                 continue
             self.durations_s[f"{part}/{name}"] = clip.facts.duration_s
-            yield name, source, self._embedder.embed([clip])[0]
+            features = self._embedder.embed([clip])[0]
+            yield Described(name=name, source=source, clip=clip, features=features)
             if count % LOGGED_EACH == 0 or count == len(names):
                 logger.info("%s: %d of %d", part, count, len(names))
 
@@ -149,7 +175,7 @@ def _source(folder: Path, name: str) -> VideoSource:
 
 
 def _register(
-    reader: _Reader, names: Sequence[str], settings: Settings
+    reader: _Reader, names: Sequence[str], settings: Settings, kept: KeptVideos
 ) -> tuple[dict[str, str], Timings]:
     """Fills the library; returns references that stand for others, and the time it took."""
     store = make_store(settings)
@@ -158,11 +184,13 @@ def _register(
     described = reader.described(REFERENCES, names, reference_sampling(settings))
     while batch := list(islice(described, REGISTERED_AT_ONCE)):
         entries = [
-            Entry(draft=ReferenceDraft(id=name), source=source, features=features)
-            for name, source, features in batch
+            Entry(draft=ReferenceDraft(id=one.name), source=one.source, features=one.features)
+            for one in batch
         ]
         registrations = store.register(entries)
-        timings.extend(features.timings_ms for _, _, features in batch)
+        timings.extend(one.features.timings_ms for one in batch)
+        for one in batch:
+            kept.keep_reference(one.name, one.source, one.clip)
         for entry, registration in zip(entries, registrations, strict=True):
             if registration.reference.id != entry.draft.id:
                 same_as[entry.draft.id] = registration.reference.id

@@ -9,7 +9,7 @@ from pathlib import Path
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.types import Timings
 
-STEPS = ("decode", "embed", "retrieve", "rerank")
+STEPS = ("decode", "embed", "retrieve", "rerank", "verify")
 _CPU_FACTS = Path("/proc/cpuinfo")
 
 

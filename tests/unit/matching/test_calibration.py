@@ -16,6 +16,7 @@ from dubl.matching.calibration import (
     probability,
     save_background,
     save_calibration,
+    with_pixels,
 )
 from dubl.matching.fitting import fit_weights, separation
 
@@ -130,3 +131,22 @@ def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> Non
     (tmp_path / "background.npy").unlink()
     with pytest.raises(WeightsUnavailable, match="cannot read"):
         load_background(tmp_path, fitted)
+
+
+PIXELS = replace(CALIBRATION, pixels={"intercept": -2.0, "log_odds": 1.2, "agreement": 5.0})
+
+
+def test_pixels_that_agree_raise_a_probability_and_those_that_do_not_lower_it() -> None:
+    chances = [with_pixels(0.5, agreement, PIXELS) for agreement in np.linspace(0, 1, 6)]
+    assert all(low < high for low, high in pairwise(chances))
+    assert chances[0] < 0.5 < chances[-1]
+
+
+def test_what_pixels_are_worth_is_saved_with_the_calibration(tmp_path: Path) -> None:
+    save_calibration(PIXELS, tmp_path / "calibration.json")
+    assert load_calibration(tmp_path / "calibration.json") == PIXELS
+
+
+def test_pixels_that_are_worth_something_unknown_are_refused() -> None:
+    with pytest.raises(ValueError, match="pixels need"):
+        replace(CALIBRATION, pixels={"intercept": 1.0})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dubl.matching.decision import agree, decide, is_doubtful, surer
+from dubl.matching.decision import agree, decide, is_doubtful, needs_pixels, surer
 from dubl.settings import PolicySettings
 from dubl.types import Match, MatchSet, Outcome, Standing
 
@@ -109,3 +109,14 @@ def test_a_match_with_another_reference_is_no_agreement() -> None:
     shadow = decide(matches(0.1, 0.95), POLICY, model_id="m")
     assert told.outcome == shadow.outcome
     assert not agree(told, shadow)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "wanted"),
+    [((), False), ((0.01,), False), ((0.02,), True), ((0.95, 0.3), True), ((0.97, 0.3), False)],
+)
+def test_pixels_are_looked_at_where_something_was_found_and_nothing_is_sure(
+    probabilities: tuple[float, ...], wanted: bool
+) -> None:
+    policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
+    assert needs_pixels(matches(*probabilities), policy) is wanted

@@ -66,3 +66,17 @@ def test_row_times_grow_for_any_rate() -> None:
         assert len(plan) >= min(8, len(times_s))
         assert plan.row_times_s[-1] < duration_s
         assert np.all(plan.row_times_s >= plan.picture_times_s)
+
+
+def test_asked_times_get_the_picture_nearest_to_each_once() -> None:
+    sampling = Sampling(
+        rate_hz=1.0, min_frames=1, frame_size=32, times_s=(0.0, 0.33, 0.34, 1.05, 9.0)
+    )
+    plan = plan_rows(np.arange(50) / 25, 2.0, sampling=sampling)
+    assert plan.picture_times_s.tolist() == pytest.approx([0.0, 0.32, 0.36, 1.04, 1.96])
+    assert plan.row_times_s.tolist() == plan.picture_times_s.tolist()
+
+
+def test_asked_times_of_a_single_picture_give_that_picture() -> None:
+    sampling = Sampling(rate_hz=1.0, min_frames=1, frame_size=32, times_s=(0.5, 1.5))
+    assert plan_rows(np.array([0.0]), 2.0, sampling=sampling).picture_times_s.tolist() == [0.0]

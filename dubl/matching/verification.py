@@ -1,0 +1,154 @@
+"""A look at the pixels of what the features leave in doubt.
+
+The query is decoded once more, at the instants of which a picture of the reference is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from dubl.errors import EvidenceNotKept
+from dubl.matching.calibration import Calibration, with_pixels
+from dubl.matching.pixels import SIDE, pixel_agreement
+from dubl.ports import Decoder, KeptVideos
+from dubl.types import FrameClip, Match, MatchSet, Sampling, Segment, Uint8Array, VideoSource
+
+MOST_MATCHES = 3
+MOST_INSTANTS = 12
+# Instants are known to a fraction of a second.
+SHIFTS_S = (0.0, -0.125, 0.125)
+EDGE_S = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Pictures of a reference along a segment, gray uint8 [h,w], and when the query shows the
+    same, seconds."""
+
+    pictures: tuple[Uint8Array, ...]
+    query_times_s: tuple[float, ...]
+
+
+class Verifier:
+    """Corrects the probability of doubtful matches by what their pixels say."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        kept: KeptVideos,
+        calibration: Calibration,
+        *,
+        doubtful: tuple[float, float],
+    ) -> None:
+        """`doubtful`: the probabilities, from and below, between which pixels are looked at."""
+        self._decoder = decoder
+        self._kept = kept
+        self._calibration = calibration
+        self._from, self._below = doubtful
+
+    def verify(self, source: VideoSource, matches: MatchSet) -> MatchSet:
+        """The matches, most probable first. Of those whose pictures are not kept, or cannot be laid
+        upon each other, nothing changes. Raises what decoding does."""
+        started = time.perf_counter()
+        doubtful = [
+            one
+            for one in matches.matches
+            if one.segments and self._from <= one.probability < self._below
+        ]
+        shown = {
+            one.reference_id: shown_along(one.segments[0], one.reference_id, self._kept)
+            for one in doubtful[:MOST_MATCHES]
+        }
+        agreements = agreements_of(source, shown, self._decoder)
+        verified = [
+            self._verified(one, agreements.get(one.reference_id)) for one in matches.matches
+        ]
+        verified.sort(key=lambda match: (-match.probability, -match.similarity))
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        return replace(
+            matches,
+            matches=tuple(verified),
+            timings_ms={**matches.timings_ms, "verify": elapsed_ms},
+        )
+
+    def _verified(self, match: Match, agreement: float | None) -> Match:
+        if agreement is None:
+            return match
+        chance = with_pixels(match.probability, agreement, self._calibration)
+        return replace(match, probability=min(chance, match.ceiling), agreement=agreement)
+
+
+def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
+    """What is kept of a reference along a segment; nothing where nothing is kept."""
+    try:
+        times_s = instants(kept.reference(reference_id).picture_times_s, segment)
+        pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
+    except EvidenceNotKept:
+        return Shown(pictures=(), query_times_s=())
+    return Shown(pictures=pictures, query_times_s=tuple(query_time(at, segment) for at in times_s))
+
+
+def agreements_of(
+    source: VideoSource, shown: Mapping[str, Shown], decoder: Decoder
+) -> dict[str, float]:
+    """How alike the query and each of the references move, by id, where that can be told."""
+    wanted = sorted(
+        {
+            round(max(0.0, at + shift), 3)
+            for one in shown.values()
+            for at in one.query_times_s
+            for shift in SHIFTS_S
+        }
+    )
+    if not wanted:
+        return {}
+    sampling = Sampling(
+        rate_hz=1.0, min_frames=1, frame_size=SIDE, views="whole", times_s=tuple(wanted)
+    )
+    clip = decoder.decode(source, sampling=sampling)
+    found = {
+        identifier: pixel_agreement(
+            one.pictures,
+            [[_picture_at(clip, at + shift) for at in one.query_times_s] for shift in SHIFTS_S],
+        )
+        for identifier, one in shown.items()
+        if one.pictures
+    }
+    return {identifier: value for identifier, value in found.items() if value is not None}
+
+
+def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:
+    """Times of the reference's pictures along the segment, evenly thinned."""
+    start_s, end_s = segment.reference_start_s - EDGE_S, segment.reference_end_s + EDGE_S
+    inside = [at for at in picture_times_s if start_s <= at <= end_s]
+    if len(inside) <= MOST_INSTANTS:
+        return inside
+    return [inside[int(row)] for row in np.linspace(0, len(inside) - 1, MOST_INSTANTS)]
+
+
+def query_time(reference_time_s: float, segment: Segment) -> float:
+    """When the query shows what the reference shows then."""
+    length_s = max(segment.reference_end_s - segment.reference_start_s, 1e-6)
+    share = (reference_time_s - segment.reference_start_s) / length_s
+    if segment.reversed:
+        share = 1.0 - share
+    return segment.query_start_s + share * (segment.query_end_s - segment.query_start_s)
+
+
+def gray(jpeg: bytes) -> Uint8Array:
+    """A kept picture, uint8 [h,w]. Raises EvidenceNotKept for one that is damaged."""
+    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise EvidenceNotKept("a kept picture cannot be read")
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _picture_at(clip: FrameClip, at_s: float) -> Uint8Array:
+    nearest = int(np.abs(clip.timestamps_s - at_s).argmin())
+    picture: Uint8Array = cv2.cvtColor(clip.frames[nearest], cv2.COLOR_RGB2GRAY)
+    return picture

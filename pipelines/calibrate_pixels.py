@@ -1,0 +1,222 @@
+"""Fits what the agreement of pixels makes of a probability.
+
+python -m pipelines.calibrate_pixels suite/ [suite2/ …] --weights dubl-compact
+
+The calibration that is there says how probable each pair of a suite is (pipelines.calibrate); of
+those that it leaves in doubt, or knows to be copies, the pixels are compared as the service would.
+`pixels` in `calibration.json` is written anew. The figures are of fits that saw no footage of the
+same source.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from dubl.assembly import (
+    make_cleaner,
+    make_decoder,
+    make_embedder,
+    reference_sampling,
+    weights_folder,
+)
+from dubl.errors import DublError
+from dubl.evaluation.suite_questions import read_sources, suite_questions
+from dubl.evaluation.suite_truth import QUERIES, REFERENCES
+from dubl.matching.calibration import (
+    CALIBRATION_FILE,
+    PIXEL_NAMES,
+    Calibration,
+    ceiling,
+    load_background,
+    load_calibration,
+    pixel_evidence,
+    probability,
+    save_calibration,
+    with_pixels,
+)
+from dubl.matching.reranker import ViSiLReranker
+from dubl.matching.verification import agreements_of, shown_along
+from dubl.media.keeping import KeptVideos
+from dubl.models.numpy_comparator import NumpyComparator
+from dubl.ports import Decoder
+from dubl.settings import EvidenceSettings, Settings, load_settings
+from dubl.types import Float64Array, VideoSource
+from pipelines.calibrate import Compared, NoFeatures, compare_all
+
+LEAST_CHANCE = 0.02
+RIDGE = 0.05
+STEPS = 100
+LEVELS = (0.5, 0.9)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A pair whose pixels were compared; `chance` is what the features say."""
+
+    chance: float
+    agreement: float
+    copy: bool
+    source: str
+
+
+def look_at_pixels(
+    suite: Path, compared: Sequence[Compared], calibration: Calibration, settings: Settings
+) -> list[Seen]:
+    """Pairs of a suite that may be copies by their features, and whose pixels tell something."""
+    decoder = make_decoder(settings)
+    seen: list[Seen] = []
+    with tempfile.TemporaryDirectory() as folder:
+        kept = KeptVideos(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
+        known: set[str] = set()
+        for one in compared:
+            chance = probability_of(one, calibration)
+            if chance < LEAST_CHANCE or ceiling(one.evidence, calibration) < 1.0:
+                continue
+            if one.reference not in known:
+                source = _source(suite / REFERENCES, one.reference)
+                clip = decoder.decode(source, sampling=reference_sampling(settings))
+                kept.keep_reference(one.reference, source, clip)
+                known.add(one.reference)
+            agreement = _agreement(one, suite, kept, decoder)
+            if agreement is not None:
+                seen.append(
+                    Seen(
+                        chance=chance,
+                        agreement=agreement,
+                        copy=one.copy,
+                        source=one.question.source,
+                    )
+                )
+    decoder.close()
+    return seen
+
+
+def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
+    """Ridge logistic regression by Newton's method. Raises ValueError unless both labels occur."""
+    values: Float64Array = np.array(
+        [[pixel_evidence(one.chance, one.agreement)[name] for name in PIXEL_NAMES] for one in seen]
+    )
+    target = np.array([one.copy for one in seen], dtype=np.float64)
+    if not 0 < target.sum() < len(target):
+        raise ValueError("fitting needs copies and others")
+    penalty = RIDGE * np.diag([0.0, *np.ones(len(PIXEL_NAMES) - 1)])
+    beta = np.zeros(len(PIXEL_NAMES))
+    for _ in range(STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(values @ beta, -30, 30)))
+        gradient = values.T @ (target - chance) - penalty @ beta
+        curvature = (values.T * (chance * (1 - chance))) @ values + penalty
+        beta = beta + np.linalg.solve(curvature, gradient)
+    return {name: round(float(one), 4) for name, one in zip(PIXEL_NAMES, beta, strict=True)}
+
+
+def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
+    """Copies and others at the usual levels, by the features alone and by fits that did not see
+    the pair's source."""
+    fits = {
+        source: replace(
+            calibration, pixels=fit_pixels([one for one in seen if one.source != source])
+        )
+        for source in {one.source for one in seen}
+    }
+    after = np.array([with_pixels(one.chance, one.agreement, fits[one.source]) for one in seen])
+    before = np.array([one.chance for one in seen])
+    copy = np.array([one.copy for one in seen])
+    figures = {"pairs": float(len(seen)), "copies": float(copy.sum())}
+    for level in LEVELS:
+        for name, chances in (("features", before), ("pixels", after)):
+            figures[f"copies_at_{level}_by_{name}"] = float((chances[copy] >= level).sum())
+            figures[f"others_at_{level}_by_{name}"] = float((chances[~copy] >= level).sum())
+    for name, chances in (("features", before), ("pixels", after)):
+        right = np.where(copy, chances, 1 - chances)
+        figures[f"log_loss_by_{name}"] = round(float(-np.log(np.maximum(right, 1e-9)).mean()), 4)
+    return figures
+
+
+def probability_of(compared: Compared, calibration: Calibration) -> float:
+    return probability(compared.evidence, calibration) if compared.segments else 0.0
+
+
+def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> float | None:
+    shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
+    source = _source(suite / QUERIES, one.question.name)
+    try:
+        return agreements_of(source, shown, decoder).get(one.reference)
+    except DublError as exc:
+        logger.warning("%s is left out: %s", source.name, exc.detail)
+        return None
+
+
+def _source(folder: Path, name: str) -> VideoSource:
+    path = folder / name
+    return VideoSource(path=str(path), sha256="", size_bytes=path.stat().st_size, name=name)
+
+
+def main(
+    suites: Annotated[list[Path], typer.Argument(help="folders written by pipelines.make_attacks")],
+    weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")],
+    config: Annotated[Path | None, typer.Option(help="settings to start from")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="JSON: source_repo of each file")] = None,
+    per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
+) -> None:
+    """Writes calibration.json beside the weights anew."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        settings = load_settings(config, [f"model.weights={weights}"])
+        folder = weights_folder(settings)
+        calibration = load_calibration(folder / CALIBRATION_FILE)
+        seen = [
+            one
+            for suite in suites
+            for one in _seen_in(suite, calibration, settings, manifest, per_query)
+        ]
+        result = replace(calibration, pixels=fit_pixels(seen))
+        figures = judged(seen, calibration)
+        save_calibration(result, folder / CALIBRATION_FILE)
+    except DublError as exc:
+        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
+        raise typer.Exit(code=2) from exc
+    for name, value in {**result.pixels, **figures}.items():
+        typer.echo(f"{name:28} {value:.4f}")
+
+
+def _seen_in(
+    suite: Path,
+    calibration: Calibration,
+    settings: Settings,
+    manifest: Path | None,
+    per_query: int,
+) -> list[Seen]:
+    folder = weights_folder(settings)
+    decoder = make_decoder(settings)
+    questions = suite_questions(
+        suite,
+        settings,
+        decoder=decoder,
+        embedder=make_embedder(settings),
+        sources=read_sources(manifest) if manifest else {},
+        per_query=per_query,
+    )
+    decoder.close()
+    reranker = ViSiLReranker(
+        NoFeatures(),
+        NumpyComparator(folder),
+        calibration,
+        settings.matching,
+        load_background(folder, calibration),
+        make_cleaner(settings),
+    )
+    return look_at_pixels(suite, compare_all(questions, reranker), calibration, settings)
+
+
+if __name__ == "__main__":
+    typer.run(main)

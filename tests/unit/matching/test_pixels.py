@@ -1,0 +1,101 @@
+"""A copy moves as its original does, whatever was done to the picture; another take does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from dubl.matching.pixels import pixel_agreement
+from dubl.types import Uint8Array
+
+HEIGHT, WIDTH, COUNT = 180, 256, 8
+Edit = Callable[[Uint8Array], Uint8Array]
+
+
+def room() -> Uint8Array:
+    """A background with much to find in it."""
+    rng = np.random.default_rng(1)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8), (0, 0), 2)
+    picture = cv2.normalize(picture, None, 40, 200, cv2.NORM_MINMAX)
+    for _ in range(40):
+        x, y = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT))
+        cv2.rectangle(picture, (x, y), (x + 14, y + 9), int(rng.integers(0, 256)), -1)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def take(seed: int) -> list[Uint8Array]:
+    """Somebody goes about the room, elsewhere in each take."""
+    rng = np.random.default_rng(seed)
+    background, pictures = room(), []
+    for _ in range(COUNT):
+        picture = background.copy()
+        center = int(rng.integers(50, WIDTH - 50)), int(rng.integers(40, HEIGHT - 40))
+        cv2.ellipse(picture, center, (18, 32), 0, 0, 360, 250, -1)
+        pictures.append(picture)
+    return pictures
+
+
+def cropped(picture: Uint8Array) -> Uint8Array:
+    return np.asarray(cv2.resize(picture[20:160, 30:230], (256, 256)), dtype=np.uint8)
+
+
+def captioned(picture: Uint8Array) -> Uint8Array:
+    return np.asarray(
+        cv2.putText(picture.copy(), "BREAKING", (10, 100), 0, 1.6, 255, 5), dtype=np.uint8
+    )
+
+
+def tilted(picture: Uint8Array) -> Uint8Array:
+    turn = cv2.getRotationMatrix2D((128, 90), 12, 0.8)
+    return np.asarray(cv2.warpAffine(picture, turn, (WIDTH, HEIGHT)), dtype=np.uint8)
+
+
+def darker(picture: Uint8Array) -> Uint8Array:
+    return (picture * 0.5 + 10).astype(np.uint8)
+
+
+def mirrored(picture: Uint8Array) -> Uint8Array:
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+@pytest.mark.parametrize("edit", [cropped, captioned, tilted, darker, mirrored])
+def test_an_edited_copy_moves_as_its_original_does(edit: Edit) -> None:
+    original = take(seed=5)
+    agreement = pixel_agreement(original, [[edit(one) for one in original]])
+    assert agreement is not None
+    assert agreement > 0.8
+
+
+def test_another_take_in_the_same_room_does_not() -> None:
+    agreement = pixel_agreement(take(seed=5), [take(seed=6)])
+    assert agreement is not None
+    assert agreement < 0.4
+
+
+def test_of_several_moments_the_one_that_agrees_best_counts() -> None:
+    original = take(seed=5)
+    late = [*original[1:], original[0]]
+    agreement = pixel_agreement(original, [late, original])
+    assert agreement is not None
+    assert agreement > 0.95
+
+
+def test_what_stands_still_tells_nothing() -> None:
+    still = [room()] * COUNT
+    assert pixel_agreement(still, [[captioned(one) for one in still]]) is None
+
+
+def test_pictures_without_a_place_in_common_tell_nothing() -> None:
+    rng = np.random.default_rng(3)
+    noise = [rng.integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8) for _ in range(COUNT)]
+    flat = [np.full((HEIGHT, WIDTH), 128, dtype=np.uint8)] * COUNT
+    assert pixel_agreement(take(seed=5), [flat]) is None
+    assert pixel_agreement(flat, [noise]) is None
+
+
+def test_two_pictures_are_too_few() -> None:
+    original = take(seed=5)[:2]
+    assert pixel_agreement(original, [original]) is None

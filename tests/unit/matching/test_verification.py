@@ -1,0 +1,171 @@
+"""Pixels settle what features leave in doubt, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dubl.errors import EvidenceNotKept
+from dubl.matching.calibration import Calibration
+from dubl.matching.verification import MOST_INSTANTS, Verifier, instants, query_time
+from dubl.types import (
+    FrameClip,
+    KeptVideo,
+    Match,
+    MatchSet,
+    Sampling,
+    Segment,
+    Uint8Array,
+    VideoFacts,
+    VideoSource,
+)
+from tests.unit.matching.test_pixels import COUNT, take
+
+SOURCE = VideoSource(path="/spool/file", sha256="00", size_bytes=1, name="a.mp4")
+CALIBRATION = Calibration(
+    intercept=0.0,
+    weights={},
+    floor=0.3,
+    level=0.3,
+    pixels={"intercept": -2.0, "log_odds": 1.0, "agreement": 6.0},
+)
+FACTS = VideoFacts(
+    duration_s=float(COUNT),
+    width=256,
+    height=180,
+    rotation_deg=0,
+    codec="h264",
+    container="mp4",
+    frame_rate_hz=25.0,
+    backend="pyav",
+)
+SEGMENT = Segment(
+    query_start_s=2.0,
+    query_end_s=2.0 + COUNT - 1,
+    reference_start_s=0.0,
+    reference_end_s=float(COUNT - 1),
+    similarity=0.6,
+)
+
+
+class Film:
+    """A decoder of a query that shows these pictures, one a second from the second second on."""
+
+    def __init__(self, pictures: Sequence[Uint8Array]) -> None:
+        self.pictures = pictures
+        self.samplings: list[Sampling] = []
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        assert source == SOURCE
+        self.samplings.append(sampling)
+        rows = [round(at) - 2 for at in sampling.times_s]
+        frames = [
+            np.asarray(Image.fromarray(self.pictures[row]).resize((256, 256))) for row in rows
+        ]
+        return FrameClip(
+            frames=np.stack([np.repeat(one[..., None], 3, axis=2) for one in frames]),
+            timestamps_s=np.array(sampling.times_s),
+            views=np.zeros(len(rows), dtype=np.uint8),
+            facts=FACTS,
+        )
+
+
+class Shelf:
+    """What is kept of references: a picture a second."""
+
+    def __init__(self, **films: Sequence[Uint8Array]) -> None:
+        self._films = films
+
+    def reference(self, reference_id: str) -> KeptVideo:
+        if reference_id not in self._films:
+            raise EvidenceNotKept("nothing is kept")
+        return KeptVideo(
+            id=reference_id,
+            name="r.mp4",
+            duration_s=float(COUNT),
+            width=256,
+            height=180,
+            picture_times_s=tuple(float(at) for at in range(COUNT)),
+            video_path="",
+            media_type="video/mp4",
+            kept_at="",
+        )
+
+    def reference_picture(self, reference_id: str, at_s: float) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(self._films[reference_id][round(at_s)]).save(buffer, "JPEG", quality=82)
+        return buffer.getvalue()
+
+
+def match(reference_id: str, probability: float, ceiling: float = 1.0) -> Match:
+    return Match(
+        reference_id=reference_id,
+        library="main",
+        similarity=0.6,
+        probability=probability,
+        segments=(SEGMENT,),
+        ceiling=ceiling,
+    )
+
+
+def verified(film: Film, shelf: Shelf, *matches: Match) -> dict[str, Match]:
+    verifier = Verifier(film, shelf, CALIBRATION, doubtful=(0.02, 0.9))
+    found = verifier.verify(SOURCE, MatchSet(matches=matches, index_version=1))
+    assert list(found.matches) == sorted(found.matches, key=lambda one: -one.probability)
+    return {one.reference_id: one for one in found.matches}
+
+
+def test_a_copy_becomes_sure_and_another_take_unlikely() -> None:
+    film, shelf = Film(take(seed=5)), Shelf(copy=take(seed=5), other=take(seed=6))
+    found = verified(film, shelf, match("other", 0.7), match("copy", 0.4))
+    assert found["copy"].probability > 0.9
+    assert found["other"].probability < 0.4
+    assert found["copy"].agreement == pytest.approx(1.0, abs=0.05)
+
+
+def test_one_decoding_serves_all_matches() -> None:
+    film, shelf = Film(take(seed=5)), Shelf(a=take(seed=5), b=take(seed=6))
+    verified(film, shelf, match("a", 0.5), match("b", 0.5))
+    (sampling,) = film.samplings
+    assert sampling.views == "whole"
+
+
+def test_what_is_sure_or_unlikely_is_not_looked_at() -> None:
+    film, shelf = Film(take(seed=6)), Shelf(sure=take(seed=5), unlikely=take(seed=5))
+    found = verified(film, shelf, match("sure", 0.95), match("unlikely", 0.01))
+    assert film.samplings == []
+    assert found["sure"].probability == 0.95
+    assert found["unlikely"].probability == 0.01
+
+
+def test_without_kept_pictures_nothing_changes() -> None:
+    film = Film(take(seed=5))
+    found = verified(film, Shelf(), match("a", 0.5))
+    assert film.samplings == []
+    assert found["a"].probability == 0.5
+    assert found["a"].agreement is None
+
+
+def test_a_shared_intro_stays_below_its_ceiling() -> None:
+    film, shelf = Film(take(seed=5)), Shelf(a=take(seed=5))
+    assert verified(film, shelf, match("a", 0.5, ceiling=0.8))["a"].probability == 0.8
+
+
+def test_instants_are_those_of_kept_pictures_and_not_too_many() -> None:
+    times_s = [float(at) for at in range(100)]
+    assert instants(times_s, SEGMENT) == times_s[:COUNT]
+    long = replace(SEGMENT, reference_end_s=90.0)
+    chosen = instants(times_s, long)
+    assert len(chosen) == MOST_INSTANTS
+    assert (chosen[0], chosen[-1]) == (0.0, 90.0)
+
+
+def test_times_follow_the_segment_forwards_and_backwards() -> None:
+    slow = replace(SEGMENT, query_start_s=10.0, query_end_s=20.0, reference_end_s=5.0)
+    assert query_time(1.0, slow) == pytest.approx(12.0)
+    assert query_time(1.0, replace(slow, reversed=True)) == pytest.approx(18.0)
