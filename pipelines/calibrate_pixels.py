@@ -28,7 +28,7 @@ from dubl.assembly import (
     weights_folder,
 )
 from dubl.errors import DublError
-from dubl.evaluation.suite_questions import read_sources, suite_questions
+from dubl.evaluation.suite_questions import read_sources, suite_questions, video_of
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
@@ -42,18 +42,18 @@ from dubl.matching.calibration import (
     save_calibration,
     with_pixels,
 )
+from dubl.matching.fitting import fit_logistic
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.verification import agreements_of, shown_along
 from dubl.media.keeping import KeptVideos
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
 from dubl.settings import EvidenceSettings, Settings, load_settings
-from dubl.types import Float64Array, VideoSource
+from dubl.types import Float64Array
 from pipelines.calibrate import Compared, NoFeatures, compare_all
 
 LEAST_CHANCE = 0.02
-RIDGE = 0.05
-STEPS = 100
+RIDGE = 4e-4
 LEVELS = (0.5, 0.9)
 
 logger = logging.getLogger(__name__)
@@ -70,10 +70,13 @@ class Seen:
 
 
 def look_at_pixels(
-    suite: Path, compared: Sequence[Compared], calibration: Calibration, settings: Settings
+    suite: Path,
+    compared: Sequence[Compared],
+    calibration: Calibration,
+    settings: Settings,
+    decoder: Decoder,
 ) -> list[Seen]:
     """Pairs of a suite that may be copies by their features, and whose pixels tell something."""
-    decoder = make_decoder(settings)
     seen: list[Seen] = []
     with tempfile.TemporaryDirectory() as folder:
         kept = KeptVideos(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
@@ -83,7 +86,7 @@ def look_at_pixels(
             if chance < LEAST_CHANCE or ceiling(one.evidence, calibration) < 1.0:
                 continue
             if one.reference not in known:
-                source = _source(suite / REFERENCES, one.reference)
+                source = video_of(suite / REFERENCES, one.reference)
                 clip = decoder.decode(source, sampling=reference_sampling(settings))
                 kept.keep_reference(one.reference, source, clip)
                 known.add(one.reference)
@@ -97,26 +100,21 @@ def look_at_pixels(
                         source=one.question.source,
                     )
                 )
-    decoder.close()
     return seen
 
 
 def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
-    """Ridge logistic regression by Newton's method. Raises ValueError unless both labels occur."""
-    values: Float64Array = np.array(
-        [[pixel_evidence(one.chance, one.agreement)[name] for name in PIXEL_NAMES] for one in seen]
-    )
+    """As many copies as the suites have among what is doubtful are taken for usual. Raises
+    ValueError unless both labels occur."""
+    pieces = [pixel_evidence(one.chance, one.agreement) for one in seen]
+    names = [name for name in PIXEL_NAMES if name != "intercept"]
+    values: Float64Array = np.array([[one[name] for name in names] for one in pieces])
     target = np.array([one.copy for one in seen], dtype=np.float64)
     if not 0 < target.sum() < len(target):
         raise ValueError("fitting needs copies and others")
-    penalty = RIDGE * np.diag([0.0, *np.ones(len(PIXEL_NAMES) - 1)])
-    beta = np.zeros(len(PIXEL_NAMES))
-    for _ in range(STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(values @ beta, -30, 30)))
-        gradient = values.T @ (target - chance) - penalty @ beta
-        curvature = (values.T * (chance * (1 - chance))) @ values + penalty
-        beta = beta + np.linalg.solve(curvature, gradient)
-    return {name: round(float(one), 4) for name, one in zip(PIXEL_NAMES, beta, strict=True)}
+    intercept, weights = fit_logistic(values, target, np.ones(len(target)), RIDGE)
+    fitted = {"intercept": intercept, **dict(zip(names, weights.tolist(), strict=True))}
+    return {name: round(value, 4) for name, value in fitted.items()}
 
 
 def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
@@ -148,17 +146,12 @@ def probability_of(compared: Compared, calibration: Calibration) -> float:
 
 def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> float | None:
     shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
-    source = _source(suite / QUERIES, one.question.name)
+    source = video_of(suite / QUERIES, one.question.name)
     try:
         return agreements_of(source, shown, decoder).get(one.reference)
     except DublError as exc:
         logger.warning("%s is left out: %s", source.name, exc.detail)
         return None
-
-
-def _source(folder: Path, name: str) -> VideoSource:
-    path = folder / name
-    return VideoSource(path=str(path), sha256="", size_bytes=path.stat().st_size, name=name)
 
 
 def main(
@@ -197,16 +190,6 @@ def _seen_in(
     per_query: int,
 ) -> list[Seen]:
     folder = weights_folder(settings)
-    decoder = make_decoder(settings)
-    questions = suite_questions(
-        suite,
-        settings,
-        decoder=decoder,
-        embedder=make_embedder(settings),
-        sources=read_sources(manifest) if manifest else {},
-        per_query=per_query,
-    )
-    decoder.close()
     reranker = ViSiLReranker(
         NoFeatures(),
         NumpyComparator(folder),
@@ -215,7 +198,17 @@ def _seen_in(
         load_background(folder, calibration),
         make_cleaner(settings),
     )
-    return look_at_pixels(suite, compare_all(questions, reranker), calibration, settings)
+    with make_decoder(settings) as decoder:
+        questions = suite_questions(
+            suite,
+            settings,
+            decoder=decoder,
+            embedder=make_embedder(settings),
+            sources=read_sources(manifest) if manifest else {},
+            per_query=per_query,
+        )
+        compared = compare_all(questions, reranker)
+        return look_at_pixels(suite, compared, calibration, settings, decoder)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The whole graph on one screen.
 
-    decode ──> embed ──> retrieve ──> rerank ──> decide        (a check)
-                  │                      ↑
-                  ├──────────────────────┘       └────> keep   (what a person will look at)
-                  └────> register ──> keep                     (a registration)
+    decode ──> embed ──> retrieve ──> rerank ──> verify ──> decide        (a check)
+                  │                      ↑                     │
+                  ├──────────────────────┘                     └────> keep   (what people look at)
+                  └────> register ──> keep                                (a registration)
 
 There is a lane (embed, retrieve, rerank) for each feature space: a check goes along one of them
 from beginning to end, a registration's features come from all. Of matches that leave doubt the

@@ -43,7 +43,7 @@ def fit_weights(
     importance = np.where(target > 0, 0.5 / target.mean(), 0.5 / (1 - target.mean()))
     used = list(range(values.shape[1]))
     while True:
-        intercept, weights = _newton(values[:, used], target, importance, ridge)
+        intercept, weights = fit_logistic(values[:, used], target, importance, ridge)
         if not len(weights) or weights.min() >= 0:
             break
         used.pop(int(weights.argmin()))
@@ -52,10 +52,11 @@ def fit_weights(
     return intercept + math.log(copy_share / (1 - copy_share)), fitted
 
 
-def _newton(
+def fit_logistic(
     values: Float64Array, target: Float64Array, importance: Float64Array, ridge: float
 ) -> tuple[float, Float64Array]:
-    """Intercept and weights for `values` [n,k] in their own units."""
+    """Intercept and weights for `values` [n,k] in their own units. `target` [n] is 0 or 1,
+    `importance` [n] its say, `ridge` as in `fit_weights`."""
     mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-9
     design = np.column_stack([np.ones(len(values)), (values - mean) / scale])
     penalty = ridge * len(values) * np.diag([1e-6, *np.ones(values.shape[1])])

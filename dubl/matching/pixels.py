@@ -9,6 +9,7 @@ logo) stays the same too, and is taken away with it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ LEAST_CHANGE = 3.0  # gray levels, as deviation in time
 LEAST_PIXELS = 50
 EDGE_PX = 9
 LEAST_AREA, MOST_AREA = 0.02, 400.0
+
+logger = logging.getLogger(__name__)
 
 cv2.setNumThreads(1)  # each replica has its own share of the cores
 
@@ -67,6 +70,16 @@ def pixel_agreement(
     """
     if len(references) < LEAST_PICTURES:
         return None
+    try:
+        return _agreement(references, queries)
+    except cv2.error as exc:  # places that OpenCV makes nothing of
+        logger.warning("pixels cannot be compared: %s", exc)
+        return None
+
+
+def _agreement(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> float | None:
     targets = [_scaled(one) for one in references]
     registration = _registered(targets, queries[0])
     if registration is None:
@@ -203,4 +216,4 @@ def _mirrored(picture: Uint8Array) -> Uint8Array:
 def _correlation(ours: Float32Array, theirs: Float32Array) -> float:
     """Cosine of all changes of all instants."""
     norm = np.sqrt(float((ours * ours).sum()) * float((theirs * theirs).sum()))
-    return float((ours * theirs).sum()) / norm if norm > 0 else 0.0
+    return float((ours * theirs).sum() / norm) if norm > 0 else 0.0

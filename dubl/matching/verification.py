@@ -5,6 +5,7 @@ The query is decoded once more, at the instants of which a picture of the refere
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dubl.errors import EvidenceNotKept
+from dubl.errors import DublError, EvidenceNotKept
 from dubl.matching.calibration import Calibration, with_pixels
 from dubl.matching.pixels import SIDE, pixel_agreement
 from dubl.ports import Decoder, KeptVideos
 from dubl.types import FrameClip, Match, MatchSet, Sampling, Segment, Uint8Array, VideoSource
+
+logger = logging.getLogger(__name__)
 
 MOST_MATCHES = 3
 MOST_INSTANTS = 12
@@ -53,7 +56,7 @@ class Verifier:
 
     def verify(self, source: VideoSource, matches: MatchSet) -> MatchSet:
         """The matches, most probable first. Of those whose pictures are not kept, or cannot be laid
-        upon each other, nothing changes. Raises what decoding does."""
+        upon each other, nothing changes; nor does anything when the query does not decode again."""
         started = time.perf_counter()
         doubtful = [
             one
@@ -64,7 +67,11 @@ class Verifier:
             one.reference_id: shown_along(one.segments[0], one.reference_id, self._kept)
             for one in doubtful[:MOST_MATCHES]
         }
-        agreements = agreements_of(source, shown, self._decoder)
+        try:
+            agreements = agreements_of(source, shown, self._decoder)
+        except DublError as exc:
+            logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
+            return matches
         verified = [
             self._verified(one, agreements.get(one.reference_id)) for one in matches.matches
         ]

@@ -99,3 +99,11 @@ def test_pictures_without_a_place_in_common_tell_nothing() -> None:
 def test_two_pictures_are_too_few() -> None:
     original = take(seed=5)[:2]
     assert pixel_agreement(original, [original]) is None
+
+
+def test_what_opencv_cannot_work_on_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise cv2.error("bad argument")
+
+    monkeypatch.setattr(cv2, "findHomography", refuse)
+    assert pixel_agreement(take(seed=5), [take(seed=5)]) is None

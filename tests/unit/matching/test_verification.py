@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.errors import EvidenceNotKept
+from dubl.errors import DecodeTimeout, EvidenceNotKept
 from dubl.matching.calibration import Calibration
 from dubl.matching.verification import MOST_INSTANTS, Verifier, instants, query_time
 from dubl.types import (
@@ -149,6 +149,15 @@ def test_without_kept_pictures_nothing_changes() -> None:
     assert film.samplings == []
     assert found["a"].probability == 0.5
     assert found["a"].agreement is None
+
+
+def test_a_query_that_does_not_decode_again_keeps_its_probability() -> None:
+    class Stuck(Film):
+        def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+            raise DecodeTimeout("too slow")
+
+    found = verified(Stuck(take(seed=5)), Shelf(a=take(seed=5)), match("a", 0.5))
+    assert found["a"].probability == 0.5
 
 
 def test_a_shared_intro_stays_below_its_ceiling() -> None:
