@@ -154,7 +154,7 @@ def test_without_kept_pictures_nothing_changes() -> None:
 def test_a_query_that_does_not_decode_again_keeps_its_probability() -> None:
     class Stuck(Film):
         def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-            raise DecodeTimeout("too slow")
+            raise DecodeTimeout(f"{source.name} at {len(sampling.times_s)} times is too slow")
 
     found = verified(Stuck(take(seed=5)), Shelf(a=take(seed=5)), match("a", 0.5))
     assert found["a"].probability == 0.5
