@@ -29,6 +29,20 @@ PASSES = """(slider, value) => new Promise(done => {
     const look = () => slider.value > value ? done() : requestAnimationFrame(look);
     look();
 })"""
+# Resolves with the mean level of a canvas, 0 black to 255 white, once it is between two values.
+LEVEL = """(canvas, [low, high]) => new Promise((done, fail) => {
+    const end = Date.now() + 30000;
+    const look = () => {
+        const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let sum = 0;
+        for (let i = 0; i < data.length; i += 4) sum += data[i] + data[i + 1] + data[i + 2];
+        const level = sum / (data.length / 4) / 3;
+        if (level >= low && level < high) done(level);
+        else if (Date.now() > end) fail(new Error(`the level stays ${level}`));
+        else setTimeout(look, 50);
+    };
+    look();
+})"""
 PHONE = {"width": 390, "height": 844}
 PAGES = ("#/", "#/queue", "#/library", "#/clusters/main", "#/status")
 # Set to a folder, it gets a picture of every page (continuous integration keeps it).
@@ -192,8 +206,9 @@ def test_both_players_follow_the_matrix_the_stretches_and_the_keys(
     length = float(slider.get_attribute("max") or 0)
     assert float(slider.input_value()) == pytest.approx(length / 2, abs=0.3)
     page.get_by_role("button", name="Difference").click()
-    expect(page.get_by_role("img", name="Both videos in one picture")).to_be_visible()
-    assert _mean_level(page) < 60  # the mirrored reference cancels out
+    canvas = page.get_by_role("img", name="Both videos in one picture")
+    expect(canvas).to_be_visible()
+    canvas.evaluate(LEVEL, [0, 60])  # the mirrored reference cancels out
     page.get_by_role("button", name="Side by side").click()
     page.get_by_role("button", name="Play both").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -202,16 +217,18 @@ def test_both_players_follow_the_matrix_the_stretches_and_the_keys(
     expect(page.get_by_role("button", name="Play both")).to_be_visible()
 
 
-def _mean_level(page: Page) -> float:
-    """Mean level of the canvas, 0 black to 255 white."""
-    return page.locator(".together canvas").evaluate(
-        """canvas => {
-            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            let sum = 0;
-            for (let i = 0; i < data.length; i += 4) sum += data[i] + data[i + 1] + data[i + 2];
-            return sum / (data.length / 4) / 3;
-        }"""
-    )
+def test_the_difference_shows_the_frames_that_a_click_asked_for(page: Page, suite: Suite) -> None:
+    open_match(page, query(suite, "mirror"))
+    page.get_by_role("button", name="Difference").click()
+    canvas = page.get_by_role("img", name="Both videos in one picture")
+    same = canvas.evaluate(LEVEL, [0, 60])
+    matrix = page.locator(".matrix")
+    box = matrix.bounding_box()
+    assert box is not None
+    matrix.click(position={"x": box["width"] * 0.95, "y": box["height"] * 0.05})
+    canvas.evaluate(LEVEL, [1.5 * same, 255])  # other instants of both: they do not cancel out
+    page.locator(".stretch").first.click()
+    canvas.evaluate(LEVEL, [0, 1.2 * same])
 
 
 def test_a_reference_is_found_edited_and_deleted(page: Page, address: str, suite: Suite) -> None:

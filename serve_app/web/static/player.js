@@ -22,8 +22,10 @@ export class Player {
   constructor(evidence) {
     this.evidence = evidence;
     this.segments = evidence.segments;
-    this.query = new Side(evidence.query, t("match.query"));
-    this.reference = new Side(evidence.reference, t("match.reference"));
+    // A seek ends later than the call: what was drawn meanwhile shows the frame of before.
+    const changed = () => { if (this.view === "difference") this.draw(); };
+    this.query = new Side(evidence.query, t("match.query"), changed);
+    this.reference = new Side(evidence.reference, t("match.reference"), changed);
     this.line = this.segments.length ? lineOf(this.segments[0]) : { slope: 1, offset: 0 };
     this.current = 0;
     this.rate = 1;
@@ -126,7 +128,7 @@ export class Player {
     this.slider.value = this.time;
     this.slider.setAttribute("aria-valuetext", seconds(this.time));
     this.clock.textContent = `${seconds(this.time)}  ·  ${seconds(Math.max(0, Math.min(this.referenceTime(this.time), this.reference.duration)))}`;
-    if (this.view === "difference") this.draw();
+    if (this.view === "difference" && this.playing) this.draw();
     for (const listener of this.listeners) listener(this.time, this.referenceTime(this.time), this.current);
   }
 

@@ -7,8 +7,10 @@ import { t } from "./i18n.js";
 const WAIT_MS = 8000;
 
 export class Side {
-  constructor(body, label) {
+  // `changed` is called when another frame has come to the screen after a seek.
+  constructor(body, label, changed) {
     this.body = body;
+    this.changed = changed;
     this.time = 0;
     this.video = null;
     this.images = new Map();
@@ -25,6 +27,7 @@ export class Side {
     if (this.body.video && (await this.loadVideo())) return;
     if (this.body.picture) {
       this.image = h("img", { alt: "" });
+      this.image.addEventListener("load", this.changed);
       this.screen.replaceChildren(this.image);
       this.note.textContent = t("player.pictures");
     } else {
@@ -43,6 +46,7 @@ export class Side {
     try { video.src = await media(this.body.video); } catch { return false; }
     if (!(await loaded)) return false;
     this.video = video;
+    video.addEventListener("seeked", this.changed);
     this.screen.replaceChildren(video);
     return true;
   }
