@@ -15,6 +15,7 @@ from dubl.assembly import (
     feature_spec,
     make_decoder,
     make_embedder,
+    make_kept_videos,
     make_reranker,
     make_retriever,
     make_store,
@@ -24,8 +25,9 @@ from dubl.assembly import (
 )
 from dubl.index.rows import Entry
 from dubl.matching.decision import decide
+from dubl.matching.verification import agreements_of, shown_along
 from dubl.settings import Settings
-from dubl.types import ReferenceDraft, Verdict, VideoFeatures, VideoSource
+from dubl.types import ReferenceDraft, Segment, Verdict, VideoFeatures, VideoSource
 
 LOOK_ALIKES = 20
 
@@ -47,6 +49,11 @@ class InProcessFlow:
         matches = self._reranker.rerank(features, candidates)
         return decide(matches, self._settings.policy, model_id=model_id(self._settings))
 
+    def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
+        """What a doubtful match with `clip` costs on top: the agreement along the segment."""
+        shown = shown_along(segment, "clip", make_kept_videos(self._settings))
+        return agreements_of(source, {"clip": shown}, self._decoder)["clip"]
+
 
 def source_of(path: Path) -> VideoSource:
     content = path.read_bytes()
@@ -59,10 +66,12 @@ def source_of(path: Path) -> VideoSource:
 
 
 def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
-    """The clip itself, LOOK_ALIKES that reach the re-ranker, and made-up videos."""
+    """The clip itself, its pictures kept, LOOK_ALIKES that reach the re-ranker, and made-up
+    videos."""
     source = source_of(clip)
     decoded = make_decoder(settings).decode(source, sampling=reference_sampling(settings))
     (features,) = make_embedder(settings).embed([decoded])
+    make_kept_videos(settings).keep_reference("clip", source, decoded)
     store = make_store(settings)
     store.register([Entry(draft=ReferenceDraft(id="clip"), source=source, features=features)])
     store.register(list(_look_alikes(features)))

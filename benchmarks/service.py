@@ -68,18 +68,24 @@ def _costs(address: str, clip: Path, tree: ProcessTree, settings: Settings) -> l
     setup = f"30 s 720p H.264 clip, {REFERENCES} references, one client, {machine()}"
     side = feature_spec(settings).frame_size
     flow, source = InProcessFlow(settings), source_of(clip)
-    bare_cpu_s, service_cpu_s, inside_s, http_s = [], [], [], []
+    bare_cpu_s, service_cpu_s, inside_cpu_s, pixels_cpu_s, inside_s, http_s = [], [], [], [], [], []
+    (match,) = flow.check(source).matches[:1]
     for _ in range(1 + REPEATS):
         with spending() as spent:
             bare_loop(clip, rate_hz=1.0, side=side)
         bare_cpu_s.append(spent.cpu_s)
         with spending() as spent:
             flow.check(source)
+        inside_cpu_s.append(spent.cpu_s)
         inside_s.append(spent.wall_s)
+        with spending() as spent:
+            flow.look_at_pixels(source, match.segments[0])
+        pixels_cpu_s.append(spent.cpu_s)
         before = tree.cpu_s()
         http_s.append(_check(address, clip))
         service_cpu_s.append(tree.cpu_s() - before)
     bare, service = min(bare_cpu_s[1:]), min(service_cpu_s[1:])
+    checked, pixels = min(inside_cpu_s[1:]), min(pixels_cpu_s[1:])
     inside, http = median(inside_s[1:]), median(http_s[1:])
     return [
         at_most(
@@ -95,6 +101,12 @@ def _costs(address: str, clip: Path, tree: ProcessTree, settings: Settings) -> l
             1.2,
             unit="×",
             setup=f"{setup}; {http:.2f} over {inside:.2f} s",
+        ),
+        plain(
+            "a look at the pixels of one match, CPU over a check without",
+            pixels / checked,
+            unit="×",
+            setup=f"{setup}, in process; {pixels:.2f} over {checked:.2f} CPU s",
         ),
     ]
 
