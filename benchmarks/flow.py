@@ -52,7 +52,7 @@ class InProcessFlow:
     def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
         """What a doubtful match with `clip` costs on top: the agreement along the segment."""
         shown = shown_along(segment, "clip", make_kept_videos(self._settings))
-        return agreements_of(source, {"clip": shown}, self._decoder)["clip"]
+        return agreements_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 
 def source_of(path: Path) -> VideoSource:

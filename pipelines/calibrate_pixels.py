@@ -44,7 +44,7 @@ from dubl.matching.calibration import (
 )
 from dubl.matching.fitting import fit_logistic
 from dubl.matching.reranker import ViSiLReranker
-from dubl.matching.verification import agreements_of, shown_along
+from dubl.matching.verification import Agreement, agreements_of, shown_along
 from dubl.media.keeping import KeptVideos
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
@@ -95,7 +95,7 @@ def look_at_pixels(
                 seen.append(
                     Seen(
                         chance=chance,
-                        agreement=agreement,
+                        agreement=agreement.value,
                         copy=one.copy,
                         source=one.question.source,
                     )
@@ -144,7 +144,7 @@ def probability_of(compared: Compared, calibration: Calibration) -> float:
     return probability(compared.evidence, calibration) if compared.segments else 0.0
 
 
-def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> float | None:
+def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> Agreement | None:
     shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
     source = video_of(suite / QUERIES, one.question.name)
     try:

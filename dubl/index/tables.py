@@ -56,7 +56,7 @@ class Caches:
     index_bytes: int
 
 
-SEARCH_CACHES = Caches(metadata_bytes=16 * 1024**2, index_bytes=2 * 1024**3)
+SEARCH_CACHES = Caches(metadata_bytes=4 * 1024**2, index_bytes=2 * 1024**3)
 # Whoever commits all day and looks for single rows alone.
 WRITER_CACHES = Caches(metadata_bytes=2 * 1024**2, index_bytes=4 * 1024**2)
 

@@ -57,51 +57,50 @@ class _Registration:
     mirrored: bool
 
 
-def pixel_agreement(
+def pixel_agreements(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> float | None:
-    """How alike the pixels of two videos move, in [0,1]; None where that cannot be told: too few
-    pictures, no place in common, nothing that moves.
+) -> tuple[float, ...]:
+    """How alike the pixels of two videos move, in [0,1], for each row of `queries`; nothing where
+    that cannot be told: too few pictures, no place in common, nothing that moves.
 
-    references: gray uint8 [h,w], n of them; queries: the same instants of the query, gray uint8
-    [h',w'] of any shape. There may be several such rows, for the instants and for moments before
-    and after them: the one that agrees best counts, since instants are known to a fraction of a
-    second only.
+    references: gray uint8 [h,w], n of them; queries: rows of what the query shows at the same
+    instants, gray uint8 [h',w'] of any shape. The first row is the likeliest: it is laid upon the
+    references, and the others as it.
     """
     if len(references) < LEAST_PICTURES:
-        return None
+        return ()
     try:
-        return _agreement(references, queries)
+        return _agreements(references, queries)
     except cv2.error as exc:  # places that OpenCV makes nothing of
         logger.warning("pixels cannot be compared: %s", exc)
-        return None
+        return ()
 
 
-def _agreement(
+def _agreements(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> float | None:
+) -> tuple[float, ...]:
     targets = [_scaled(one) for one in references]
     registration = _registered(targets, queries[0])
     if registration is None:
-        return None
+        return ()
     height, width = targets[0].shape
     common = _common(registration, queries[0][0], targets[0])
     still = np.stack([_smooth(one) for one in targets])
     moves = still - still.mean(axis=0)
     deviation = moves.std(axis=0)
     if not common.any():
-        return None
+        return ()
     least = max(LEAST_CHANGE, float(np.quantile(deviation[common], 1 - MOVING_SHARE)))
     moving = common & (deviation >= least)
     if moving.sum() < LEAST_PIXELS:
-        return None
+        return ()
     theirs = moves[:, moving]
     agreements = []
     for row in queries:
         laid = [_laid(one, registration, (width, height)) for one in row]
         ours = np.stack([_smooth(one)[moving] for one in laid])
-        agreements.append(_correlation(ours - ours.mean(axis=0), theirs))
-    return max(0.0, *agreements)
+        agreements.append(max(0.0, _correlation(ours - ours.mean(axis=0), theirs)))
+    return tuple(agreements)
 
 
 def _registered(

@@ -15,7 +15,7 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.pixels import SIDE, pixel_agreement
+from dubl.matching.pixels import SIDE, pixel_agreements
 from dubl.ports import Decoder, KeptVideos
 from dubl.types import FrameClip, Match, MatchSet, Sampling, Segment, Uint8Array, VideoSource
 
@@ -24,17 +24,36 @@ logger = logging.getLogger(__name__)
 MOST_MATCHES = 3
 MOST_INSTANTS = 12
 # Instants are known to a fraction of a second.
-SHIFTS_S = (0.0, -0.125, 0.125)
+SHIFTS_S = (0.0, -0.125, 0.125, -0.25, 0.25)
+# From there on a video that agrees better backwards is one that is played backwards.
+LEAST_BACKWARDS = 0.5
 EDGE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """Pictures of a reference along a segment, gray uint8 [h,w], and when the query shows the
-    same, seconds."""
+    same, seconds; and when it would if it ran the other way than the segment says, which features
+    do not tell where little happens."""
 
     pictures: tuple[Uint8Array, ...]
     query_times_s: tuple[float, ...]
+    backwards_s: tuple[float, ...]
+
+    @property
+    def rows_s(self) -> list[list[float]]:
+        """Times of the query at which it may show the pictures."""
+        rows = [[at + shift for at in self.query_times_s] for shift in SHIFTS_S]
+        return [*rows, list(self.backwards_s)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How alike query and reference move, in [0,1], and whether the other way than the segment
+    says."""
+
+    value: float
+    backwards: bool
 
 
 class Verifier:
@@ -83,11 +102,19 @@ class Verifier:
             timings_ms={**matches.timings_ms, "verify": elapsed_ms},
         )
 
-    def _verified(self, match: Match, agreement: float | None) -> Match:
+    def _verified(self, match: Match, agreement: Agreement | None) -> Match:
         if agreement is None:
             return match
-        chance = with_pixels(match.probability, agreement, self._calibration)
-        return replace(match, probability=min(chance, match.ceiling), agreement=agreement)
+        chance = with_pixels(match.probability, agreement.value, self._calibration)
+        first, *others = match.segments
+        if agreement.backwards:
+            first = replace(first, reversed=not first.reversed)
+        return replace(
+            match,
+            probability=min(chance, match.ceiling),
+            agreement=agreement.value,
+            segments=(first, *others),
+        )
 
 
 def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
@@ -96,21 +123,21 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
         times_s = instants(kept.reference(reference_id).picture_times_s, segment)
         pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
     except EvidenceNotKept:
-        return Shown(pictures=(), query_times_s=())
-    return Shown(pictures=pictures, query_times_s=tuple(query_time(at, segment) for at in times_s))
+        return Shown(pictures=(), query_times_s=(), backwards_s=())
+    turned = replace(segment, reversed=not segment.reversed)
+    return Shown(
+        pictures=pictures,
+        query_times_s=tuple(query_time(at, segment) for at in times_s),
+        backwards_s=tuple(query_time(at, turned) for at in times_s),
+    )
 
 
 def agreements_of(
     source: VideoSource, shown: Mapping[str, Shown], decoder: Decoder
-) -> dict[str, float]:
+) -> dict[str, Agreement]:
     """How alike the query and each of the references move, by id, where that can be told."""
     wanted = sorted(
-        {
-            round(max(0.0, at + shift), 3)
-            for one in shown.values()
-            for at in one.query_times_s
-            for shift in SHIFTS_S
-        }
+        {round(max(0.0, at), 3) for one in shown.values() for row_s in one.rows_s for at in row_s}
     )
     if not wanted:
         return {}
@@ -118,15 +145,18 @@ def agreements_of(
         rate_hz=1.0, min_frames=1, frame_size=SIDE, views="whole", times_s=tuple(wanted)
     )
     clip = decoder.decode(source, sampling=sampling)
-    found = {
-        identifier: pixel_agreement(
-            one.pictures,
-            [[_picture_at(clip, at + shift) for at in one.query_times_s] for shift in SHIFTS_S],
-        )
-        for identifier, one in shown.items()
-        if one.pictures
-    }
+    found = {identifier: _agreement(one, clip) for identifier, one in shown.items() if one.pictures}
     return {identifier: value for identifier, value in found.items() if value is not None}
+
+
+def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
+    rows = [[_picture_at(clip, at) for at in row_s] for row_s in shown.rows_s]
+    values = pixel_agreements(shown.pictures, rows)
+    if not values:
+        return None
+    *onwards, backwards = values
+    best = max(onwards)
+    return Agreement(value=max(best, backwards), backwards=backwards > max(best, LEAST_BACKWARDS))
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

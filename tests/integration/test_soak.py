@@ -16,10 +16,11 @@ import pytest
 
 from pipelines.local_server import running_server
 from tests.integration.conftest import Clips
-from tests.support.soak import Caller, Sampler, data_of, server_on
+from tests.support.soak import Caller, Sampler, data_of, fill_ledger, server_on
 
 CALLERS = 2
 LONG_MINUTES = 5.0
+KNOWN_TIMES = 100  # 20 000 checks
 # What is kept for an hour or a month would never be seen to go.
 OVERRIDES = [
     "index.keep_versions_s=120",
@@ -38,6 +39,7 @@ def test_a_service_stays_flat_under_a_steady_mix(
         if minutes < LONG_MINUTES:
             address = request.getfixturevalue("address")
         else:
+            fill_ledger(tmp_path / "data" / "ledger.duckdb", times=KNOWN_TIMES)
             address = running.enter_context(running_server(tmp_path / "data", overrides=OVERRIDES))
         server = server_on(address)
         sampler = Sampler(server, data_of(server))

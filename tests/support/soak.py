@@ -3,6 +3,7 @@ meanwhile."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import threading
@@ -10,14 +11,18 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import duckdb
 import httpx
 import psutil
 
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.statements import utc_now
+from dubl.types import Check, Job, JobKind, JobState, Match, Outcome, Segment, Verdict
 from tests.support.flatness import Allowance, Trend, trend_of
 from tests.support.service import WAIT
 
@@ -37,6 +42,72 @@ SHORT = {
     "files": Allowance(share=1.0, floor=150.0),
 }
 LONG_S = 1800.0
+
+
+# Of what the ledger wrote itself: the same under other names.
+WRITTEN_CHECKS = 200
+REPEATED = {
+    "jobs": "jobs.id || '-' || number AS id, jobs.subject_id || '-' || number AS subject_id",
+    "checks": "checks.id || '-' || number AS id",
+    "matches": "matches.check_id || '-' || number AS check_id",
+}
+
+
+def fill_ledger(path: Path, *, times: int) -> None:
+    """Jobs and verdicts of a service that has run for a while, `times` WRITTEN_CHECKS of them: a
+    new ledger grows in memory for as long as its file is small enough to be there as a whole."""
+    segment = Segment(
+        query_start_s=0.0,
+        query_end_s=9.0,
+        reference_start_s=1.0,
+        reference_end_s=10.0,
+        similarity=0.7,
+    )
+    matches = tuple(
+        Match(
+            reference_id=f"reference-{number}",
+            library="main",
+            similarity=0.7,
+            probability=0.9 / (number + 1),
+            segments=(segment,),
+        )
+        for number in range(8)
+    )
+    verdict = Verdict(
+        outcome=Outcome.DUPLICATE,
+        probability=0.9,
+        matches=matches,
+        model_id="dubl-compact",
+        policy_version="1",
+        index_version=1,
+        timings_ms={"decode": 200.0, "embed": 90.0, "total": 300.0},
+    )
+    with closing(Ledger(path)) as ledger:
+        for number in range(WRITTEN_CHECKS):
+            job = Job(
+                id=str(uuid.uuid4()),
+                kind=JobKind.CHECK,
+                state=JobState.QUEUED,
+                subject_id=str(uuid.uuid4()),
+                request={"libraries": ["main"], "name": f"upload-{number}.mp4"},
+                created_at=utc_now(),
+            )
+            check = Check(
+                id=job.subject_id,
+                query_name=f"upload-{number}.mp4",
+                query_sha256=hashlib.sha256(job.id.encode()).hexdigest(),
+                libraries=("main",),
+                created_at=utc_now(),
+                verdict=verdict,
+            )
+            started = ledger.jobs.create(job, tries=1, lease_s=60)
+            ledger.record_check(check, lease=started.lease)
+    with closing(duckdb.connect(str(path))) as connection:
+        for table, changes in REPEATED.items():
+            connection.execute(
+                f"INSERT INTO {table} "
+                f"SELECT {table}.* REPLACE ({changes}) FROM {table}, range(1, {times}) r(number)"
+            )
 
 
 class Caller:

@@ -128,6 +128,19 @@ def test_a_copy_becomes_sure_and_another_take_unlikely() -> None:
     assert found["copy"].agreement == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_copy_that_is_played_backwards_is_seen_as_such() -> None:
+    film, shelf = Film(take(seed=5)[::-1]), Shelf(copy=take(seed=5), other=take(seed=6))
+    found = verified(film, shelf, match("copy", 0.4), match("other", 0.4))
+    assert found["copy"].probability > 0.9
+    assert found["copy"].segments[0] == replace(SEGMENT, reversed=True)
+    assert found["other"].segments == (SEGMENT,)
+
+
+def test_a_copy_that_is_played_onwards_stays_so() -> None:
+    film, shelf = Film(take(seed=5)), Shelf(copy=take(seed=5))
+    assert verified(film, shelf, match("copy", 0.4))["copy"].segments == (SEGMENT,)
+
+
 def test_one_decoding_serves_all_matches() -> None:
     film, shelf = Film(take(seed=5)), Shelf(a=take(seed=5), b=take(seed=6))
     verified(film, shelf, match("a", 0.5), match("b", 0.5))
