@@ -189,6 +189,13 @@ def test_a_head_that_comes_back_finds_its_cluster(
     load.wait_for(6)
 
 
+@pytest.fixture
+def long_run(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--cluster-kills") < 2:
+        pytest.skip("ten minutes: a part of make chaos-cluster; test_spaces.py does it on one node")
+
+
+@pytest.mark.usefixtures("long_run")
 def test_a_new_feature_space_is_switched_in_while_checks_run(
     cluster: RayCluster, address: str, load: Submitter, clips: Clips, folder: Path, port: int
 ) -> None:
