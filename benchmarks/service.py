@@ -69,7 +69,7 @@ def _costs(address: str, clip: Path, tree: ProcessTree, settings: Settings) -> l
     side = feature_spec(settings).frame_size
     flow, source = InProcessFlow(settings), source_of(clip)
     bare_cpu_s, service_cpu_s, inside_cpu_s, pixels_cpu_s, inside_s, http_s = [], [], [], [], [], []
-    (match,) = flow.check(source).matches[:1]
+    match = flow.check(source).matches[0]
     for _ in range(1 + REPEATS):
         with spending() as spent:
             bare_loop(clip, rate_hz=1.0, side=side)

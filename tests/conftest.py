@@ -33,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cluster-kills",
         type=int,
         default=1,
-        help="how often each node of the test cluster is killed (default: 1)",
+        help="how often each node of the test cluster is killed (default: 1; from 2 on what takes "
+        "ten minutes is tested too)",
     )
     parser.addoption(
         "--index-kills",
