@@ -7,6 +7,7 @@ must load neither LanceDB nor DuckDB nor a network, which are most of a process'
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from dubl.errors import ConfigurationError, WeightsUnavailable
 from dubl.ports import Decoder, Embedder, MatrixCleaner, Reranker, Retriever
 from dubl.settings import Settings
-from dubl.types import FeatureSpec, Sampling, Space
+from dubl.types import FeatureSpec, Sampling, Space, VideoSource
 
 if TYPE_CHECKING:
     from dubl.index.spaces import SpacedLibrary
@@ -49,7 +50,13 @@ def make_local_videos(settings: Settings) -> LocalVideos:
     return LocalVideos(make_decoder(settings), make_kept_videos(settings), make_spool(settings))
 
 
-def make_verifier(settings: Settings, decoder: Decoder, kept: KeptVideos) -> Verifier | None:
+def make_verifier(
+    settings: Settings,
+    decoder: Decoder,
+    kept: KeptVideos,
+    *,
+    open_file: Callable[[str], VideoSource],
+) -> Verifier | None:
     """Looks at the pixels of doubtful matches; None where the model's calibration does not say
     what they are worth."""
     from dubl.matching.verification import Verifier
@@ -57,9 +64,7 @@ def make_verifier(settings: Settings, decoder: Decoder, kept: KeptVideos) -> Ver
     calibration = calibration_of(weights_folder(settings))
     if not calibration.pixels:
         return None
-    policy = settings.policy
-    doubtful = policy.second_look_probability, policy.sure_probability
-    return Verifier(decoder, kept, calibration, doubtful=doubtful)
+    return Verifier(decoder, kept, calibration, settings.policy, open_file=open_file)
 
 
 def make_embedder(settings: Settings) -> Embedder:

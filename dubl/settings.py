@@ -37,7 +37,9 @@ class MediaSettings(Section):
     """How videos are obtained and decoded."""
 
     allowed_roots: tuple[Path, ...] = Field(
-        default=(), description="folders from which videos may be registered by path"
+        default=(),
+        description="folders from which videos may be registered by path, and where files of "
+        "archives are looked at once more",
     )
     allow_private_addresses: bool = Field(
         default=False,

@@ -29,6 +29,7 @@ from dubl.assembly import (
     space_settings,
 )
 from dubl.errors import StoreUnavailable
+from dubl.media.sources import open_path
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
@@ -76,17 +77,28 @@ class Decoder:
     def _verifiers(self) -> Mapping[str, Verifier]:
         """By feature space; made for the first doubtful check."""
         made = {
-            feature_spec(each).space_id: make_verifier(each, self._decoder, self._decoder.kept)
+            feature_spec(each).space_id: make_verifier(
+                each,
+                self._decoder,
+                self._decoder.kept,
+                open_file=partial(open_path, settings=each.media),
+            )
             for each in space_settings(self._settings)
         }
         return {space_id: one for space_id, one in made.items() if one is not None}
 
-    async def verify(self, source: VideoSource, matches: MatchSet, space_id: str) -> MatchSet:
+    async def verify(
+        self,
+        source: VideoSource,
+        matches: MatchSet,
+        references: Sequence[Reference],
+        space_id: str,
+    ) -> MatchSet:
         """The matches, after a look at the pixels of what is doubtful."""
         verifiers = await asyncio.to_thread(lambda: self._verifiers)
         if space_id not in verifiers:
             return matches
-        return await asyncio.to_thread(verifiers[space_id].verify, source, matches)
+        return await asyncio.to_thread(verifiers[space_id].verify, source, matches, references)
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
@@ -274,6 +286,10 @@ class Librarian(UploadArchive):
 
     async def get(self, reference_id: str) -> Reference:
         return await asyncio.to_thread(self._store.get, reference_id)
+
+    async def existing(self, reference_ids: Sequence[str]) -> Sequence[Reference]:
+        """Those of the references that are in the library."""
+        return await asyncio.to_thread(self._store.existing, ids=reference_ids)
 
     async def list(
         self, library: str, owner: str, text: str, limit: int, cursor: str

@@ -24,10 +24,11 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from dubl.errors import DublError, ServiceInterrupted
 from dubl.index.uploads import Upload
-from dubl.matching.decision import decide, is_doubtful, keeps_evidence, needs_pixels, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
 from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
+    Match,
     MatchSet,
     ReferenceDraft,
     Registration,
@@ -198,16 +199,19 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
-        if needs_pixels(matches, self._policy):
-            matches = await self._verified(lane, source, matches)
+        if doubtful := unsettled(matches, self._policy):
+            matches = await self._verified(lane, source, matches, doubtful)
         verdict = self._decided(lane, matches, await question.standing, question.context)
         return Look(verdict=verdict, clip=clip, features=features)
 
-    async def _verified(self, lane: Lane, source: VideoSource, matches: MatchSet) -> MatchSet:
+    async def _verified(
+        self, lane: Lane, source: VideoSource, matches: MatchSet, doubtful: Sequence[Match]
+    ) -> MatchSet:
         """A verdict by the features alone is better than none."""
+        references = self._steps.librarian.existing.remote([one.reference_id for one in doubtful])
         try:
             verified: MatchSet = await answer(
-                self._steps.decoder.verify.remote(source, matches, lane.space.id)
+                self._steps.decoder.verify.remote(source, matches, references, lane.space.id)
             )
         except DublError as exc:
             logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)

@@ -30,7 +30,7 @@ from dubl.assembly import (
 )
 from dubl.client.admin_operations import OnProgress
 from dubl.errors import DublError
-from dubl.matching.decision import decide, is_doubtful, keeps_evidence, needs_pixels, surer
+from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.ports import Embedder, Reranker, Retriever
@@ -164,9 +164,11 @@ class LocalSteps:
         candidates = self._retriever.retrieve(features, libraries=libraries)
         tell("rerank", 0.9)
         matches = self._reranker.rerank(features, candidates)
-        if self._verifier is not None and needs_pixels(matches, self._settings.policy):
+        doubtful = unsettled(matches, self._settings.policy)
+        if self._verifier is not None and doubtful:
             tell("verify", 0.95)
-            matches = self._verifier.verify(source, matches)
+            references = self.store.existing(ids=[one.reference_id for one in doubtful])
+            matches = self._verifier.verify(source, matches, references)
         verdict = decide(
             matches,
             self._settings.policy,
@@ -198,7 +200,13 @@ class LocalSteps:
 
     @cached_property
     def _verifier(self) -> Verifier | None:
-        return make_verifier(self._settings, self._decoder, self.kept)
+        most_bytes = self._settings.media.max_size_bytes
+        return make_verifier(
+            self._settings,
+            self._decoder,
+            self.kept,
+            open_file=lambda path: _opened(Path(path), most_bytes),
+        )
 
     @cached_property
     def _reranker(self) -> Reranker:

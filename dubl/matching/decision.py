@@ -10,6 +10,8 @@ from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reas
 from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
+MOST_UNSETTLED = 3
+
 
 def decide(
     matches: MatchSet,
@@ -90,10 +92,15 @@ def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     return verdict.probability >= policy.second_look_probability and not sure
 
 
-def needs_pixels(matches: MatchSet, policy: PolicySettings) -> bool:
-    """Whether a look at pixels may settle it: something was found, and none of it is sure."""
+def unsettled(matches: MatchSet, policy: PolicySettings) -> tuple[Match, ...]:
+    """The matches that a look at pixels may settle, the most probable ones: none where nothing
+    was found, or something is sure."""
     best = max((one.probability for one in matches.matches), default=0.0)
-    return policy.second_look_probability <= best < policy.sure_probability
+    if best >= policy.sure_probability:
+        return ()
+    least = policy.second_look_probability
+    found = [one for one in matches.matches if one.segments and one.probability >= least]
+    return tuple(found[:MOST_UNSETTLED])
 
 
 def surer(first: Verdict, closer: Verdict) -> Verdict:

@@ -1,13 +1,14 @@
 """A look at the pixels of what the features leave in doubt.
 
-The query is decoded once more, at the instants of which a picture of the reference is kept.
+The query is decoded once more, at the instants of which a picture of the reference is kept. Of a
+reference from an archive none is: its file is read at a few instants, where it can be.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,14 +16,26 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.matching.calibration import Calibration, with_pixels
+from dubl.matching.decision import unsettled
 from dubl.matching.pixels import SIDE, pixel_agreements
 from dubl.ports import Decoder, KeptVideos
-from dubl.types import FrameClip, Match, MatchSet, Sampling, Segment, Uint8Array, VideoSource
+from dubl.settings import PolicySettings
+from dubl.types import (
+    FrameClip,
+    Match,
+    MatchSet,
+    Reference,
+    Sampling,
+    Segment,
+    Uint8Array,
+    VideoSource,
+)
 
 logger = logging.getLogger(__name__)
 
-MOST_MATCHES = 3
 MOST_INSTANTS = 12
+FILE_RATE_HZ = 1.0
+FILE_INSTANTS = 4  # of a short segment
 # Instants are known to a fraction of a second.
 SHIFTS_S = (0.0, -0.125, 0.125, -0.25, 0.25)
 # From there on a video that agrees better backwards is one that is played backwards.
@@ -64,27 +77,28 @@ class Verifier:
         decoder: Decoder,
         kept: KeptVideos,
         calibration: Calibration,
+        policy: PolicySettings,
         *,
-        doubtful: tuple[float, float],
+        open_file: Callable[[str], VideoSource],
     ) -> None:
-        """`doubtful`: the probabilities, from and below, between which pixels are looked at."""
+        """`open_file` gives the file that a reference was registered from, or raises DublError."""
         self._decoder = decoder
         self._kept = kept
         self._calibration = calibration
-        self._from, self._below = doubtful
+        self._policy = policy
+        self._open_file = open_file
 
-    def verify(self, source: VideoSource, matches: MatchSet) -> MatchSet:
-        """The matches, most probable first. Of those whose pictures are not kept, or cannot be laid
-        upon each other, nothing changes; nor does anything when the query does not decode again."""
+    def verify(
+        self, source: VideoSource, matches: MatchSet, references: Sequence[Reference]
+    ) -> MatchSet:
+        """The matches, most probable first. Of those whose pictures cannot be had, or cannot be
+        laid upon each other, nothing changes; nor does anything when the query does not decode
+        again. `references`: those of `unsettled(matches)`, as far as they are in the library."""
         started = time.perf_counter()
-        doubtful = [
-            one
-            for one in matches.matches
-            if one.segments and self._from <= one.probability < self._below
-        ]
+        facts = {one.id: one for one in references}
         shown = {
-            one.reference_id: shown_along(one.segments[0], one.reference_id, self._kept)
-            for one in doubtful[:MOST_MATCHES]
+            one.reference_id: self._shown(one, facts.get(one.reference_id))
+            for one in unsettled(matches, self._policy)
         }
         try:
             agreements = agreements_of(source, shown, self._decoder)
@@ -101,6 +115,19 @@ class Verifier:
             matches=tuple(verified),
             timings_ms={**matches.timings_ms, "verify": elapsed_ms},
         )
+
+    def _shown(self, match: Match, reference: Reference | None) -> Shown:
+        shown = shown_along(match.segments[0], match.reference_id, self._kept)
+        if shown.pictures or reference is None:
+            return shown
+        try:
+            file = self._open_file(reference.source)
+            if file.sha256 != reference.sha256:
+                raise EvidenceNotKept("its file has changed since it was registered")
+            return shown_in_file(match.segments[0], file, self._decoder)
+        except DublError as exc:
+            logger.info("no pictures of reference %s: %s", reference.id, exc.detail)
+            return shown
 
     def _verified(self, match: Match, agreement: Agreement | None) -> Match:
         if agreement is None:
@@ -123,7 +150,23 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
         times_s = instants(kept.reference(reference_id).picture_times_s, segment)
         pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
     except EvidenceNotKept:
-        return Shown(pictures=(), query_times_s=(), backwards_s=())
+        return _placed((), (), segment)
+    return _placed(pictures, times_s, segment)
+
+
+def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Shown:
+    """What a reference's file shows along a segment, at about as many instants as are kept of a
+    registered one. Raises what decoding does."""
+    start_s, end_s = segment.reference_start_s, segment.reference_end_s
+    count = round((end_s - start_s) * FILE_RATE_HZ) + 1
+    wanted = np.linspace(start_s, end_s, min(max(count, FILE_INSTANTS), MOST_INSTANTS))
+    clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.round(3).tolist()))))
+    size = clip.facts.size_within(SIDE)
+    pictures = [np.asarray(cv2.resize(_gray(frame), size), np.uint8) for frame in clip.frames]
+    return _placed(tuple(pictures), clip.timestamps_s.tolist(), segment)
+
+
+def _placed(pictures: tuple[Uint8Array, ...], times_s: Sequence[float], segment: Segment) -> Shown:
     turned = replace(segment, reversed=not segment.reversed)
     return Shown(
         pictures=pictures,
@@ -141,10 +184,7 @@ def agreements_of(
     )
     if not wanted:
         return {}
-    sampling = Sampling(
-        rate_hz=1.0, min_frames=1, frame_size=SIDE, views="whole", times_s=tuple(wanted)
-    )
-    clip = decoder.decode(source, sampling=sampling)
+    clip = decoder.decode(source, sampling=_whole_frames(wanted))
     found = {identifier: _agreement(one, clip) for identifier, one in shown.items() if one.pictures}
     return {identifier: value for identifier, value in found.items() if value is not None}
 
@@ -187,5 +227,15 @@ def gray(jpeg: bytes) -> Uint8Array:
 
 def _picture_at(clip: FrameClip, at_s: float) -> Uint8Array:
     nearest = int(np.abs(clip.timestamps_s - at_s).argmin())
-    picture: Uint8Array = cv2.cvtColor(clip.frames[nearest], cv2.COLOR_RGB2GRAY)
-    return picture
+    return _gray(clip.frames[nearest])
+
+
+def _gray(frame: Uint8Array) -> Uint8Array:
+    converted: Uint8Array = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return converted
+
+
+def _whole_frames(times_s: Sequence[float]) -> Sampling:
+    return Sampling(
+        rate_hz=1.0, min_frames=1, frame_size=SIDE, views="whole", times_s=tuple(times_s)
+    )

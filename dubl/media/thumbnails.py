@@ -22,13 +22,7 @@ def thumbnails(clip: FrameClip) -> tuple[tuple[float, ...], list[bytes]]:
 
 
 def _jpeg(frame: Uint8Array, facts: VideoFacts) -> bytes:
-    picture = Image.fromarray(frame).resize(shown_size(frame.shape[0], facts))
+    picture = Image.fromarray(frame).resize(facts.size_within(frame.shape[0]))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
-
-
-def shown_size(side: int, facts: VideoFacts) -> tuple[int, int]:
-    """Width and height of the video's shape whose longer side is `side`."""
-    longer = max(facts.width, facts.height, 1)
-    return max(1, round(side * facts.width / longer)), max(1, round(side * facts.height / longer))

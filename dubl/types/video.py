@@ -88,6 +88,11 @@ class VideoFacts:
     backend: str
     damaged: bool = False
 
+    def size_within(self, side: int) -> tuple[int, int]:
+        """Width and height of the video's shape whose longer side is `side`."""
+        longer = max(self.width, self.height, 1)
+        return max(1, round(side * self.width / longer)), max(1, round(side * self.height / longer))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameClip:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dubl.assembly import make_kept_videos
+from dubl.errors import EvidenceNotKept
 from dubl.media.keeping import KeptVideos
 from dubl.settings import Settings, load_settings
 from tests.integration.conftest import Clips
@@ -23,6 +24,7 @@ def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings
     overrides = [
         f"data_dir={tmp_path_factory.mktemp('desk')}",
         f"media.allowed_roots=[{clips.folder}]",
+        "policy.sure_probability=1.0",  # pixels are looked at, however sure the features are
     ]
     return load_settings("configs/local.yaml", overrides, environment={})
 
@@ -125,6 +127,9 @@ def test_a_reference_from_an_archive_gets_its_pictures_when_they_are_wanted(
     assert desk.http.post("/v1/references", json=sent, headers=WAIT).status_code == 201
     kept.remove_reference("archived")  # as if an indexing job had registered it
     check = desk.check(path, library="archive").json()
+    assert check["matches"][0]["agreement"] > 0.9  # by its file
+    with pytest.raises(EvidenceNotKept):
+        kept.reference("archived")
     evidence = desk.http.get(f"/v1/checks/{check['id']}/matches/archived/evidence").json()
     picture = desk.http.get(evidence["pairs"][0]["reference_picture"])
     assert Image.open(io.BytesIO(picture.content)).format == "JPEG"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.index.store import Entry
-from dubl.matching.decision import decide, is_doubtful, needs_pixels, summed_timings, surer
+from dubl.matching.decision import decide, is_doubtful, summed_timings, surer, unsettled
 from dubl.media.keeping import KeptVideos
 from dubl.media.sources import hash_file
 from dubl.ports import Decoder, Embedder
@@ -97,12 +98,16 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     kept = make_kept_videos(own)
     same_as, reference_timings = _register(reader, truth.references, own, kept)
     retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
-    verifier = make_verifier(own, reader.decoder, kept)
+    open_file = partial(_source, suite / REFERENCES)
+    verifier = make_verifier(own, reader.decoder, kept, open_file=open_file)
+    store = make_store(own, read_only=True)
 
     def verdict_of(query: Described) -> Verdict:
         matches = reranker.rerank(query.features, retriever.retrieve(query.features))
-        if verifier is not None and needs_pixels(matches, own.policy):
-            matches = verifier.verify(query.source, matches)
+        doubtful = unsettled(matches, own.policy)
+        if verifier is not None and doubtful:
+            references = store.existing(ids=[one.reference_id for one in doubtful])
+            matches = verifier.verify(query.source, matches, references)
         return decide(matches, own.policy, model_id=model)
 
     verdicts = {
@@ -189,8 +194,9 @@ def _register(
         ]
         registrations = store.register(entries)
         timings.extend(one.features.timings_ms for one in batch)
-        for one in batch:
-            kept.keep_reference(one.name, one.source, one.clip)
+        if settings.evidence.keep != "none":  # else as in an archive
+            for one in batch:
+                kept.keep_reference(one.name, one.source, one.clip)
         for entry, registration in zip(entries, registrations, strict=True):
             if registration.reference.id != entry.draft.id:
                 same_as[entry.draft.id] = registration.reference.id

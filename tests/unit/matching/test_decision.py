@@ -1,12 +1,21 @@
 """Outcomes follow from the most probable match and the policy's thresholds."""
 
+from dataclasses import replace
+
 import pytest
 
-from dubl.matching.decision import agree, decide, is_doubtful, needs_pixels, surer
+from dubl.matching.decision import agree, decide, is_doubtful, surer, unsettled
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome, Standing
+from dubl.types import Match, MatchSet, Outcome, Segment, Standing
 
 POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
+SEGMENT = Segment(
+    query_start_s=0.0,
+    query_end_s=8.0,
+    reference_start_s=0.0,
+    reference_end_s=8.0,
+    similarity=0.8,
+)
 
 
 def matches(*probabilities: float) -> MatchSet:
@@ -17,7 +26,7 @@ def matches(*probabilities: float) -> MatchSet:
                 library="main",
                 similarity=probability,
                 probability=probability,
-                segments=(),
+                segments=(SEGMENT,),
             )
             for number, probability in enumerate(probabilities)
         ),
@@ -113,10 +122,23 @@ def test_a_match_with_another_reference_is_no_agreement() -> None:
 
 @pytest.mark.parametrize(
     ("probabilities", "wanted"),
-    [((), False), ((0.01,), False), ((0.02,), True), ((0.95, 0.3), True), ((0.97, 0.3), False)],
+    [
+        ((), []),
+        ((0.01,), []),
+        ((0.02,), ["r0"]),
+        ((0.95, 0.3, 0.01), ["r0", "r1"]),
+        ((0.97, 0.3), []),
+        ((0.9, 0.8, 0.7, 0.6), ["r0", "r1", "r2"]),
+    ],
 )
-def test_pixels_are_looked_at_where_something_was_found_and_nothing_is_sure(
-    probabilities: tuple[float, ...], wanted: bool
+def test_unsettled_are_the_most_probable_ones_where_none_is_sure(
+    probabilities: tuple[float, ...], wanted: list[str]
 ) -> None:
     policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
-    assert needs_pixels(matches(*probabilities), policy) is wanted
+    found = unsettled(matches(*probabilities), policy)
+    assert [one.reference_id for one in found] == wanted
+
+
+def test_a_match_without_a_segment_cannot_be_looked_at() -> None:
+    bare = replace(matches(0.5), matches=(replace(matches(0.5).matches[0], segments=()),))
+    assert unsettled(bare, POLICY) == ()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.errors import DecodeTimeout, EvidenceNotKept
+from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching.calibration import Calibration
 from dubl.matching.verification import MOST_INSTANTS, Verifier, instants, query_time
+from dubl.settings import PolicySettings
 from dubl.types import (
     FrameClip,
     KeptVideo,
     Match,
     MatchSet,
+    Reference,
     Sampling,
     Segment,
     Uint8Array,
@@ -27,6 +29,7 @@ from dubl.types import (
 from tests.unit.matching.test_pixels import COUNT, take
 
 SOURCE = VideoSource(path="/spool/file", sha256="00", size_bytes=1, name="a.mp4")
+POLICY = PolicySettings(second_look_probability=0.02, sure_probability=0.9)
 CALIBRATION = Calibration(
     intercept=0.0,
     weights={},
@@ -54,19 +57,21 @@ SEGMENT = Segment(
 
 
 class Film:
-    """A decoder of a query that shows these pictures, one a second from the second second on."""
+    """A decoder of a query that shows these pictures, one a second from the second second on, and
+    of files in an archive, which show theirs from the first on."""
 
-    def __init__(self, pictures: Sequence[Uint8Array]) -> None:
+    def __init__(self, pictures: Sequence[Uint8Array], **archive: Sequence[Uint8Array]) -> None:
         self.pictures = pictures
+        self.archive = {f"/archive/{name}": film for name, film in archive.items()}
         self.samplings: list[Sampling] = []
 
     def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-        assert source == SOURCE
+        assert source == SOURCE or source.path in self.archive
         self.samplings.append(sampling)
-        rows = [round(at) - 2 for at in sampling.times_s]
-        frames = [
-            np.asarray(Image.fromarray(self.pictures[row]).resize((256, 256))) for row in rows
-        ]
+        pictures = self.archive.get(source.path, self.pictures)
+        first_s = 2 if source == SOURCE else 0
+        rows = [round(at) - first_s for at in sampling.times_s]
+        frames = [np.asarray(Image.fromarray(pictures[row]).resize((256, 256))) for row in rows]
         return FrameClip(
             frames=np.stack([np.repeat(one[..., None], 3, axis=2) for one in frames]),
             timestamps_s=np.array(sampling.times_s),
@@ -113,9 +118,41 @@ def match(reference_id: str, probability: float, ceiling: float = 1.0) -> Match:
     )
 
 
-def verified(film: Film, shelf: Shelf, *matches: Match) -> dict[str, Match]:
-    verifier = Verifier(film, shelf, CALIBRATION, doubtful=(0.02, 0.9))
-    found = verifier.verify(SOURCE, MatchSet(matches=matches, index_version=1))
+def archived(path: str) -> VideoSource:
+    return VideoSource(path=path, sha256=f"sum of {path}", size_bytes=1, name=path)
+
+
+def nowhere(path: str) -> VideoSource:
+    raise SourceForbidden(f"{path} lies outside the allowed folders")
+
+
+def reference(identifier: str) -> Reference:
+    """From an archive."""
+    path = f"/archive/{identifier}"
+    return Reference(
+        id=identifier,
+        library="main",
+        title="",
+        owner="",
+        metadata={},
+        source=path,
+        sha256=f"sum of {path}",
+        duration_s=float(COUNT),
+        frame_count=COUNT,
+        created_at="2026-01-01T00:00:00.000000Z",
+    )
+
+
+def verified(
+    film: Film,
+    shelf: Shelf,
+    *matches: Match,
+    open_file: Callable[[str], VideoSource] = nowhere,
+) -> dict[str, Match]:
+    """Most probable first are the matches that verification is given, and those that it gives."""
+    verifier = Verifier(film, shelf, CALIBRATION, POLICY, open_file=open_file)
+    references = [reference(one.reference_id) for one in matches]
+    found = verifier.verify(SOURCE, MatchSet(matches=matches, index_version=1), references)
     assert list(found.matches) == sorted(found.matches, key=lambda one: -one.probability)
     return {one.reference_id: one for one in found.matches}
 
@@ -162,6 +199,44 @@ def test_without_kept_pictures_nothing_changes() -> None:
     assert film.samplings == []
     assert found["a"].probability == 0.5
     assert found["a"].agreement is None
+
+
+def test_of_a_reference_from_an_archive_the_file_is_looked_at() -> None:
+    film = Film(take(seed=5), copy=take(seed=5), other=take(seed=6))
+    found = verified(film, Shelf(), match("other", 0.7), match("copy", 0.4), open_file=archived)
+    assert found["copy"].probability > 0.9
+    assert found["other"].probability < 0.4
+    of_files = film.samplings[:2]
+    assert [len(one.times_s) for one in of_files] == [COUNT, COUNT]
+
+
+def test_kept_pictures_spare_the_file() -> None:
+    film, shelf = Film(take(seed=5), copy=take(seed=5)), Shelf(copy=take(seed=5))
+    verified(film, shelf, match("copy", 0.4), open_file=archived)
+    assert len(film.samplings) == 1
+
+
+def test_a_file_that_has_changed_since_says_nothing() -> None:
+    def changed(path: str) -> VideoSource:
+        return replace(archived(path), sha256="another")
+
+    film = Film(take(seed=5), copy=take(seed=5))
+    found = verified(film, Shelf(), match("copy", 0.4), open_file=changed)
+    assert found["copy"].probability == 0.4
+    assert film.samplings == []
+
+
+def test_a_file_that_does_not_decode_leaves_the_others_alone() -> None:
+    class Damaged(Film):
+        def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+            if source.path == "/archive/damaged":
+                raise DecodeTimeout("it is too slow")
+            return super().decode(source, sampling=sampling)
+
+    film = Damaged(take(seed=5), damaged=take(seed=5), copy=take(seed=5))
+    found = verified(film, Shelf(), match("damaged", 0.7), match("copy", 0.4), open_file=archived)
+    assert found["copy"].probability > 0.9
+    assert found["damaged"].probability == 0.7
 
 
 def test_a_query_that_does_not_decode_again_keeps_its_probability() -> None:
