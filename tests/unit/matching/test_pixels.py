@@ -68,6 +68,31 @@ def test_an_edited_copy_moves_as_its_original_does(edit: Edit) -> None:
     assert agreement > 0.8
 
 
+def zoomed(pictures: list[Uint8Array], first: float, step: float) -> list[Uint8Array]:
+    """Ever closer, toward a corner."""
+    moves = [
+        np.array([[first + step * number, 0, -4 * number], [0, first + step * number, -2 * number]])
+        for number in range(len(pictures))
+    ]
+    return [
+        np.asarray(cv2.warpAffine(one, move, (WIDTH, HEIGHT)), dtype=np.uint8)
+        for one, move in zip(pictures, moves, strict=True)
+    ]
+
+
+def test_a_copy_whose_picture_is_moved_by_the_edit_is_followed() -> None:
+    original = take(seed=5)
+    (agreement,) = pixel_agreements(original, [zoomed(original, 1.0, 0.03)])
+    assert agreement > 0.97
+
+
+def test_another_take_does_not_follow_the_camera() -> None:
+    """Laid upon each picture anew, it would seem to move as the reference's camera does."""
+    panned = zoomed([room()] * COUNT, 1.1, 0.0)
+    (agreement,) = pixel_agreements(panned, [take(seed=6)])
+    assert agreement < 0.2
+
+
 def test_another_take_in_the_same_room_does_not() -> None:
     (agreement,) = pixel_agreements(take(seed=5), [take(seed=6)])
     assert agreement < 0.4

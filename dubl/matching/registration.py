@@ -1,0 +1,178 @@
+"""Where one video's pictures lie upon another's of the same instants, by local features.
+
+SIFT (Lowe 2004), and a homography for all instants by MAGSAC++ (Barath et al. 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dubl.types import Float32Array, Uint8Array
+
+LEAST_FOUND = 25  # distinct places; mirrored pictures are tried below that
+MOST_FEATURES = 400
+FAINT = 0.02
+DISTINCT = 0.85
+TOLERANCE_PX = 4.0
+LEAST_AREA, MOST_AREA = 0.02, 400.0
+LEAST_FOUND_AT_ONCE = 12  # distinct places of one instant
+MOST_DRIFT_PX = 40.0  # of places, by an edit that moves the picture
+DRIFT_TOLERANCE_PX = 2.5
+MOST_ZOOM = 1.4
+STILL_PX, STILL_SHARE = 4.0, 0.9  # a camera that stands still: of its pictures' corners; instants
+
+cv2.setNumThreads(1)  # each replica has its own share of the cores
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFeatures:
+    """places float32 [K,2] as (x, y), descriptors float32 [K,128] of length 1."""
+
+    places: Float32Array
+    descriptors: Float32Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """`homography` from the pixels of the pictures, which are mirrored first where it says so, to
+    those of the targets; how many distinct places agree on it; and `pairs` of places that look
+    alike, for each instant [P,4] as (x, y) of either side."""
+
+    homography: Matrix
+    places: int
+    mirrored: bool
+    pairs: Sequence[Float32Array]
+
+
+def registered(
+    theirs: Sequence[LocalFeatures], pictures: Sequence[Uint8Array], shape: tuple[int, ...]
+) -> Registration | None:
+    """Pictures, gray uint8 [h,w], upon targets of `shape` with these features; None where they show
+    no place in common. Of all instants together: an edit is the same all along, or nearly."""
+    best = _fitted([local_features(one) for one in pictures], theirs, mirrored=False)
+    if best is None or best.places < LEAST_FOUND:
+        other = _fitted([local_features(mirror(one)) for one in pictures], theirs, mirrored=True)
+        best = max((one for one in (best, other) if one), key=lambda one: one.places, default=None)
+    if best is None or not _is_plausible(best.homography, pictures[0].shape, shape):
+        return None
+    return best
+
+
+def placed_each(registration: Registration) -> list[Matrix]:
+    """A homography of each instant, where its own places tell it: an edit may move the picture."""
+    drifts = [_drift(pairs, registration.homography) for pairs in registration.pairs]
+    return [
+        registration.homography if drift is None else drift @ registration.homography
+        for drift in drifts
+    ]
+
+
+def camera_stands_still(found: Sequence[LocalFeatures], shape: tuple[int, ...]) -> bool:
+    """Whether nearly all pictures of `shape` with these features lie upon the middle one."""
+    middle = len(found) // 2
+    others = [one for number, one in enumerate(found) if number != middle]
+    drifts = [_drift(_nearest(one, found[middle]), np.eye(3)) for one in others]
+    corners = _corners(shape)
+    still = [
+        drift is not None
+        and np.abs(cv2.perspectiveTransform(corners, drift) - corners).max() < STILL_PX
+        for drift in drifts
+    ]
+    return bool(sum(still) >= STILL_SHARE * len(still))
+
+
+def _drift(pairs: Float32Array, homography: Matrix) -> Matrix | None:
+    """A similarity of the target's pixels that brings the places of one instant where they belong,
+    after the homography; None where too few tell it."""
+    if len(pairs) < LEAST_FOUND_AT_ONCE:
+        return None
+    laid = cv2.perspectiveTransform(pairs[None, :, :2], homography)[0]
+    near = np.abs(laid - pairs[:, 2:]).max(axis=1) < MOST_DRIFT_PX
+    if near.sum() < LEAST_FOUND_AT_ONCE:
+        return None
+    similarity, inside = cv2.estimateAffinePartial2D(
+        laid[near], pairs[near, 2:], ransacReprojThreshold=DRIFT_TOLERANCE_PX, maxIters=1000
+    )
+    if similarity is None or _distinct(pairs[near][inside.ravel() > 0]) < LEAST_FOUND_AT_ONCE:
+        return None
+    zoom = float(np.hypot(similarity[0, 0], similarity[1, 0]))
+    if not 1 / MOST_ZOOM < zoom < MOST_ZOOM:
+        return None
+    return np.vstack([similarity, [0.0, 0.0, 1.0]])
+
+
+def mirror(picture: Uint8Array) -> Uint8Array:
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+def local_features(picture: Uint8Array) -> LocalFeatures:
+    """Of a picture, gray uint8 [h,w]."""
+    finder = cv2.SIFT.create(nfeatures=MOST_FEATURES, contrastThreshold=FAINT)
+    points, descriptors = finder.detectAndCompute(picture, None)
+    if descriptors is None:
+        return LocalFeatures(
+            places=np.empty((0, 2), np.float32), descriptors=np.empty((0, 128), np.float32)
+        )
+    # RootSIFT (Arandjelović & Zisserman 2012).
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
+    return LocalFeatures(
+        places=np.array([point.pt for point in points], dtype=np.float32),
+        descriptors=np.sqrt(descriptors / total),
+    )
+
+
+def _nearest(ours: LocalFeatures, theirs: LocalFeatures) -> Float32Array:
+    """Places that look alike, [P,4] as (x, y) of either side: those whose second nearest neighbor
+    is clearly further (Lowe's ratio)."""
+    if not len(ours.places) or len(theirs.places) < 2:
+        return np.empty((0, 4), np.float32)
+    cosines = ours.descriptors @ theirs.descriptors.T
+    two = np.argpartition(-cosines, 1, axis=1)[:, :2]
+    values = np.take_along_axis(cosines, two, axis=1)
+    best, second = values.max(axis=1), values.min(axis=1)
+    nearest = two[np.arange(len(two)), values.argmax(axis=1)]
+    distances = np.sqrt(np.maximum(0.0, 2 - 2 * np.stack([best, second])))
+    clear = distances[0] < DISTINCT * distances[1]
+    return np.concatenate([ours.places[clear], theirs.places[nearest[clear]]], axis=1)
+
+
+def _fitted(
+    ours: Sequence[LocalFeatures], theirs: Sequence[LocalFeatures], *, mirrored: bool
+) -> Registration | None:
+    at_once = [_nearest(one, other) for one, other in zip(ours, theirs, strict=True)]
+    pairs = np.concatenate(at_once)
+    if len(pairs) < 8:
+        return None
+    homography, inside = cv2.findHomography(
+        pairs[:, :2], pairs[:, 2:], cv2.USAC_MAGSAC, TOLERANCE_PX, maxIters=3000, confidence=0.999
+    )
+    if homography is None:
+        return None
+    places = _distinct(pairs[inside.ravel() > 0])
+    return Registration(homography=homography, places=places, mirrored=mirrored, pairs=at_once)
+
+
+def _distinct(pairs: Float32Array) -> int:
+    """What stands still is found at each instant."""
+    return len(np.unique(np.round(pairs / TOLERANCE_PX), axis=0))
+
+
+def _is_plausible(homography: Matrix, ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    """Whether the query's picture becomes a quadrilateral that is neither a line nor endless."""
+    laid = cv2.perspectiveTransform(_corners(ours), homography)[0].astype(np.float32)
+    if not np.isfinite(laid).all() or not cv2.isContourConvex(laid):
+        return False
+    area = cv2.contourArea(laid) / (theirs[0] * theirs[1])
+    return bool(LEAST_AREA <= area <= MOST_AREA)
+
+
+def _corners(shape: tuple[int, ...]) -> Float32Array:
+    height, width = shape
+    return np.array([[[0, 0], [width, 0], [width, height], [0, height]]], dtype=np.float32)
