@@ -8,7 +8,7 @@ Once a person has released it, as many as there were then are usual, too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,7 @@ import duckdb
 
 from dubl.errors import NotFound, StateConflict
 from dubl.ledger.database import Database, Row, Value
+from dubl.ledger.recent_matches import RecentMatches
 from dubl.ledger.statements import utc_now
 from dubl.settings import FloodSettings
 from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
@@ -42,6 +43,11 @@ WHERE list_contains($references, m.reference_id) AND m.outcome <> 'unique' AND N
     AND c.created_at >= $before AND c.earlier_id = ''
 GROUP BY m.reference_id
 """
+RECENT = """
+SELECT m.reference_id, c.created_at FROM matches m JOIN checks c ON c.id = m.check_id
+WHERE m.outcome <> 'unique' AND NOT m.licensed AND c.created_at >= ? AND c.earlier_id = ''
+ORDER BY c.created_at
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +61,10 @@ class Traffic:
 class Guard:
     """Quarantines of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: FloodSettings) -> None:
         self._database = database
+        self._settings = settings
+        self._recent: RecentMatches | None = None  # read with the first verdict
 
     def held(self) -> frozenset[str]:
         """References in quarantine."""
@@ -92,33 +100,54 @@ class Guard:
             )
         return next(one for one in self.list() if one.reference_id == reference_id)
 
+    def watch(self, connection: duckdb.DuckDBPyConnection, check: Check) -> tuple[Quarantine, ...]:
+        """Quarantines those references of a verdict, which has just been recorded in this
+        transaction, that are flooded now; the new ones.
 
-def watch(
-    connection: duckdb.DuckDBPyConnection, check: Check, settings: FloodSettings
-) -> list[Quarantine]:
-    """Quarantines those references of a verdict that are flooded now; the new ones.
+        What a look back finds in earlier uploads is no flood: they came before the reference did.
+        """
+        settings = self._settings
+        counted = {one.reference_id: one for one in check.verdict.matches if _counts(one)}
+        if not settings.enabled or check.earlier_id or not counted:
+            return ()
+        now, recent = check.created_at, self._noted(connection, check, counted)
+        suspects = [
+            one for one in counted if recent.may_be_flooded(one, least=settings.least, now=now)
+        ]
+        if not suspects:
+            return ()
+        found = []
+        for reference_id, traffic in looked_into(connection, suspects, now, settings):
+            usual, until = settings.factor * traffic.usual, _shifted(now, settings.window_s)
+            recent.looked_at(reference_id, least=usual, until=until)
+            if traffic.uploads < settings.least or traffic.uploads < usual:
+                continue
+            match = counted[reference_id]
+            quarantine = Quarantine(
+                reference_id=match.reference_id,
+                library=match.library,
+                state=QuarantineState.HELD,
+                uploads=traffic.uploads,
+                usual=traffic.usual,
+                created_at=utc_now(),
+            )
+            if _hold(connection, quarantine, settings):
+                found.append(quarantine)
+        return tuple(found)
 
-    What a look back finds in earlier uploads is no flood: they came before the reference did.
-    """
-    counted = {one.reference_id: one for one in check.verdict.matches if _counts(one)}
-    if not settings.enabled or check.earlier_id or not counted:
-        return []
-    found = []
-    for reference_id, traffic in _traffic(connection, counted, check.created_at, settings):
-        if traffic.uploads < settings.least or traffic.uploads < settings.factor * traffic.usual:
-            continue
-        match = counted[reference_id]
-        quarantine = Quarantine(
-            reference_id=match.reference_id,
-            library=match.library,
-            state=QuarantineState.HELD,
-            uploads=traffic.uploads,
-            usual=traffic.usual,
-            created_at=utc_now(),
-        )
-        if _hold(connection, quarantine, settings):
-            found.append(quarantine)
-    return found
+    def _noted(
+        self, connection: duckdb.DuckDBPyConnection, check: Check, matched: Iterable[str]
+    ) -> RecentMatches:
+        """The matches of the window, this check's among them."""
+        since = _shifted(check.created_at, -self._settings.window_s)
+        if self._recent is None:
+            self._recent = RecentMatches()
+            for reference_id, at in connection.execute(RECENT, [since]).fetchall():
+                self._recent.note([reference_id], at=at)
+        else:
+            self._recent.note(matched, at=check.created_at)
+        self._recent.forget(before=since)
+        return self._recent
 
 
 def alert(quarantine: Quarantine) -> None:
@@ -136,17 +165,17 @@ def _counts(match: Match) -> bool:
     return match.rights.counts and not match.rejected and match.outcome is not Outcome.UNIQUE
 
 
-def _traffic(
+def looked_into(
     connection: duckdb.DuckDBPyConnection,
-    references: Iterable[str],
+    references: Sequence[str],
     now: str,
     settings: FloodSettings,
 ) -> list[tuple[str, Traffic]]:
     """In one query for all of them: it reads every match of `history_s`."""
     values: dict[str, object] = {
         "references": list(references),
-        "since": _earlier(now, settings.window_s),
-        "before": _earlier(now, settings.history_s),
+        "since": _shifted(now, -settings.window_s),
+        "before": _shifted(now, -settings.history_s),
     }
     windows = max(settings.history_s / settings.window_s - 1, 1.0)
     rows = connection.execute(UPLOADS, values).fetchall()
@@ -182,8 +211,8 @@ def _hold(
     return True
 
 
-def _earlier(now: str, seconds: float) -> str:
-    moment = datetime.fromisoformat(now).astimezone(UTC) - timedelta(seconds=seconds)
+def _shifted(now: str, seconds: float) -> str:
+    moment = datetime.fromisoformat(now).astimezone(UTC) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

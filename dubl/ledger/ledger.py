@@ -14,7 +14,7 @@ from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import end_job, hold
-from dubl.ledger.guard import Guard, alert, watch
+from dubl.ledger.guard import Guard, alert
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
@@ -42,9 +42,8 @@ class Ledger:
         self.outbox = Outbox(self._database)
         self.keys = ApiKeys(self._database)
         self.reviews = Reviews(self._database)
-        self.guard = Guard(self._database)
+        self.guard = Guard(self._database, flood)
         self.policies = Policies(self._database)
-        self._flood = flood
 
     @property
     def path(self) -> Path:
@@ -78,7 +77,7 @@ class Ledger:
                 return
             if insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check)):
                 record_matches(connection, check)
-            flooded = watch(connection, check, self._flood)
+            flooded = self.guard.watch(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
         for quarantine in flooded:

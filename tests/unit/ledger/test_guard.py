@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubl.errors import InvalidRequest, NotFound, StateConflict
+from dubl.ledger import guard
 from dubl.ledger.ledger import Ledger
 from dubl.library_calibration import calibrate_library
 from dubl.settings import FloodSettings, PolicySettings
@@ -91,6 +94,52 @@ def test_uploads_that_a_look_back_finds_are_no_flood(ledger: Ledger) -> None:
     assert ledger.guard.held() == frozenset()
     record(ledger, check(4, 2))
     assert ledger.guard.held() == {"film"}
+
+
+def test_a_ledger_that_is_opened_again_knows_what_matched_before(tmp_path: Path) -> None:
+    for first, last in ((0, 4), (4, 5)):
+        ledger = Ledger(tmp_path / "ledger.duckdb", flood=FLOOD)
+        record(ledger, *(check(number, 1) for number in range(first, last)))
+        held = ledger.guard.held()
+        ledger.close()
+    assert held == {"film"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_rule_holds_for_each_check_of_a_busy_day(ledger: Ledger, seed: int) -> None:
+    """However few of them are counted in the ledger."""
+    rng = random.Random(seed)
+    seen: list[tuple[int, str, str]] = []  # minute, reference, upload
+    held: set[str] = set()
+    for number, minute in enumerate(sorted(rng.randrange(8 * 60) for _ in range(250))):
+        reference = rng.choice(["hit", "hit", "rare", "late" if minute > 400 else "rare"])
+        one = check(minute % 60, minute // 60, reference_id=reference)
+        one = dataclasses.replace(one, id=f"{number}", query_sha256=f"{rng.randrange(90)}")
+        record(ledger, one)
+        seen.append((minute, reference, one.query_sha256))
+        mine = [(at, upload) for at, name, upload in seen if name == reference]
+        now = {upload for at, upload in mine if at >= minute - 60}
+        before = {upload for at, upload in mine if at < minute - 60}
+        if len(now) >= FLOOD.least and len(now) >= FLOOD.factor * len(before) / 9:
+            held.add(reference)
+        assert ledger.guard.held() == held
+
+
+def test_few_checks_are_counted_in_the_ledger(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    counted = guard.looked_into
+
+    def look(*args: Any) -> list[tuple[str, guard.Traffic]]:
+        looks.append(args)
+        return counted(*args)
+
+    monkeypatch.setattr(guard, "looked_into", look)
+    record(ledger, *(check(number, hour) for hour in range(1, 8, 2) for number in range(4)))
+    assert looks == []
+    record(ledger, *(check(number, 9) for number in range(60)))
+    assert 0 < len(looks) < 40
 
 
 def test_of_several_matches_those_that_are_flooded_are_held(ledger: Ledger) -> None:
