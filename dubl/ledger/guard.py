@@ -141,8 +141,9 @@ class Guard:
         """The matches of the window, this check's among them."""
         since = _shifted(check.created_at, -self._settings.window_s)
         if self._recent is None:
-            self._recent = RecentMatches()
-            for reference_id, at in connection.execute(RECENT, [since]).fetchall():
+            rows = connection.execute(RECENT, [since]).fetchall()
+            self._recent = RecentMatches()  # not before they are read: none may be missed
+            for reference_id, at in rows:
                 self._recent.note([reference_id], at=at)
         else:
             self._recent.note(matched, at=check.created_at)
