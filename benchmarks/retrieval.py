@@ -2,6 +2,7 @@
 
 Vectors are made like real ones (benchmarks/material.py). Half of the queries are edited copies of
 stored frames, half are of videos that are not there. A query is a batch of QUERY_FRAMES vectors.
+What is compared is asked in turn, so that the machine's load is the same for all.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ BATCH_ROWS = 100_000
 VIDEO_FRAMES = 100
 QUERY_FRAMES = 30
 QUERIES = 8
+ROUNDS = 3
 NEIGHBORS = 20
 COPY_COSINE = 0.85
 
@@ -60,23 +62,28 @@ class Answered:
     wall_ms: float
 
 
+Asked = Callable[[], Answered]
+
+
 def measure() -> Iterator[Figure]:
     sizes = [int(float(text)) for text in sys.argv[1:]] or SIZES
     settings = load_settings("configs/local.yaml").index
-    questions: dict[int, Question] = {}
-    found: dict[int, Answered] = {}
+    questions = {size: exact(size) for size in sizes}
+    folders = {size: WORK / f"frames-{size}" for size in sizes}
+    asked: list[Asked] = []
     for size in sizes:
-        folder = WORK / f"frames-{size}"
-        questions[size] = exact(size)
-        store = build(folder, size, settings)
-        found[size] = ask(questions[size], partial(_search, store, settings=settings))
+        search = partial(_search, build(folders[size], size, settings), settings=settings)
+        asked.append(partial(ask, questions[size], search))
+    found = dict(zip(sizes, in_turn(asked), strict=True))
+    for size in sizes:
         yield from _shown(size, found[size], settings)
-        shutil.rmtree(folder)
     if len(found) > 1:
         yield _growth(found)
     for name in WAYS:
-        for size in sizes:
-            yield faiss_figure(name, size, questions[size], batches(size), found[size].recall)
+        for size, dubl in zip(sizes, asked, strict=True):
+            yield faiss_figure(name, size, questions[size], batches(size), dubl)
+    for folder in folders.values():
+        shutil.rmtree(folder)
 
 
 def batches(size: int) -> Iterator[NDArray[np.float16]]:
@@ -140,6 +147,15 @@ def ask(question: Question, search: Callable[[Float32Array], Rows]) -> Answered:
         cpu_ms=median(cpu_ms),
         wall_ms=median(wall_ms),
     )
+
+
+def in_turn(asked: Sequence[Asked]) -> list[Answered]:
+    """Of each the middle of ROUNDS measurements, by its CPU time."""
+    rounds = [[one() for one in asked] for _ in range(ROUNDS)]
+    return [
+        sorted(column, key=lambda one: one.cpu_ms)[ROUNDS // 2]
+        for column in zip(*rounds, strict=True)
+    ]
 
 
 def _query_vectors() -> Float32Array:
