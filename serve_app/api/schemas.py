@@ -48,7 +48,7 @@ class SegmentBody(BaseModel):
 
 class MatchBody(BaseModel):
     """`agreement`: how alike the pixels of both move, 0 to 1, where the features left doubt and
-    pictures of the reference are kept."""
+    pictures of the reference are kept, or its file can be read."""
 
     reference_id: str
     library: str
