@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Decoder, Embedder, MatrixCleaner, Reranker, Retriever
+from dubl.ports import Embedder, MatrixCleaner, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling, Space, VideoSource
 
@@ -52,7 +52,6 @@ def make_local_videos(settings: Settings) -> LocalVideos:
 
 def make_verifier(
     settings: Settings,
-    decoder: Decoder,
     kept: KeptVideos,
     *,
     open_file: Callable[[str], VideoSource],
@@ -64,7 +63,7 @@ def make_verifier(
     calibration = calibration_of(weights_folder(settings))
     if not calibration.pixels:
         return None
-    return Verifier(decoder, kept, calibration, settings.policy, open_file=open_file)
+    return Verifier(kept, calibration, open_file=open_file)
 
 
 def make_embedder(settings: Settings) -> Embedder:

@@ -59,9 +59,22 @@ if TYPE_CHECKING:
     from dubl.index.spaces import Holding
     from dubl.matching.explanation import Explainer, Explanation, Matrices
     from dubl.matching.verification import Verifier
+    from dubl.media.local_videos import LocalVideos
     from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
+
+
+class Stoppable:
+    """A decoder for work that may be stopped."""
+
+    def __init__(self, decoder: LocalVideos) -> None:
+        self._decoder = decoder
+        self.stopped = threading.Event()
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Raises what decoding does; LeaseLost from when it was stopped on."""
+        return self._decoder.decode(source, sampling=sampling, stopped=self.stopped)
 
 
 class Decoder:
@@ -79,7 +92,6 @@ class Decoder:
         made = {
             feature_spec(each).space_id: make_verifier(
                 each,
-                self._decoder,
                 self._decoder.kept,
                 open_file=partial(open_path, settings=each.media),
             )
@@ -91,14 +103,23 @@ class Decoder:
         self,
         source: VideoSource,
         matches: MatchSet,
+        doubtful: Sequence[str],
         references: Sequence[Reference],
         space_id: str,
     ) -> MatchSet:
-        """The matches, after a look at the pixels of what is doubtful."""
+        """The matches, after a look at the pixels of what is doubtful. A cancelled call ends the
+        process that decodes for it."""
         verifiers = await asyncio.to_thread(lambda: self._verifiers)
         if space_id not in verifiers:
             return matches
-        return await asyncio.to_thread(verifiers[space_id].verify, source, matches, references)
+        verify, decoder = verifiers[space_id].verify, Stoppable(self._decoder)
+        try:
+            return await asyncio.to_thread(
+                verify, source, matches, doubtful, references, decoder=decoder
+            )
+        except asyncio.CancelledError:
+            decoder.stopped.set()
+            raise
 
     async def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures

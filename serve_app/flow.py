@@ -22,13 +22,12 @@ from dataclasses import dataclass, replace
 
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from dubl.errors import DublError, ServiceInterrupted
+from dubl.errors import DublError, Overloaded, ServiceInterrupted, StoreUnavailable
 from dubl.index.uploads import Upload
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
 from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
-    Match,
     MatchSet,
     ReferenceDraft,
     Registration,
@@ -199,20 +198,29 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await answer(matching)
-        if doubtful := unsettled(matches, self._policy):
-            matches = await self._verified(lane, source, matches, doubtful)
-        verdict = self._decided(lane, matches, await question.standing, question.context)
+        standing, context = await question.standing, question.context
+        if doubtful := unsettled(matches, self._policy, standing=standing, context=context):
+            matches = await self._verified(lane, source, matches, doubtful, on_stage)
+        verdict = self._decided(lane, matches, standing, context)
         return Look(verdict=verdict, clip=clip, features=features)
 
     async def _verified(
-        self, lane: Lane, source: VideoSource, matches: MatchSet, doubtful: Sequence[Match]
+        self,
+        lane: Lane,
+        source: VideoSource,
+        matches: MatchSet,
+        doubtful: Sequence[str],
+        on_stage: OnStage,
     ) -> MatchSet:
-        """A verdict by the features alone is better than none."""
-        references = self._steps.librarian.existing.remote([one.reference_id for one in doubtful])
+        """A verdict by the features alone is better than none, but not than one a little later."""
+        references = self._steps.librarian.existing.remote(list(doubtful))
+        verify = self._steps.decoder.verify
+        looking = verify.remote(source, matches, doubtful, references, lane.space.id)
         try:
-            verified: MatchSet = await answer(
-                self._steps.decoder.verify.remote(source, matches, references, lane.space.id)
-            )
+            async with followed({"verify": looking}, on_stage):
+                verified: MatchSet = await answer(looking)
+        except (Overloaded, ServiceInterrupted, StoreUnavailable):
+            raise
         except DublError as exc:
             logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
             return matches
@@ -230,15 +238,20 @@ class Flow:
         )
 
     async def register(
-        self, source: VideoSource, draft: ReferenceDraft, *, on_stage: OnStage
+        self, source: VideoSource, draft: ReferenceDraft, *, again: bool, on_stage: OnStage
     ) -> Registration:
-        """In all spaces: one whose sampling is another's shares its frames."""
+        """In all spaces: one whose sampling is another's shares its frames. `again`: an attempt
+        before this one may have got as far as the library, and kept nothing to look at."""
         known: Registration | None = await answer(
             self._steps.librarian.find.remote(draft, source.sha256)
         )
+        decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
         if known is not None:
+            ours = (known.reference.id, known.reference.sha256) == (draft.id, source.sha256)
+            if again and ours and self._evidence.keep != "none":
+                clip = decode.remote(source, self._steps.lanes[0].space.reference)
+                await _kept(keep.remote(draft.id, source, clip))
             return known
-        decode = self._steps.decoder.decode
         samplings = dict.fromkeys(lane.space.reference for lane in self._steps.lanes)
         clips = {sampling: decode.remote(source, sampling) for sampling in samplings}
         described = [
@@ -250,7 +263,6 @@ class Flow:
         async with followed(stages, on_stage):
             registration: Registration = await answer(writing)
         if registration.created and self._evidence.keep != "none":
-            keep = self._steps.decoder.keep_reference
             await _kept(keep.remote(registration.reference.id, source, clip))
         return registration
 

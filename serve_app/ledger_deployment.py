@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from dubl.assembly import feature_spec, make_ledger, make_snapshots, space_settings
-from dubl.errors import ConfigurationError, StoreHeld, StoreUnavailable
+from dubl.errors import ConfigurationError, DublError, StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger as LedgerFile
 from dubl.settings import Settings
 from serve_app.log import use_serve_log
@@ -72,8 +72,10 @@ class Ledger:
         try:
             self._snapshots.ship(self._ledger)
             self._shipped_at = time.time()
-        except StoreUnavailable as exc:
+        except DublError as exc:
             logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
+        except Exception:  # a disk that is full now; the loop must outlive it
+            logger.exception("no snapshot of the ledger, to be tried again")
 
     async def _ship_each(self, interval_s: float) -> None:
         while self._snapshots is not None:

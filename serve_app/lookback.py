@@ -91,12 +91,13 @@ class Lookback:
     async def _showing(self, reference_id: str, library: str) -> list[tuple[Upload, str]]:
         """Uploads that look like it, in whichever feature space they are kept, each with that."""
         find = self._steps.librarian.uploads_showing
-        found: dict[str, tuple[Upload, str]] = {}
+        found: dict[tuple[str, frozenset[str]], tuple[Upload, str]] = {}
         for lane in self._steps.lanes:
             space_id = lane.space.id
             uploads: Sequence[Upload] = await answer(find.remote(space_id, reference_id, library))
             for upload in uploads:
-                found.setdefault(upload.sha256, (upload, space_id))
+                kept_as = upload.sha256, frozenset(upload.libraries)
+                found.setdefault(kept_as, (upload, space_id))
         return list(found.values())
 
     async def _matches(self, upload: Upload, space_id: str, reference_id: str, job: Job) -> bool:

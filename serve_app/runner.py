@@ -55,10 +55,17 @@ SHARES = {
     "embed": 0.45,
     "retrieve": 0.75,
     "rerank": 0.8,
+    "verify": 0.85,
     "register": 0.9,
 }
 
 Schedule = Callable[[str, float], Awaitable[None]]
+
+
+def retry_delay_s(attempts: int, *, first_s: float) -> float:
+    """How long to wait after so many attempts; a store may be away for thousands of them."""
+    doublings = min(attempts - 1, 30)
+    return min(first_s * 2.0**doublings, MAX_RETRY_DELAY_S)
 
 
 class JobRunner:
@@ -247,7 +254,7 @@ class JobRunner:
         return dataclasses.replace(job, state=JobState.FAILED, error_code=error.code)
 
     async def _retry(self, job: Job, error: DublError) -> Job:
-        delay_s = min(self._settings.retry_delay_s * 2 ** (job.attempts - 1), MAX_RETRY_DELAY_S)
+        delay_s = retry_delay_s(job.attempts, first_s=self._settings.retry_delay_s)
         outage = isinstance(error, StoreUnavailable)
         after = await self._ledger.ask(
             JobQueue.retry,

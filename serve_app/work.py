@@ -89,7 +89,10 @@ class Work:
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         source_ms = (time.perf_counter() - started) * 1000
-        standing = asyncio.ensure_future(self._ledger.ask(Ledger.standing, source.sha256))
+        asked = self._ledger.ask(
+            Ledger.standing, source.sha256, check_id=order.id, libraries=order.libraries
+        )
+        standing = asyncio.ensure_future(asked)
         try:
             question = Question(
                 libraries=order.libraries,
@@ -136,7 +139,9 @@ class Work:
     async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> None:
         source = await self._obtain(order.video, on_stage)
         try:
-            registration = await self._flow.register(source, order.draft, on_stage=on_stage)
+            registration = await self._flow.register(
+                source, order.draft, again=job.attempts > 1, on_stage=on_stage
+            )
         finally:
             await self._discard_download(job, order.video, source)
         result = registration.reference.id

@@ -1,7 +1,8 @@
 """Checked uploads, kept as features, so that references registered later are found in them.
 
 They lie in tables like those of the library, beside it: an upload is a row as a reference is, with
-what its check was about in the metadata. The same bytes are kept once, by their first check.
+what its check was about in the metadata, and the libraries that it looked into in place of one.
+The same bytes are kept once for each such choice of libraries, by the first check.
 """
 
 from __future__ import annotations
@@ -65,7 +66,11 @@ class UploadStore:
     def showing(self, reference: VideoFeatures, *, library: str) -> tuple[Upload, ...]:
         """Uploads with frames like those of a reference, best first, of checks that looked into
         its library."""
-        found = self._retriever.retrieve(replace(reference, timings_ms={})).candidates
+        kept_as = [name for name in self._store.libraries() if _may_have_asked(name, library)]
+        if not kept_as:
+            return ()
+        alike = self._retriever.retrieve(replace(reference, timings_ms={}), libraries=kept_as)
+        found = alike.candidates
         rows = {
             one.id: one for one in self._store.existing(ids=[one.reference_id for one in found])
         }
@@ -97,6 +102,17 @@ class UploadStore:
             self._compacted = self._store.version
 
 
+def _kept_as(libraries: Sequence[str]) -> str:
+    """ "uploads/films,music"; "uploads" of checks of everything, and of those kept before it told
+    more."""
+    return "/".join([KEPT, ",".join(sorted(set(libraries)))]) if libraries else KEPT
+
+
+def _may_have_asked(kept_as: str, library: str) -> bool:
+    _, _, libraries = kept_as.partition("/")
+    return not libraries or library in libraries.split(",")
+
+
 def _entry(note: Upload, features: VideoFeatures) -> Entry:
     about: Metadata = {
         "libraries": list(note.libraries),
@@ -105,7 +121,7 @@ def _entry(note: Upload, features: VideoFeatures) -> Entry:
         "territory": note.context.territory,
     }
     return Entry(
-        draft=ReferenceDraft(id=note.check_id, library=KEPT, metadata=about),
+        draft=ReferenceDraft(id=note.check_id, library=_kept_as(note.libraries), metadata=about),
         source=VideoSource(path="", sha256=note.sha256, size_bytes=0, name=note.name),
         features=features,
     )

@@ -17,7 +17,7 @@ from lancedb.index import HnswSq, IvfFlat, IvfPq, IvfRq
 from lancedb.table import Table
 
 from dubl.index.clock import utc_text
-from dubl.index.nearest import INDEX, nearest_frames, partitions
+from dubl.index.nearest import GRAPH_FRAMES, INDEX, nearest_frames, partitions
 from dubl.index.schema import index_history_schema
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.settings import IndexSettings
@@ -50,7 +50,7 @@ class IndexEvent:
 
 def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: bool) -> bool:
     """Trains the index when there is none; with `retrain` also when it is of another type, or the
-    table has grown by more than `retrain_share` since. Returns whether it did."""
+    table has grown or shrunk by more than `retrain_share` since. Returns whether it did."""
     frames = int(tables.frames.count_rows())
     present = INDEX in index_names(tables.frames)
     if frames < settings.ann_min_frames or (present and not retrain):
@@ -58,8 +58,11 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     kind = index_type(tables.frames, settings)
     if present:
         trained = _last(tables, "trained")
-        grown = trained is None or frames > trained.frames * (1 + settings.retrain_share)
-        if not grown and trained is not None and trained.index_type == kind:
+        if (
+            trained is not None
+            and trained.index_type == kind
+            and not _is_of_another_size(trained.frames, frames, settings.retrain_share)
+        ):
             return False
     config = KINDS[kind](
         distance_type="cosine", sample_rate=TRAINING_VECTORS, max_iterations=TRAINING_ROUNDS
@@ -74,6 +77,13 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     )
     _record(tables, IndexEvent(event="trained", index_type=kind, frames=frames))
     return True
+
+
+def _is_of_another_size(trained: int, frames: int, share: float) -> bool:
+    """How many partitions are searched follows from the number of frames, and assumes those that
+    it would be divided into now."""
+    of_another_kind = (trained < GRAPH_FRAMES) != (frames < GRAPH_FRAMES)
+    return of_another_kind or not trained / (1 + share) <= frames <= trained * (1 + share)
 
 
 def index_type(table: Table, settings: IndexSettings) -> str:

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 UPLOADS = """
 SELECT m.reference_id,
-    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= $since),
+    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at BETWEEN $since AND $now),
     count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < $since)
 FROM matches m JOIN checks c ON c.id = m.check_id
 WHERE list_contains($references, m.reference_id) AND m.outcome <> 'unique' AND NOT m.licensed
@@ -172,9 +172,11 @@ def looked_into(
     now: str,
     settings: FloodSettings,
 ) -> list[tuple[str, Traffic]]:
-    """In one query for all of them: it reads every match of `history_s`."""
+    """In one query for all of them: it reads every match of `history_s`. `now` is when the check
+    was accepted, which a batch may do hours before it is answered: what came since is not new."""
     values: dict[str, object] = {
         "references": list(references),
+        "now": now,
         "since": _shifted(now, -settings.window_s),
         "before": _shifted(now, -settings.history_s),
     }

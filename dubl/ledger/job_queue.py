@@ -75,24 +75,28 @@ class JobQueue:
 
     def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:
         """Keeps leases for `lease_s` more and notes how far the jobs are; the ids of those that
-        are lost. Work on them may stop."""
+        are lost. Work on them may stop. A batch that waits for its children needs no lease."""
         lost: set[str] = set()
         with self._database.transaction("renew leases") as connection:
             for lease, reached in progress.items():
                 statement = (
-                    "UPDATE jobs SET due_at = ? WHERE id = ? AND attempts = ? "
-                    "AND state = 'running' RETURNING id"
+                    "UPDATE jobs SET due_at = CASE WHEN due_at = '' THEN '' ELSE ? END "
+                    "WHERE id = ? AND attempts = ? AND state = 'running' RETURNING due_at"
                 )
                 values: list[Value] = [utc_now(plus_s=lease_s), lease.job_id, lease.attempt]
-                if connection.execute(statement, values).fetchone():
-                    self._progress[lease.job_id] = reached
-                else:
+                row = connection.execute(statement, values).fetchone()
+                if row is None:
                     lost.add(lease.job_id)
+                elif row[0]:
+                    self._progress[lease.job_id] = reached
         return frozenset(lost)
 
     def report(self, progress: Mapping[Lease, Progress]) -> None:
         """Notes how far running jobs are, in memory only. One that has just ended is left alone."""
-        statement = "SELECT id FROM jobs WHERE state = 'running' AND id IN (SELECT unnest(?))"
+        statement = (
+            "SELECT id FROM jobs WHERE state = 'running' AND due_at <> '' "
+            "AND id IN (SELECT unnest(?))"
+        )
         rows = self._database.rows(statement, [[lease.job_id for lease in progress]])
         running = {str(row[0]) for row in rows}
         for lease, reached in progress.items():
@@ -153,6 +157,7 @@ class JobQueue:
                 waiting = "UPDATE jobs SET due_at = '' WHERE id = ?"
                 connection.execute(waiting, [lease.job_id])
                 end_batch(connection, lease.job_id)
+        self.forget(lease.job_id)
 
     def cancel(self, job_id: str) -> tuple[Job, ...]:
         """Ends a job, and the children that it has; those that were ended. Raises StateConflict
@@ -242,6 +247,7 @@ class JobQueue:
             lost = ServiceInterrupted("what did the work was lost each time")
             assert state == JobState.RUNNING, "a queued job has a try left"
             _bury(connection, job_id, lost.code, lost.detail)
+        self.forget(job_id)
         return self._claim_next(lease_s, older_than_s)
 
     def _where(self, condition: str, *values: Value) -> tuple[Job, ...]:

@@ -7,9 +7,11 @@ broker, is the promise that an accepted job will be done.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from dubl.errors import CheckNotFound
+from dubl.errors import CheckNotFound, StateConflict
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.database import Database, Value
@@ -70,13 +72,19 @@ class Ledger:
         """Keeps the verdict and, with `lease`, ends that job in the same transaction; looks whether
         a reference is flooded.
 
-        The first verdict of an id stays. Raises LeaseLost, JobNotFound; nothing is kept then.
+        The first verdict of an id stays. Raises LeaseLost, JobNotFound; StateConflict where the id
+        is another check's: nothing is kept then.
         """
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
                 return
             if insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check)):
                 record_matches(connection, check)
+            else:
+                statement = f"SELECT {', '.join(CHECK_COLUMNS)} FROM checks WHERE id = ?"
+                row = connection.execute(statement, [check.id]).fetchone()
+                assert row is not None, "it stood in the way of this one"
+                _require_same(to_check(row), check.query_sha256, check.libraries)
             flooded = self.guard.watch(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
@@ -85,8 +93,14 @@ class Ledger:
         if lease is not None:
             self.jobs.forget(lease.job_id)
 
-    def standing(self, query_sha256: str) -> Standing:
-        """What a decision about these bytes depends on."""
+    def standing(
+        self, query_sha256: str, *, check_id: str = "", libraries: Sequence[str] = ()
+    ) -> Standing:
+        """What a decision about these bytes depends on. Raises StateConflict where `check_id` is
+        the id of a check of other bytes or other libraries."""
+        if check_id:
+            with suppress(CheckNotFound):
+                _require_same(self.get_check(check_id), query_sha256, libraries)
         return Standing(
             rejected=self.reviews.rejected_references(query_sha256),
             quarantined=self.guard.held(),
@@ -126,3 +140,11 @@ class Ledger:
     def backlog(self) -> Backlog:
         """How much accepted work there is."""
         return read_backlog(self._database)
+
+
+def _require_same(check: Check, query_sha256: str, libraries: Sequence[str]) -> None:
+    if check.query_sha256 != query_sha256 or set(check.libraries) != set(libraries):
+        raise StateConflict(
+            f"'{check.id}' is the id of another check: send another one, or none",
+            context={"check_id": check.id},
+        )

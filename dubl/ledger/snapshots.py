@@ -87,8 +87,11 @@ def _time_of(name: str) -> float:
 
 def _written_at(path: Path) -> float:
     """When the file or its log was last written; before all times where it is absent."""
-    files = [file for file in (path, _log_of(path)) if file.exists()]
-    return max((file.stat().st_mtime for file in files), default=float("-inf"))
+    latest = float("-inf")
+    for file in (path, _log_of(path)):
+        with suppress(FileNotFoundError):  # the log may be merged into the file at any moment
+            latest = max(latest, file.stat().st_mtime)
+    return latest
 
 
 def _require_free(path: Path) -> None:

@@ -164,11 +164,13 @@ class LocalSteps:
         candidates = self._retriever.retrieve(features, libraries=libraries)
         tell("rerank", 0.9)
         matches = self._reranker.rerank(features, candidates)
-        doubtful = unsettled(matches, self._settings.policy)
+        doubtful = unsettled(matches, self._settings.policy, standing=standing, context=context)
         if self._verifier is not None and doubtful:
             tell("verify", 0.95)
-            references = self.store.existing(ids=[one.reference_id for one in doubtful])
-            matches = self._verifier.verify(source, matches, references)
+            references = self.store.existing(ids=doubtful)
+            matches = self._verifier.verify(
+                source, matches, doubtful, references, decoder=self._decoder
+            )
         verdict = decide(
             matches,
             self._settings.policy,
@@ -203,7 +205,6 @@ class LocalSteps:
         most_bytes = self._settings.media.max_size_bytes
         return make_verifier(
             self._settings,
-            self._decoder,
             self.kept,
             open_file=lambda path: _opened(Path(path), most_bytes),
         )

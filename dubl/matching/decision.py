@@ -26,14 +26,10 @@ def decide(
     What is licensed in `context` counts for nothing, says so and comes behind what counts; so do
     rejected matches, which come last. Of a reference in quarantine a person decides.
     """
+    marked = _marked(matches, standing, context)
     marked = [
-        replace(
-            one,
-            rejected=one.reference_id in standing.rejected,
-            rights=_ruling(one, matches, standing, context),
-            outcome=outcome_of(one.probability, policy_of(one.library, policy, standing)),
-        )
-        for one in matches.matches
+        replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, standing)))
+        for one in marked
     ]
     ordered = sorted(marked, key=_place)
     counting = [match for match in ordered if counts(match)]
@@ -92,15 +88,22 @@ def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     return verdict.probability >= policy.second_look_probability and not sure
 
 
-def unsettled(matches: MatchSet, policy: PolicySettings) -> tuple[Match, ...]:
-    """The matches that a look at pixels may settle, the most probable ones: none where nothing
-    was found, or something is sure."""
-    best = max((one.probability for one in matches.matches), default=0.0)
+def unsettled(
+    matches: MatchSet,
+    policy: PolicySettings,
+    *,
+    standing: Standing = NO_STANDING,
+    context: CheckContext = ANYWHERE,
+) -> tuple[str, ...]:
+    """The references whose matches a look at pixels may settle, the most probable first: none where
+    nothing was found, or something is sure. What is licensed or rejected settles nothing."""
+    counting = [one for one in _marked(matches, standing, context) if counts(one)]
+    best = max((one.probability for one in counting), default=0.0)
     if best >= policy.sure_probability:
         return ()
     least = policy.second_look_probability
-    found = [one for one in matches.matches if one.segments and one.probability >= least]
-    return tuple(found[:MOST_UNSETTLED])
+    found = [one for one in counting if one.segments and one.probability >= least]
+    return tuple(one.reference_id for one in found[:MOST_UNSETTLED])
 
 
 def surer(first: Verdict, closer: Verdict) -> Verdict:
@@ -145,6 +148,17 @@ def _strictest(matches: Sequence[Match]) -> Action:
         for one in matches
     ]
     return min(wishes, key=_leniency)
+
+
+def _marked(matches: MatchSet, standing: Standing, context: CheckContext) -> list[Match]:
+    return [
+        replace(
+            one,
+            rejected=one.reference_id in standing.rejected,
+            rights=_ruling(one, matches, standing, context),
+        )
+        for one in matches.matches
+    ]
 
 
 def _ruling(match: Match, matches: MatchSet, standing: Standing, context: CheckContext) -> Ruling:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,10 +16,8 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.decision import unsettled
 from dubl.matching.pixels import SIDE, pixel_agreements
 from dubl.ports import Decoder, KeptVideos
-from dubl.settings import PolicySettings
 from dubl.types import (
     FrameClip,
     Match,
@@ -74,34 +72,38 @@ class Verifier:
 
     def __init__(
         self,
-        decoder: Decoder,
         kept: KeptVideos,
         calibration: Calibration,
-        policy: PolicySettings,
         *,
         open_file: Callable[[str], VideoSource],
     ) -> None:
         """`open_file` gives the file that a reference was registered from, or raises DublError."""
-        self._decoder = decoder
         self._kept = kept
         self._calibration = calibration
-        self._policy = policy
         self._open_file = open_file
 
     def verify(
-        self, source: VideoSource, matches: MatchSet, references: Sequence[Reference]
+        self,
+        source: VideoSource,
+        matches: MatchSet,
+        doubtful: Collection[str],
+        references: Sequence[Reference],
+        *,
+        decoder: Decoder,
     ) -> MatchSet:
         """The matches, most probable first. Of those whose pictures cannot be had, or cannot be
         laid upon each other, nothing changes; nor does anything when the query does not decode
-        again. `references`: those of `unsettled(matches)`, as far as they are in the library."""
+        again. `doubtful`: the reference ids that are looked at; `references`: these, as far as they
+        are in the library."""
         started = time.perf_counter()
         facts = {one.id: one for one in references}
         shown = {
-            one.reference_id: self._shown(one, facts.get(one.reference_id))
-            for one in unsettled(matches, self._policy)
+            one.reference_id: self._shown(one, facts.get(one.reference_id), decoder)
+            for one in matches.matches
+            if one.reference_id in doubtful
         }
         try:
-            agreements = agreements_of(source, shown, self._decoder)
+            agreements = agreements_of(source, shown, decoder)
         except DublError as exc:
             logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
             return matches
@@ -116,7 +118,7 @@ class Verifier:
             timings_ms={**matches.timings_ms, "verify": elapsed_ms},
         )
 
-    def _shown(self, match: Match, reference: Reference | None) -> Shown:
+    def _shown(self, match: Match, reference: Reference | None, decoder: Decoder) -> Shown:
         shown = shown_along(match.segments[0], match.reference_id, self._kept)
         if shown.pictures or reference is None:
             return shown
@@ -124,7 +126,7 @@ class Verifier:
             file = self._open_file(reference.source)
             if file.sha256 != reference.sha256:
                 raise EvidenceNotKept("its file has changed since it was registered")
-            return shown_in_file(match.segments[0], file, self._decoder)
+            return shown_in_file(match.segments[0], file, decoder)
         except DublError as exc:
             logger.info("no pictures of reference %s: %s", reference.id, exc.detail)
             return shown
@@ -218,8 +220,10 @@ def query_time(reference_time_s: float, segment: Segment) -> float:
 
 
 def gray(jpeg: bytes) -> Uint8Array:
-    """A kept picture, uint8 [h,w]. Raises EvidenceNotKept for one that is damaged."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    """A kept picture, uint8 [h,w]. Raises EvidenceNotKept for one that is damaged or cut off."""
+    content = np.frombuffer(jpeg, dtype=np.uint8)
+    # OpenCV's answer to no bytes at all is an error of its own.
+    picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
     if picture is None:
         raise EvidenceNotKept("a kept picture cannot be read")
     return np.asarray(picture, dtype=np.uint8)

@@ -43,7 +43,8 @@ class PagePosition:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             match json.loads(base64.urlsafe_b64decode(padded)):
                 case [str() as created_at, str() as identity]:
+                    (created_at + identity).encode()  # no halves of surrogate pairs
                     return cls(created_at=created_at, id=identity)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise InvalidRequest("the cursor is not one that a page gave") from exc
         raise InvalidRequest("the cursor is not one that a page gave")

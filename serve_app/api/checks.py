@@ -45,7 +45,8 @@ def checks_router(context: Context) -> APIRouter:
     ) -> Response:
         """Asks whether a video (multipart `file`, or JSON `link`) copies a reference.
 
-        Answers 202 at once; with `Prefer: wait=N` 200 and the verdict when it is there in time.
+        Answers 202 at once; with `Prefer: wait=N` 200 and the verdict when it is there in time. An
+        `id` of an earlier check of the same bytes and libraries gives its verdict, any other 409.
         """
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         with service.room(waits=seconds > 0):

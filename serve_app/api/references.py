@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from dubl.errors import ReferenceNotFound
+from dubl.errors import ReferenceNotFound, StateConflict
 from dubl.types import JobState, Reference
 from serve_app.api.conversation import (
     Context,
@@ -53,7 +53,8 @@ def references_router(context: Context) -> APIRouter:
         """Registers a video (multipart `file`, or JSON `link` or `path`).
 
         Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
-        bytes or the same id were registered already.
+        bytes or the same id were registered already; 409 where the id is taken in a library that
+        the key does not see.
         """
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         with service.room(waits=seconds > 0):
@@ -68,7 +69,10 @@ def references_router(context: Context) -> APIRouter:
             raise error_of(job)
         if job.state is not JobState.DONE:
             return accepted(job, location=_location(job.subject_id))
-        body = ReferenceBody.of(await service.get_reference(job.result_id))
+        reference = await service.get_reference(job.result_id)
+        if not principal_of(request).sees([reference.library]):
+            raise StateConflict(f"'{reference.id}' is the id of another reference")
+        body = ReferenceBody.of(reference)
         return JSONResponse(
             body.model_dump(),
             status_code=201 if job.created else 200,
@@ -104,7 +108,7 @@ def references_router(context: Context) -> APIRouter:
                 raise
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.DONE:
-            return ReferenceBody.of(await service.get_reference(job.result_id))
+            return ReferenceBody.of(await visible(job.result_id, principal))
         return AcceptedBody(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
     @router.patch(

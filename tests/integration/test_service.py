@@ -80,6 +80,19 @@ def test_a_match_is_shown_with_pictures_and_decided_on(client: Client, clips: Cl
     assert "<title>Dubl</title>" in client.http.get("/").text
 
 
+def test_an_id_gives_its_verdict_again_and_is_no_other_videos(client: Client, clips: Clips) -> None:
+    first, other = clips.queries("trim")[0], clips.queries("recode")[0]
+    told = client.check(first, id="mine").json()
+    assert client.check(first, id="mine").json() == told
+    refused = client.check(other, id="mine")
+    assert (refused.status_code, refused.json()["code"]) == (409, "state_conflict")
+    evidence = client.http.get(
+        f"/v1/checks/mine/matches/{told['matches'][0]['reference_id']}/evidence"
+    )
+    assert evidence.json()["query"]["name"] == first.name
+    assert client.http.get("/v1/checks/mine").json() == told
+
+
 def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) -> None:
     client.check(clips.references[0])
     wanted = (

@@ -99,15 +99,17 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     same_as, reference_timings = _register(reader, truth.references, own, kept)
     retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
     open_file = partial(_source, suite / REFERENCES)
-    verifier = make_verifier(own, reader.decoder, kept, open_file=open_file)
+    verifier = make_verifier(own, kept, open_file=open_file)
     store = make_store(own, read_only=True)
 
     def verdict_of(query: Described) -> Verdict:
         matches = reranker.rerank(query.features, retriever.retrieve(query.features))
         doubtful = unsettled(matches, own.policy)
         if verifier is not None and doubtful:
-            references = store.existing(ids=[one.reference_id for one in doubtful])
-            matches = verifier.verify(query.source, matches, references)
+            references = store.existing(ids=doubtful)
+            matches = verifier.verify(
+                query.source, matches, doubtful, references, decoder=reader.decoder
+            )
         return decide(matches, own.policy, model_id=model)
 
     verdicts = {

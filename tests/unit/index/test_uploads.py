@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,28 @@ def test_an_upload_is_kept_once_however_often_its_job_runs(uploads: UploadStore)
     for _ in range(2):
         uploads.keep([kept("mine", 1)])
     assert [one.check_id for one in uploads.showing(video(1), library="main")] == ["mine"]
+
+
+def test_the_same_upload_is_kept_for_each_choice_of_libraries(uploads: UploadStore) -> None:
+    first, second = kept("first", 1, libraries=("films",)), kept("second", 1, libraries=("music",))
+    same = KeptUpload(
+        upload=replace(second.upload, sha256=first.upload.sha256), features=second.features
+    )
+    uploads.keep([first])
+    uploads.keep([same])
+    assert uploads.showing(video(1), library="films") == (first.upload,)
+    assert uploads.showing(video(1), library="music") == (same.upload,)
+    uploads.forget(["first"])
+    assert uploads.showing(video(1), library="music") == (same.upload,)
+    assert uploads.showing(video(1), library="books") == ()
+
+
+def test_uploads_of_other_libraries_take_no_places(tmp_path: Path) -> None:
+    settings = LookbackSettings(max_uploads=2)
+    uploads = UploadStore(str(tmp_path / "few"), spec=SPEC, index=SETTINGS, settings=settings)
+    uploads.keep([kept(f"film {number}", 1, libraries=("films",)) for number in range(4)])
+    uploads.keep([kept("song", 1, libraries=("music", "books"))])
+    assert [one.check_id for one in uploads.showing(video(1), library="music")] == ["song"]
 
 
 def test_uploads_go_after_their_time_and_when_asked(uploads: UploadStore) -> None:

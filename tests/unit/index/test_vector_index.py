@@ -50,6 +50,28 @@ def test_the_index_is_trained_anew_when_the_library_has_outgrown_it(library: Lib
     assert library.index_health().frames_at_training == 1600
 
 
+def test_the_index_is_trained_anew_when_it_is_searched_as_one_of_other_partitions(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(library, 0, 10)
+    library.optimize()
+    grow(library, 10, 1)
+    monkeypatch.setattr("dubl.index.vector_index.GRAPH_FRAMES", 1100)
+    library.optimize(retrain=True)
+    assert library.index_health().frames_at_training == 1100
+    library.optimize(retrain=True)
+    assert library.index_health().frames_at_training == 1100
+
+
+def test_the_index_is_trained_anew_when_the_library_has_shrunk(library: LibraryStore) -> None:
+    grow(library, 0, 16)
+    library.optimize()
+    for one in library.list(limit=6).items:
+        library.delete(one.id)
+    library.optimize(retrain=True)
+    assert library.index_health().frames_at_training == 1000
+
+
 def test_another_type_in_the_settings_is_another_index(
     library: LibraryStore, open_store: OpenStore
 ) -> None:

@@ -73,6 +73,15 @@ def test_a_sudden_flood_is_held_and_told(ledger: Ledger, caplog: pytest.LogCaptu
     assert len([one for one in caplog.records if "film" in one.message]) == 1
 
 
+def test_checks_that_are_answered_hours_late_are_held_against_the_hour_of_their_acceptance(
+    ledger: Ledger,
+) -> None:
+    record(ledger, *(check(number, hour) for hour in range(1, 9) for number in range(2)))
+    record(ledger, *(check(number, 9) for number in range(4)))
+    record(ledger, check(30, 8))
+    assert ledger.guard.held() == frozenset(), "what came since is not new to them"
+
+
 def test_what_always_matches_much_is_not_held(ledger: Ledger) -> None:
     record(ledger, *(check(number, hour) for hour in range(1, 9) for number in range(3)))
     record(ledger, *(check(number, 9) for number in range(7)))

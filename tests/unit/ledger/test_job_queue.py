@@ -241,6 +241,20 @@ def test_a_batch_expanded_again_has_its_children_once(ledger: Ledger) -> None:
     assert len(ledger.jobs.list(parent_id="batch").items) == 1
 
 
+def test_a_batch_that_waits_for_its_children_stays_so_when_its_lease_is_renewed(
+    ledger: Ledger,
+) -> None:
+    children = batch(ledger, "a", "b")
+    held = {ledger.jobs.get("batch").lease: Progress(stage="unpack", share=0.1)}
+    assert ledger.jobs.renew(held, lease_s=OVER_S) == frozenset(), "it is not lost either"
+    ledger.jobs.report(held)
+    assert claimed(ledger) == []
+    assert ledger.jobs.get("batch").progress == Progress()
+    for child in children:
+        ledger.jobs.finish(child.lease, result_id="r", created=True)
+    assert ledger.jobs.get("batch").state is JobState.DONE
+
+
 def test_a_batch_without_children_is_done(ledger: Ledger) -> None:
     assert batch(ledger) == []
     assert ledger.jobs.get("batch").state is JobState.DONE

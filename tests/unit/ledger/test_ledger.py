@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dubl.errors import (
     InvalidRequest,
     JobNotFound,
     LeaseLost,
+    StateConflict,
     StoreHeld,
     StoreTooNew,
     StoreUnavailable,
@@ -119,6 +121,21 @@ def test_a_check_has_one_verdict(ledger: Ledger) -> None:
     assert ledger.list_checks().items == (check("a"),)
 
 
+@pytest.mark.parametrize("other", [{"query_sha256": "other"}, {"libraries": ("private",)}])
+def test_an_id_is_of_one_video_and_one_choice_of_libraries(
+    ledger: Ledger, other: dict[str, object]
+) -> None:
+    first = check("c")
+    ledger.record_check(first)
+    ledger.standing(first.query_sha256, check_id="c", libraries=first.libraries)
+    taken = replace(first, **other)
+    with pytest.raises(StateConflict, match="another check"):
+        ledger.standing(taken.query_sha256, check_id="c", libraries=taken.libraries)
+    with pytest.raises(StateConflict, match="another check"):
+        ledger.record_check(taken)
+    assert ledger.get_check("c") == first
+
+
 def test_a_verdict_finishes_its_job(ledger: Ledger) -> None:
     started = ledger.jobs.create(job("j"), tries=1, lease_s=60)
     ledger.record_check(check("a"), lease=started.lease)
@@ -155,8 +172,13 @@ def test_a_verdict_without_its_job_is_not_kept(ledger: Ledger) -> None:
 def test_what_is_absent_is_said_to_be(ledger: Ledger) -> None:
     with pytest.raises(CheckNotFound):
         ledger.get_check("absent")
-    with pytest.raises(InvalidRequest, match="cursor"):
-        ledger.list_checks(cursor="zzz")
+    halves, deep = '["\\ud800", "x"]', "[" * 100_000
+    for text in (
+        "zzz",
+        *(base64.urlsafe_b64encode(one.encode()).decode() for one in (halves, deep)),
+    ):
+        with pytest.raises(InvalidRequest, match="cursor"):
+            ledger.list_checks(cursor=text)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])

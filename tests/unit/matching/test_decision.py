@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dubl.matching.decision import agree, decide, is_doubtful, surer, unsettled
+from dubl.rights.terms import Action, Rights
 from dubl.settings import PolicySettings
 from dubl.types import Match, MatchSet, Outcome, Segment, Standing
 
@@ -136,7 +137,17 @@ def test_unsettled_are_the_most_probable_ones_where_none_is_sure(
 ) -> None:
     policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
     found = unsettled(matches(*probabilities), policy)
-    assert [one.reference_id for one in found] == wanted
+    assert list(found) == wanted
+
+
+def test_what_counts_for_nothing_settles_nothing() -> None:
+    given = matches(0.99, 0.93, 0.5)
+    policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
+    assert unsettled(given, policy) == ()
+    rejected = Standing(rejected=frozenset({"r0"}), quarantined=frozenset(), policies={})
+    assert unsettled(given, policy, standing=rejected) == ("r1", "r2")
+    allowed = replace(given, rights={"r0": Rights(action=Action.ALLOW)})
+    assert unsettled(allowed, policy) == ("r1", "r2")
 
 
 def test_a_match_without_a_segment_cannot_be_looked_at() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching.calibration import Calibration
+from dubl.matching.decision import unsettled
 from dubl.matching.verification import MOST_INSTANTS, Verifier, instants, query_time
 from dubl.settings import PolicySettings
 from dubl.types import (
@@ -150,9 +151,11 @@ def verified(
     open_file: Callable[[str], VideoSource] = nowhere,
 ) -> dict[str, Match]:
     """Most probable first are the matches that verification is given, and those that it gives."""
-    verifier = Verifier(film, shelf, CALIBRATION, POLICY, open_file=open_file)
-    references = [reference(one.reference_id) for one in matches]
-    found = verifier.verify(SOURCE, MatchSet(matches=matches, index_version=1), references)
+    verifier = Verifier(shelf, CALIBRATION, open_file=open_file)
+    given = MatchSet(matches=matches, index_version=1)
+    doubtful = unsettled(given, POLICY)
+    references = [reference(identifier) for identifier in doubtful]
+    found = verifier.verify(SOURCE, given, doubtful, references, decoder=film)
     assert list(found.matches) == sorted(found.matches, key=lambda one: -one.probability)
     return {one.reference_id: one for one in found.matches}
 
@@ -191,6 +194,15 @@ def test_what_is_sure_or_unlikely_is_not_looked_at() -> None:
     assert film.samplings == []
     assert found["sure"].probability == 0.95
     assert found["unlikely"].probability == 0.01
+
+
+def test_kept_pictures_that_were_cut_off_say_nothing() -> None:
+    class CutOff(Shelf):
+        def reference_picture(self, reference_id: str, at_s: float) -> bytes:
+            return super().reference_picture(reference_id, at_s) if at_s < 5 else b""
+
+    found = verified(Film(take(seed=5)), CutOff(copy=take(seed=5)), match("copy", 0.4))
+    assert found["copy"].probability == 0.4
 
 
 def test_without_kept_pictures_nothing_changes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dubl.ledger.ledger import Ledger
 from dubl.ledger.snapshots import Snapshots
 from dubl.objects import ObjectFolder
 from dubl.settings import Settings, load_settings
+from serve_app import ledger_deployment
 from serve_app.ledger_deployment import open_ledger
 
 HOLDER = """
@@ -84,3 +86,20 @@ def test_what_is_wrong_for_good_is_not_waited_for(settings: Settings) -> None:
     with pytest.raises(StoreUnavailable) as told:
         asyncio.run(open_ledger(settings))
     assert not isinstance(told.value, StoreHeld)
+
+
+def test_a_disk_that_is_full_now_ends_no_snapshots() -> None:
+    class Full:
+        tries = 0
+
+        def ship(self, _: object) -> bool:
+            self.tries += 1
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    deployment, full = object.__new__(ledger_deployment.Ledger), Full()
+    for name, value in {"_snapshots": full, "_ledger": None}.items():
+        setattr(deployment, name, value)
+    for _ in range(2):
+        deployment._ship()
+    assert full.tries == 2
+    del deployment._ledger  # it would ship once more when it goes

@@ -238,6 +238,11 @@ def test_a_store_that_is_away_for_long_costs_an_accepted_job_nothing(
     assert local.ledger.jobs.get("j").attempts == 8
 
 
+@pytest.mark.parametrize(("attempts", "wait_s"), [(1, 1), (3, 4), (8, 60), (1_025, 60), (9**9, 60)])
+def test_attempts_come_less_often_however_many_there_were(attempts: int, wait_s: float) -> None:
+    assert runner.retry_delay_s(attempts, first_s=1.0) == wait_s
+
+
 def test_a_message_for_a_job_that_has_ended_or_is_held_does_nothing(local: LocalLedger) -> None:
     create(local, "done", "held", "free")
 
