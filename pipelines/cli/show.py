@@ -24,6 +24,7 @@ STAGES = {
     "embed": "describing",
     "retrieve": "searching",
     "rerank": "comparing",
+    "verify": "comparing pixels",
     "register": "registering",
 }
 

@@ -12,7 +12,7 @@ export const en = {
   "check.again": "Check another", "check.cancel": "Stop waiting", "check.opens": "Verdict of {name}",
 
   "stage.upload": "Sending", "stage.queued": "Waiting", "stage.source": "Fetching", "stage.decode": "Decoding",
-  "stage.embed": "Describing", "stage.retrieve": "Searching", "stage.rerank": "Comparing",
+  "stage.embed": "Describing", "stage.retrieve": "Searching", "stage.rerank": "Comparing", "stage.verify": "Comparing pixels",
   "stage.register": "Registering", "stage.running": "Working", "stage.done": "Done", "stage.total": "Total",
   "progress": "Progress",
 

@@ -11,7 +11,7 @@ export const ru = {
   "check.again": "Проверить другое", "check.cancel": "Не ждать", "check.opens": "Вердикт по {name}",
 
   "stage.upload": "Отправка", "stage.queued": "Ожидание", "stage.source": "Получение", "stage.decode": "Декодирование",
-  "stage.embed": "Описание кадров", "stage.retrieve": "Поиск", "stage.rerank": "Сравнение",
+  "stage.embed": "Описание кадров", "stage.retrieve": "Поиск", "stage.rerank": "Сравнение", "stage.verify": "Сравнение пикселей",
   "stage.register": "Запись", "stage.running": "Обработка", "stage.done": "Готово", "stage.total": "Всего",
   "progress": "Ход проверки",
 
