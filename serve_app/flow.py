@@ -22,7 +22,13 @@ from dataclasses import dataclass, replace
 
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from dubl.errors import DublError, Overloaded, ServiceInterrupted, StoreUnavailable
+from dubl.errors import (
+    DublError,
+    Overloaded,
+    ServiceInterrupted,
+    StateConflict,
+    StoreUnavailable,
+)
 from dubl.index.uploads import Upload
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
 from dubl.rights.terms import CheckContext
@@ -41,6 +47,8 @@ from serve_app.calls import answer
 from serve_app.progress import OnStage, followed
 
 logger = logging.getLogger(__name__)
+
+VERIFY_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +92,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a check asks of a video. `standing` is needed at the end alone."""
+    """What a check asks of a video. `standing` is needed once there are matches."""
 
     libraries: Sequence[str]
     exclude_ids: Sequence[str]
@@ -212,19 +220,24 @@ class Flow:
         doubtful: Sequence[str],
         on_stage: OnStage,
     ) -> MatchSet:
-        """A verdict by the features alone is better than none, but not than one a little later."""
+        """A verdict by the features alone is better than none: when the look fails twice, too.
+        Raises StoreUnavailable, for which a check waits."""
         references = self._steps.librarian.existing.remote(list(doubtful))
         verify = self._steps.decoder.verify
-        looking = verify.remote(source, matches, doubtful, references, lane.space.id)
-        try:
-            async with followed({"verify": looking}, on_stage):
-                verified: MatchSet = await answer(looking)
-        except (Overloaded, ServiceInterrupted, StoreUnavailable):
-            raise
-        except DublError as exc:
-            logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
-            return matches
-        return verified
+        for _ in range(VERIFY_TRIES):
+            looking = verify.remote(source, matches, doubtful, references, lane.space.id)
+            try:
+                async with followed({"verify": looking}, on_stage):
+                    verified: MatchSet = await answer(looking)
+                return verified
+            except StoreUnavailable:
+                raise
+            except (Overloaded, ServiceInterrupted) as exc:
+                logger.warning("the look at the pixels was lost: %s: %s", exc.code, exc.detail)
+            except DublError as exc:
+                logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
+                break
+        return matches
 
     def _decided(
         self, lane: Lane, matches: MatchSet, standing: Standing, context: CheckContext
@@ -241,16 +254,19 @@ class Flow:
         self, source: VideoSource, draft: ReferenceDraft, *, again: bool, on_stage: OnStage
     ) -> Registration:
         """In all spaces: one whose sampling is another's shares its frames. `again`: an attempt
-        before this one may have got as far as the library, and kept nothing to look at."""
+        before this one may have got as far as the library, and kept nothing to look at. Raises
+        StateConflict where the id is another library's."""
         known: Registration | None = await answer(
             self._steps.librarian.find.remote(draft, source.sha256)
         )
         decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
         if known is not None:
+            _require_own(known, draft)
             ours = (known.reference.id, known.reference.sha256) == (draft.id, source.sha256)
             if again and ours and self._evidence.keep != "none":
                 clip = decode.remote(source, self._steps.lanes[0].space.reference)
-                await _kept(keep.remote(draft.id, source, clip))
+                async with followed({"decode": clip}, on_stage):
+                    await _kept(keep.remote(draft.id, source, clip))
             return known
         samplings = dict.fromkeys(lane.space.reference for lane in self._steps.lanes)
         clips = {sampling: decode.remote(source, sampling) for sampling in samplings}
@@ -262,9 +278,18 @@ class Flow:
         stages = {"decode": clip, "embed": described[0], "register": writing}
         async with followed(stages, on_stage):
             registration: Registration = await answer(writing)
+        _require_own(registration, draft)
         if registration.created and self._evidence.keep != "none":
             await _kept(keep.remote(registration.reference.id, source, clip))
         return registration
+
+
+def _require_own(found: Registration, draft: ReferenceDraft) -> None:
+    if found.reference.id == draft.id and found.reference.library != draft.library:
+        raise StateConflict(
+            f"'{draft.id}' is the id of a reference of another library: send another one, or none",
+            context={"reference_id": draft.id},
+        )
 
 
 async def _kept(response: Awaitable[None]) -> None:

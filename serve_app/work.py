@@ -16,7 +16,7 @@ from dubl.assembly import make_spool
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
-from dubl.ledger.ledger import Ledger
+from dubl.ledger.ledger import Claim, Ledger
 from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
@@ -89,9 +89,13 @@ class Work:
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         source_ms = (time.perf_counter() - started) * 1000
-        asked = self._ledger.ask(
-            Ledger.standing, source.sha256, check_id=order.id, libraries=order.libraries
+        claim = Claim(
+            check_id=order.id,
+            job_id=job.id,
+            query_sha256=source.sha256,
+            libraries=frozenset(order.libraries),
         )
+        asked = self._ledger.ask(Ledger.standing, source.sha256, claim=claim)
         standing = asyncio.ensure_future(asked)
         try:
             question = Question(

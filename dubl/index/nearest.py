@@ -18,6 +18,7 @@ from dubl.types import Float16Array, Float32Array
 INDEX = "descriptor_idx"
 FRAMES_A_PART = 4096
 GRAPH_FRAMES = 4_000_000
+STILL_GRAPH_FRAMES = 3_800_000  # a library that has shrunk a little keeps its partitions
 GRAPH_PARTS = 4096
 LEAST_PROBED = 100
 PARTS_A_PROBE = 12
@@ -39,7 +40,7 @@ def partitions(frames: int) -> int:
 def probed(frames: int) -> int:
     """How many of them are searched: a smaller share of a larger table, which finds fewer of the
     frames that are alike by chance, and hardly fewer copies: docs/scaling.md has figures."""
-    parts = partitions(frames)
+    parts = max(partitions(frames), GRAPH_PARTS if frames >= STILL_GRAPH_FRAMES else 0)
     return min(parts, max(LEAST_PROBED, parts // PARTS_A_PROBE))
 
 

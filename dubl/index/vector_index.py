@@ -17,7 +17,13 @@ from lancedb.index import HnswSq, IvfFlat, IvfPq, IvfRq
 from lancedb.table import Table
 
 from dubl.index.clock import utc_text
-from dubl.index.nearest import GRAPH_FRAMES, INDEX, nearest_frames, partitions
+from dubl.index.nearest import (
+    GRAPH_FRAMES,
+    INDEX,
+    STILL_GRAPH_FRAMES,
+    nearest_frames,
+    partitions,
+)
 from dubl.index.schema import index_history_schema
 from dubl.index.tables import Tables, committed, store_errors
 from dubl.settings import IndexSettings
@@ -61,7 +67,7 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
         if (
             trained is not None
             and trained.index_type == kind
-            and not _is_of_another_size(trained.frames, frames, settings.retrain_share)
+            and not _is_of_another_size(trained.frames, frames, kind, settings.retrain_share)
         ):
             return False
     config = KINDS[kind](
@@ -79,11 +85,14 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     return True
 
 
-def _is_of_another_size(trained: int, frames: int, share: float) -> bool:
+def _is_of_another_size(trained: int, frames: int, kind: str, share: float) -> bool:
     """How many partitions are searched follows from the number of frames, and assumes those that
     it would be divided into now."""
-    of_another_kind = (trained < GRAPH_FRAMES) != (frames < GRAPH_FRAMES)
-    return of_another_kind or not trained / (1 + share) <= frames <= trained * (1 + share)
+    if not trained / (1 + share) <= frames <= trained * (1 + share):
+        return True
+    few_then, few_now = trained < GRAPH_FRAMES, frames < STILL_GRAPH_FRAMES
+    crossed = (few_then and frames >= GRAPH_FRAMES) or (few_now and not few_then)
+    return crossed and kind != "ivf_hnsw_sq"
 
 
 def index_type(table: Table, settings: IndexSettings) -> str:

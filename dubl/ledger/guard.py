@@ -8,7 +8,7 @@ Once a person has released it, as many as there were then are usual, too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -35,13 +35,16 @@ COLUMNS = (
     "decided_at",
 )
 UPLOADS = """
-SELECT m.reference_id,
-    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at BETWEEN $since AND $now),
+SELECT count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= $since),
     count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < $since)
 FROM matches m JOIN checks c ON c.id = m.check_id
-WHERE list_contains($references, m.reference_id) AND m.outcome <> 'unique' AND NOT m.licensed
-    AND c.created_at >= $before AND c.earlier_id = ''
-GROUP BY m.reference_id
+WHERE m.reference_id = $reference AND m.outcome <> 'unique' AND NOT m.licensed
+    AND c.created_at BETWEEN $before AND $until AND c.earlier_id = ''
+"""
+NEWEST = """
+SELECT max(c.created_at) FROM matches m JOIN checks c ON c.id = m.check_id
+WHERE m.reference_id = ? AND m.outcome <> 'unique' AND NOT m.licensed AND c.created_at <= ?
+    AND c.earlier_id = ''
 """
 RECENT = """
 SELECT m.reference_id, c.created_at FROM matches m JOIN checks c ON c.id = m.check_id
@@ -117,7 +120,8 @@ class Guard:
         if not suspects:
             return ()
         found = []
-        for reference_id, traffic in looked_into(connection, suspects, now, settings):
+        for reference_id in suspects:
+            traffic = looked_into(connection, reference_id, now, settings)
             usual, until = settings.factor * traffic.usual, _shifted(now, settings.window_s)
             recent.looked_at(reference_id, least=usual, until=until)
             if traffic.uploads < settings.least or traffic.uploads < usual:
@@ -167,22 +171,30 @@ def _counts(match: Match) -> bool:
 
 
 def looked_into(
-    connection: duckdb.DuckDBPyConnection,
-    references: Sequence[str],
-    now: str,
-    settings: FloodSettings,
-) -> list[tuple[str, Traffic]]:
-    """In one query for all of them: it reads every match of `history_s`. `now` is when the check
-    was accepted, which a batch may do hours before it is answered: what came since is not new."""
+    connection: duckdb.DuckDBPyConnection, reference_id: str, now: str, settings: FloodSettings
+) -> Traffic:
+    """Of two windows that hold a check accepted at `now` the one with more uploads: that which ends
+    with it and, since checks are answered in any order and some hours late, that which ends with
+    the newest match that it can hold."""
+    latest = _shifted(now, settings.window_s)
+    (newest,) = connection.execute(NEWEST, [reference_id, latest]).fetchone() or (now,)
+    ends = {now, max(now, newest or now)}
+    found = [_traffic(connection, reference_id, until, settings) for until in ends]
+    return max(found, key=lambda one: one.uploads)
+
+
+def _traffic(
+    connection: duckdb.DuckDBPyConnection, reference_id: str, until: str, settings: FloodSettings
+) -> Traffic:
     values: dict[str, object] = {
-        "references": list(references),
-        "now": now,
-        "since": _shifted(now, -settings.window_s),
-        "before": _shifted(now, -settings.history_s),
+        "reference": reference_id,
+        "until": until,
+        "since": _shifted(until, -settings.window_s),
+        "before": _shifted(until, -settings.history_s),
     }
     windows = max(settings.history_s / settings.window_s - 1, 1.0)
-    rows = connection.execute(UPLOADS, values).fetchall()
-    return [(name, Traffic(uploads=new, usual=old / windows)) for name, new, old in rows]
+    new, old = connection.execute(UPLOADS, values).fetchone() or (0, 0)
+    return Traffic(uploads=new, usual=old / windows)
 
 
 def _hold(

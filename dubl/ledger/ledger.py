@@ -7,9 +7,11 @@ broker, is the promise that an accepted job will be done.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from dubl.errors import CheckNotFound, StateConflict
 from dubl.ledger.api_keys import ApiKeys
@@ -28,6 +30,34 @@ from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
 
 NO_GUARD = FloodSettings(enabled=False)
+MOST_CLAIMS = 10_000  # ids of checks that may be under way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The id that a job's check will have, and what it is of."""
+
+    check_id: str
+    job_id: str
+    query_sha256: str
+    libraries: frozenset[str]
+
+    def require_same(self, other: Claim) -> None:
+        """Raises StateConflict."""
+        if (self.query_sha256, self.libraries) != (other.query_sha256, other.libraries):
+            raise StateConflict(
+                f"'{self.check_id}' is the id of another check: send another one, or none",
+                context={"check_id": self.check_id},
+            )
+
+
+def claim_of(check: Check, *, job_id: str = "") -> Claim:
+    return Claim(
+        check_id=check.id,
+        job_id=job_id,
+        query_sha256=check.query_sha256,
+        libraries=frozenset(check.libraries),
+    )
 
 
 class Ledger:
@@ -46,6 +76,8 @@ class Ledger:
         self.reviews = Reviews(self._database)
         self.guard = Guard(self._database, flood)
         self.policies = Policies(self._database)
+        self._claims: OrderedDict[str, Claim] = OrderedDict()
+        self._claiming = Lock()
 
     @property
     def path(self) -> Path:
@@ -84,7 +116,7 @@ class Ledger:
                 statement = f"SELECT {', '.join(CHECK_COLUMNS)} FROM checks WHERE id = ?"
                 row = connection.execute(statement, [check.id]).fetchone()
                 assert row is not None, "it stood in the way of this one"
-                _require_same(to_check(row), check.query_sha256, check.libraries)
+                claim_of(check).require_same(claim_of(to_check(row)))
             flooded = self.guard.watch(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
@@ -93,19 +125,28 @@ class Ledger:
         if lease is not None:
             self.jobs.forget(lease.job_id)
 
-    def standing(
-        self, query_sha256: str, *, check_id: str = "", libraries: Sequence[str] = ()
-    ) -> Standing:
-        """What a decision about these bytes depends on. Raises StateConflict where `check_id` is
-        the id of a check of other bytes or other libraries."""
-        if check_id:
-            with suppress(CheckNotFound):
-                _require_same(self.get_check(check_id), query_sha256, libraries)
+    def standing(self, query_sha256: str, *, claim: Claim | None = None) -> Standing:
+        """What a decision about these bytes depends on. Raises StateConflict where the id that is
+        claimed is that of a check of other bytes or other libraries, ended or under way."""
+        if claim is not None:
+            self._claim(claim)
         return Standing(
             rejected=self.reviews.rejected_references(query_sha256),
             quarantined=self.guard.held(),
             policies=self.policies.current(),
         )
+
+    def _claim(self, claim: Claim) -> None:
+        with self._claiming:
+            with suppress(CheckNotFound):
+                claim.require_same(claim_of(self.get_check(claim.check_id)))
+            other = self._claims.get(claim.check_id)
+            if other is not None and not self.jobs.get(other.job_id).state.ended:
+                claim.require_same(other)
+                return
+            self._claims[claim.check_id] = claim
+            if len(self._claims) > MOST_CLAIMS:
+                self._claims.popitem(last=False)
 
     def get_check(self, check_id: str) -> Check:
         """Raises CheckNotFound."""
@@ -140,11 +181,3 @@ class Ledger:
     def backlog(self) -> Backlog:
         """How much accepted work there is."""
         return read_backlog(self._database)
-
-
-def _require_same(check: Check, query_sha256: str, libraries: Sequence[str]) -> None:
-    if check.query_sha256 != query_sha256 or set(check.libraries) != set(libraries):
-        raise StateConflict(
-            f"'{check.id}' is the id of another check: send another one, or none",
-            context={"check_id": check.id},
-        )

@@ -24,10 +24,12 @@ class RecentMatches:
         self._matches: deque[tuple[str, str]] = deque()
         self._counts: Counter[str] = Counter()
         self._bounds: dict[str, _Bound] = {}
+        self._latest = ""
 
     def note(self, reference_ids: Iterable[str], *, at: str) -> None:
+        self._latest = max(self._latest, at)
         for reference_id in reference_ids:
-            self._matches.append((at, reference_id))
+            self._matches.append((self._latest, reference_id))
             self._counts[reference_id] += 1
 
     def forget(self, *, before: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dubl.errors import DublError, EvidenceNotKept
+from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
 from dubl.matching.pixels import SIDE, pixel_agreements
 from dubl.ports import Decoder, KeptVideos
@@ -93,8 +93,11 @@ class Verifier:
     ) -> MatchSet:
         """The matches, most probable first. Of those whose pictures cannot be had, or cannot be
         laid upon each other, nothing changes; nor does anything when the query does not decode
-        again. `doubtful`: the reference ids that are looked at; `references`: these, as far as they
-        are in the library."""
+        again. Raises StoreUnavailable, and LeaseLost when `decoder` was stopped.
+
+        `doubtful`: the reference ids that are looked at; `references`: these, as far as they are
+        in the library.
+        """
         started = time.perf_counter()
         facts = {one.id: one for one in references}
         shown = {
@@ -104,6 +107,8 @@ class Verifier:
         }
         try:
             agreements = agreements_of(source, shown, decoder)
+        except (StoreUnavailable, LeaseLost):
+            raise
         except DublError as exc:
             logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
             return matches
@@ -127,6 +132,8 @@ class Verifier:
             if file.sha256 != reference.sha256:
                 raise EvidenceNotKept("its file has changed since it was registered")
             return shown_in_file(match.segments[0], file, decoder)
+        except (StoreUnavailable, LeaseLost):
+            raise
         except DublError as exc:
             logger.info("no pictures of reference %s: %s", reference.id, exc.detail)
             return shown

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from dubl.errors import ReferenceNotFound, StateConflict
+from dubl.errors import ReferenceNotFound
 from dubl.types import JobState, Reference
 from serve_app.api.conversation import (
     Context,
@@ -53,8 +53,7 @@ def references_router(context: Context) -> APIRouter:
         """Registers a video (multipart `file`, or JSON `link` or `path`).
 
         Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
-        bytes or the same id were registered already; 409 where the id is taken in a library that
-        the key does not see.
+        bytes or the same id were registered already; 409 where the id is another library's.
         """
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         with service.room(waits=seconds > 0):
@@ -69,10 +68,7 @@ def references_router(context: Context) -> APIRouter:
             raise error_of(job)
         if job.state is not JobState.DONE:
             return accepted(job, location=_location(job.subject_id))
-        reference = await service.get_reference(job.result_id)
-        if not principal_of(request).sees([reference.library]):
-            raise StateConflict(f"'{reference.id}' is the id of another reference")
-        body = ReferenceBody.of(reference)
+        body = ReferenceBody.of(await service.get_reference(job.result_id))
         return JSONResponse(
             body.model_dump(),
             status_code=201 if job.created else 200,

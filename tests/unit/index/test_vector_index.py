@@ -57,10 +57,14 @@ def test_the_index_is_trained_anew_when_it_is_searched_as_one_of_other_partition
     library.optimize()
     grow(library, 10, 1)
     monkeypatch.setattr("dubl.index.vector_index.GRAPH_FRAMES", 1100)
+    monkeypatch.setattr("dubl.index.vector_index.STILL_GRAPH_FRAMES", 1000)
     library.optimize(retrain=True)
     assert library.index_health().frames_at_training == 1100
-    library.optimize(retrain=True)
-    assert library.index_health().frames_at_training == 1100
+    for shrunk_to, trained_at in ((1000, 1100), (900, 900)):
+        library.delete(library.list(limit=1).items[0].id)
+        library.optimize(retrain=True)
+        health = library.index_health()
+        assert (health.frames, health.frames_at_training) == (shrunk_to, trained_at)
 
 
 def test_the_index_is_trained_anew_when_the_library_has_shrunk(library: LibraryStore) -> None:

@@ -82,6 +82,11 @@ def test_checks_that_are_answered_hours_late_are_held_against_the_hour_of_their_
     assert ledger.guard.held() == frozenset(), "what came since is not new to them"
 
 
+def test_a_flood_is_held_in_whichever_order_its_checks_are_answered(ledger: Ledger) -> None:
+    record(ledger, *(check(number, 5) for number in reversed(range(40))))
+    assert ledger.guard.held() == {"film"}
+
+
 def test_what_always_matches_much_is_not_held(ledger: Ledger) -> None:
     record(ledger, *(check(number, hour) for hour in range(1, 9) for number in range(3)))
     record(ledger, *(check(number, 9) for number in range(7)))

@@ -26,7 +26,7 @@ from dubl.errors import (
     StoreUnavailable,
 )
 from dubl.ledger import database
-from dubl.ledger.ledger import Ledger
+from dubl.ledger.ledger import Ledger, claim_of
 from dubl.ledger.schema import SCHEMA_VERSION, UPGRADES, Upgrade
 from dubl.types import (
     Check,
@@ -126,14 +126,29 @@ def test_an_id_is_of_one_video_and_one_choice_of_libraries(
     ledger: Ledger, other: dict[str, object]
 ) -> None:
     first = check("c")
-    ledger.record_check(first)
-    ledger.standing(first.query_sha256, check_id="c", libraries=first.libraries)
     taken = replace(first, **other)
+    running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
+    ledger.standing(first.query_sha256, claim=claim_of(first, job_id="first"))
+    ledger.standing(first.query_sha256, claim=claim_of(first, job_id="the same, sent again"))
     with pytest.raises(StateConflict, match="another check"):
-        ledger.standing(taken.query_sha256, check_id="c", libraries=taken.libraries)
+        ledger.standing(taken.query_sha256, claim=claim_of(taken, job_id="second"))
+    ledger.record_check(first, lease=running.lease)
     with pytest.raises(StateConflict, match="another check"):
-        ledger.record_check(taken)
+        ledger.standing(taken.query_sha256, claim=claim_of(taken, job_id="second"))
+    second = ledger.jobs.create(job("second"), tries=1, lease_s=60.0)
+    with pytest.raises(StateConflict, match="another check"):
+        ledger.record_check(taken, lease=second.lease)
     assert ledger.get_check("c") == first
+    assert ledger.jobs.get("second").state is JobState.RUNNING
+
+
+def test_an_id_whose_check_failed_is_free_again(ledger: Ledger) -> None:
+    running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
+    ledger.standing(
+        "cut off", claim=replace(claim_of(check("c"), job_id="first"), query_sha256="x")
+    )
+    ledger.jobs.fail(running.lease, code="truncated_video", detail="")
+    ledger.standing("whole", claim=claim_of(check("c"), job_id="second"))
 
 
 def test_a_verdict_finishes_its_job(ledger: Ledger) -> None:

@@ -1,0 +1,199 @@
+"""Claims about the flow where steps fail, or an attempt before this one got half-way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any, cast
+
+import pytest
+
+from dubl.errors import DublError, ServiceInterrupted, StateConflict, StoreUnavailable
+from dubl.rights.terms import ANYWHERE
+from dubl.settings import load_settings
+from dubl.types import (
+    NO_STANDING,
+    Match,
+    MatchSet,
+    Outcome,
+    Reference,
+    ReferenceDraft,
+    Registration,
+    Sampling,
+    Segment,
+    Space,
+    VideoSource,
+)
+from serve_app.flow import Flow, Lane, Question, Steps
+
+SOURCE = VideoSource(path="/a.mp4", sha256="bytes", size_bytes=1, name="a.mp4")
+SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
+SPACE = Space(id="s", model_id="m@1", query=SAMPLING, closer=SAMPLING, reference=SAMPLING)
+SEGMENT = Segment(
+    query_start_s=0.0,
+    query_end_s=8.0,
+    reference_start_s=0.0,
+    reference_end_s=8.0,
+    similarity=0.8,
+)
+
+
+class Response:
+    """What a call of a step gives."""
+
+    def __init__(self, outcome: object) -> None:
+        self.outcome = outcome
+
+    def __await__(self) -> Generator[Any, None, object]:
+        yield from asyncio.sleep(0).__await__()
+        if isinstance(self.outcome, DublError):
+            raise self.outcome
+        return self.outcome
+
+    def cancel(self) -> None:
+        pass
+
+
+class Step:
+    """A handle: its methods answer as they were told to, one call after the other, and the last
+    answer again and again; `calls` are the names of those that were called."""
+
+    def __init__(self, **answers: list[object]) -> None:
+        self.answers = answers
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        class Method:
+            @staticmethod
+            def remote(*_: object) -> Response:
+                self.calls.append(name)
+                given = self.answers.get(name, [None])
+                return Response(given.pop(0) if len(given) > 1 else given[0])
+
+        return Method
+
+
+def flow_of(**steps: Step) -> Flow:
+    def step(name: str) -> Any:
+        return cast(Any, steps.get(name, Step()))
+
+    lane = Lane(
+        space=SPACE,
+        embedder=step("embedder"),
+        retriever=step("retriever"),
+        reranker=step("reranker"),
+    )
+    handles = Steps(
+        decoder=step("decoder"),
+        lanes=(lane,),
+        librarian=step("librarian"),
+        ledger=step("ledger"),
+    )
+    return Flow(handles, load_settings(environment={}))
+
+
+def matches(probability: float) -> MatchSet:
+    match = Match(
+        reference_id="film",
+        library="main",
+        similarity=0.8,
+        probability=probability,
+        segments=(SEGMENT,),
+    )
+    return MatchSet(matches=(match,), index_version=1)
+
+
+def outcome(decoder: Step) -> Outcome:
+    """Of a check whose features leave doubt."""
+
+    async def ask() -> Outcome:
+        standing = asyncio.get_running_loop().create_future()
+        standing.set_result(NO_STANDING)
+        question = Question(
+            libraries=(), exclude_ids=(), registered_before="", standing=standing, context=ANYWHERE
+        )
+        flow = flow_of(decoder=decoder, reranker=Step(rerank=[matches(0.6)]))
+        verdict = await flow.check(
+            SOURCE,
+            question,
+            space_id="",
+            check_id="c",
+            upload=cast(Any, None),
+            on_stage=lambda _: None,
+        )
+        return verdict.outcome
+
+    return asyncio.run(ask())
+
+
+LOST = ServiceInterrupted("the replica is gone")
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted"),
+    [
+        ([matches(0.99)], Outcome.DUPLICATE),
+        ([LOST, matches(0.99)], Outcome.DUPLICATE),
+        ([LOST, LOST, matches(0.99)], Outcome.REVIEW),
+        ([DublError("the query does not decode again")], Outcome.REVIEW),
+    ],
+)
+def test_a_look_that_is_lost_is_made_again_and_never_costs_the_verdict(
+    answers: list[object], wanted: Outcome
+) -> None:
+    assert outcome(Step(verify=list(answers))) is wanted
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    with pytest.raises(StoreUnavailable):
+        outcome(Step(verify=[StoreUnavailable("away")]))
+
+
+def registration(*, library: str = "main", sha256: str = "bytes", created: bool) -> Registration:
+    reference = Reference(
+        id="film",
+        library=library,
+        title="",
+        owner="",
+        metadata={},
+        source="a.mp4",
+        sha256=sha256,
+        duration_s=1.0,
+        frame_count=1,
+        created_at="2026-01-01T00:00:00.000000Z",
+    )
+    return Registration(reference=reference, created=created)
+
+
+def register(decoder: Step, librarian: Step, *, again: bool = False) -> Registration:
+    flow = flow_of(decoder=decoder, librarian=librarian)
+    draft = ReferenceDraft(id="film", library="main")
+    made: Callable[[], Any] = lambda: flow.register(  # noqa: E731
+        SOURCE, draft, again=again, on_stage=lambda _: None
+    )
+    return cast(Registration, asyncio.run(made()))
+
+
+@pytest.mark.parametrize(
+    ("again", "sha256", "calls"),
+    [
+        (True, "bytes", ["decode", "keep_reference"]),
+        (True, "others", []),
+        (False, "bytes", []),
+    ],
+)
+def test_pictures_that_an_attempt_did_not_get_to_are_kept_by_the_next(
+    again: bool, sha256: str, calls: list[str]
+) -> None:
+    decoder = Step()
+    known = registration(sha256=sha256, created=False)
+    assert register(decoder, Step(find=[known]), again=again) == known
+    assert decoder.calls == calls
+
+
+@pytest.mark.parametrize("found", ["before", "in the library"])
+def test_an_id_of_another_library_is_refused(found: str) -> None:
+    other = registration(library="theirs", created=False)
+    librarian = Step(find=[other if found == "before" else None], register=[other])
+    with pytest.raises(StateConflict, match="another library"):
+        register(Step(), librarian)
