@@ -137,7 +137,9 @@ class IndexSettings(Section):
         default="ivf_rq", description="ivf_flat stands in where its codes do not fit the dimensions"
     )
     retrain_share: float = Field(
-        default=0.5, gt=0, description="growth since training from which the index is trained anew"
+        default=0.5,
+        gt=0,
+        description="growth or loss since training from which the index is trained anew",
     )
     probed_partitions: int = Field(
         default=0, ge=0, description="parts of the index that are searched; 0: by its size"

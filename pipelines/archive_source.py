@@ -136,18 +136,25 @@ def _listed_items(place: Path) -> Iterator[ArchiveItem]:
         if where:
             item = _listed_item(where, place.parent)
             yield ArchiveItem(
-                id=row.get("id") or item.id,
+                id=_text(row, "id") or item.id,
                 path=item.path,
-                title=row.get("title") or "",
-                owner=row.get("owner") or "",
+                title=_text(row, "title"),
+                owner=_text(row, "owner"),
                 rights={name: row[name] for name in rights.FIELDS if row.get(name)},
             )
 
 
 def _listed_item(where: str, root: Path) -> ArchiveItem:
     if where.startswith(("http://", "https://")) or is_object_uri(where):
+        where = plain_text(where)
         return ArchiveItem(id=_uuid_of(where.partition("?")[0]) or where, path=where)
     return _file_item(root / where, root)
+
+
+def _text(row: Mapping[str, object], name: str) -> str:
+    """What a list says, in whichever type and encoding it does."""
+    value = row.get(name)
+    return "" if value is None else plain_text(str(value))
 
 
 def _text_rows(place: Path) -> Iterator[Mapping[str, str]]:

@@ -3,9 +3,9 @@
     python -m pipelines.build_index --data ./data
 
 Compacts the tables, indexes new rows, builds the indexes of columns, and trains the vector index
-when there is none or when the library has grown by more than `index.retrain_share` since. Then a
-sample of stored frames is searched for both ways; the recall goes into the `index_history` table,
-into the JSON answer and into the service's metrics. It may run beside the service and beside
+when there is none or when the library has grown or shrunk by more than `index.retrain_share` since.
+Then a sample of stored frames is searched for both ways; the recall goes into the `index_history`
+table, into the JSON answer and into the service's metrics. It may run beside the service and beside
 indexing jobs; readers keep their versions for `index.keep_versions_s`.
 """
 

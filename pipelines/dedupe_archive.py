@@ -91,7 +91,9 @@ class SearchStage(Stage[Found]):
         found = self._retriever.retrieve(
             features, libraries=[self._library], exclude_ids=[reference_id]
         )
-        return [one.reference_id for one in found.candidates[: self._limit]]
+        # The retriever adds common material, which is of other libraries.
+        own = [one.reference_id for one in found.candidates if one.library == self._library]
+        return own[: self._limit]
 
 
 class CompareStage(Stage[ComparedPair]):
@@ -150,7 +152,8 @@ def clusters_of(
     for component in connected(pairs.matches(min_probability=min_probability)):
         ids = {identity for pair in component for identity in (pair.a, pair.b)}
         references = {reference.id: reference for reference in store.existing(ids=ids)}
-        made.append(make_cluster(component, references))
+        left = [pair for pair in component if {pair.a, pair.b} <= references.keys()]
+        made += [make_cluster(part, references) for part in connected(left)]
     return sorted((one for one in made if one), key=lambda one: -len(one.members))
 
 

@@ -129,7 +129,11 @@ def _figure(member: Reference, cluster: Cluster, picture: str) -> str:
 def _thumbnail(reference: Reference, decoder: Decoder) -> str:
     """The middle of the video as base64 JPEG; nothing when the source is not there any more."""
     path = Path(reference.source)
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError:  # a name that no file can have: that of an upload
+        is_there = False
+    if not is_there:
         return NO_PICTURE
     source = VideoSource(
         path=str(path), sha256=reference.sha256, size_bytes=path.stat().st_size, name=str(path)

@@ -75,5 +75,5 @@ def _store_answers(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError as exc:
         raise SourceNotFound(f"there is nothing at {uri}") from exc
-    except (OSError, pa.ArrowException) as exc:
+    except (OSError, ValueError, pa.ArrowException) as exc:
         raise SourceUnreachable(f"the store does not give {uri}: {exc}") from exc

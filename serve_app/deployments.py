@@ -335,10 +335,11 @@ class Librarian(UploadArchive):
         return reference
 
     async def delete(self, reference_id: str) -> None:
+        # Pictures first: what is cut off here is done again as long as the reference is there.
+        await asyncio.to_thread(self._kept.remove_reference, reference_id)
         async with self._writing:
             with self._cleaned_up():
                 await asyncio.to_thread(self._library.delete, reference_id)
-        await asyncio.to_thread(self._kept.remove_reference, reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)

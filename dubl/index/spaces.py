@@ -71,8 +71,9 @@ class Holding:
 class SpacedLibrary:
     """Writes go to all spaces, the first one's store before the others; questions to the first.
 
-    What was cut off between two stores is completed when it is done again. Methods raise what those
-    of LibraryStore do.
+    What was cut off between two stores is completed when it is done again: what is deleted goes
+    from the first one last, so that it is still there to be deleted. Methods raise what those of
+    LibraryStore do.
     """
 
     def __init__(self, stores: Sequence[LibraryStore]) -> None:
@@ -93,7 +94,7 @@ class SpacedLibrary:
                 same_reference(answer.reference, entry.features)
                 for video, answer in zip(videos, answers, strict=True)
                 for entry in video
-                if entry.features.spec == store.spec
+                if entry.features.spec == store.spec and _is_of(answer.reference, entry)
             ]
             store.register(entries)
         return answers
@@ -120,7 +121,7 @@ class SpacedLibrary:
         return self._each(change)
 
     def delete(self, reference_id: str) -> None:
-        self._each(lambda store: store.delete(reference_id))
+        self._each(lambda store: store.delete(reference_id), (*self._others, self.first))
 
     def holdings(self) -> dict[str, Holding]:
         """By id of the space."""
@@ -155,11 +156,14 @@ class SpacedLibrary:
         left = any(store.has_orphans for store in self.stores.values())
         return ORPHAN_AGE_S if left else math.inf
 
-    def _each(self, change: Callable[[LibraryStore], Result]) -> Result:
-        """Of the stores that have the reference. Raises ReferenceNotFound where none has."""
+    def _each(
+        self, change: Callable[[LibraryStore], Result], stores: Sequence[LibraryStore] = ()
+    ) -> Result:
+        """Of the stores that have the reference, in this order. Raises ReferenceNotFound where none
+        has."""
         results: list[Result] = []
         absent: list[ReferenceNotFound] = []
-        for store in self.stores.values():
+        for store in stores or self.stores.values():
             try:
                 results.append(change(store))
             except ReferenceNotFound as exc:
@@ -173,18 +177,24 @@ def fill(
     target: LibraryStore, source: LibraryStore, entries: Sequence[Entry]
 ) -> list[Registration]:
     """Registers videos in another feature space as `source` holds them; those that it does not
-    hold are left out. What was changed there meanwhile is changed here as well."""
+    hold, or holds with other bytes, are left out. What was changed there meanwhile is changed here
+    as well."""
     ids = {entry.draft.id for entry in entries}
     known = KnownReferences(
         source.existing(ids=ids, sha256s={entry.source.sha256 for entry in entries} - {""})
     )
     found = [(known.find(entry.draft, entry.source.sha256), entry) for entry in entries]
-    held = [(reference, entry) for reference, entry in found if reference is not None]
+    held = [(one, entry) for one, entry in found if one is not None and _is_of(one, entry)]
     answers = target.register(
         [same_reference(reference, entry.features) for reference, entry in held]
     )
     _follow(target, source, [reference for reference, _ in held])
     return answers
+
+
+def _is_of(reference: Reference, entry: Entry) -> bool:
+    """Whether the features are of the reference's bytes: the same id may stand for others."""
+    return reference.sha256 in ("", entry.source.sha256)
 
 
 def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Reference]) -> None:

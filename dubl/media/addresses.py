@@ -34,7 +34,19 @@ _SPECIAL_IPV4 = tuple(
     for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")
 )
 # Credentials of the machine: never to be asked for, whatever else is allowed.
-_METADATA = (ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200"))
+_METADATA = tuple(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")))
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "::1/128",
+        "fc00::/7",
+    )
+)
 
 
 def resolve(host: str, port: int, *, allow_private: bool, limit_s: float) -> list[str]:
@@ -89,11 +101,9 @@ def is_public(address: str) -> bool:
 
 def is_private_network(address: str) -> bool:
     """Whether an IP address is one of this machine or of a private network (RFC 1918, RFC 4193,
-    RFC 6598): neither link-local, where clouds hand out credentials, nor multicast."""
+    RFC 6598), and none where clouds hand out credentials."""
     parsed = _parsed(address)
-    if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
-        return False
-    return parsed not in _METADATA and not is_public(address)
+    return parsed not in _METADATA and any(parsed in network for network in _PRIVATE)
 
 
 def _parsed(address: str) -> _Address:

@@ -32,6 +32,7 @@ _NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2 = 0, 4, 16, 24, 32
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 
 _OPEN, _OPENAT, _CLONE, _CLONE3 = 2, 257, 56, 435
+_TGKILL, _PRLIMIT64 = 234, 302
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CLONE_THREAD = 0x00010000
 
@@ -44,6 +45,7 @@ REFUSED_SYSCALLS: Mapping[str, int] = {
     **{"fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "kill": 62, "ptrace": 101},
     **{"process_vm_readv": 310, "process_vm_writev": 311, "process_madvise": 440},
     **{"pidfd_open": 434, "pidfd_getfd": 438, "pidfd_send_signal": 424, "tkill": 200},
+    **{"rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297},
     # files
     **{"truncate": 76, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86},
     **{"unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93},
@@ -100,9 +102,12 @@ def _filter() -> Iterable[bytes]:
         yield from _answer_if(_JUMP_EQUAL, number, refused)
     # The C library falls back to clone, whose flags can be seen.
     yield from _answer_if(_JUMP_EQUAL, _CLONE3, _REFUSE | errno.ENOSYS)
-    yield from _if_flags(_OPEN, _ARGUMENT_1, _WRITING, refused, _ALLOW)
-    yield from _if_flags(_OPENAT, _ARGUMENT_2, _WRITING, refused, _ALLOW)
-    yield from _if_flags(_CLONE, _ARGUMENT_0, _CLONE_THREAD, _ALLOW, refused)
+    yield from _if_any(_OPEN, _ARGUMENT_1, _WRITING, refused, _ALLOW)
+    yield from _if_any(_OPENAT, _ARGUMENT_2, _WRITING, refused, _ALLOW)
+    yield from _if_any(_CLONE, _ARGUMENT_0, _CLONE_THREAD, _ALLOW, refused)
+    # A process may end itself, and ask for its own limits: 0 means itself.
+    yield from _if(_JUMP_EQUAL, _TGKILL, _ARGUMENT_0, os.getpid(), _ALLOW, refused)
+    yield from _if(_JUMP_EQUAL, _PRLIMIT64, _ARGUMENT_0, 0, _ALLOW, refused)
     yield _instruction(_RETURN, _ALLOW)
 
 
@@ -111,13 +116,20 @@ def _answer_if(comparison: int, value: int, answer: int) -> Iterable[bytes]:
     yield _instruction(_RETURN, answer)
 
 
-def _if_flags(number: int, argument: int, flags: int, some: int, none: int) -> Iterable[bytes]:
+def _if_any(number: int, argument: int, flags: int, some: int, none: int) -> Iterable[bytes]:
     """For one call: an answer where any of the flags is set, another where none is."""
+    return _if(_JUMP_ANY_BIT, number, argument, flags, some, none)
+
+
+def _if(
+    comparison: int, number: int, argument: int, value: int, passed: int, failed: int
+) -> Iterable[bytes]:
+    """For one call: answers by what one of its arguments is."""
     yield _instruction(_JUMP_EQUAL, number, failed=4)
     yield _instruction(_LOAD, argument)
-    yield _instruction(_JUMP_ANY_BIT, flags, failed=1)
-    yield _instruction(_RETURN, some)
-    yield _instruction(_RETURN, none)
+    yield _instruction(comparison, value, failed=1)
+    yield _instruction(_RETURN, passed)
+    yield _instruction(_RETURN, failed)
 
 
 def _instruction(code: int, value: int, *, passed: int = 0, failed: int = 0) -> bytes:

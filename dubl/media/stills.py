@@ -82,6 +82,8 @@ def _frame_at(
     stream = video_stream(container, settings=settings)
     origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
     try:
+        if at_s > settings.max_duration_s:
+            raise VideoTooShort(f"no video is taken that has a picture at {at_s:g} s")
         if at_s > 0:
             container.seek(int((at_s + origin_s) * av.time_base), backward=True)
         shown = _last_until(_frames(container, settings, deadline), at_s + origin_s)

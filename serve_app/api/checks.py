@@ -101,7 +101,10 @@ def checks_router(context: Context) -> APIRouter:
             return body_of(check, min_probability)
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.DONE:
-            return body_of(await service.get_check(check_id), min_probability)
+            check = await service.get_check(check_id)
+            if not principal.sees(check.libraries):  # another job of the same id has ended
+                raise CheckNotFound(f"there is no check '{check_id}'")
+            return body_of(check, min_probability)
         return AcceptedBody(id=check_id, job_id=job.id, status=job.state, error=failure(job))
 
     return router

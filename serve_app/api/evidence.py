@@ -159,7 +159,7 @@ def _file(kept: KeptVideo, context: Context) -> Response:
     """Raises EvidenceNotKept where there is no file, or none that may be read by now."""
     path = Path(kept.video_path).resolve()
     settings = context.settings
-    allowed = (settings.kept_dir, *settings.media.allowed_roots)
+    allowed = (settings.kept_dir.resolve(), *settings.media.allowed_roots)
     if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
         raise EvidenceNotKept(f"the file of '{kept.id}' is not kept")
     return FileResponse(path, media_type=kept.media_type, headers=INERT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+MOST_LEVELS = 64
+
 
 def parse_json(text: bytes | bytearray | str) -> object:
     """A JSON value by RFC 8259. Raises ValueError also for NaN and infinity, for halves of
@@ -14,7 +16,23 @@ def parse_json(text: bytes | bytearray | str) -> object:
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
+    _require_shallow(value)
     return value
+
+
+def _require_shallow(value: object) -> None:
+    """What is deeper than some hundred levels can be read, and not be written again."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 def _finite(text: str) -> float:

@@ -90,6 +90,16 @@ def test_a_registration_that_was_cut_off_is_completed_when_it_is_done_again(
     assert library.find(made.draft, made.source.sha256) == again
 
 
+def test_other_bytes_under_the_same_id_describe_no_reference(
+    library: SpacedLibrary, first: LibraryStore, second: LibraryStore
+) -> None:
+    first.register([entry("a", sha256="5" * 64)])
+    other = entry("a", sha256="6" * 64)
+    library.register([[in_second(other), other]])
+    fill(second, first, [in_second(other)])
+    assert second.libraries() == {}
+
+
 def test_bytes_that_are_there_under_another_id_are_completed_under_that(
     library: SpacedLibrary, first: LibraryStore, second: LibraryStore
 ) -> None:
@@ -134,6 +144,25 @@ def test_a_deletion_that_was_cut_off_is_completed_when_it_is_done_again(
         library.delete("a")
     with pytest.raises(ReferenceNotFound):
         library.update("a", title="new")
+
+
+def test_a_deletion_that_fails_can_be_done_again(
+    library: SpacedLibrary,
+    first: LibraryStore,
+    second: LibraryStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(_: str) -> None:
+        raise StoreUnavailable("away")
+
+    library.register([both("a")])
+    with monkeypatch.context() as patched:
+        patched.setattr(second, "delete", away)
+        with pytest.raises(StoreUnavailable):
+            library.delete("a")
+    assert first.libraries() == {"main": 1}
+    library.delete("a")
+    assert first.libraries() == second.libraries() == {}
 
 
 def test_a_change_of_what_the_other_space_lacks_is_a_change(library: SpacedLibrary) -> None:

@@ -28,6 +28,11 @@ def _confined(statement: str, *arguments: str) -> str:
 import os, resource, socket, sys, threading
 from pathlib import Path
 from dubl.media.confinement import confine
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def called(number, *arguments):
+    if libc.syscall(number, *arguments) != 0:
+        raise OSError(ctypes.get_errno(), "refused")
 assert confine(2 << 30)
 try:
     {statement}
@@ -53,6 +58,10 @@ except OSError as exc:
         "os.execv('/bin/true', ['true'])",
         "os.posix_spawn('/bin/true', ['true'], {})",
         "os.kill(os.getppid(), 0)",
+        "called(234, os.getppid(), os.getppid(), 0)",
+        "called(129, os.getppid(), 0, 0)",
+        "called(297, os.getppid(), os.getppid(), 0, 0)",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)",
         "Path(sys.argv[1], 'new').write_text('x')",
         "Path(sys.argv[1], 'old').open('a')",
         "Path(sys.argv[1], 'old').unlink()",
@@ -75,6 +84,7 @@ def test_what_a_decoder_never_needs_is_refused(tmp_path: Path, statement: str) -
         "Path('/proc/self/status').read_text()",
         "threading.Thread(target=lambda: None).start()",
         "resource.getrlimit(resource.RLIMIT_NOFILE)",
+        "called(234, os.getpid(), threading.get_native_id(), 0)",
     ],
 )
 def test_reading_and_threads_remain(statement: str) -> None:

@@ -58,6 +58,9 @@ def test_an_instant_behind_the_end_is_none(decoder: SandboxedDecoder, tmp_path: 
     path = write_kind("h264 mp4", tmp_path).path
     with pytest.raises(VideoTooShort):
         still(decoder, path, 60.0)
+    for far in (1e13, 1e300):
+        with pytest.raises(VideoTooShort):
+            still(decoder, path, far)
 
 
 def test_what_only_begins_like_an_image_is_refused(

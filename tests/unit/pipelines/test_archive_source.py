@@ -88,6 +88,18 @@ def test_tables_may_name_ids_titles_and_owners(folder: Path) -> None:
         assert (second.id, second.title, second.owner) == ("b.mp4", "", "")
 
 
+def test_lists_in_another_encoding_or_with_numbers_are_read(folder: Path) -> None:
+    (folder / "list.csv").write_bytes(b"path,title,owner\na.mp4,Caf\xe9,Ren\xe9\n")
+    (folder / "list.txt").write_bytes(b"https://host/caf\xe9.mp4\n")
+    pq.write_table(pa.table({"path": ["a.mp4"], "id": [7]}), folder / "list.parquet")
+    (row,) = open_archive(str(folder / "list.csv"), id_prefix="x/")
+    (link,) = open_archive(str(folder / "list.txt"))
+    (number,) = open_archive(str(folder / "list.parquet"), id_prefix="x/")
+    assert (row.title, row.owner) == ("Caf\\xe9", "Ren\\xe9")
+    assert link.id == link.path == "https://host/caf\\xe9.mp4"
+    assert number.id == "x/7"
+
+
 def test_what_is_no_archive_is_said_plainly(folder: Path) -> None:
     with pytest.raises(SourceNotFound, match="no folder, list or bucket"):
         open_archive(str(folder / "none"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
+from typing import cast
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 from dubl.errors import ConfigurationError, NotAVideo
+from dubl.index.store import LibraryStore
 from dubl.types import FrameClip, Reference, Sampling, Segment, VideoSource
+from pipelines.dedupe_archive import clusters_of
 from pipelines.duplicate_clusters import connected, make_cluster
 from pipelines.duplicate_pairs import ComparedPair, DuplicatePairs
 from pipelines.duplicate_report import write_page, write_tables
@@ -127,3 +131,15 @@ def test_the_report_names_every_video_and_escapes_it(tmp_path: Path) -> None:
     assert "&lt;script&gt;видео" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_deleted_video_connects_nothing_any_more(tmp_path: Path) -> None:
+    class Library:
+        def existing(self, *, ids: Collection[str]) -> list[Reference]:
+            return [reference(one) for one in sorted(ids) if one != "b"]
+
+    with opened(tmp_path / "pairs.duckdb") as pairs:
+        pairs.add_candidates([("a", ["b"]), ("b", ["c"]), ("c", ["d"])])
+        pairs.add_compared([pair("a", "b"), pair("b", "c"), pair("c", "d")])
+        (cluster,) = clusters_of(pairs, cast(LibraryStore, Library()), min_probability=0.9)
+    assert [one.id for one in cluster.members] == ["c", "d"]

@@ -159,6 +159,11 @@ def test_references_are_listed_changed_and_deleted(client: TestClient) -> None:
     assert client.get("/v1/references/a").status_code == 404
 
 
+def nested(levels: int) -> bytes:
+    """What can be read, and not be written by everybody."""
+    return b'{"metadata": ' + b'{"a": ' * levels + b"1" + b"}" * levels + b"}"
+
+
 @pytest.mark.parametrize(
     ("request_of", "named"),
     [
@@ -173,6 +178,7 @@ def test_references_are_listed_changed_and_deleted(client: TestClient) -> None:
         (lambda client: client.post("/v1/checks", content=b'{"link": "\\ud800"}'), "JSON"),
         (lambda client: client.patch("/v1/references/a", content=b'{"metadata": NaN}'), "JSON"),
         (lambda client: client.patch("/v1/references/a", content=b'{"metadata": 1e999}'), "JSON"),
+        (lambda client: client.patch("/v1/references/a", content=nested(300)), "JSON"),
         (
             lambda client: client.post(
                 "/v1/references",
