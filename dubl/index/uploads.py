@@ -103,8 +103,8 @@ class UploadStore:
 
 
 def _kept_as(libraries: Sequence[str]) -> str:
-    """ "uploads/films,music"; "uploads" of checks of everything, and of those kept before it told
-    more."""
+    """As in uploads/films,music. Checks of everything have no libraries there, nor have uploads that
+    were kept before it told them."""
     return "/".join([KEPT, ",".join(sorted(set(libraries)))]) if libraries else KEPT
 
 
