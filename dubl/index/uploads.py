@@ -103,7 +103,7 @@ class UploadStore:
 
 
 def _kept_as(libraries: Sequence[str]) -> str:
-    """As in uploads/films,music. Checks of everything have no libraries there, nor have uploads that
+    """As in uploads/films,music. Checks of everything name no libraries there, nor do uploads that
     were kept before it told them."""
     return "/".join([KEPT, ",".join(sorted(set(libraries)))]) if libraries else KEPT
 
