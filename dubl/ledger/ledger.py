@@ -140,8 +140,9 @@ class Ledger:
         with self._claiming:
             with suppress(CheckNotFound):
                 claim.require_same(claim_of(self.get_check(claim.check_id)))
-            other = self._claims.get(claim.check_id)
-            if other is not None and not self.jobs.get(other.job_id).state.ended:
+            other = self._claims.get(claim.check_id, claim)
+            # What lies at a link may change between two attempts of one job.
+            if other.job_id != claim.job_id and not self.jobs.get(other.job_id).state.ended:
                 claim.require_same(other)
                 return
             self._claims[claim.check_id] = claim

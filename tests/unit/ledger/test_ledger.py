@@ -142,6 +142,13 @@ def test_an_id_is_of_one_video_and_one_choice_of_libraries(
     assert ledger.jobs.get("second").state is JobState.RUNNING
 
 
+def test_a_link_may_give_another_file_to_the_next_attempt(ledger: Ledger) -> None:
+    ledger.jobs.create(job("first"), tries=2, lease_s=60.0)
+    claim = claim_of(check("c"), job_id="first")
+    for sha256 in ("before", "after"):
+        ledger.standing(sha256, claim=replace(claim, query_sha256=sha256))
+
+
 def test_an_id_whose_check_failed_is_free_again(ledger: Ledger) -> None:
     running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
     ledger.standing(
