@@ -35,36 +35,41 @@ MOST_INSTANTS = 12
 FILE_RATE_HZ = 1.0
 FILE_INSTANTS = 4  # of a short segment
 # Instants are known to a fraction of a second.
-SHIFTS_S = (0.0, -0.125, 0.125, -0.25, 0.25)
+SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)
 # From there on a video that agrees better backwards is one that is played backwards.
 LEAST_BACKWARDS = 0.5
+NEARLY_OWN_SPEED = 1.25
+LEAST_DIFFERENCE_S = 0.03  # of the lengths of both sides
 EDGE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Pictures of a reference along a segment, gray uint8 [h,w], and when the query shows the
-    same, seconds; and when it would if it ran the other way than the segment says, which features
-    do not tell where little happens."""
+    """Pictures of a reference along a segment, gray uint8 [h,w], and what instants of it they are,
+    seconds."""
 
+    segment: Segment
     pictures: tuple[Uint8Array, ...]
-    query_times_s: tuple[float, ...]
-    backwards_s: tuple[float, ...]
+    times_s: tuple[float, ...]
 
     @property
-    def rows_s(self) -> list[list[float]]:
-        """Times of the query at which it may show the pictures."""
-        rows = [[at + shift for at in self.query_times_s] for shift in SHIFTS_S]
-        return [*rows, list(self.backwards_s)]
+    def readings(self) -> list[tuple[Segment, list[float]]]:
+        """Times of the query at which it may show the pictures, and the segment by which it does:
+        the likeliest first."""
+        shifted = [(self.segment, self._along(self.segment, shift)) for shift in SHIFTS_S]
+        others = [(one, self._along(one)) for one in other_readings(self.segment)]
+        return [*shifted, *others]
+
+    def _along(self, segment: Segment, shift_s: float = 0.0) -> list[float]:
+        return [query_time(at, segment) + shift_s for at in self.times_s]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How alike query and reference move, in [0,1], and whether the other way than the segment
-    says."""
+    """How alike query and reference move, in [0,1], and the segment along which they do."""
 
     value: float
-    backwards: bool
+    segment: Segment
 
 
 class Verifier:
@@ -142,14 +147,11 @@ class Verifier:
         if agreement is None:
             return match
         chance = with_pixels(match.probability, agreement.value, self._calibration)
-        first, *others = match.segments
-        if agreement.backwards:
-            first = replace(first, reversed=not first.reversed)
         return replace(
             match,
             probability=min(chance, match.ceiling),
             agreement=agreement.value,
-            segments=(first, *others),
+            segments=(agreement.segment, *match.segments[1:]),
         )
 
 
@@ -159,8 +161,8 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
         times_s = instants(kept.reference(reference_id).picture_times_s, segment)
         pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
     except EvidenceNotKept:
-        return _placed((), (), segment)
-    return _placed(pictures, times_s, segment)
+        return Shown(segment=segment, pictures=(), times_s=())
+    return Shown(segment=segment, pictures=pictures, times_s=tuple(times_s))
 
 
 def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Shown:
@@ -172,16 +174,32 @@ def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Show
     clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.round(3).tolist()))))
     size = clip.facts.size_within(SIDE)
     pictures = [np.asarray(cv2.resize(_gray(frame), size), np.uint8) for frame in clip.frames]
-    return _placed(tuple(pictures), clip.timestamps_s.tolist(), segment)
-
-
-def _placed(pictures: tuple[Uint8Array, ...], times_s: Sequence[float], segment: Segment) -> Shown:
-    turned = replace(segment, reversed=not segment.reversed)
     return Shown(
-        pictures=pictures,
-        query_times_s=tuple(query_time(at, segment) for at in times_s),
-        backwards_s=tuple(query_time(at, turned) for at in times_s),
+        segment=segment, pictures=tuple(pictures), times_s=tuple(clip.timestamps_s.tolist())
     )
+
+
+def other_readings(segment: Segment) -> list[Segment]:
+    """What the segment may be besides, where little happens for features to tell: it runs the other
+    way, or at the reference's own speed from its beginning on, or to its end."""
+    turned = replace(segment, reversed=not segment.reversed)
+    query_s = segment.query_end_s - segment.query_start_s
+    reference_s = segment.reference_end_s - segment.reference_start_s
+    nearly_own = 1 / NEARLY_OWN_SPEED <= segment.speed <= NEARLY_OWN_SPEED
+    if segment.reversed or not nearly_own or abs(query_s - reference_s) < LEAST_DIFFERENCE_S:
+        return [turned]
+    length_s = min(query_s, reference_s)
+    from_start = replace(
+        segment,
+        query_end_s=segment.query_start_s + length_s,
+        reference_end_s=segment.reference_start_s + length_s,
+    )
+    to_end = replace(
+        segment,
+        query_start_s=segment.query_end_s - length_s,
+        reference_start_s=segment.reference_end_s - length_s,
+    )
+    return [turned, from_start, to_end]
 
 
 def agreements_of(
@@ -189,7 +207,12 @@ def agreements_of(
 ) -> dict[str, Agreement]:
     """How alike the query and each of the references move, by id, where that can be told."""
     wanted = sorted(
-        {round(max(0.0, at), 3) for one in shown.values() for row_s in one.rows_s for at in row_s}
+        {
+            round(max(0.0, at), 3)
+            for one in shown.values()
+            for _, times_s in one.readings
+            for at in times_s
+        }
     )
     if not wanted:
         return {}
@@ -199,13 +222,16 @@ def agreements_of(
 
 
 def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
-    rows = [[_picture_at(clip, at) for at in row_s] for row_s in shown.rows_s]
+    segments = [segment for segment, _ in shown.readings]
+    rows = [[_picture_at(clip, at) for at in times_s] for _, times_s in shown.readings]
     values = pixel_agreements(shown.pictures, rows)
     if not values:
         return None
-    *onwards, backwards = values
-    best = max(onwards)
-    return Agreement(value=max(best, backwards), backwards=backwards > max(best, LEAST_BACKWARDS))
+    best = int(np.argmax(values))  # the likeliest of those that agree alike
+    segment = segments[best]
+    if segment.reversed != shown.segment.reversed and values[best] <= LEAST_BACKWARDS:
+        segment = shown.segment
+    return Agreement(value=values[best], segment=segment)
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

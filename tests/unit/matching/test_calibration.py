@@ -11,6 +11,7 @@ from dubl.errors import WeightsUnavailable
 from dubl.matching.calibration import (
     Calibration,
     Evidence,
+    ceiling,
     load_background,
     load_calibration,
     probability,
@@ -117,6 +118,11 @@ def test_what_looks_like_anything_never_passes_the_ceiling() -> None:
     for little in (-0.1, 0.05):
         held = probability(replace(SURE, distinction=little), CALIBRATION)
         assert held == CALIBRATION.edge_ceiling
+
+
+def test_pixels_may_settle_what_looks_like_anything_but_no_shared_intro() -> None:
+    assert ceiling(replace(SURE, distinction=0.05), CALIBRATION) == 1.0
+    assert ceiling(replace(SURE, shared_edge=True), CALIBRATION) == CALIBRATION.edge_ceiling
 
 
 def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from PIL import Image
 from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching.calibration import Calibration
 from dubl.matching.decision import unsettled
-from dubl.matching.verification import MOST_INSTANTS, Verifier, instants, query_time
+from dubl.matching.verification import (
+    MOST_INSTANTS,
+    Verifier,
+    instants,
+    other_readings,
+    query_time,
+)
 from dubl.settings import PolicySettings
 from dubl.types import (
     FrameClip,
@@ -59,7 +65,7 @@ SEGMENT = Segment(
 
 class Film:
     """A decoder of a query that shows these pictures, one a second from the second second on, and
-    of files in an archive, which show theirs from the first on."""
+    of files in an archive, which show theirs from the first on; the last one stays."""
 
     def __init__(self, pictures: Sequence[Uint8Array], **archive: Sequence[Uint8Array]) -> None:
         self.pictures = pictures
@@ -71,7 +77,7 @@ class Film:
         self.samplings.append(sampling)
         pictures = self.archive.get(source.path, self.pictures)
         first_s = 2 if source == SOURCE else 0
-        rows = [round(at) - first_s for at in sampling.times_s]
+        rows = [min(round(at) - first_s, len(pictures) - 1) for at in sampling.times_s]
         frames = [np.asarray(Image.fromarray(pictures[row]).resize((256, 256))) for row in rows]
         return FrameClip(
             frames=np.stack([np.repeat(one[..., None], 3, axis=2) for one in frames]),
@@ -179,6 +185,39 @@ def test_a_copy_that_is_played_backwards_is_seen_as_such() -> None:
 def test_a_copy_that_is_played_onwards_stays_so() -> None:
     film, shelf = Film(take(seed=5)), Shelf(copy=take(seed=5))
     assert verified(film, shelf, match("copy", 0.4))["copy"].segments == (SEGMENT,)
+
+
+@pytest.mark.parametrize(
+    ("aligned", "right"),
+    [
+        pytest.param(
+            replace(SEGMENT, reference_end_s=5.8),
+            (2.0, 7.8, 0.0, 5.8),
+            id="from its beginning on",
+        ),
+        pytest.param(
+            replace(SEGMENT, query_start_s=3.2),
+            (3.2, 9.0, 1.2, 7.0),
+            id="to its end",
+        ),
+    ],
+)
+def test_a_copy_whose_speed_was_misjudged_is_seen_at_its_own(
+    aligned: Segment, right: tuple[float, float, float, float]
+) -> None:
+    film, shelf = Film(take(seed=5)), Shelf(copy=take(seed=5), other=take(seed=6))
+    given = [replace(match(name, 0.4), segments=(aligned,)) for name in ("copy", "other")]
+    found = verified(film, shelf, *given)
+    assert found["copy"].probability > 0.9
+    (segment,) = found["copy"].segments
+    query_s = segment.query_start_s, segment.query_end_s
+    assert (*query_s, segment.reference_start_s, segment.reference_end_s) == pytest.approx(right)
+    assert found["other"].probability < 0.4
+
+
+def test_another_speed_than_its_own_is_left_alone() -> None:
+    fast = replace(SEGMENT, query_end_s=2 + (COUNT - 1) / 2)
+    assert other_readings(fast) == [replace(fast, reversed=True)]
 
 
 def test_one_decoding_serves_all_matches() -> None:
