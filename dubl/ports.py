@@ -115,6 +115,10 @@ class KeptVideos(Protocol):
 
     def reference_picture(self, reference_id: str, at_s: float) -> bytes: ...
 
+    def reference_file(self, reference_id: str) -> VideoSource:
+        """The copy that is kept of a reference's file."""
+        ...
+
 
 class Reranker(Protocol):
     """Compares the query with each candidate in full and aligns their common segments."""

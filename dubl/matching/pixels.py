@@ -3,7 +3,8 @@
 Features say what a picture is like, and takes of one scene are alike. Here the query's pictures are
 laid upon the reference's (dubl/matching/registration.py), and of both what stays the same is taken
 away: what people, water or the camera did since is left, and only a copy has that alike. What an
-edit lays over the picture (text, bars, a logo) stays the same too, and is taken away with it.
+edit lays over the picture (text, bars, a logo) stays the same too, and is taken away with it;
+where it stands the query shows nothing of what the reference does, which is not held against it.
 
 An edit may move the picture (a slow zoom, a screen filmed by hand). So the query is also laid upon
 the reference anew at each instant; but only where the reference's camera stands still: else any
@@ -35,6 +36,9 @@ BLUR_PX = 1.5
 MOVING_SHARE = 0.3  # of the common picture: where the reference moves most
 LEAST_CHANGE = 3.0  # gray levels, as deviation in time
 LEAST_PIXELS = 50
+# Where the query changes by less than a share of what it does elsewhere, something lies over it;
+# over so much of the picture at most.
+COVERED_CHANGE, MOST_COVERED = 0.3, 0.6
 EDGE_PX = 9
 
 logger = logging.getLogger(__name__)
@@ -101,8 +105,18 @@ def _compared(
             for one, placement in zip(row, placements, strict=True)
         ]
         ours = np.stack([_smooth(one)[moving] for one in laid])
-        agreements.append(max(0.0, _correlation(ours - ours.mean(axis=0), theirs)))
+        changes = ours - ours.mean(axis=0)
+        bare = _uncovered(changes, theirs)
+        agreements.append(max(0.0, _correlation(changes[:, bare], theirs[:, bare])))
     return tuple(agreements)
+
+
+def _uncovered(ours: Float32Array, theirs: Float32Array) -> NDArray[np.bool_]:
+    """The pixels, of changes [N,P] on either side, over which no caption or logo stands still."""
+    ratio = ours.std(axis=0) / theirs.std(axis=0)
+    least = min(COVERED_CHANGE * np.median(ratio), np.quantile(ratio, MOST_COVERED))
+    uncovered: NDArray[np.bool_] = ratio >= least
+    return uncovered
 
 
 def _common(

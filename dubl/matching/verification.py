@@ -1,7 +1,8 @@
 """A look at the pixels of what the features leave in doubt.
 
-The query is decoded once more, at the instants of which a picture of the reference is kept. Of a
-reference from an archive none is: its file is read at a few instants, where it can be.
+The query is decoded once more, at the instants of which a picture of the reference is kept. Where
+there are few of them, along a short segment, and none of a reference from an archive, its file is
+read instead, if it can be.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ from dubl.types import (
 logger = logging.getLogger(__name__)
 
 MOST_INSTANTS = 12
-FILE_RATE_HZ = 1.0
-FILE_INSTANTS = 4  # of a short segment
+ENOUGH_INSTANTS = 8
 # Instants are known to a fraction of a second.
 SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)
 # From there on a video that agrees better backwards is one that is played backwards.
@@ -130,18 +130,25 @@ class Verifier:
 
     def _shown(self, match: Match, reference: Reference | None, decoder: Decoder) -> Shown:
         shown = shown_along(match.segments[0], match.reference_id, self._kept)
-        if shown.pictures or reference is None:
+        if len(shown.pictures) >= ENOUGH_INSTANTS or reference is None:
             return shown
         try:
-            file = self._open_file(reference.source)
-            if file.sha256 != reference.sha256:
-                raise EvidenceNotKept("its file has changed since it was registered")
-            return shown_in_file(match.segments[0], file, decoder)
+            return shown_in_file(match.segments[0], self._file(reference), decoder)
         except (StoreUnavailable, LeaseLost):
             raise
         except DublError as exc:
-            logger.info("no pictures of reference %s: %s", reference.id, exc.detail)
+            logger.info("no more pictures of reference %s: %s", reference.id, exc.detail)
             return shown
+
+    def _file(self, reference: Reference) -> VideoSource:
+        """What is kept of an upload, else the file that was registered. Raises DublError."""
+        try:
+            return self._kept.reference_file(reference.id)
+        except EvidenceNotKept:
+            file = self._open_file(reference.source)
+        if file.sha256 != reference.sha256:
+            raise EvidenceNotKept("its file has changed since it was registered")
+        return file
 
     def _verified(self, match: Match, agreement: Agreement | None) -> Match:
         if agreement is None:
@@ -166,12 +173,10 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
 
 
 def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Shown:
-    """What a reference's file shows along a segment, at about as many instants as are kept of a
-    registered one. Raises what decoding does."""
+    """What a reference's file shows at MOST_INSTANTS along a segment. Raises what decoding does."""
     start_s, end_s = segment.reference_start_s, segment.reference_end_s
-    count = round((end_s - start_s) * FILE_RATE_HZ) + 1
-    wanted = np.linspace(start_s, end_s, min(max(count, FILE_INSTANTS), MOST_INSTANTS))
-    clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.round(3).tolist()))))
+    wanted = np.linspace(start_s, end_s, MOST_INSTANTS).round(3)
+    clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.tolist()))))
     size = clip.facts.size_within(SIDE)
     pictures = [np.asarray(cv2.resize(_gray(frame), size), np.uint8) for frame in clip.frames]
     return Shown(

@@ -88,6 +88,16 @@ class KeptVideos:
         """JPEG of the frame that is kept nearest to `at_s`. Raises EvidenceNotKept."""
         return self._picture(REFERENCES, reference_id, at_s)
 
+    def reference_file(self, reference_id: str) -> VideoSource:
+        """The copy that is kept of a file that was uploaded or fetched; its sum is not needed.
+        Raises EvidenceNotKept."""
+        path = self._place(REFERENCES, reference_id) / VIDEO
+        try:
+            size_bytes = path.stat().st_size
+        except OSError as exc:
+            raise _not_kept(REFERENCES, reference_id) from exc
+        return VideoSource(path=str(path), sha256="", size_bytes=size_bytes, name=reference_id)
+
     def keep_again(self, earlier_id: str, check_id: str) -> None:
         """Keeps of another check of the same video what is kept of an earlier one. Raises
         EvidenceNotKept, StoreUnavailable."""

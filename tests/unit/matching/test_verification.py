@@ -88,10 +88,11 @@ class Film:
 
 
 class Shelf:
-    """What is kept of references: a picture a second."""
+    """What is kept of references: a picture a second, and of some the file."""
 
-    def __init__(self, **films: Sequence[Uint8Array]) -> None:
+    def __init__(self, *, files: bool = False, **films: Sequence[Uint8Array]) -> None:
         self._films = films
+        self._files = files
 
     def reference(self, reference_id: str) -> KeptVideo:
         if reference_id not in self._films:
@@ -112,6 +113,11 @@ class Shelf:
         buffer = io.BytesIO()
         Image.fromarray(self._films[reference_id][round(at_s)]).save(buffer, "JPEG", quality=82)
         return buffer.getvalue()
+
+    def reference_file(self, reference_id: str) -> VideoSource:
+        if not self._files:
+            raise EvidenceNotKept("no file is kept")
+        return replace(archived(f"/archive/{reference_id}"), sha256="")
 
 
 def match(reference_id: str, probability: float, ceiling: float = 1.0) -> Match:
@@ -258,12 +264,34 @@ def test_of_a_reference_from_an_archive_the_file_is_looked_at() -> None:
     assert found["copy"].probability > 0.9
     assert found["other"].probability < 0.4
     of_files = film.samplings[:2]
-    assert [len(one.times_s) for one in of_files] == [COUNT, COUNT]
+    assert [len(one.times_s) for one in of_files] == [MOST_INSTANTS, MOST_INSTANTS]
 
 
 def test_kept_pictures_spare_the_file() -> None:
     film, shelf = Film(take(seed=5), copy=take(seed=5)), Shelf(copy=take(seed=5))
     verified(film, shelf, match("copy", 0.4), open_file=archived)
+    assert len(film.samplings) == 1
+
+
+def few(reference_id: str) -> Match:
+    """Along a segment that is too short for its kept pictures to tell much."""
+    short = replace(SEGMENT, query_end_s=5.0, reference_end_s=3.0)
+    return replace(match(reference_id, 0.4), segments=(short,))
+
+
+def test_where_few_pictures_are_kept_the_kept_file_is_looked_at() -> None:
+    film = Film(take(seed=5), copy=take(seed=5), other=take(seed=6))
+    shelf = Shelf(files=True, copy=take(seed=5), other=take(seed=6))
+    found = verified(film, shelf, few("copy"), few("other"))
+    assert found["copy"].probability > 0.9
+    assert found["other"].probability < 0.4
+    assert [len(one.times_s) for one in film.samplings[:2]] == [MOST_INSTANTS, MOST_INSTANTS]
+
+
+def test_where_no_file_is_left_few_pictures_must_do() -> None:
+    film = Film(take(seed=5))
+    found = verified(film, Shelf(copy=take(seed=5)), few("copy"))
+    assert found["copy"].probability > 0.9
     assert len(film.samplings) == 1
 
 

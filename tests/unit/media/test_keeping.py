@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,22 @@ def test_files_outside_the_spool_are_named_and_not_copied(tmp_path: Path) -> Non
     assert not list((tmp_path / "kept").rglob("video"))
     path.unlink()
     assert kept.reference("r").video_path == ""
+
+
+def test_the_file_of_a_reference_is_there_where_a_copy_was_kept(
+    tmp_path: Path, upload: VideoSource
+) -> None:
+    kept = kept_videos(tmp_path)
+    kept.keep_reference("uploaded", upload, clip())
+    path = tmp_path / "elsewhere.mp4"
+    path.write_bytes(b"x")
+    kept.keep_reference("named", replace(upload, path=str(path)), clip())
+    file = kept.reference_file("uploaded")
+    assert Path(file.path).read_bytes() == b"video" * 100
+    assert file.size_bytes == 500
+    for identifier in ("named", "unknown"):
+        with pytest.raises(EvidenceNotKept):
+            kept.reference_file(identifier)
 
 
 def test_without_keep_videos_pictures_alone_are_kept(tmp_path: Path, upload: VideoSource) -> None:
