@@ -93,6 +93,19 @@ def test_another_take_does_not_follow_the_camera() -> None:
     assert agreement < 0.2
 
 
+def covered(picture: Uint8Array) -> Uint8Array:
+    return np.asarray(cv2.rectangle(picture.copy(), (150, 0), (WIDTH, HEIGHT), 128, -1))
+
+
+@pytest.mark.parametrize("seed", [5, 8, 9])
+def test_what_lies_over_a_copy_is_not_held_against_it(seed: int) -> None:
+    original = take(seed=seed)
+    (agreement,) = pixel_agreements(original, [[covered(one) for one in original]])
+    assert agreement > 0.9
+    (agreement,) = pixel_agreements(original, [[covered(one) for one in take(seed=seed + 1)]])
+    assert agreement < 0.4
+
+
 def test_another_take_in_the_same_room_does_not() -> None:
     (agreement,) = pixel_agreements(take(seed=5), [take(seed=6)])
     assert agreement < 0.4
