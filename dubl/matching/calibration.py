@@ -23,7 +23,7 @@ BACKGROUND_FILE = "background.npy"
 # Of edited train clips, no sure copy stood out by less than .1; slides on one template by .04.
 STANDS_OUT = 0.08
 LEAST_CHANCE = 1e-6
-AGREEMENT_POWER = 12
+AGREEMENT_POWER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +101,14 @@ def probability(evidence: Evidence, calibration: Calibration) -> float:
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
-    held_down = evidence.shared_edge or evidence.distinction < STANDS_OUT
-    return min(_logistic(total), calibration.edge_ceiling if held_down else 1.0)
+    return min(_logistic(total), ceiling(evidence, calibration))
 
 
 def ceiling(evidence: Evidence, calibration: Calibration) -> float:
-    """The most that pixels may make of the match: those of a shared edge agree too."""
-    return calibration.edge_ceiling if evidence.shared_edge else 1.0
+    """The most that whatever else speaks for the match may make of it. Pixels too: those of a
+    shared edge agree, and a picture that turns black does so everywhere."""
+    held_down = evidence.shared_edge or evidence.distinction < STANDS_OUT
+    return calibration.edge_ceiling if held_down else 1.0
 
 
 def pixel_evidence(chance: float, agreement: float) -> dict[str, float]:
