@@ -106,14 +106,14 @@ def _compared(
         ]
         ours = np.stack([_smooth(one)[moving] for one in laid])
         changes = ours - ours.mean(axis=0)
-        bare = _uncovered(changes, theirs)
+        bare = _uncovered(changes.std(axis=0) / deviation[moving])
         agreements.append(max(0.0, _correlation(changes[:, bare], theirs[:, bare])))
     return tuple(agreements)
 
 
-def _uncovered(ours: Float32Array, theirs: Float32Array) -> NDArray[np.bool_]:
-    """The pixels, of changes [N,P] on either side, over which no caption or logo stands still."""
-    ratio = ours.std(axis=0) / theirs.std(axis=0)
+def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:
+    """The places over which no caption or logo stands still, by how much the query changes there
+    for what the reference does, [P]."""
     least = min(COVERED_CHANGE * np.median(ratio), np.quantile(ratio, MOST_COVERED))
     uncovered: NDArray[np.bool_] = ratio >= least
     return uncovered

@@ -227,13 +227,13 @@ def agreements_of(
 
 
 def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
-    segments = [segment for segment, _ in shown.readings]
-    rows = [[_picture_at(clip, at) for at in times_s] for _, times_s in shown.readings]
+    segments, times_s = zip(*shown.readings, strict=True)
+    rows = [[_picture_at(clip, at) for at in row_s] for row_s in times_s]
     values = pixel_agreements(shown.pictures, rows)
     if not values:
         return None
     best = int(np.argmax(values))  # the likeliest of those that agree alike
-    segment = segments[best]
+    segment: Segment = segments[best]
     if segment.reversed != shown.segment.reversed and values[best] <= LEAST_BACKWARDS:
         segment = shown.segment
     return Agreement(value=values[best], segment=segment)
