@@ -179,7 +179,7 @@ class InvalidRequest(InputError):
 
 class InvalidRights(InvalidRequest):
     code = "invalid_rights"
-    hint = "docs/rights.md shows rights with license windows and excluded segments."
+    hint = "docs/use/rights.md shows rights with license windows and excluded segments."
 
 
 class StateConflict(InputError):
@@ -264,8 +264,8 @@ class ConfigurationError(OperatorError):
 class FeatureSpaceMismatch(OperatorError):
     code = "feature_space_mismatch"
     hint = (
-        "Start with the weights that filled this store; docs/operations.md brings new ones in "
-        "beside them."
+        "Start with the weights that filled this store; docs/operate/new-weights.md says how "
+        "to bring in new ones."
     )
 
 

@@ -107,7 +107,7 @@ class ModelSettings(Section):
 
 
 class CandidateSettings(Section):
-    """Weights that are tried beside those that answer; docs/operations.md, "New weights"."""
+    """Weights that are tried beside those that answer; docs/operate/new-weights.md."""
 
     weights: str = Field(
         default="", description="as model.weights; empty: there is no second feature space"
@@ -166,7 +166,7 @@ class MatchingSettings(Section):
     negative_libraries: tuple[str, ...] = Field(
         default=(),
         description="libraries of common material (intros, credits, black): no match is reported "
-        "with them, and what of a query they show does not count for others; docs/rights.md",
+        "with them, and what of a query they show does not count for others; docs/use/rights.md",
     )
     negative_similarity: float = Field(
         default=0.7, ge=0, le=1, description="of a stretch that counts as common material"
@@ -225,7 +225,7 @@ class EvidenceSettings(Section):
 
 
 class LookbackSettings(Section):
-    """Matching backwards: new references are looked for in earlier uploads; docs/rights.md."""
+    """Matching backwards: new references are looked for in earlier uploads; docs/use/rights.md."""
 
     keep_uploads: bool = Field(
         default=False,
@@ -245,7 +245,7 @@ class LookbackSettings(Section):
 
 
 class FloodSettings(Section):
-    """When a reference matches suddenly so much that a person has to look; docs/rights.md."""
+    """When a reference matches suddenly so much that a person has to look; docs/use/rights.md."""
 
     enabled: bool = True
     window_s: float = Field(default=3600.0, gt=0)
@@ -330,7 +330,7 @@ class WebhookSettings(Section):
 
 
 class AccessSettings(Section):
-    """Who may use the service; docs/access.md."""
+    """Who may use the service; docs/operate/access.md."""
 
     keys: Literal["auto", "required", "off"] = Field(
         default="auto",

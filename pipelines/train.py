@@ -8,7 +8,7 @@ all without labels; the comparator on a user's own labeled pairs, the whitening 
     python -m pipelines.train whitening --backbone resnet50.pth --output runs/w \\
         --config configs/train_comparator.yaml
 
-docs/training.md says what each makes, of what, and what to do with it.
+docs/extend/training.md says what each makes, of what, and what to do with it.
 """
 
 from __future__ import annotations

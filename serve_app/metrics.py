@@ -1,6 +1,6 @@
 """Prometheus metrics of the online service. Every process gives its own to Ray's agent on its
 node, which Prometheus scrapes; serve_app/scraping.py gathers them for `/metrics`. What each means,
-and Serve's own beside them, stands in docs/operations.md.
+and Serve's own beside them, stands in docs/operate/operations.md.
 """
 
 from __future__ import annotations

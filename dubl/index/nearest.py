@@ -39,7 +39,7 @@ def partitions(frames: int) -> int:
 
 def probed(frames: int) -> int:
     """How many of them are searched: a smaller share of a larger table, which finds fewer of the
-    frames that are alike by chance, and hardly fewer copies: docs/scaling.md has figures."""
+    frames that are alike by chance, and hardly fewer copies: docs/lab/retrieval.md has figures."""
     parts = max(partitions(frames), GRAPH_PARTS if frames >= STILL_GRAPH_FRAMES else 0)
     return min(parts, max(LEAST_PROBED, parts // PARTS_A_PROBE))
 

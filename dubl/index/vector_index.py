@@ -32,7 +32,7 @@ from dubl.types import Float16Array, Float32Array, IndexHealth
 KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
 CODED_DIMS_STEP = 8
 # What the partitions are trained on: vectors a partition, and rounds. Lance's own 256 and 50 find
-# hardly more, and their cost grows with the square of the library: docs/scaling.md has figures.
+# hardly more, and the cost grows with the square of the library: docs/lab/retrieval.md has figures.
 TRAINING_VECTORS = 64
 TRAINING_ROUNDS = 10
 # Of each dimension in the codes of "ivf_rq". One bit, Lance's own, leaves too many of the nearest

@@ -1,7 +1,7 @@
 """The decoder: probes a file, plans its rows and lets a backend read them.
 
 Which backend serves which input was decided by tests: PyAV reads whatever decord reads, and more,
-at no greater cost. docs/decoding.md has the table.
+at no greater cost. docs/understand/decoding.md has the table.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class FileDecoder:
 
 
 def decord_serves(probe: Probe, sampling: Sampling) -> bool:
-    """Whether decord was shown to read the true pictures of such a file (docs/decoding.md)."""
+    """Whether decord reads the true pictures of such a file (docs/understand/decoding.md)."""
     return (
         probe.codec in ("h264", "hevc", "vp9")
         and probe.container.startswith(("mov,", "matroska,"))

@@ -13,7 +13,7 @@ from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, Config, Data, Key, Url, told_errors
 from pipelines.cli.show import print_json
 
-RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/rights.md shows it")]
+RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
 

@@ -17,7 +17,7 @@ from serve_app import metrics
 
 PROJECT = Path(__file__).resolve().parents[2]
 MONITORING = PROJECT / "deploy" / "monitoring"
-OPERATIONS = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+OPERATIONS = (PROJECT / "docs" / "operate" / "operations.md").read_text(encoding="utf-8")
 RULES = [
     rule
     for group in yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
@@ -81,7 +81,7 @@ def test_recorded_series_are_recorded() -> None:
 def test_every_alert_has_its_entry_in_the_runbook(alert: dict[str, object]) -> None:
     name = str(alert["alert"])
     assert f"\n### {name}\n" in OPERATIONS
-    assert alert["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
+    assert alert["annotations"]["runbook"] == f"docs/operate/operations.md#{name.lower()}"
 
 
 def test_every_metric_stands_in_the_table() -> None:
