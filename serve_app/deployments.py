@@ -55,12 +55,12 @@ from serve_app.metrics import (
 from serve_app.upload_archive import UploadArchive
 
 if TYPE_CHECKING:
+    from dubl.contract.orders import ReferenceChange
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
     from dubl.matching.explanation import Explainer, Explanation, Matrices
     from dubl.matching.verification import Verifier
     from dubl.media.local_videos import LocalVideos
-    from serve_app.api.service import ReferenceChange
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from dubl.assembly import make_spool, still_sampling
+from dubl.contract.orders import (
+    BATCH_ORDER,
+    CHECK_ORDER,
+    REFERENCE_ORDER,
+    BatchOrder,
+    CheckOrder,
+    FrameSearch,
+    JobFilter,
+    ReferenceChange,
+    ReferenceFilter,
+    ReferenceOrder,
+    Terms,
+)
 from dubl.errors import DublError, InvalidRequest, Overloaded, StateConflict
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -31,17 +44,7 @@ from dubl.types import (
     Reference,
 )
 from serve_app.admission import Admission
-from serve_app.api.service import (
-    BatchOrder,
-    CheckOrder,
-    FrameSearch,
-    JobFilter,
-    Readiness,
-    ReferenceChange,
-    ReferenceFilter,
-    ReferenceOrder,
-    Terms,
-)
+from serve_app.api.service import Readiness
 from serve_app.calls import answer
 from serve_app.desk import ReviewDesk
 from serve_app.flow import Steps
@@ -51,7 +54,7 @@ from serve_app.readiness import read_readiness
 from serve_app.runner import JobRunner, Schedule
 from serve_app.scraping import gather_metrics
 from serve_app.switchboard import LaneSwitchboard
-from serve_app.work import BATCH_ORDER, CHECK_ORDER, REFERENCE_ORDER, upload_of
+from serve_app.work import upload_of
 from serve_app.workshop import make_runner
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,14 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter
-
+from dubl.contract.orders import (
+    CHECK_ORDER,
+    LOOKBACK_ORDER,
+    CheckOrder,
+    EarlierUpload,
+    LookbackOrder,
+    VideoInput,
+)
 from dubl.errors import CheckNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
@@ -15,16 +21,12 @@ from dubl.ledger.ledger import Ledger
 from dubl.matching.decision import counts
 from dubl.settings import Settings
 from dubl.types import Job, JobKind, JobRank, JobState, Outcome, Reference, Verdict
-from serve_app.api.service import CheckOrder, EarlierUpload, LookbackOrder, VideoInput
 from serve_app.calls import answer
 from serve_app.flow import Flow, Steps
 from serve_app.ledger_client import LedgerClient
 from serve_app.progress import OnStage
 
 logger = logging.getLogger(__name__)
-
-LOOKBACK_ORDER = TypeAdapter(LookbackOrder)
-CHECK_ORDER = TypeAdapter(CheckOrder)
 
 
 class Lookback:

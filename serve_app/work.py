@@ -10,9 +10,16 @@ import uuid
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from pydantic import TypeAdapter
-
 from dubl.assembly import make_spool
+from dubl.contract.orders import (
+    BATCH_ORDER,
+    CHECK_ORDER,
+    REFERENCE_ORDER,
+    BatchOrder,
+    CheckOrder,
+    ReferenceOrder,
+    VideoInput,
+)
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
@@ -32,7 +39,6 @@ from dubl.types import (
     Verdict,
     VideoSource,
 )
-from serve_app.api.service import BatchOrder, CheckOrder, ReferenceOrder, VideoInput
 from serve_app.calls import answer
 from serve_app.flow import Flow, Question, Steps
 from serve_app.ledger_client import LedgerClient
@@ -42,10 +48,6 @@ from serve_app.progress import OnStage
 from serve_app.shadows import Shadows
 
 logger = logging.getLogger(__name__)
-
-CHECK_ORDER = TypeAdapter(CheckOrder)
-REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
-BATCH_ORDER = TypeAdapter(BatchOrder)
 
 
 class Work:

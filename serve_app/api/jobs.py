@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from dubl.contract.orders import JobFilter
 from dubl.errors import JobNotFound
 from dubl.types import Job, JobKind, JobState, Scope
 from serve_app.api.conversation import Context, accepted, discarding, job_body
@@ -16,7 +17,6 @@ from serve_app.api.events import job_events
 from serve_app.api.orders import batch_order, terms_of
 from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
-from serve_app.api.service import JobFilter
 from serve_app.api.uploads import read_submission
 
 _PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)

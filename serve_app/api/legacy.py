@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter, Request
 
+from dubl.contract.orders import Terms
 from dubl.errors import DeadlineExceeded
 from dubl.types import JobState, Outcome
 from serve_app.api.conversation import Context, awaited, error_of
@@ -15,7 +16,6 @@ from serve_app.api.orders import legacy_order
 from serve_app.api.principal import principal_of
 from serve_app.api.routes import LEGACY_PATH
 from serve_app.api.schemas import LegacyBody
-from serve_app.api.service import Terms
 from serve_app.api.uploads import read_json_object
 
 

@@ -8,11 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from dubl.errors import InvalidRequest
-from dubl.rights.parsing import parse_context, parse_rights
-from dubl.rights.terms import CheckContext
-from dubl.types import MAIN_LIBRARY, JobKind, Metadata, ReferenceDraft
-from serve_app.api.service import (
+from dubl.contract.orders import (
     BatchOrder,
     CheckOrder,
     ReferenceChange,
@@ -20,6 +16,10 @@ from serve_app.api.service import (
     Terms,
     VideoInput,
 )
+from dubl.errors import InvalidRequest
+from dubl.rights.parsing import parse_context, parse_rights
+from dubl.rights.terms import CheckContext
+from dubl.types import MAIN_LIBRARY, JobKind, Metadata, ReferenceDraft
 from serve_app.api.strict_json import parse_json
 from serve_app.api.uploads import Submission
 

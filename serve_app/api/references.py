@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from dubl.contract.orders import ReferenceFilter
 from dubl.errors import ReferenceNotFound
 from dubl.types import JobState, Reference
 from serve_app.api.conversation import (
@@ -28,7 +29,6 @@ from serve_app.api.schemas import (
     ReferenceBody,
     ReferencePage,
 )
-from serve_app.api.service import ReferenceFilter
 from serve_app.api.uploads import read_json_object, read_submission
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
+from dubl.contract.orders import FrameSearch
 from dubl.errors import InvalidRequest
 from dubl.types import FrameFound
 from serve_app.api.conversation import Context
@@ -15,7 +16,6 @@ from serve_app.api.documents import FRAME
 from serve_app.api.evidence import visible
 from serve_app.api.principal import principal_of
 from serve_app.api.schemas import MatchBody
-from serve_app.api.service import FrameSearch
 from serve_app.api.uploads import Submission, read_submission
 
 Limit = Annotated[int, Query(ge=1, le=50)]

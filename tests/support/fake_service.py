@@ -7,6 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dubl.contract.orders import (
+    BatchOrder,
+    CheckOrder,
+    FrameSearch,
+    JobFilter,
+    ReferenceChange,
+    ReferenceFilter,
+    ReferenceOrder,
+    Terms,
+)
 from dubl.errors import (
     CheckNotFound,
     DublError,
@@ -31,17 +41,7 @@ from dubl.types import (
     Segment,
     Verdict,
 )
-from serve_app.api.service import (
-    BatchOrder,
-    CheckOrder,
-    FrameSearch,
-    JobFilter,
-    Readiness,
-    ReferenceChange,
-    ReferenceFilter,
-    ReferenceOrder,
-    Terms,
-)
+from serve_app.api.service import Readiness
 from tests.support.fake_desk import FakeDesk
 from tests.support.fake_switchboard import FakeSwitchboard
 

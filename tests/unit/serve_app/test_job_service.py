@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
+from dubl.contract.orders import CheckOrder, ReferenceOrder, Terms, VideoInput
 from dubl.errors import InvalidRequest, Overloaded
 from dubl.settings import Settings, load_settings
 from dubl.types import JobRank, JobState, ReferenceDraft
-from serve_app.api.service import CheckOrder, ReferenceOrder, Terms, VideoInput
 from serve_app.flow import Steps
 from serve_app.jobs import JobService
 from tests.support.local_ledger import LocalLedger

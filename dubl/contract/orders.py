@@ -1,0 +1,135 @@
+"""What a caller asks for, after its fields were read: the orders that jobs carry, and filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter
+
+from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
+from dubl.types import JobKind, JobState, Metadata, ReferenceDraft, VideoSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInput:
+    """Where the video is: exactly one of a spooled upload, a link, or a path on the server.
+
+    `lost`: the name of a file that could not be spooled, of which nothing else is known.
+    """
+
+    upload: VideoSource | None = None
+    link: str = ""
+    path: str = ""
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierUpload:
+    """A checked video of which the features are kept, by the id of that check, in the feature
+    space that answered it (empty: that of model.weights)."""
+
+    check_id: str
+    name: str
+    sha256: str
+    space_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOrder:
+    """A question: does this video copy a reference of one of `libraries` (empty: of any)?
+
+    `self_id` names the reference that is the query itself: it is not a copy of itself, and only
+    references registered before it count. `context`: where and when it would be shown.
+    `earlier`: instead of a video, what is kept of one.
+    """
+
+    id: str
+    video: VideoInput
+    libraries: tuple[str, ...] = ()
+    self_id: str = ""
+    context: CheckContext = ANYWHERE
+    earlier: EarlierUpload | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSearch:
+    """A spooled image, or a video of which the frame at `at_s` is meant."""
+
+    source: VideoSource
+    at_s: float
+    libraries: tuple[str, ...]
+    limit: int
+
+    def within(self, libraries: tuple[str, ...]) -> FrameSearch:
+        return replace(self, libraries=libraries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookbackOrder:
+    """A new reference, of the one library that is named, to be looked for in earlier uploads."""
+
+    reference_id: str
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceOrder:
+    """A video to be registered."""
+
+    video: VideoInput
+    draft: ReferenceDraft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOrder:
+    """Many checks or registrations at once: a spooled zip, or links. References go into the one
+    library that is named; checks look into all of them (none: into any)."""
+
+    id: str
+    kind: JobKind
+    archive: VideoSource | None = None
+    links: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    owner: str = ""
+    rights: Rights = UNRESTRICTED
+    context: CheckContext = ANYWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the caller wants to learn of the end. `waited`: this very request waits for it, and
+    nobody else knows of the job."""
+
+    callback_url: str = ""
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    state: JobState | None = None
+    parent_id: str = ""
+    dead: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceChange:
+    """Fields to be replaced; None leaves a field as it is."""
+
+    title: str | None = None
+    owner: str | None = None
+    metadata: Metadata | None = None
+    rights: Rights | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceFilter:
+    library: str = ""
+    owner: str = ""
+    text: str = ""
+
+
+# A job carries its order as JSON.
+CHECK_ORDER = TypeAdapter(CheckOrder)
+REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
+BATCH_ORDER = TypeAdapter(BatchOrder)
+LOOKBACK_ORDER = TypeAdapter(LookbackOrder)
