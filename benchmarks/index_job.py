@@ -30,7 +30,7 @@ import typer
 from benchmarks.results import Figure, at_least, at_most, machine, plain, write_figures
 from benchmarks.usage import watching
 from dubl.assembly import make_store
-from dubl.evaluation.scenes import generate_library
+from dubl.footage.scenes import generate_library
 from dubl.index.keys import read_keys
 from dubl.settings import Settings, load_settings
 from pipelines.archive_source import open_archive

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dubl.evaluation.scenes import scene_frames
+from dubl.footage.scenes import scene_frames
 from dubl.index.rows import Entry
 from dubl.types import (
     FeatureSpec,

@@ -24,6 +24,7 @@ import typer
 from dubl.assembly import feature_spec, make_cleaner, make_decoder, make_embedder, weights_folder
 from dubl.errors import DublError
 from dubl.evaluation.suite_questions import Question, read_sources, suite_questions
+from dubl.footage.common_pictures import common_pictures
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
     Calibration,
@@ -40,7 +41,6 @@ from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder, MatrixCleaner
 from dubl.rights.terms import Rights
 from dubl.settings import Settings, load_settings
-from dubl.training.common_pictures import common_pictures
 from dubl.types import Float16Array, FrameClip, Segment, VideoFacts, VideoFeatures
 
 FLOOR_SHARE = 0.8

@@ -25,8 +25,8 @@ from dubl.client.models import Check, Segment
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
-from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery, load_truth
+from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
 
 EDITS = (

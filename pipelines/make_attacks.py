@@ -15,7 +15,7 @@ import typer
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
-from dubl.evaluation.edits.registry import REGISTRY
+from dubl.footage.edits.registry import REGISTRY
 
 
 def _list_edits(asked: bool) -> None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dubl.assembly import make_decoder, make_embedder
 from dubl.errors import DublError
-from dubl.evaluation.scenes import scene_frames
+from dubl.footage.scenes import scene_frames
 from dubl.settings import load_settings
 from dubl.training.aligner_run import AlignerRun
 from dubl.training.comparator_run import ComparatorRun

@@ -20,10 +20,6 @@ import numpy as np
 
 from dubl.errors import InvalidRequest, MediaError
 from dubl.evaluation.casting import Cast
-from dubl.evaluation.clips import Clip, cut, open_clip, write_clip
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Span, composed, whole
-from dubl.evaluation.edits.registry import REGISTRY, applied_in_turn, drawn_chain, find_edit
-from dubl.evaluation.hard_negatives import negative_pairs
 from dubl.evaluation.suite_truth import (
     QUERIES,
     REFERENCES,
@@ -32,7 +28,11 @@ from dubl.evaluation.suite_truth import (
     TrueMatch,
     TrueQuery,
 )
-from dubl.evaluation.video_file import Codec, Encoding, probe
+from dubl.footage.clips import Clip, cut, open_clip, write_clip
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Span, composed, whole
+from dubl.footage.edits.registry import REGISTRY, applied_in_turn, drawn_chain, find_edit
+from dubl.footage.hard_negatives import negative_pairs
+from dubl.footage.video_file import Codec, Encoding, probe
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from dubl.training.procedural import font, random_word
+from dubl.footage.procedural import font, random_word
 
 Attack = Callable[[Image.Image, Image.Image, np.random.Generator], Image.Image]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from dubl.training.procedural import font
+from dubl.footage.procedural import font
 
 COLORS = ((200, 30, 30), (30, 120, 30), (30, 30, 200))
 

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from dubl.footage.procedural import font, random_word
 from dubl.training.geometry import chance, uniform
 from dubl.training.photometric import gaussian_blur
-from dubl.training.procedural import font, random_word
 
 TEXT_SIZE = (192, 32)  # width and height of a rendered line of text, pixels
 STICKER_SIZE = 64

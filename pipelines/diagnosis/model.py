@@ -17,7 +17,7 @@ from dubl.assembly import (
     weights_folder,
 )
 from dubl.errors import DublError
-from dubl.evaluation.video_file import TimedFrame, write_video
+from dubl.footage.video_file import TimedFrame, write_video
 from dubl.media.sources import hash_file
 from dubl.models.cards import read_weights_file
 from dubl.settings import Settings

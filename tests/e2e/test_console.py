@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
-from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.footage.scenes import generate_library
 from dubl.index.duplicates import DuplicateCluster, Member, Pair, write_duplicates
 from dubl.settings import load_settings
 from tests.support.browser import chromium

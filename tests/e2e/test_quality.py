@@ -22,7 +22,7 @@ from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.casting import Cast
 from dubl.evaluation.metrics.detection import Estimate
 from dubl.evaluation.report.summary import figures_tree
-from dubl.evaluation.scenes import generate_library
+from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 
 RECORD = Path(__file__).parent / "quality.json"

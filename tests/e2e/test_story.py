@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
-from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES
+from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 from pipelines.cli.main import app
 from tests.support.in_process import running_app

@@ -11,8 +11,8 @@ import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
-from dubl.evaluation.scenes import generate_library
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
 from tests.support import spans
 from tests.support.service import Client

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dubl.evaluation.scenes import generate_library
+from dubl.footage.scenes import generate_library
 from tests.support.chaos import BROKER, EVERYTHING, Submitter, Victim
 from tests.support.rabbitmq import is_installed
 from tests.support.service import Client

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 from dubl.assembly import make_store
-from dubl.evaluation.scenes import generate_library
+from dubl.footage.scenes import generate_library
 from dubl.index.schema import REFERENCES
 from dubl.settings import load_settings
 

@@ -18,7 +18,7 @@ from dubl.assembly import (
     query_sampling,
     reference_sampling,
 )
-from dubl.evaluation.scenes import generate_library
+from dubl.footage.scenes import generate_library
 from dubl.index.store import Entry
 from dubl.matching.decision import decide
 from dubl.media.sources import open_path

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dubl.errors import DublError
 from dubl.evaluation.plots import FAINT, INK, PALE, PAPER
-from dubl.evaluation.video_file import read_frames
+from dubl.footage.video_file import read_frames
 
 MOMENTS = 4
 CELL = (228, 150)  # pixels of one frame with its room

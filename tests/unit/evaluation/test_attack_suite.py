@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from dubl.errors import InvalidRequest, NotFound
 from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos
-from dubl.evaluation.clips import open_clip
-from dubl.evaluation.hard_negatives import negative_pairs, same_camera_later, same_set
-from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
 from dubl.evaluation.suite_truth import SuiteTruth, load_truth
-from dubl.evaluation.video_file import probe, read_frames
+from dubl.footage.clips import open_clip
+from dubl.footage.hard_negatives import negative_pairs, same_camera_later, same_set
+from dubl.footage.video_file import probe, read_frames
 from pipelines.make_attacks import main
+from tests.support.numbered_clip import read_frame_number, write_numbered_clip
 
 RATE = 10
 TIME_EDITS = SuiteOptions(edits=("trim", "reverse", "splice", "recode"), per_reference=2, seed=3)

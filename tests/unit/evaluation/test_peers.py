@@ -8,7 +8,7 @@ from PIL import Image
 
 from dubl.evaluation.peers.hashes import collage_hash, hamming, phash
 from dubl.evaluation.peers.methods import FramePHash, Peer, VideoHash, VPdq
-from dubl.evaluation.textures import dead_leaves
+from dubl.footage.textures import dead_leaves
 from dubl.types import Uint8Array
 
 SIDE = 128

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.evaluation.textures import dead_leaves, skyline
+from dubl.footage.textures import dead_leaves, skyline
 from dubl.matching.edit_hints import Hint, HintKind, PicturePair, edit_hints
 from dubl.types import Segment, Uint8Array
 

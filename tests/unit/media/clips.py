@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
-from dubl.evaluation.video_file import Encoding
+from dubl.footage.video_file import Encoding
 from dubl.types import FrameClip, Uint8Array, VideoSource
+from tests.support.numbered_clip import read_frame_number, write_numbered_clip
 
 FRAMES = 100
 FRAME_RATE_HZ = 25

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from dubl.errors import ConfigurationError, DecodeTimeout, NotAVideo
-from dubl.evaluation.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
-from dubl.evaluation.video_file import Encoding
+from dubl.footage.video_file import Encoding
 from dubl.media import decoder
 from dubl.media.deadline import Deadline
 from dubl.media.decoder import FileDecoder, decord_serves
@@ -22,6 +21,7 @@ from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import plan_rows
 from dubl.settings import MediaSettings
 from dubl.types import Sampling
+from tests.support.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
 from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, true_times
 
 SETTINGS = MediaSettings()

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from dubl.errors import DublError, FrameTooLarge, MediaError, NotAVideo, VideoTooComplex
-from dubl.evaluation.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
 from dubl.media.decord_backend import decord_is_installed
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Sampling
+from tests.support.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
 from tests.unit.media.clips import Decode, source_of
 
 HUGE = 50_000

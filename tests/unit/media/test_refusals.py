@@ -24,14 +24,14 @@ from dubl.errors import (
     VideoTooLong,
     VideoTooShort,
 )
-from dubl.evaluation.numbered_clip import (
+from dubl.footage.video_file import Encoding
+from dubl.settings import MediaSettings
+from tests.support.numbered_clip import (
     numbered_frame,
     read_frame_number,
     write_audio_file,
     write_numbered_clip,
 )
-from dubl.evaluation.video_file import Encoding
-from dubl.settings import MediaSettings
 from tests.unit.media.clips import Decode
 
 SECONDS = 8

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost, NoVideoStream
-from dubl.evaluation.numbered_clip import write_audio_file
 from dubl.media.decoder import FileDecoder
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import Sampling, VideoSource
+from tests.support.numbered_clip import write_audio_file
 from tests.unit.media.clips import NumberedFile, source_of
 
 SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96)

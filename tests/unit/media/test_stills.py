@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from dubl.errors import MediaError, NotAVideo, VideoTooShort
-from dubl.evaluation.numbered_clip import numbered_frame, read_frame_number
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Sampling
+from tests.support.numbered_clip import numbered_frame, read_frame_number
 from tests.unit.media.clips import FRAME_RATE_HZ, source_of, write_kind
 
 

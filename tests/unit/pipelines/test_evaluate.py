@@ -12,7 +12,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from dubl.evaluation.scenes import generate_scene_video
+from dubl.footage.scenes import generate_scene_video
 from pipelines.evaluate import main
 
 SIZE = (160, 96)

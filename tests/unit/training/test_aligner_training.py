@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.footage.procedural import procedural_picture
 from dubl.models.aligner import AlignerNet
 from dubl.models.numpy_aligner import NumpyAligner
 from dubl.training.aligner_run import AlignerRun
@@ -18,7 +19,6 @@ from dubl.training.alignment_footage import Scenery, imaginary, real
 from dubl.training.alignment_matrices import draw_example, draw_pieces
 from dubl.training.clips import Frames
 from dubl.training.config import AlignerConfig, AlignerRunSettings, parse_aligner_config
-from dubl.training.procedural import procedural_picture
 from tests.unit.training.feature_packs import write_feature_pack
 
 RUN = AlignerRunSettings(

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from dubl.errors import ConfigurationError
+from dubl.footage.procedural import procedural_picture
 from dubl.training.augmentations import StrongRanges
 from dubl.training.clip_edits import attacked, original, strong
 from dubl.training.clips import Clip, Frames, list_clips
 from dubl.training.config import ClipSettings
 from dubl.training.feature_pack import FeaturePack, build_feature_pack
 from dubl.training.overlays import render_atlas
-from dubl.training.procedural import procedural_picture
 from tests.unit.training.packs import write_archive
 
 SIZE = 72

@@ -13,6 +13,7 @@ import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
+from dubl.footage.procedural import procedural_picture
 from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training import comparator_run
@@ -23,7 +24,6 @@ from dubl.training.config import (
     parse_comparator_config,
     parse_training_config,
 )
-from dubl.training.procedural import procedural_picture
 
 TINY = """
 clips: {scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}

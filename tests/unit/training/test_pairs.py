@@ -11,8 +11,8 @@ import torch
 
 from dubl.assembly import feature_spec, make_embedder
 from dubl.errors import ConfigurationError
-from dubl.evaluation.textures import dead_leaves
-from dubl.evaluation.video_file import Encoding, TimedFrame, write_video
+from dubl.footage.textures import dead_leaves
+from dubl.footage.video_file import Encoding, TimedFrame, write_video
 from dubl.matching.calibration import load_calibration, probability
 from dubl.matching.reranker import ViSiLReranker
 from dubl.media.decoder import FileDecoder

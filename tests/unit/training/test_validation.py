@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.footage.procedural import procedural_picture
 from dubl.training.attacks import ATTACKS
-from dubl.training.procedural import procedural_picture
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import chamfer, make_validation_set, micro_average_precision, validate
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
+from dubl.footage.procedural import procedural_picture
 from dubl.models.comparator import load_comparator
 from dubl.models.networks import load_network
 from dubl.training.clips import Frames
 from dubl.training.config import ComparatorConfig, parse_comparator_config
-from dubl.training.procedural import procedural_picture
 from dubl.training.whitening_run import fit_own_whitening
 from tests.unit.models.published_files import write_resnet
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dubl.evaluation.video_file import Encoding, Image, Size, TimedFrame, write_video
+from dubl.footage.video_file import Encoding, Image, Size, TimedFrame, write_video
 
 COLUMNS = 6
 ROWS = 4

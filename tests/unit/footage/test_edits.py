@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubl.evaluation.clips import Clip, cut, joined, open_clip, resampled, write_clip
-from dubl.evaluation.edits.edit import Draw, EditedClip, Span, composed
-from dubl.evaluation.edits.registry import REGISTRY, applied_in_turn, find_edit
-from dubl.evaluation.numbered_clip import read_frame_number, write_numbered_clip
-from dubl.evaluation.scenes import generate_scene_video
-from dubl.evaluation.video_file import Size, probe, read_frames
+from dubl.footage.clips import Clip, cut, joined, open_clip, resampled, write_clip
+from dubl.footage.edits.edit import Draw, EditedClip, Span, composed
+from dubl.footage.edits.registry import REGISTRY, applied_in_turn, find_edit
+from dubl.footage.scenes import generate_scene_video
+from dubl.footage.video_file import Size, probe, read_frames
+from tests.support.numbered_clip import read_frame_number, write_numbered_clip
 
 RATE = 10
 SIZE = (96, 64)

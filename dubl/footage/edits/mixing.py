@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubl.evaluation.clips import Clip, Mix, even, mixed, scaled
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, whole
-from dubl.evaluation.video_file import Image, Size
+from dubl.footage.clips import Clip, Mix, even, mixed, scaled
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, whole
+from dubl.footage.video_file import Image, Size
 
 
 def pip_inset(clip: Clip, draw: Draw) -> EditedClip:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-from dubl.evaluation.textures import PAINTERS, Painter, dead_leaves, palette
-from dubl.evaluation.video_file import Codec, Encoding, Size, TimedFrame, write_video
+from dubl.footage.textures import PAINTERS, Painter, dead_leaves, palette
+from dubl.footage.video_file import Codec, Encoding, Size, TimedFrame, write_video
 
 _STILL_SCALE = 1.7  # side of the still over side of the frame: room for the camera
 _LIBRARY_CODECS: tuple[tuple[Codec, str], ...] = (("h264", "mp4"), ("vp9", "webm"), ("hevc", "mp4"))

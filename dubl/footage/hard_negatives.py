@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.evaluation.clips import Clip, cut, drawn, fitted, joined, painted, scaled
-from dubl.evaluation.textures import gradient, palette, words
-from dubl.evaluation.video_file import Image, Size
+from dubl.footage.clips import Clip, cut, drawn, fitted, joined, painted, scaled
+from dubl.footage.textures import gradient, palette, words
+from dubl.footage.video_file import Image, Size
 
 _LEAST_CAMERA_S = 8.0
 _INTRO_S = 3.0

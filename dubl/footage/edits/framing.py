@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from dubl.evaluation.clips import Clip, even, fitted, scaled
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, repainted, whole
-from dubl.evaluation.edits.warp import displaced_corners, warped
-from dubl.evaluation.textures import palette
-from dubl.evaluation.video_file import Image, Size
+from dubl.footage.clips import Clip, even, fitted, scaled
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted, whole
+from dubl.footage.edits.warp import displaced_corners, warped
+from dubl.footage.textures import palette
+from dubl.footage.video_file import Image, Size
 
 
 def letterbox(clip: Clip, draw: Draw) -> EditedClip:

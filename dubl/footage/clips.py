@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from dubl.errors import TruncatedVideo
-from dubl.evaluation.video_file import (
+from dubl.footage.video_file import (
     Encoding,
     Image,
     Size,

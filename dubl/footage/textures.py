@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.evaluation.video_file import Size
+from dubl.footage.video_file import Size
 
 Color = tuple[int, int, int]
 Field = NDArray[np.float32]  # [H, W]

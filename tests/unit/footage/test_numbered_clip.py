@@ -11,13 +11,13 @@ import pytest
 from PIL import Image as PillowImage
 
 from dubl.errors import NoVideoStream
-from dubl.evaluation.numbered_clip import (
+from dubl.footage.video_file import Codec, Encoding, probe, read_frames
+from tests.support.numbered_clip import (
     numbered_frame,
     read_frame_number,
     write_audio_file,
     write_numbered_clip,
 )
-from dubl.evaluation.video_file import Codec, Encoding, probe, read_frames
 
 
 def _numbers(path: Path) -> list[int]:

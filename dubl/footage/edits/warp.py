@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from dubl.evaluation.clips import Paint
-from dubl.evaluation.video_file import Image, Size
+from dubl.footage.clips import Paint
+from dubl.footage.video_file import Image, Size
 
 Corners = NDArray[np.float64]  # [4, 2]: left top, right top, right bottom, left bottom; x, y
 

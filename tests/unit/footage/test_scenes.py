@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubl.evaluation.scenes import generate_library, generate_scene_video, scene_frames
-from dubl.evaluation.textures import PAINTERS, Painter
-from dubl.evaluation.video_file import Codec, Image, probe, read_frames
+from dubl.footage.scenes import generate_library, generate_scene_video, scene_frames
+from dubl.footage.textures import PAINTERS, Painter
+from dubl.footage.video_file import Codec, Image, probe, read_frames
 
 SIZE = (96, 64)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dubl.training.procedural import Picture, font, procedural_picture, random_word
+from dubl.footage.procedural import Picture, font, procedural_picture, random_word
 
 WIDE = (284, 160)  # drawn at 16:9, then squashed as frames are
 Fill = tuple[int, int, int]

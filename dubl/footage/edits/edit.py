@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from dubl.evaluation.clips import Clip, Paint, painted
-from dubl.evaluation.video_file import Encoding, Size
+from dubl.footage.clips import Clip, Paint, painted
+from dubl.footage.video_file import Encoding, Size
 
 
 class Family(StrEnum):

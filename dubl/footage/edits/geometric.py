@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PillowImage
 
-from dubl.evaluation.clips import Clip, even, scaled
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, repainted
-from dubl.evaluation.edits.warp import displaced_corners, warped
-from dubl.evaluation.video_file import Image, Size
+from dubl.footage.clips import Clip, even, scaled
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted
+from dubl.footage.edits.warp import displaced_corners, warped
+from dubl.footage.video_file import Image, Size
 
 
 def scale(clip: Clip, draw: Draw) -> EditedClip:

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from dubl.evaluation.clips import Clip
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, repainted
-from dubl.evaluation.video_file import Image
+from dubl.footage.clips import Clip
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted
+from dubl.footage.video_file import Image
 
 _GRAY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # BT.601 luma
 

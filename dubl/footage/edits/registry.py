@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from dubl.evaluation.clips import Clip
-from dubl.evaluation.edits import framing, geometric, mixing, overlay, photometric, temporal
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, composed, whole
-from dubl.evaluation.video_file import Codec, Encoding
+from dubl.footage.clips import Clip
+from dubl.footage.edits import framing, geometric, mixing, overlay, photometric, temporal
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, composed, whole
+from dubl.footage.video_file import Codec, Encoding
 
 # Usual and worst quality of each codec, on its own scale.
 _QUALITY: Mapping[Codec, tuple[int, int]] = MappingProxyType(

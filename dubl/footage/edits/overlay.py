@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.evaluation.clips import Clip
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, repainted
-from dubl.evaluation.textures import palette, words
-from dubl.evaluation.video_file import Image
+from dubl.footage.clips import Clip
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted
+from dubl.footage.textures import palette, words
+from dubl.footage.video_file import Image
 
 Sticker = tuple[PillowImage.Image, tuple[int, int]]  # RGBA, (left, top)
 

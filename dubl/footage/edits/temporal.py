@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from dubl.evaluation.clips import Clip, backwards, cut, fitted, joined, resampled
-from dubl.evaluation.edits.edit import Draw, Edit, EditedClip, Family, Span
+from dubl.footage.clips import Clip, backwards, cut, fitted, joined, resampled
+from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, Span
 
 _LONGEST_HOST_S = 30.0  # how much of the other video surrounds a splice
 
