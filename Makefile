@@ -18,7 +18,7 @@ export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install docs demo test chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
+.PHONY: install docs demo test test-all chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
 
 install: $(VENV)/.installed
 
@@ -33,8 +33,15 @@ $(VENV)/.installed: requirements/lock.txt requirements/bootstrap.txt pyproject.t
 demo: install
 	$(BIN)/python -m pipelines.demo $(if $(VIDEOS),--videos '$(VIDEOS)')
 
+# Everything that needs no cluster of its own and kills nothing: under ten minutes on two cores.
+# `make test-all` adds what is marked as slow: clusters, deployments, restarts, kills, chaos, soak,
+# jobs of Ray Data and Ray Train. ARGS="tests/unit -k ledger" picks some of them.
+WORKERS ?= 2
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" --override-ini faulthandler_timeout=110 $(ARGS)
+
+test-all: test
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 # Kills processes of a working service and looks whether anything acknowledged is missing, with each
 # broker in turn (RabbitMQ is left out where it is not installed).

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+# A test marked as slow may wait as long for clusters and for what was killed; whoever runs on the
+# shared service may have to wait for its start.
+SLOW_TIMEOUT_S = 1200
+SERVICE_TIMEOUT_S = 110
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
@@ -54,6 +58,21 @@ def pytest_configure(config: pytest.Config) -> None:
     golden: Path = config.getoption("--golden")
     if golden != SHARED / "golden" and not golden.is_dir():
         raise pytest.UsageError(f"--golden: there is no folder {golden}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before a worker of xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives every test its timeout and its group: a worker of xdist runs a group alone and in
+    order. Groups are modules; all modules that use the shared service are one, so that it is
+    started once. That group takes longest and is begun first."""
+    for item in items:
+        on_service = "service" in getattr(item, "fixturenames", ())
+        slow = item.get_closest_marker("slow") is not None
+        if item.get_closest_marker("timeout") is None and (slow or on_service):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S if slow else SERVICE_TIMEOUT_S))
+        group = "service" if on_service else str(item.path.relative_to(REPOSITORY))
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("service",))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_demo_answers_everything_right_and_shows_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipelines.demo", "--folder", str(tmp_path / "demo")]
     result = subprocess.run([*command, "--clips", "7"], capture_output=True, text=True, check=False)

@@ -36,6 +36,7 @@ def cast(shared_data: Path) -> Cast:
     return Cast(references=tuple(chosen[:COUNT]), strangers=tuple(chosen[COUNT:]))
 
 
+@pytest.mark.slow
 def test_copies_are_found_with_their_seconds_and_strangers_are_not_flagged(
     cast: Cast, tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ from pipelines.local_server import running_server
 from tests.integration.conftest import Clips
 from tests.support.service import WAIT
 
+pytestmark = pytest.mark.slow
+
 
 def dubl(*arguments: str, key: str = "", url: str = "") -> subprocess.CompletedProcess[str]:
     """The `dubl` command, as a user runs it."""

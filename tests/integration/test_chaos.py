@@ -20,6 +20,8 @@ from tests.support.chaos import BROKER, EVERYTHING, Submitter, Victim
 from tests.support.rabbitmq import is_installed
 from tests.support.service import Client
 
+pytestmark = pytest.mark.slow
+
 
 def rounds_of(count: int, targets: Sequence[str], chance: random.Random) -> list[str]:
     """Every target in turn, in an order of chance; the last round takes everything down."""

@@ -28,9 +28,12 @@ from tests.support.redis import running_redis
 from tests.support.s3 import BUCKET, S3, running_s3
 from tests.support.service import Client
 
-pytestmark = pytest.mark.skipif(
-    not is_installed(), reason="rabbitmq-server is absent (apt-get install rabbitmq-server)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not is_installed(), reason="rabbitmq-server is absent (apt-get install rabbitmq-server)"
+    ),
+]
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND_TIMEOUT_S = 300.0

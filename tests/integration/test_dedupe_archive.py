@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.integration.conftest import Clips
+
+pytestmark = pytest.mark.slow
 
 
 def run(module: str, *arguments: str) -> dict[str, object]:

@@ -26,6 +26,8 @@ from tests.integration.conftest import Clips
 from tests.support.rabbitmq import RabbitMQ, free_ports, is_installed, running_rabbitmq
 from tests.support.service import WAIT, Client
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 DEPLOY_TIMEOUT_S = 240

@@ -13,6 +13,8 @@ from dubl.assembly import make_store
 from dubl.settings import load_settings
 from tests.integration.conftest import Clips
 
+pytestmark = pytest.mark.slow
+
 
 def run_job(archive: Path, data: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipelines.index_archive", str(archive), "--data", str(data)]

@@ -19,6 +19,8 @@ from dubl.footage.scenes import generate_library
 from dubl.index.schema import REFERENCES
 from dubl.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = 16
 BATCH = 2
 START_S = 20.0

@@ -54,6 +54,7 @@ def test_the_address_of_the_broker_must_be_in_the_environment(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.slow
 def test_consumers_do_the_jobs_and_a_killed_broker_loses_none(
     broker: RabbitMQ, clips: Clips, folder: Path, tmp_path: Path
 ) -> None:

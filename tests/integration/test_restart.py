@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from pipelines.local_server import running_server
 from tests.integration.conftest import Clips
 from tests.support.service import WAIT, Client
+
+pytestmark = pytest.mark.slow
 
 
 def _server_process(data: Path) -> psutil.Process:

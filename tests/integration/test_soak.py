@@ -18,6 +18,8 @@ from pipelines.local_server import running_server
 from tests.integration.conftest import Clips
 from tests.support.soak import Caller, Sampler, data_of, fill_ledger, server_on
 
+pytestmark = pytest.mark.slow
+
 CALLERS = 2
 LONG_MINUTES = 5.0
 KNOWN_TIMES = 100  # 20 000 checks

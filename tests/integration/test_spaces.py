@@ -178,6 +178,7 @@ def test_an_upgrade_from_beginning_to_end(
     assert make_store(configured(new)).libraries() == {"main": 2}
 
 
+@pytest.mark.slow
 def test_a_space_is_switched_in_while_callers_go_on(clips: Clips, new: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     overrides = [

@@ -19,6 +19,8 @@ from dubl.training.workers import Workers
 from pipelines.train import app
 from tests.unit.training.packs import write_archive
 
+pytestmark = pytest.mark.slow
+
 COMPARATOR = """
 clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}}
 run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
