@@ -38,7 +38,7 @@ demo: install
 # jobs of Ray Data and Ray Train. ARGS="tests/unit -k ledger" picks some of them.
 WORKERS ?= 2
 test: install
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" --override-ini faulthandler_timeout=110 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" --override-ini faulthandler_timeout=115 $(ARGS)
 
 test-all: test
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -61,14 +61,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before a worker of xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Gives every test its timeout and its group: a worker of xdist runs a group alone and in
     order. Groups are modules; all modules that use the shared service are one, so that it is
     started once. That group takes longest and is begun first."""
     for item in items:
         on_service = "service" in getattr(item, "fixturenames", ())
         slow = item.get_closest_marker("slow") is not None
-        if item.get_closest_marker("timeout") is None and (slow or on_service):
+        own = config.getoption("timeout") is not None or item.get_closest_marker("timeout")
+        if (slow or on_service) and not own:
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S if slow else SERVICE_TIMEOUT_S))
         group = "service" if on_service else str(item.path.relative_to(REPOSITORY))
         item.add_marker(pytest.mark.xdist_group(group))
