@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dubl.ledger.ledger import Ledger
-from dubl.matching.thresholds import LEAST_DECISIONS, ThresholdReport, fit_thresholds
+from dubl.matching.thresholds import LEAST_DECISIONS, fit_thresholds
 from dubl.settings import PolicySettings
+from dubl.types import ThresholdReport
 
 
 def calibrate_library(

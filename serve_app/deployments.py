@@ -58,9 +58,10 @@ if TYPE_CHECKING:
     from dubl.contract.orders import ReferenceChange
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
-    from dubl.matching.explanation import Explainer, Explanation, Matrices
+    from dubl.matching.explanation import Explainer
     from dubl.matching.verification import Verifier
     from dubl.media.local_videos import LocalVideos
+    from dubl.types import Explanation, Matrices
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,16 @@ from dubl.errors import DublError, EvidenceNotKept
 from dubl.ledger.guard import Guard
 from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
-from dubl.matching.explanation import Explanation, Matrices
-from dubl.matching.thresholds import ThresholdReport, fit_thresholds
+from dubl.matching.thresholds import fit_thresholds
 from dubl.media.sources import open_path
 from dubl.settings import Settings
 from dubl.types import (
     Decision,
+    Explanation,
     KeptVideo,
     LibraryPolicy,
     Match,
+    Matrices,
     Page,
     Quarantine,
     QuarantineState,
@@ -27,6 +28,7 @@ from dubl.types import (
     Review,
     ReviewItem,
     ReviewState,
+    ThresholdReport,
 )
 from serve_app.api.desk import QueueFilter
 from serve_app.calls import answer

@@ -12,8 +12,7 @@ from dubl.assembly import make_kept_videos
 from dubl.errors import EvidenceNotKept, NotFound, StateConflict
 from dubl.ledger.spaces import Spaces
 from dubl.settings import Settings
-from dubl.types import Comparison, Reference, SpaceSwitch
-from serve_app.api.switchboard import MissingReference, SpaceState
+from dubl.types import Comparison, MissingReference, Reference, SpaceState, SpaceSwitch
 from serve_app.calls import answer
 from serve_app.flow import Lane, Steps
 from serve_app.ledger_client import LedgerClient

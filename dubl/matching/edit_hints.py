@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from dubl.types import Float32Array, Segment, Uint8Array
+from dubl.types import Box, Float32Array, Hint, HintKind, Segment, Uint8Array
 
 SIDE = 96
 BLUR = 4
@@ -38,35 +37,6 @@ TURNS: dict[str, Turn] = {
     "rotated_180": lambda plane: np.rot90(plane, 2),
     "rotated_270": lambda plane: np.rot90(plane, 1),
 }
-
-
-class HintKind(StrEnum):
-    MIRRORED = "mirrored"
-    ROTATED = "rotated"  # value: degrees, clockwise
-    INSET = "inset"  # the reference fills `box` of the query; value: its share of the area
-    CROPPED = "cropped"  # the query shows `box` of the reference; value: its share of the area
-    GRAY = "gray"
-    SPEED = "speed"  # value: reference seconds that pass in one query second
-    REVERSED = "reversed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A part of a picture; all in shares of its width and height, from the upper left corner."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hint:
-    """One edit that was seen. `value` is explained beside each kind."""
-
-    kind: HintKind
-    value: float = 1.0
-    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

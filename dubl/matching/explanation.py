@@ -10,17 +10,21 @@ import numpy as np
 from PIL import Image
 
 from dubl.errors import EvidenceNotKept
-from dubl.matching.edit_hints import Hint, PicturePair, edit_hints
+from dubl.matching.edit_hints import PicturePair, edit_hints
 from dubl.matching.evidence import alike_views, line_of
 from dubl.matching.matrix import pair_matrix
-from dubl.matching.matrix_picture import TimedMatrix
 from dubl.ports import KeptVideos, MatrixComparator, ReferenceFeatures
 from dubl.types import (
     WHOLE_FRAME,
+    Explanation,
     Float64Array,
+    FramePair,
+    Hint,
     KeptVideo,
     Match,
+    Matrices,
     Segment,
+    TimedMatrix,
     Uint8Array,
     VideoFeatures,
 )
@@ -30,36 +34,6 @@ MOST_FRAMES = 1024  # of one side that the network is shown
 PAIRS_PER_SEGMENT = 6
 HINT_PAIRS = 4
 POOLED_FRAMES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FramePair:
-    """Two instants that belong together, and how alike their frames are."""
-
-    segment: int
-    query_s: float
-    reference_s: float
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrices:
-    """`frames` is what alignment reads; `cleaned` what the comparator network makes of the frames
-    of the query's best view, None where no network is in use."""
-
-    frames: TimedMatrix
-    cleaned: TimedMatrix | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """`reference` is None where nothing of it is kept to be looked at."""
-
-    query: KeptVideo
-    reference: KeptVideo | None
-    reference_duration_s: float
-    pairs: tuple[FramePair, ...]
-    hints: tuple[Hint, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

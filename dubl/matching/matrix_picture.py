@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from dubl.matching.evidence import line_of
-from dubl.types import Float32Array, Float64Array, Segment, Uint8Array
+from dubl.types import Float64Array, Segment, TimedMatrix, Uint8Array
 
 LONGER_SIDE = 720
 LEAST_SIDE = 240
 LINE_WIDTH = 3
 # Dark to light in even steps of lightness (viridis), readable without color.
 COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedMatrix:
-    """Similarity [T,U] in [0,1]; row and column times in seconds ascend. The picture goes from 0
-    to the durations: query seconds downwards, reference seconds to the right."""
-
-    similarity: Float32Array
-    query_times_s: Float64Array
-    reference_times_s: Float64Array
-    query_duration_s: float
-    reference_duration_s: float
 
 
 def draw_matrix(matrix: TimedMatrix, segments: Sequence[Segment] = ()) -> bytes:

@@ -6,13 +6,14 @@ Lines are searched on this list alone, so that the cost of a long video is bound
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dubl.types import Float16Array, Float32Array, Float64Array
 
-Matrix = Float16Array | Float32Array
+Matrix: TypeAlias = "Float16Array | Float32Array"
 IndexArray = NDArray[np.int64]
 CHUNK_CELLS = 4_000_000
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dubl.errors import InvalidRequest
 from dubl.settings import PolicySettings
-from dubl.types import Float64Array, JudgedMatch
+from dubl.types import Float64Array, JudgedMatch, Precision, ThresholdReport
 
 LEAST_DECISIONS = 30
 LEAST_OF_A_KIND = 5
@@ -24,36 +23,6 @@ LEAST_SLOPE = 0.2
 STEPS = 50
 EDGE = 1e-4
 Z_95 = 1.96
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Precision:
-    """Of the decided matches from `threshold` on: how many, how many of them copies, and the 95 %
-    interval (Wilson) of that share."""
-
-    threshold: float
-    matches: int
-    copies: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdReport:
-    """Thresholds that fit the decisions, and what they would have meant for them."""
-
-    decisions: int
-    copies: int
-    slope: float
-    offset: float
-    duplicate_probability: float
-    review_probability: float
-    log_loss_before: float
-    log_loss_after: float
-    duplicate_before: Precision
-    duplicate_after: Precision
-    review_before: Precision
-    review_after: Precision
 
 
 def fit_thresholds(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dubl.types.library import Reference
 from dubl.types.match import Outcome
 from dubl.types.video import Sampling
 
@@ -58,3 +59,25 @@ class Comparison:
     count: int = 0
     agreed: int = 0
     differing: Mapping[tuple[Outcome, Outcome], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceState:
+    """A feature space in service: whether it answers, how many references it holds, how many it
+    lacks that another space holds, and its comparison with the answers while it gave none."""
+
+    space_id: str
+    model_id: str
+    answers: bool
+    references: int
+    missing: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingReference:
+    """A reference that a space lacks. `path`: where the indexing job finds its file; empty where
+    nobody knows."""
+
+    reference: Reference
+    path: str

@@ -61,3 +61,33 @@ class Standing:
 
 
 NO_STANDING = Standing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """Of the decided matches from `threshold` on: how many, how many of them copies, and the 95 %
+    interval (Wilson) of that share."""
+
+    threshold: float
+    matches: int
+    copies: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdReport:
+    """Thresholds that fit the decisions, and what they would have meant for them."""
+
+    decisions: int
+    copies: int
+    slope: float
+    offset: float
+    duplicate_probability: float
+    review_probability: float
+    log_loss_before: float
+    log_loss_after: float
+    duplicate_before: Precision
+    duplicate_after: Precision
+    review_before: Precision
+    review_after: Precision

@@ -7,21 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Uint8Array = NDArray[np.uint8]
-
-
-Float16Array = NDArray[np.float16]
-
-
-Float32Array = NDArray[np.float32]
-
-
-Float64Array = NDArray[np.float64]
+# As text: the client's install imports these types and has no numpy.
+Uint8Array: TypeAlias = "NDArray[np.uint8]"
+Float16Array: TypeAlias = "NDArray[np.float16]"
+Float32Array: TypeAlias = "NDArray[np.float32]"
+Float64Array: TypeAlias = "NDArray[np.float64]"
 
 
 Timings = Mapping[str, float]
@@ -111,7 +107,7 @@ class FrameClip:
 
     def __post_init__(self) -> None:
         count = self.frames.shape[0]
-        if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != np.uint8:
+        if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != "uint8":
             raise ValueError(f"frames must be uint8 [N,H,W,3], not {_shape(self.frames)}")
         _require_rows(count, timestamps_s=self.timestamps_s, views=self.views)
 

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dubl.matching.explanation import Explanation, Matrices
-from dubl.matching.thresholds import ThresholdReport
 from dubl.types import (
     Decision,
+    Explanation,
     KeptVideo,
     LibraryPolicy,
     Match,
+    Matrices,
     Page,
     Quarantine,
     QuarantineState,
     Review,
     ReviewItem,
     ReviewState,
+    ThresholdReport,
 )
 
 

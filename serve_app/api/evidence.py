@@ -12,10 +12,18 @@ from fastapi.responses import FileResponse, Response
 
 from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFound
 from dubl.matching.decision import outcome_of, policy_of
-from dubl.matching.explanation import Explanation, Matrices
-from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
+from dubl.matching.matrix_picture import draw_matrix
 from dubl.settings import PolicySettings
-from dubl.types import Check, KeptVideo, Match, Outcome, Standing
+from dubl.types import (
+    Check,
+    Explanation,
+    KeptVideo,
+    Match,
+    Matrices,
+    Outcome,
+    Standing,
+    TimedMatrix,
+)
 from serve_app.api.conversation import Context
 from serve_app.api.evidence_schemas import EvidenceBody, MatrixBody, PolicyBody, VideoBody
 from serve_app.api.principal import principal_of

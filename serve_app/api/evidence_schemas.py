@@ -7,11 +7,19 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import BaseModel
 
-from dubl.matching.edit_hints import Box, Hint
-from dubl.matching.explanation import Explanation, FramePair
-from dubl.matching.matrix_picture import TimedMatrix
 from dubl.settings import PolicySettings
-from dubl.types import Check, KeptVideo, Match, Outcome, Verdict
+from dubl.types import (
+    Box,
+    Check,
+    Explanation,
+    FramePair,
+    Hint,
+    KeptVideo,
+    Match,
+    Outcome,
+    TimedMatrix,
+    Verdict,
+)
 from serve_app.api.schemas import SegmentBody
 
 

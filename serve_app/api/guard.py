@@ -9,8 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dubl.errors import ReferenceNotFound
 from dubl.matching.decision import policy_of
-from dubl.matching.thresholds import LEAST_DECISIONS, Precision, ThresholdReport
-from dubl.types import LibraryPolicy, Quarantine, QuarantineState, Standing
+from dubl.matching.thresholds import LEAST_DECISIONS
+from dubl.types import (
+    LibraryPolicy,
+    Precision,
+    Quarantine,
+    QuarantineState,
+    Standing,
+    ThresholdReport,
+)
 from serve_app.api.conversation import Context
 from serve_app.api.orders import TEXT_MAX_LENGTH
 from serve_app.api.principal import principal_of

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from dubl.rights.times import utc_text
-from dubl.types import SpaceSwitch
+from dubl.types import MissingReference, SpaceState, SpaceSwitch
 from serve_app.api.conversation import Context
 from serve_app.api.orders import TEXT_MAX_LENGTH
 from serve_app.api.principal import principal_of
-from serve_app.api.switchboard import MissingReference, SpaceState
 
 Note = Annotated[str, Field(max_length=TEXT_MAX_LENGTH)]
 MOST_MISSING = 5000

@@ -3,32 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from dubl.types import Comparison, Reference, SpaceSwitch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpaceState:
-    """A feature space in service: whether it answers, how many references it holds, how many it
-    lacks that another space holds, and its comparison with the answers while it gave none."""
-
-    space_id: str
-    model_id: str
-    answers: bool
-    references: int
-    missing: int
-    comparison: Comparison
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingReference:
-    """A reference that a space lacks. `path`: where the indexing job finds its file; empty where
-    nobody knows."""
-
-    reference: Reference
-    path: str
+from dubl.types import MissingReference, SpaceState, SpaceSwitch
 
 
 class Switchboard(Protocol):

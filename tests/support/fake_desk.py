@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from dubl.errors import EvidenceNotKept, NotFound
-from dubl.matching.edit_hints import Box, Hint, HintKind
-from dubl.matching.explanation import Explanation, FramePair, Matrices
-from dubl.matching.matrix_picture import TimedMatrix
-from dubl.matching.thresholds import ThresholdReport, fit_thresholds
+from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import PolicySettings
 from dubl.types import (
+    Box,
     Decision,
+    Explanation,
+    FramePair,
+    Hint,
+    HintKind,
     JudgedMatch,
     KeptVideo,
     LibraryPolicy,
     Match,
+    Matrices,
     Page,
     PagePosition,
     Quarantine,
@@ -27,6 +30,8 @@ from dubl.types import (
     Review,
     ReviewItem,
     ReviewState,
+    ThresholdReport,
+    TimedMatrix,
 )
 from serve_app.api.desk import QueueFilter
 

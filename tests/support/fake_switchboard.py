@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dubl.errors import NotFound, StateConflict
-from dubl.types import Comparison, Outcome, Reference, SpaceSwitch
-from serve_app.api.switchboard import MissingReference, SpaceState
+from dubl.types import Comparison, MissingReference, Outcome, Reference, SpaceState, SpaceSwitch
 
 OLD, NEW = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from dubl.footage.textures import dead_leaves, skyline
-from dubl.matching.edit_hints import Hint, HintKind, PicturePair, edit_hints
-from dubl.types import Segment, Uint8Array
+from dubl.matching.edit_hints import PicturePair, edit_hints
+from dubl.types import Hint, HintKind, Segment, Uint8Array
 
 SIZE = (160, 90)
 FULL = Segment(

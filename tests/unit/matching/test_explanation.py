@@ -12,8 +12,16 @@ from PIL import Image
 
 from dubl.errors import EvidenceNotKept
 from dubl.matching.explanation import Explainer, SpaceReader
-from dubl.matching.matrix_picture import TimedMatrix, draw_matrix
-from dubl.types import Float16Array, Float32Array, KeptVideo, Match, Segment, VideoFeatures
+from dubl.matching.matrix_picture import draw_matrix
+from dubl.types import (
+    Float16Array,
+    Float32Array,
+    KeptVideo,
+    Match,
+    Segment,
+    TimedMatrix,
+    VideoFeatures,
+)
 from tests.unit.matching.features import SPEC, MeanComparator, Shelf, video
 from tests.unit.matching.footage import film
 
