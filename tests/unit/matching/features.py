@@ -1,5 +1,7 @@
 """Whole VideoFeatures of imaginary footage, and stores and comparators for them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -4,6 +4,8 @@ A "film" gives unit vectors for any second, so that copies can be sampled at oth
 another speed, backwards or in pieces, as a decoder would.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Alignment finds which seconds two videos share."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What changes alike at the same instants is told from what is only alike."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """A match counts for as much as it stands out among what else is there."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """The comparator port over S2VS, without and with a trained network."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
