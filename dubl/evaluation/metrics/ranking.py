@@ -7,7 +7,7 @@ of all right ones that are among them. Right ones that were never returned count
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,7 @@ from dubl.errors import InvalidRequest
 
 Flags = NDArray[np.bool_]
 Scores = NDArray[np.float64]
-Vectors = NDArray[np.float32]
 Pair = tuple[str, str]
-
-VECTOR_PAIRS_PER_QUERY = 1200
-PAIRS_PER_QUERY = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +31,6 @@ class PairScore:
     @property
     def pair(self) -> Pair:
         return (self.query_id, self.reference_id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DescriptorSet:
-    """Descriptors [n,D] of many videos with the id of the video of each row."""
-
-    ids: Sequence[str]
-    vectors: Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,39 +77,6 @@ def micro_ap(predictions: Sequence[PairScore], truth: Collection[Pair]) -> float
     return grouped_average_precision(relevant, scores, positives=len(truth))
 
 
-def ordered_micro_ap(predictions: Sequence[PairScore], truth: Collection[Pair]) -> float:
-    """µAP with equal scores in the order given: the challenge's "simple" variant, which differs
-    from micro_ap only, and then arbitrarily, where scores tie."""
-    relevant, scores = _judged(predictions, truth)
-    order = np.argsort(-scores, kind="stable")
-    return ordered_average_precision(relevant[order], positives=len(truth))
-
-
-def retrieve_pairs(
-    queries: DescriptorSet,
-    references: DescriptorSet,
-    *,
-    vector_pairs_per_query: int = VECTOR_PAIRS_PER_QUERY,
-    pairs_per_query: int = PAIRS_PER_QUERY,
-) -> list[PairScore]:
-    """Scored pairs by the rules of the VSC2022 descriptor track, best first.
-
-    All inner products; the best 1200 x #queries of them overall (one global radius, since a pair's
-    score may not depend on other references); a pair's score is the max over its vectors; the best
-    25 x #queries pairs.
-    """
-    count = len(set(queries.ids))
-    best: dict[Pair, float] = {}
-    for row, column, score in _best_products(queries, references, vector_pairs_per_query * count):
-        pair = (queries.ids[row], references.ids[column])
-        best[pair] = max(score, best.get(pair, -np.inf))
-    ranked = sorted(best.items(), key=lambda item: item[1], reverse=True)
-    return [
-        PairScore(query_id=pair[0], reference_id=pair[1], score=score)
-        for pair, score in ranked[: pairs_per_query * count]
-    ]
-
-
 def average_precision(query: RankedQuery) -> float:
     """FIVR AP of one query: Σ over relevant ones of precision@rank / positives.
 
@@ -137,16 +92,6 @@ def mean_average_precision(queries: Sequence[RankedQuery]) -> float:
     return float(np.mean(values)) if values else 0.0
 
 
-def pooled_average_precision(queries: Sequence[RankedQuery]) -> float:
-    """FIVR detection µAP: the same AP with all (query, video) scores in one ranking."""
-    pooled = RankedQuery(
-        relevant=np.concatenate([query.relevant for query in queries]),
-        scores=np.concatenate([query.scores for query in queries]),
-        positives=sum(query.positives for query in queries),
-    )
-    return average_precision(pooled)
-
-
 def _judged(predictions: Sequence[PairScore], truth: Collection[Pair]) -> tuple[Flags, Scores]:
     pairs, right = [entry.pair for entry in predictions], set(truth)
     if len(set(pairs)) != len(pairs) or len(right) != len(truth):
@@ -155,20 +100,3 @@ def _judged(predictions: Sequence[PairScore], truth: Collection[Pair]) -> tuple[
     if not np.isfinite(scores).all():
         raise InvalidRequest("scores must be finite")
     return np.array([pair in right for pair in pairs], dtype=np.bool_), scores
-
-
-def _best_products(
-    queries: DescriptorSet, references: DescriptorSet, limit: int
-) -> Iterator[tuple[int, int, float]]:
-    """The `limit` largest inner products as (row, column, value), one query vector at a time."""
-    kept = np.empty(0, dtype=np.float32)
-    places = np.empty(0, dtype=np.int64)
-    width = len(references.vectors)
-    for row, vector in enumerate(queries.vectors):
-        kept = np.append(kept, references.vectors @ vector)
-        places = np.append(places, np.arange(row * width, (row + 1) * width))
-        if len(kept) > limit:
-            top = np.argpartition(-kept, limit - 1)[:limit]
-            kept, places = kept[top], places[top]
-    for place, value in zip(places.tolist(), kept.tolist(), strict=True):
-        yield place // width, place % width, value

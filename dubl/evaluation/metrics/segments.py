@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubl.errors import InvalidRequest
-from dubl.evaluation.metrics.ranking import Pair, PairScore, micro_ap
+from dubl.evaluation.metrics.ranking import Pair
 
 Interval = tuple[float, float]
 # Seconds on the query's axis and on the reference's.
@@ -140,19 +140,6 @@ def segment_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegme
     Raises InvalidRequest when there is no true segment to find.
     """
     return gains_ap([segment_gains(predictions, truth)])
-
-
-def pair_scores(segments: Iterable[ScoredSegment]) -> list[PairScore]:
-    """A pair's score is the best of its segments, at least 0."""
-    best: defaultdict[Pair, float] = defaultdict(float)
-    for segment in segments:
-        best[segment.pair] = max(segment.score, best[segment.pair])
-    return [PairScore(query_id=pair[0], reference_id=pair[1], score=best[pair]) for pair in best]
-
-
-def segment_pair_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]) -> float:
-    """The track's auxiliary µAP: which pairs match, wherever."""
-    return micro_ap(pair_scores(predictions), {segment.pair for segment in truth})
 
 
 def union_length(intervals: Iterable[Interval]) -> float:

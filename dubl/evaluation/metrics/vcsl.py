@@ -76,20 +76,6 @@ def vcsl_report(pairs: Sequence[VcslPair]) -> VcslReport:
     )
 
 
-def vcsl_macro_report(query_sets: Sequence[Sequence[VcslPair]]) -> VcslReport:
-    """Means of the reports of query sets, each weighing the same; F1 of the mean values."""
-    reports = [vcsl_report(pairs) for pairs in query_sets]
-    precision = _mean([report.precision for report in reports])
-    recall = _mean([report.recall for report in reports])
-    return VcslReport(
-        precision=precision,
-        recall=recall,
-        f1=_f1(precision, recall),
-        frr=_mean([report.frr for report in reports]),
-        far=_mean([report.far for report in reports]),
-    )
-
-
 def _covered(boxes: Sequence[Box], others: Sequence[Box]) -> float:
     return _covered_axis(boxes, others, 0) * _covered_axis(boxes, others, 1)
 
