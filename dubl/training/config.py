@@ -91,12 +91,10 @@ class RunSettings(_Part):
 class TrainingConfig(_Part):
     """Everything that a run depends on.
 
-    It starts from `weights` (a folder with weights and their card), or from `teacher` (a
-    MobileNetV2 TFLite file), or from nothing.
+    It starts from `weights` (a folder with weights and their card), or from nothing.
     """
 
     weights: Path | None = None
-    teacher: Path | None = None
     data: DataSettings = DataSettings()
     views: ViewSettings = ViewSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

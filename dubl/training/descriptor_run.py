@@ -30,7 +30,6 @@ from dubl.training.heads import fit_heads, whiten_heads
 from dubl.training.overlays import render_atlas
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.sampling import BatchMaker
-from dubl.training.teacher import network_from_tflite
 from dubl.training.trainer import LossPoint, Trainer
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import ValidationSet, make_validation_set, validate
@@ -40,11 +39,6 @@ logger = logging.getLogger(__name__)
 
 HEAD_PICTURES = 3000  # enough to estimate 1408 x 1408 covariances
 WHITENING_PICTURES = 1200  # enough for 256 x 256
-TEACHER_CREDIT: dict[str, str | int] = {
-    "source": "MobileNetV2 1.0 224, ImageNet classifier (quantized TFLite): the starting weights",
-    "license": "Apache-2.0",
-    "kind": "weights",
-}
 
 
 class DescriptorRun:
@@ -77,19 +71,15 @@ class DescriptorRun:
         if config.weights is not None:
             return load_compact(config.weights).requires_grad_(True)
         pictures = self._head_pictures(limit=HEAD_PICTURES)
-        if config.teacher is None:
-            network = untrained_network(pictures[:: len(pictures) // 32 + 1], seed=config.run.seed)
-        else:
-            network = network_from_tflite(config.teacher)
+        network = untrained_network(pictures[:: len(pictures) // 32 + 1], seed=config.run.seed)
         fit_heads(network, pictures)
         return network
 
     def _start_credits(self) -> list[dict[str, str | int]]:
         """What the starting weights owe to whom."""
-        if self._config.weights is not None:
-            card = load_checkpoint(self._config.weights).card
-            return [dict(entry) for entry in card.training_data]
-        return [TEACHER_CREDIT] if self._config.teacher is not None else []
+        if self._config.weights is None:
+            return []
+        return [dict(entry) for entry in load_checkpoint(self._config.weights).card.training_data]
 
     def _head_pictures(self, *, limit: int) -> NDArray[np.uint8]:
         """Training pictures drawn at random, uint8 [N, S, S, 3]."""

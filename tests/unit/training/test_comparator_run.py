@@ -123,4 +123,4 @@ def test_the_configurations_of_clearly_licensed_data_differ_in_nothing_else() ->
         (CONFIGS / "train_descriptor_clear.yaml").read_text(encoding="utf-8")
     )
     assert network.data.licenses == clear.clips.licenses
-    assert (network.weights, network.teacher) == (None, None)
+    assert network.weights is None
