@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable
-from dubl.ports import Embedder, MatrixCleaner, Reranker, Retriever
+from dubl.ports import Embedder, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling, Space, VideoSource
 
@@ -176,7 +176,6 @@ def make_reranker(settings: Settings) -> Reranker:
         calibration,
         settings.matching,
         load_background(folder, calibration),
-        make_cleaner(settings),
     )
 
 
@@ -187,13 +186,6 @@ def make_spool(settings: Settings) -> Spool:
 
     remote = ObjectFolder(settings.spool.uri) if settings.spool.uri else None
     return Spool(settings.spool_dir, settings.media.max_size_bytes, remote)
-
-
-def make_cleaner(settings: Settings) -> MatrixCleaner | None:
-    """The model's aligner, where it has one."""
-    from dubl.models.numpy_aligner import NumpyAligner
-
-    return NumpyAligner.read(weights_folder(settings))
 
 
 def make_kept_videos(settings: Settings) -> KeptVideos:

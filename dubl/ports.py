@@ -81,14 +81,6 @@ class Comparator(Protocol):
         ...
 
 
-class MatrixCleaner(Protocol):
-    """Weakens what no copy runs through, before lines are searched in a similarity matrix."""
-
-    def clean(self, similarity: Float16Array) -> Float32Array:
-        """The matrix [T,U] in [0,1], cleaned, on the same scale."""
-        ...
-
-
 class MatrixComparator(Comparator, Protocol):
     """A comparator that shows what its network makes of a matrix."""
 

@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dubl.assembly import feature_spec, make_cleaner, make_decoder, make_embedder, weights_folder
+from dubl.assembly import feature_spec, make_decoder, make_embedder, weights_folder
 from dubl.errors import DublError
 from dubl.evaluation.suite_questions import Question, read_sources, suite_questions
 from dubl.footage.common_pictures import common_pictures
@@ -38,7 +38,7 @@ from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.rivals import NO_BACKGROUND
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.ports import Comparator, Embedder, MatrixCleaner
+from dubl.ports import Comparator, Embedder
 from dubl.rights.terms import Rights
 from dubl.settings import Settings, load_settings
 from dubl.types import Float16Array, FrameClip, Segment, VideoFacts, VideoFeatures
@@ -194,15 +194,12 @@ def calibrated(
     *,
     description: str,
     background: Float16Array = NO_BACKGROUND,
-    cleaner: MatrixCleaner | None = None,
 ) -> Calibration:
     """Compares all pairs and fits, once more with the segments that the first fit prefers."""
     floor = background_floor(questions, comparator)
     result = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
     for _ in range(ROUNDS):
-        reranker = ViSiLReranker(
-            NoFeatures(), comparator, result, settings.matching, background, cleaner
-        )
+        reranker = ViSiLReranker(NoFeatures(), comparator, result, settings.matching, background)
         compared = compare_all(questions, reranker)
         result = fitted(compared, result)
     figures = judged(compared, unseen_chances(compared, result))
@@ -266,7 +263,6 @@ def _calibrate(
         settings,
         description=f"{len(questions)} questions of {len(suites)} attack suites, {space}",
         background=background,
-        cleaner=make_cleaner(settings),
     )
     return replace(result, background_sha256=save_background(background, target))
 

@@ -21,7 +21,6 @@ import numpy as np
 import typer
 
 from dubl.assembly import (
-    make_cleaner,
     make_decoder,
     make_embedder,
     reference_sampling,
@@ -196,7 +195,6 @@ def _seen_in(
         calibration,
         settings.matching,
         load_background(folder, calibration),
-        make_cleaner(settings),
     )
     with make_decoder(settings) as decoder:
         questions = suite_questions(

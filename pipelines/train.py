@@ -1,9 +1,8 @@
-"""Trains networks: the descriptor on pictures, the comparator on clips and the aligner on matrices,
-all without labels; the comparator on a user's own labeled pairs, the whitening of an own ResNet50.
+"""Trains networks: the descriptor on pictures and the comparator on clips, both without labels;
+the comparator on a user's own labeled pairs, the whitening of an own ResNet50.
 
     python -m pipelines.train descriptor --config configs/train_descriptor.yaml --output runs/d
     python -m pipelines.train comparator --config configs/train_comparator.yaml --output runs/c
-    python -m pipelines.train aligner --config configs/train_aligner.yaml --output runs/a
     python -m pipelines.train pairs --pairs pairs.csv --output runs/p
     python -m pipelines.train whitening --backbone resnet50.pth --output runs/w \\
         --config configs/train_comparator.yaml
@@ -26,10 +25,8 @@ from dubl.assembly import make_decoder, make_embedder
 from dubl.errors import DublError
 from dubl.footage.scenes import scene_frames
 from dubl.settings import load_settings
-from dubl.training.aligner_run import AlignerRun
 from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import (
-    parse_aligner_config,
     parse_comparator_config,
     parse_training_config,
 )
@@ -80,17 +77,6 @@ def comparator(
         return lambda: ComparatorRun(settings, folder, paint_scene).run(resume=True)
 
     _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
-
-
-@app.command()
-def aligner(config: ConfigOption, output: OutputOption, resume: ResumeOption = False) -> None:
-    """Trains what cleans similarity matrices; aligner.pt and its card go to OUTPUT/export."""
-
-    def prepare(folder: Path) -> Callable[[], Path]:
-        settings = parse_aligner_config(config.read_text(encoding="utf-8"))
-        return lambda: AlignerRun(settings, folder, paint_scene).run(resume=True)
-
-    _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=1))
 
 
 @app.command()

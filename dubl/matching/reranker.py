@@ -6,14 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dubl.matching.alignment import AlignmentOptions
+from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Evidence, ceiling, probability
-from dubl.matching.cleaning import aligned
 from dubl.matching.cutting import Span, covered_s, cut_query, cut_reference
 from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.rivals import NO_BACKGROUND, Rivals
-from dubl.ports import Comparator, MatrixCleaner, ReferenceFeatures
+from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights
 from dubl.settings import MatchingSettings
 from dubl.types import (
@@ -65,13 +64,8 @@ class ViSiLReranker:
         calibration: Calibration,
         settings: MatchingSettings,
         background: Float16Array = NO_BACKGROUND,
-        cleaner: MatrixCleaner | None = None,
     ) -> None:
-        """`background`: unit descriptors [B,D] of what many videos show (dubl.matching.rivals).
-
-        `cleaner`: what the similarity matrix goes through before it is aligned, if anything.
-        """
-        self._cleaner = cleaner
+        """`background`: unit descriptors [B,D] of what many videos show (dubl.matching.rivals)."""
         self._features = features
         self._comparator = comparator
         self._calibration = calibration
@@ -192,9 +186,11 @@ class ViSiLReranker:
     def _segments(self, query: VideoFeatures, reference: VideoFeatures) -> Sequence[Segment]:
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
             return ()
-        return aligned(
-            pair_matrix(query, reference, self._comparator),
-            self._cleaner,
+        matrix = pair_matrix(query, reference, self._comparator)
+        return align(
+            matrix.similarity,
+            matrix.query_times_s,
+            matrix.reference_times_s,
             query_duration_s=query.duration_s,
             reference_duration_s=reference.duration_s,
             options=self._options,

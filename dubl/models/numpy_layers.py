@@ -42,20 +42,3 @@ def pooled(maps: Float32Array) -> Float32Array:
     # Slices against each other: numpy's own maxima over short axes take ten times as long.
     rows = np.maximum(maps[:, 0:height:2, :width], maps[:, 1:height:2, :width])
     return np.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
-
-
-def enlarged(maps: Float32Array, height: int, width: int) -> Float32Array:
-    """Bilinear interpolation to [C,height,width], the corners of cells kept (torch's
-    align_corners=False)."""
-    low, high, share = _places(maps.shape[1], height)
-    rows = maps[:, low] + share[:, None] * (maps[:, high] - maps[:, low])
-    low, high, share = _places(maps.shape[2], width)
-    values: Float32Array = rows[:, :, low] + share * (rows[:, :, high] - rows[:, :, low])
-    return values
-
-
-def _places(length: int, wanted: int) -> tuple[np.ndarray, np.ndarray, Float32Array]:
-    """Of each of `wanted` cells the two neighbors among `length`, and the share of the second."""
-    centers = np.clip((np.arange(wanted) + 0.5) * length / wanted - 0.5, 0, length - 1)
-    low = np.floor(centers).astype(np.int64)
-    return low, np.minimum(low + 1, length - 1), (centers - low).astype(np.float32)

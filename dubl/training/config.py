@@ -154,34 +154,6 @@ class ComparatorConfig(_Part):
     run: ComparatorRunSettings = ComparatorRunSettings()
 
 
-class AlignerRunSettings(_Part):
-    """A run ends after `steps` or `time_limit_s`, whichever comes first."""
-
-    steps: int = Field(default=6000, ge=1)
-    time_limit_s: float = Field(default=86400.0, gt=0)
-    batch_size: int = Field(default=8, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_steps: int = Field(default=100, ge=1)
-    gradient_norm: float = Field(default=1.0, gt=0)
-    seed: int = 0
-    threads: int = Field(default=1, ge=1)
-    log_every: int = Field(default=50, ge=1)
-    checkpoint_every: int = Field(default=200, ge=1)
-    validate_every: int = Field(default=1000, ge=1)
-
-
-class AlignerConfig(_Part):
-    """Training of the aligner on matrices made of the features of `weights`, and imaginary ones.
-
-    `weights`: name of shipped weights, or a model's folder.
-    """
-
-    weights: str = "dubl-compact"
-    clips: ClipSettings = ClipSettings()
-    run: AlignerRunSettings = AlignerRunSettings()
-
-
 def parse_training_config(text: str) -> TrainingConfig:
     """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
     return _parsed(TrainingConfig, text)
@@ -190,11 +162,6 @@ def parse_training_config(text: str) -> TrainingConfig:
 def parse_comparator_config(text: str) -> ComparatorConfig:
     """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
     return _parsed(ComparatorConfig, text)
-
-
-def parse_aligner_config(text: str) -> AlignerConfig:
-    """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
-    return _parsed(AlignerConfig, text)
 
 
 def _parsed(kind: type[Config], text: str) -> Config:

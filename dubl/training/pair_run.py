@@ -21,7 +21,6 @@ import torch
 from dubl.assembly import (
     calibration_of,
     feature_spec,
-    make_cleaner,
     query_sampling,
     reference_sampling,
     weights_folder,
@@ -41,7 +40,6 @@ from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
-from dubl.models.numpy_aligner import ALIGNER_CARD_FILE, ALIGNER_FILE
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
@@ -157,7 +155,6 @@ class PairRun:
             calibration,
             self._settings.matching,
             background,
-            make_cleaner(self._settings),
         )
 
     def _samples(self, pairs: Sequence[EmbeddedPair]) -> list[RegionPair]:
@@ -232,7 +229,7 @@ class PairRun:
         return replace(result, figures={name: round(value, 4) for name, value in figures.items()})
 
     def _export(self, network: Visil, calibration: Calibration, count: int) -> None:
-        for name in (WEIGHTS_FILE, CARD_FILE, BACKGROUND_FILE, ALIGNER_FILE, ALIGNER_CARD_FILE):
+        for name in (WEIGHTS_FILE, CARD_FILE, BACKGROUND_FILE):
             if (self._base / name).is_file():
                 shutil.copyfile(self._base / name, self._folder / name)
         spec = feature_spec(self._settings)
