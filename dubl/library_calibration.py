@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dubl.ledger.ledger import Ledger
-from dubl.matching.thresholds import LEAST_DECISIONS, fit_thresholds
+from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import PolicySettings
-from dubl.types import ThresholdReport
+from dubl.types import MIN_DECISIONS, ThresholdReport
 
 
 def calibrate_library(
@@ -13,7 +13,7 @@ def calibrate_library(
     library: str,
     policy: PolicySettings,
     *,
-    least_decisions: int = LEAST_DECISIONS,
+    least_decisions: int = MIN_DECISIONS,
     adopt: bool = True,
 ) -> ThresholdReport:
     """Fits and, unless `adopt` is false, makes them the library's thresholds.

@@ -13,8 +13,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from PIL import Image
 
+from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.errors import DublError
-from dubl.index.duplicates import DuplicateCluster, Member, Pair
 from dubl.ports import Decoder
 from dubl.types import Reference, Sampling, VideoSource
 from pipelines.duplicate_clusters import Cluster, picture_size
@@ -72,11 +72,12 @@ def shown_clusters(clusters: Sequence[Cluster]) -> tuple[DuplicateCluster, ...]:
     return tuple(
         DuplicateCluster(
             members=tuple(
-                Member(id=one.id, title=one.title, duration_s=one.duration_s)
+                DuplicateMember(id=one.id, title=one.title, duration_s=one.duration_s)
                 for one in cluster.members
             ),
             pairs=tuple(
-                Pair(a=pair.a, b=pair.b, probability=pair.probability) for pair in cluster.pairs
+                DuplicatePair(a=pair.a, b=pair.b, probability=pair.probability)
+                for pair in cluster.pairs
             ),
         )
         for cluster in clusters

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 
+from dubl.contract import bodies
 from dubl.errors import CheckNotFound, DublError
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -15,7 +15,6 @@ from dubl.types import Delivery, Job, JobKind
 from dubl.webhooks.sending import Answer, next_delay_s, post
 from dubl.webhooks.signing import signed_headers, signing_key
 from serve_app.api.conversation import job_body
-from serve_app.api.schemas import CheckBody
 from serve_app.ledger_client import LedgerClient
 
 logger = logging.getLogger(__name__)
@@ -84,20 +83,18 @@ class WebhookSender:
     async def _body(self, job: Job) -> bytes:
         """{"type": "check.done", "timestamp": …, "data": {"job": …, "check": …}}. It follows from
         the ended job, so that each attempt says the same."""
-        data: dict[str, object] = {"job": job_body(job).model_dump()}
+        check = None
         if job.kind is JobKind.CHECK and job.result_id:
             try:
-                check = await self._ledger.ask(Ledger.get_check, job.result_id)
+                found = await self._ledger.ask(Ledger.get_check, job.result_id)
             except CheckNotFound:
                 logger.warning("the verdict of job %s is gone", job.id)
             else:
                 least = self._policy.review_probability
-                data["check"] = CheckBody.of(
-                    check, min_probability=least, by_policy=True
-                ).model_dump()
-        event = {
-            "type": f"{job.kind.value}.{job.state.value}",
-            "timestamp": job.finished_at,
-            "data": data,
-        }
-        return json.dumps(event, ensure_ascii=False).encode()
+                check = bodies.Check.of(found, min_probability=least, by_policy=True)
+        event = bodies.WebhookEvent(
+            type=f"{job.kind.value}.{job.state.value}",
+            timestamp=job.finished_at,
+            data=bodies.EventData(job=job_body(job), check=check),
+        )
+        return event.model_dump_json().encode()

@@ -7,53 +7,15 @@ The job that searches writes it when it ends; a search that is cut off leaves th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from dubl.contract.bodies import DuplicateCluster, Duplicates
 from dubl.errors import NotFound, StoreUnavailable
 
 FOLDER = "duplicates"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A video of a cluster."""
-
-    id: str
-    title: str
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Two members that were compared and found to be copies."""
-
-    a: str
-    b: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateCluster:
-    """The keeper is the first member."""
-
-    members: tuple[Member, ...]
-    pairs: tuple[Pair, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicates:
-    """Largest clusters first. `made_at` is UTC, ISO 8601."""
-
-    library: str
-    made_at: str
-    clusters: tuple[DuplicateCluster, ...]
-
-
-_DUPLICATES = TypeAdapter(Duplicates)
 
 
 def write_duplicates(
@@ -66,7 +28,7 @@ def write_duplicates(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_bytes(_DUPLICATES.dump_json(found))
+        partial.write_text(found.model_dump_json(), encoding="utf-8")
         partial.replace(path)
     except OSError as exc:
         raise StoreUnavailable(f"{path} cannot be written: {exc.strerror}") from exc
@@ -77,7 +39,7 @@ def read_duplicates(data_dir: Path, library: str) -> Duplicates:
     """Raises NotFound where no search has ended, StoreUnavailable."""
     path = _path(data_dir, library)
     try:
-        return _DUPLICATES.validate_json(path.read_bytes())
+        return Duplicates.model_validate_json(path.read_bytes())
     except FileNotFoundError as exc:
         raise NotFound(f"no search for duplicates in '{library}' has been made") from exc
     except (OSError, ValidationError) as exc:

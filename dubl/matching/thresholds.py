@@ -14,9 +14,8 @@ import numpy as np
 
 from dubl.errors import InvalidRequest
 from dubl.settings import PolicySettings
-from dubl.types import Float64Array, JudgedMatch, Precision, ThresholdReport
+from dubl.types import MIN_DECISIONS, Float64Array, JudgedMatch, Precision, ThresholdReport
 
-LEAST_DECISIONS = 30
 LEAST_OF_A_KIND = 5
 PRIOR = 2.0  # as if two decisions lay on the identity
 LEAST_SLOPE = 0.2
@@ -29,7 +28,7 @@ def fit_thresholds(
     judged: Sequence[JudgedMatch],
     policy: PolicySettings,
     *,
-    least_decisions: int = LEAST_DECISIONS,
+    least_decisions: int = MIN_DECISIONS,
 ) -> ThresholdReport:
     """Raises InvalidRequest for fewer decisions than that, or than LEAST_OF_A_KIND of either kind.
 

@@ -71,6 +71,7 @@ from dubl.types.space import (
     SpaceSwitch,
 )
 from dubl.types.standing import (
+    MIN_DECISIONS,
     NO_STANDING,
     JudgedMatch,
     LibraryPolicy,
@@ -100,6 +101,7 @@ from dubl.types.video import (
 __all__ = [
     "MAIN_LIBRARY",
     "MAX_VIEWS",
+    "MIN_DECISIONS",
     "NO_PROGRESS",
     "NO_STANDING",
     "NO_TIMINGS",

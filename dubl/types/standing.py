@@ -62,6 +62,9 @@ class Standing:
 
 NO_STANDING = Standing()
 
+# Decisions of people before a library's thresholds are fitted to them.
+MIN_DECISIONS = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dubl.client.guard import Calibration, Precision
-from dubl.matching.thresholds import LEAST_DECISIONS
+from dubl.types import MIN_DECISIONS
 from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
 from pipelines.cli.show import print_json, print_table
@@ -19,7 +19,7 @@ def calibrate(
     library: Annotated[str, typer.Argument(help="library whose matches people decided on")],
     least_decisions: Annotated[
         int, typer.Option(min=1, help="fewer decisions are too few")
-    ] = LEAST_DECISIONS,
+    ] = MIN_DECISIONS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show what would come out, change nothing")
     ] = False,

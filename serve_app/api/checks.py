@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from dubl.contract import bodies
 from dubl.errors import CheckNotFound
 from dubl.types import Check, JobState, Outcome
 from serve_app.api.conversation import (
@@ -23,7 +24,6 @@ from serve_app.api.conversation import (
 from serve_app.api.documents import CHECK
 from serve_app.api.orders import check_order, terms_of
 from serve_app.api.principal import libraries_of, principal_of
-from serve_app.api.schemas import AcceptedBody, CheckBody, CheckPage
 from serve_app.api.uploads import read_submission
 
 MinProbability = Annotated[float | None, Query(ge=0, le=1)]
@@ -33,11 +33,13 @@ def checks_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1/checks", tags=["checks"])
     service, settings = context.service, context.settings
 
-    def body_of(check: Check, min_probability: float | None) -> CheckBody:
+    def body_of(check: Check, min_probability: float | None) -> bodies.Check:
         least = settings.policy.review_probability if min_probability is None else min_probability
-        return CheckBody.of(check, min_probability=least, by_policy=min_probability is None)
+        return bodies.Check.of(check, min_probability=least, by_policy=min_probability is None)
 
-    @router.post("", status_code=202, response_model=AcceptedBody | CheckBody, openapi_extra=CHECK)
+    @router.post(
+        "", status_code=202, response_model=bodies.Accepted | bodies.Check, openapi_extra=CHECK
+    )
     async def submit(
         request: Request,
         library: Annotated[list[str], Query()] = [],  # noqa: B006
@@ -65,7 +67,7 @@ def checks_router(context: Context) -> APIRouter:
         body = body_of(await service.get_check(job.subject_id), min_probability)
         return JSONResponse(body.model_dump())
 
-    @router.get("", response_model=CheckPage)
+    @router.get("", response_model=bodies.Page[bodies.Check])
     async def listing(
         request: Request,
         outcome: Outcome | None = None,
@@ -73,19 +75,19 @@ def checks_router(context: Context) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: str = "",
         min_probability: MinProbability = None,
-    ) -> CheckPage:
+    ) -> bodies.Page[bodies.Check]:
         """Finished checks, newest first."""
         page = await service.list_checks(
             outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
         )
         seen = [check for check in page.items if principal_of(request).sees(check.libraries)]
-        items = [body_of(check, min_probability) for check in seen]
-        return CheckPage(items=items, next_cursor=page.next_cursor or None)
+        items = tuple(body_of(check, min_probability) for check in seen)
+        return bodies.Page[bodies.Check](items=items, next_cursor=page.next_cursor)
 
-    @router.get("/{check_id:path}", response_model=CheckBody | AcceptedBody)
+    @router.get("/{check_id:path}", response_model=bodies.Check | bodies.Accepted)
     async def get(
         check_id: str, request: Request, min_probability: MinProbability = None
-    ) -> CheckBody | AcceptedBody:
+    ) -> bodies.Check | bodies.Accepted:
         """The verdict, or how far the check is."""
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         principal = principal_of(request)
@@ -105,6 +107,6 @@ def checks_router(context: Context) -> APIRouter:
             if not principal.sees(check.libraries):  # another job of the same id has ended
                 raise CheckNotFound(f"there is no check '{check_id}'")
             return body_of(check, min_probability)
-        return AcceptedBody(id=check_id, job_id=job.id, status=job.state, error=failure(job))
+        return bodies.Accepted(id=check_id, job_id=job.id, status=job.state, error=failure(job))
 
     return router

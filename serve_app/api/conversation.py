@@ -13,12 +13,12 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from dubl import errors
+from dubl.contract import bodies
 from dubl.errors import DublError, InputError, Overloaded, StateConflict
 from dubl.media.spool import Spool
 from dubl.settings import Settings
 from dubl.types import Job, JobState
 from serve_app.api.problems import problem
-from serve_app.api.schemas import AcceptedBody, JobBody
 from serve_app.api.service import Service
 from serve_app.api.uploads import Submission
 
@@ -65,7 +65,7 @@ async def discarding(submission: Submission, spool: Spool) -> AsyncIterator[None
 
 def accepted(job: Job, *, location: str) -> JSONResponse:
     """202 with where the result will be."""
-    body = AcceptedBody(id=job.subject_id, job_id=job.id, status=job.state)
+    body = bodies.Accepted(id=job.subject_id, job_id=job.id, status=job.state)
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=202, headers={"Location": location}
     )
@@ -79,14 +79,15 @@ def error_of(job: Job) -> DublError:
     return kind(job.error_detail)
 
 
-def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> JobBody:
+def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> bodies.Job:
     """A job as it is shown. `children`: how many of a batch are in which state."""
-    return JobBody.of(job, name=name_of(job), error=failure(job), children=children)
+    return bodies.Job.of(job, name=name_of(job), error=failure(job), children=children)
 
 
-def failure(job: Job) -> dict[str, object] | None:
+def failure(job: Job) -> bodies.Failure | None:
     """The problem that a failed job shows, or nothing."""
-    return problem(error_of(job)) if job.state is JobState.FAILED else None
+    failed = job.state is JobState.FAILED
+    return bodies.Failure.model_validate(problem(error_of(job))) if failed else None
 
 
 def name_of(job: Job) -> str:

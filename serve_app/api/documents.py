@@ -12,7 +12,7 @@ _FIELDS: dict[str, object] = {
     "metadata": {"type": "object"},
     "callback_url": _TEXT | {"description": "told of the end by a signed webhook"},
 }
-_RIGHTS: dict[str, object] = {"rights": {"$ref": "#/components/schemas/RightsBody"}}
+_RIGHTS: dict[str, object] = {"rights": {"$ref": "#/components/schemas/Rights"}}
 _CONTEXT: dict[str, object] = {
     "channel": _TEXT | {"description": "where it would be shown; licenses may name channels"},
     "territory": _TEXT | {"description": "country code of two letters"},

@@ -7,10 +7,10 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from dubl.contract import bodies
 from dubl.errors import DublError
 from dubl.types import Job
 from serve_app.api.problems import problem
-from serve_app.api.schemas import JobBody
 from serve_app.api.service import Service
 
 LOOK_S = 0.25
@@ -18,7 +18,7 @@ KEEP_ALIVE_S = 15.0
 
 
 async def job_events(
-    service: Service, job: Job, body_of: Callable[[Job], Awaitable[JobBody]]
+    service: Service, job: Job, body_of: Callable[[Job], Awaitable[bodies.Job]]
 ) -> AsyncIterator[str]:
     """An event for each change, until the job ends, or the service cannot tell any more."""
     shown, said_at = "", time.monotonic()

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
+from dubl.contract import bodies
 from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFound
 from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.matrix_picture import draw_matrix
 from dubl.settings import PolicySettings
 from dubl.types import (
     Check,
-    Explanation,
     KeptVideo,
     Match,
     Matrices,
@@ -25,7 +24,6 @@ from dubl.types import (
     TimedMatrix,
 )
 from serve_app.api.conversation import Context
-from serve_app.api.evidence_schemas import EvidenceBody, MatrixBody, PolicyBody, VideoBody
 from serve_app.api.principal import principal_of
 
 Stage = Literal["frames", "network"]
@@ -54,33 +52,25 @@ def evidence_router(context: Context) -> APIRouter:
         if not principal_of(request).sees([reference.library]):
             raise ReferenceNotFound(f"there is no reference '{reference_id}'")
 
-    @router.get(f"{MATCH}/evidence", response_model=EvidenceBody)
-    async def evidence(request: Request, check_id: str, reference_id: str) -> EvidenceBody:
+    @router.get(f"{MATCH}/evidence", response_model=bodies.Evidence)
+    async def evidence(request: Request, check_id: str, reference_id: str) -> bodies.Evidence:
         """Segments, frames side by side, hints about the edit, and what the probability meant."""
         check = await visible_check(request, check_id)
         match = _match(check, reference_id)
         explanation = await service.desk.explain(check_id, match)
-        here = f"/v1/checks/{quote(check_id, safe='')}"
-        there = f"/v1/references/{quote(reference_id, safe='')}"
         own = Standing(policies=await service.desk.library_policies())
         used = policy_of(match.library, policy, own)
-        return EvidenceBody.of(
-            check,
-            match,
-            explanation,
-            policy=PolicyBody.of(used, check.verdict),
-            outcome=_outcome(match, used),
-            query=VideoBody.of(explanation.query, at=here),
-            reference=_reference_body(explanation, reference_id, at=there),
+        return bodies.Evidence.of(
+            check, match, explanation, policy=used, outcome=_outcome(match, used)
         )
 
-    @router.get(f"{MATCH}/evidence/matrix", response_model=MatrixBody)
+    @router.get(f"{MATCH}/evidence/matrix", response_model=bodies.Matrix)
     async def matrix(
         request: Request, check_id: str, reference_id: str, stage: Stage = "frames"
-    ) -> MatrixBody:
+    ) -> bodies.Matrix:
         """The similarity matrix as numbers, before (`frames`) or after the network."""
         match = _match(await visible_check(request, check_id), reference_id)
-        return MatrixBody.of(_stage(await service.desk.matrices(check_id, match), stage))
+        return bodies.Matrix.of(_stage(await service.desk.matrices(check_id, match), stage))
 
     @router.get(f"{MATCH}/evidence/matrix.png", response_class=Response)
     async def matrix_picture(
@@ -151,12 +141,6 @@ def _stage(matrices: Matrices, stage: Stage) -> TimedMatrix:
     if matrices.cleaned is None:
         raise EvidenceNotKept("the model in use has no comparator network")
     return matrices.cleaned
-
-
-def _reference_body(explanation: Explanation, reference_id: str, *, at: str) -> VideoBody:
-    if explanation.reference is not None:
-        return VideoBody.of(explanation.reference, at=at)
-    return VideoBody.without_pictures(reference_id, explanation.reference_duration_s)
 
 
 def _jpeg(content: bytes) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from dubl.contract import bodies
 from dubl.contract.orders import JobFilter
 from dubl.errors import JobNotFound
 from dubl.types import Job, JobKind, JobState, Scope
@@ -16,7 +17,6 @@ from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
 from serve_app.api.orders import batch_order, terms_of
 from serve_app.api.principal import libraries_of, principal_of
-from serve_app.api.schemas import AcceptedBody, JobBody, JobPage
 from serve_app.api.uploads import read_submission
 
 _PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)
@@ -27,7 +27,7 @@ def jobs_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["jobs"])
     service = context.service
 
-    async def body_of(job: Job) -> JobBody:
+    async def body_of(job: Job) -> bodies.Job:
         children = await service.count_children(job.id) if job.kind in _PARENTS else None
         return job_body(job, children)
 
@@ -38,7 +38,7 @@ def jobs_router(context: Context) -> APIRouter:
             raise JobNotFound(f"there is no job '{job_id}'")
         return job
 
-    @router.get("/jobs", response_model=JobPage)
+    @router.get("/jobs", response_model=bodies.Page[bodies.Job])
     async def listing(
         request: Request,
         status: JobState | None = None,
@@ -46,17 +46,17 @@ def jobs_router(context: Context) -> APIRouter:
         dead: bool | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: str = "",
-    ) -> JobPage:
+    ) -> bodies.Page[bodies.Job]:
         """Accepted work, newest first. `batch` keeps the children of one; `dead=true` is the
         dead-letter list: jobs that were given up though their input may be good."""
         wanted = JobFilter(state=status, parent_id=batch, dead=dead)
         page = await service.list_jobs(wanted, limit=limit, cursor=cursor)
         sees = principal_of(request).sees
-        items = [job_body(job) for job in page.items if sees(libraries_of(job))]
-        return JobPage(items=items, next_cursor=page.next_cursor or None)
+        items = tuple(job_body(job) for job in page.items if sees(libraries_of(job)))
+        return bodies.Page[bodies.Job](items=items, next_cursor=page.next_cursor)
 
-    @router.get("/jobs/{job_id}", response_model=JobBody)
-    async def get(job_id: str, request: Request) -> JobBody:
+    @router.get("/jobs/{job_id}", response_model=bodies.Job)
+    async def get(job_id: str, request: Request) -> bodies.Job:
         """One job: its stage and share while it runs, how many children have ended."""
         return await body_of(await visible(job_id, request))
 
@@ -75,19 +75,19 @@ def jobs_router(context: Context) -> APIRouter:
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @router.delete("/jobs/{job_id}", response_model=JobBody)
-    async def cancel(job_id: str, request: Request) -> JobBody:
+    @router.delete("/jobs/{job_id}", response_model=bodies.Job)
+    async def cancel(job_id: str, request: Request) -> bodies.Job:
         """Ends a job, and a batch with its children; 409 when it has ended."""
         await visible(job_id, request)
         return await body_of(await service.cancel_job(job_id))
 
-    @router.post("/jobs/{job_id}/requeue", status_code=202, response_model=JobBody)
-    async def requeue(job_id: str, request: Request) -> JobBody:
+    @router.post("/jobs/{job_id}/requeue", status_code=202, response_model=bodies.Job)
+    async def requeue(job_id: str, request: Request) -> bodies.Job:
         """Queues a dead job again; 409 when it is not dead."""
         await visible(job_id, request)
         return await body_of(await service.requeue_job(job_id))
 
-    @router.post("/batches", status_code=202, response_model=AcceptedBody, openapi_extra=BATCH)
+    @router.post("/batches", status_code=202, response_model=bodies.Accepted, openapi_extra=BATCH)
     async def submit(request: Request) -> Response:
         """Many checks or registrations: a zip (multipart `file`) or JSON `links`.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter, Request
 
+from dubl.contract import bodies
 from dubl.contract.orders import Terms
 from dubl.errors import DeadlineExceeded
 from dubl.types import JobState, Outcome
@@ -15,7 +16,6 @@ from serve_app.api.documents import LEGACY
 from serve_app.api.orders import legacy_order
 from serve_app.api.principal import principal_of
 from serve_app.api.routes import LEGACY_PATH
-from serve_app.api.schemas import LegacyBody
 from serve_app.api.uploads import read_json_object
 
 
@@ -24,18 +24,18 @@ def legacy_router(context: Context) -> APIRouter:
 
     @router.post(
         LEGACY_PATH,
-        response_model=LegacyBody,
+        response_model=bodies.OriginalAnswer,
         openapi_extra=LEGACY,
         responses={400: {"description": "Bad request"}, 500: {"description": "Server error"}},
     )
-    async def check_video_duplicate(request: Request) -> LegacyBody:
+    async def check_video_duplicate(request: Request) -> bodies.OriginalAnswer:
         """Whether the video at `link` copies an earlier one, and which."""
         return await _answer(request, context)
 
     return router
 
 
-async def _answer(request: Request, context: Context) -> LegacyBody:
+async def _answer(request: Request, context: Context) -> bodies.OriginalAnswer:
     order = legacy_order(await read_json_object(request))
     order = replace(order, libraries=principal_of(request).limited(order.libraries))
     seconds = context.settings.serve.max_wait_s
@@ -48,5 +48,5 @@ async def _answer(request: Request, context: Context) -> LegacyBody:
         raise DeadlineExceeded("the check is not finished yet")
     verdict = (await context.service.get_check(order.id)).verdict
     if verdict.outcome is not Outcome.DUPLICATE:
-        return LegacyBody(is_duplicate=False, duplicate_for="")
-    return LegacyBody(is_duplicate=True, duplicate_for=verdict.matches[0].reference_id)
+        return bodies.OriginalAnswer(is_duplicate=False, duplicate_for="")
+    return bodies.OriginalAnswer(is_duplicate=True, duplicate_for=verdict.matches[0].reference_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -16,6 +15,7 @@ from dubl.contract.orders import (
     Terms,
     VideoInput,
 )
+from dubl.contract.requests import LIBRARY_PATTERN, TEXT_MAX_LENGTH
 from dubl.errors import InvalidRequest
 from dubl.rights.parsing import parse_context, parse_rights
 from dubl.rights.terms import CheckContext
@@ -24,8 +24,6 @@ from serve_app.api.strict_json import parse_json
 from serve_app.api.uploads import Submission
 
 ID_MAX_LENGTH = 256
-TEXT_MAX_LENGTH = 4096
-LIBRARY_PATTERN = re.compile(r"[\w.-]{1,64}")
 SOURCE_FIELDS = ("link", "path")
 TEXT_FIELDS = ("id", "library", "title", "owner", "metadata", "callback_url")
 CONTEXT_FIELDS = ("channel", "territory", "time")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from dubl.contract import bodies
 from dubl.contract.orders import ReferenceFilter
 from dubl.errors import ReferenceNotFound
 from dubl.types import JobState, Reference
@@ -22,13 +23,6 @@ from serve_app.api.conversation import (
 from serve_app.api.documents import CHANGE, REFERENCE
 from serve_app.api.orders import reference_change, reference_order, terms_of
 from serve_app.api.principal import Principal, libraries_of, principal_of
-from serve_app.api.schemas import (
-    AcceptedBody,
-    LibraryBody,
-    LibraryList,
-    ReferenceBody,
-    ReferencePage,
-)
 from serve_app.api.uploads import read_json_object, read_submission
 
 
@@ -46,7 +40,7 @@ def references_router(context: Context) -> APIRouter:
     @router.post(
         "/references",
         status_code=202,
-        response_model=AcceptedBody | ReferenceBody,
+        response_model=bodies.Accepted | bodies.Reference,
         openapi_extra=REFERENCE,
     )
     async def submit(request: Request) -> Response:
@@ -68,14 +62,14 @@ def references_router(context: Context) -> APIRouter:
             raise error_of(job)
         if job.state is not JobState.DONE:
             return accepted(job, location=_location(job.subject_id))
-        body = ReferenceBody.of(await service.get_reference(job.result_id))
+        body = bodies.Reference.of(await service.get_reference(job.result_id))
         return JSONResponse(
             body.model_dump(),
             status_code=201 if job.created else 200,
             headers={"Location": _location(body.id)},
         )
 
-    @router.get("/references", response_model=ReferencePage)
+    @router.get("/references", response_model=bodies.Page[bodies.Reference])
     async def listing(
         request: Request,
         library: str = "",
@@ -83,38 +77,39 @@ def references_router(context: Context) -> APIRouter:
         q: str = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: str = "",
-    ) -> ReferencePage:
+    ) -> bodies.Page[bodies.Reference]:
         """References, newest first; `q` looks into id, title and source."""
         allowed = principal_of(request).one_library(library)
         wanted = ReferenceFilter(library=allowed, owner=owner, text=q)
         page = await service.list_references(wanted, limit=limit, cursor=cursor)
-        items = [ReferenceBody.of(reference) for reference in page.items]
-        return ReferencePage(items=items, next_cursor=page.next_cursor or None)
+        return bodies.Page[bodies.Reference].of(page, bodies.Reference.of)
 
-    @router.get("/references/{reference_id:path}", response_model=ReferenceBody | AcceptedBody)
-    async def get(reference_id: str, request: Request) -> ReferenceBody | AcceptedBody:
+    @router.get(
+        "/references/{reference_id:path}", response_model=bodies.Reference | bodies.Accepted
+    )
+    async def get(reference_id: str, request: Request) -> bodies.Reference | bodies.Accepted:
         """One reference, or how far its registration is."""
         seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
         principal = principal_of(request)
         try:
-            return ReferenceBody.of(await visible(reference_id, principal))
+            return bodies.Reference.of(await visible(reference_id, principal))
         except ReferenceNotFound:
             job = await service.find_job(reference_id)
             if not principal.sees(libraries_of(job)):
                 raise
         job = await service.wait(job, seconds=seconds)
         if job.state is JobState.DONE:
-            return ReferenceBody.of(await visible(job.result_id, principal))
-        return AcceptedBody(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
+            return bodies.Reference.of(await visible(job.result_id, principal))
+        return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
     @router.patch(
-        "/references/{reference_id:path}", response_model=ReferenceBody, openapi_extra=CHANGE
+        "/references/{reference_id:path}", response_model=bodies.Reference, openapi_extra=CHANGE
     )
-    async def change(reference_id: str, request: Request) -> ReferenceBody:
+    async def change(reference_id: str, request: Request) -> bodies.Reference:
         """Replaces title, owner, metadata or rights; later checks see new rights at once."""
         wanted = reference_change(await read_json_object(request))
         await visible(reference_id, principal_of(request))
-        return ReferenceBody.of(await service.update_reference(reference_id, wanted))
+        return bodies.Reference.of(await service.update_reference(reference_id, wanted))
 
     @router.delete("/references/{reference_id:path}", status_code=204)
     async def delete(reference_id: str, request: Request) -> None:
@@ -122,13 +117,15 @@ def references_router(context: Context) -> APIRouter:
         await visible(reference_id, principal_of(request))
         await service.delete_reference(reference_id)
 
-    @router.get("/libraries", response_model=LibraryList)
-    async def libraries(request: Request) -> LibraryList:
+    @router.get("/libraries", response_model=bodies.Items[bodies.Library])
+    async def libraries(request: Request) -> bodies.Items[bodies.Library]:
         """Libraries with the number of their references."""
         counts, sees = await service.libraries(), principal_of(request).sees
         seen = {name: count for name, count in counts.items() if sees([name])}
-        bodies = [LibraryBody(name=name, references=count) for name, count in seen.items()]
-        return LibraryList(items=sorted(bodies, key=lambda body: body.name))
+        items = (
+            bodies.Library(name=name, references=count) for name, count in sorted(seen.items())
+        )
+        return bodies.Items[bodies.Library](items=tuple(items))
 
     return router
 

@@ -6,20 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from dubl.contract import bodies
+from dubl.contract.requests import TEXT_MAX_LENGTH, ReviewRequest
 from dubl.errors import InvalidRequest
 from dubl.types import Decision, ReviewState
 from serve_app.api.conversation import Context
 from serve_app.api.desk import QueueFilter
 from serve_app.api.evidence import visible
-from serve_app.api.orders import TEXT_MAX_LENGTH
 from serve_app.api.principal import principal_of
-from serve_app.api.review_schemas import (
-    ReviewBody,
-    ReviewItemBody,
-    ReviewPage,
-    ReviewQueuePage,
-    ReviewRequest,
-)
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -28,7 +22,7 @@ def reviews_router(context: Context) -> APIRouter:
     router = APIRouter(tags=["reviews"])
     service, policy = context.service, context.settings.policy
 
-    @router.get("/v1/reviews/queue", response_model=ReviewQueuePage)
+    @router.get("/v1/reviews/queue", response_model=bodies.ReviewQueue)
     async def queue(
         request: Request,
         state: ReviewState | None = None,
@@ -37,7 +31,7 @@ def reviews_router(context: Context) -> APIRouter:
         min_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
         limit: Limit = 50,
         cursor: str = "",
-    ) -> ReviewQueuePage:
+    ) -> bodies.ReviewQueue:
         """Matches from the policy's review threshold on, those of the newest checks first."""
         least = policy.review_probability if min_probability is None else min_probability
         wanted = QueueFilter(
@@ -50,20 +44,20 @@ def reviews_router(context: Context) -> APIRouter:
         page = await service.desk.queue(wanted, limit=limit, cursor=cursor)
         sees = principal_of(request).sees
         counts = await service.desk.counts(least_probability=policy.review_probability)
-        return ReviewQueuePage(
-            items=[ReviewItemBody.of(item) for item in page.items if sees([item.library])],
-            next_cursor=page.next_cursor or None,
+        return bodies.ReviewQueue(
+            items=tuple(bodies.ReviewItem.of(item) for item in page.items if sees([item.library])),
+            next_cursor=page.next_cursor,
             counts={name.value: count for name, count in counts.items()},
         )
 
-    @router.get("/v1/reviews", response_model=ReviewPage)
+    @router.get("/v1/reviews", response_model=bodies.Page[bodies.Review])
     async def history(
         request: Request,
         check_id: str = "",
         reference_id: str = "",
         limit: Limit = 50,
         cursor: str = "",
-    ) -> ReviewPage:
+    ) -> bodies.Page[bodies.Review]:
         """Decisions and comments, newest first; a key of some libraries names a `check_id`."""
         if check_id:
             visible(await service.get_check(check_id), request)
@@ -72,11 +66,10 @@ def reviews_router(context: Context) -> APIRouter:
         page = await service.desk.reviews(
             check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
         )
-        items = [ReviewBody.of(review) for review in page.items]
-        return ReviewPage(items=items, next_cursor=page.next_cursor or None)
+        return bodies.Page[bodies.Review].of(page, bodies.Review.of)
 
-    @router.post("/v1/reviews", status_code=201, response_model=ReviewBody)
-    async def review(request: Request, body: ReviewRequest) -> ReviewBody:
+    @router.post("/v1/reviews", status_code=201, response_model=bodies.Review)
+    async def review(request: Request, body: ReviewRequest) -> bodies.Review:
         """Confirms or rejects a match, calls it licensed, reopens it, or comments on it.
 
         "Not a match" (rejected) is remembered: the same bytes are not reported again as a copy of
@@ -94,6 +87,6 @@ def reviews_router(context: Context) -> APIRouter:
             reviewer=body.reviewer,
             note=body.note,
         )
-        return ReviewBody.of(entry)
+        return bodies.Review.of(entry)
 
     return router

@@ -6,59 +6,30 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
 
+from dubl.contract import bodies
 from dubl.contract.orders import FrameSearch
 from dubl.errors import InvalidRequest
-from dubl.types import FrameFound
 from serve_app.api.conversation import Context
 from serve_app.api.documents import FRAME
 from serve_app.api.evidence import visible
 from serve_app.api.principal import principal_of
-from serve_app.api.schemas import MatchBody
 from serve_app.api.uploads import Submission, read_submission
 
 Limit = Annotated[int, Query(ge=1, le=50)]
 FIELDS = ("time_s", "library")
 
 
-class FrameFoundBody(BaseModel):
-    """A reference that shows the picture; `times_s`, where it is most alike."""
-
-    reference_id: str
-    library: str
-    similarity: float
-    times_s: list[float]
-
-    @classmethod
-    def of(cls, found: FrameFound) -> FrameFoundBody:
-        return cls(
-            reference_id=found.reference_id,
-            library=found.library,
-            similarity=round(found.similarity, 4),
-            times_s=[round(time_s, 3) for time_s in found.times_s],
-        )
-
-
-class FrameFoundList(BaseModel):
-    """Best first. Frames of strangers may be alike too: a similarity is no verdict."""
-
-    items: list[FrameFoundBody]
-
-
-class NearestList(BaseModel):
-    """The matches of a check that were compared in full, most probable first."""
-
-    items: list[MatchBody] = Field(max_length=50)
-
-
 def search_router(context: Context) -> APIRouter:
     router = APIRouter(tags=["search"])
     service = context.service
 
-    @router.post("/v1/search/frame", response_model=FrameFoundList, openapi_extra=FRAME)
-    async def search_frame(request: Request, limit: Limit = 10) -> FrameFoundList:
-        """References that show a picture: an image `file`, or the frame of a video at `time_s`."""
+    @router.post(
+        "/v1/search/frame", response_model=bodies.Items[bodies.FrameFound], openapi_extra=FRAME
+    )
+    async def search_frame(request: Request, limit: Limit = 10) -> bodies.Items[bodies.FrameFound]:
+        """References that show a picture, best first: an image `file`, or the frame of a video at
+        `time_s`."""
         with service.room(waits=True):
             submission = await read_submission(request, spool=context.spool)
             try:
@@ -67,16 +38,16 @@ def search_router(context: Context) -> APIRouter:
                 found = await service.search_frame(search.within(allowed))
             finally:
                 await asyncio.to_thread(submission.discard, context.spool)
-        return FrameFoundList(items=[FrameFoundBody.of(one) for one in found])
+        return bodies.Items[bodies.FrameFound].of(found, bodies.FrameFound.of)
 
-    @router.get("/v1/checks/{check_id:path}/nearest", response_model=NearestList)
-    async def nearest(check_id: str, request: Request, m: Limit = 5) -> NearestList:
+    @router.get("/v1/checks/{check_id:path}/nearest", response_model=bodies.Items[bodies.Match])
+    async def nearest(check_id: str, request: Request, m: Limit = 5) -> bodies.Items[bodies.Match]:
         """The `m` nearest references, however far: of those that the check compared in full."""
         check = visible(await service.get_check(check_id), request)
         ranked = sorted(
             check.verdict.matches, key=lambda match: (-match.probability, -match.similarity)
         )
-        return NearestList(items=[MatchBody.of(match) for match in ranked[:m]])
+        return bodies.Items[bodies.Match].of(ranked[:m], bodies.Match.of)
 
     return router
 

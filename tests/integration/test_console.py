@@ -12,11 +12,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
-from dubl.index.duplicates import DuplicateCluster, Member, Pair, write_duplicates
+from dubl.index.duplicates import write_duplicates
 from dubl.settings import load_settings
 from tests.support.browser import chromium
 from tests.support.in_process import running_app
@@ -72,12 +73,12 @@ def address(suite: Suite, data: Path) -> Iterator[str]:
     """A service with one reference; the browser registers the other. Duplicates were looked for."""
     folder, truth = suite
     members = tuple(
-        Member(id=name, title=title, duration_s=7.0)
+        DuplicateMember(id=name, title=title, duration_s=7.0)
         for name, title in (("first", "First"), ("again", ""), ("shorter", "A shorter copy of it"))
     )
     pairs = (
-        Pair(a="first", b="again", probability=0.99),
-        Pair(a="first", b="shorter", probability=0.93),
+        DuplicatePair(a="first", b="again", probability=0.99),
+        DuplicatePair(a="first", b="shorter", probability=0.93),
     )
     write_duplicates(data, "main", (DuplicateCluster(members=members, pairs=pairs),))
     settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})

@@ -6,21 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.errors import NotFound, StoreUnavailable
-from dubl.index.duplicates import (
-    DuplicateCluster,
-    Member,
-    Pair,
-    read_duplicates,
-    write_duplicates,
-)
+from dubl.index.duplicates import read_duplicates, write_duplicates
 
 CLUSTER = DuplicateCluster(
     members=(
-        Member(id="a", title="Кот", duration_s=9.0),
-        Member(id="b", title="", duration_s=7.5),
+        DuplicateMember(id="a", title="Кот", duration_s=9.0),
+        DuplicateMember(id="b", title="", duration_s=7.5),
     ),
-    pairs=(Pair(a="a", b="b", probability=0.98),),
+    pairs=(DuplicatePair(a="a", b="b", probability=0.98),),
 )
 
 

@@ -12,7 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dubl import errors
-from dubl.index.duplicates import DuplicateCluster, Member, Pair, write_duplicates
+from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
+from dubl.index.duplicates import write_duplicates
 from dubl.settings import load_settings
 from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState
 from serve_app.api.http import make_http_app
@@ -306,10 +307,12 @@ def test_duplicates_inside_a_library_are_those_of_the_last_search(
     missing = client.get("/v1/libraries/films/duplicates")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     members = (
-        Member(id="a", title="A", duration_s=9.0),
-        Member(id="b", title="", duration_s=8.0),
+        DuplicateMember(id="a", title="A", duration_s=9.0),
+        DuplicateMember(id="b", title="", duration_s=8.0),
     )
-    cluster = DuplicateCluster(members=members, pairs=(Pair(a="a", b="b", probability=0.98),))
+    cluster = DuplicateCluster(
+        members=members, pairs=(DuplicatePair(a="a", b="b", probability=0.98),)
+    )
     write_duplicates(tmp_path, "films", (cluster,))
     found = client.get("/v1/libraries/films/duplicates").json()
     assert [one["id"] for one in found["clusters"][0]["members"]] == ["a", "b"]

@@ -1,0 +1,917 @@
+"""The answers of the HTTP contract: one model each, for the service, its client and local use.
+
+`of` makes an answer of a domain object. Fields that a newer service adds are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Generic, Self, TypeVar
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from dubl import types
+from dubl.rights import terms
+from dubl.rights.terms import Action
+from dubl.types import JobState, Outcome, Scope
+
+if TYPE_CHECKING:
+    from dubl.settings import PolicySettings
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def _round_down(value: float) -> float:
+    """Four digits; .99996 must not be shown as reaching a threshold of 1."""
+    nearest = round(value, 4)
+    return nearest if nearest <= value else round(nearest - 1e-4, 4)
+
+
+Share = Annotated[float, AfterValidator(_round_down)]
+Seconds = Annotated[float, AfterValidator(lambda value: round(value, 3))]
+Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 1))]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
+
+
+class Page(Answer, Generic[Item]):
+    """One page of a listing; `next_cursor` is null on the last one."""
+
+    items: tuple[Item, ...]
+    next_cursor: OptionalText
+
+    @classmethod
+    def of(cls, page: types.Page[Found], body: Callable[[Found], Item]) -> Self:
+        return cls(items=tuple(map(body, page.items)), next_cursor=page.next_cursor)
+
+
+class Items(Answer, Generic[Item]):
+    """A listing without pages."""
+
+    items: tuple[Item, ...]
+
+    @classmethod
+    def of(cls, found: Iterable[Found], body: Callable[[Found], Item]) -> Self:
+        return cls(items=tuple(map(body, found)))
+
+
+class LicenseWindow(Answer):
+    """A license. Null is open, and nothing named is everywhere. Times are ISO 8601, UTC unless they
+    say so; `until` is the first instant without the license."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    since: OptionalText = Field(default=None, alias="from")
+    until: OptionalText = None
+    territories: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+class ExcludedSegment(Answer):
+    """Seconds of the reference that prove nothing: an intro, credits."""
+
+    start_s: float
+    end_s: float
+    label: str = ""
+
+
+class Rights(Answer):
+    """Rights of a reference. A copy counts unless a license covers it. Given in a request, they
+    replace all; what they leave out has its default."""
+
+    action: Action = Action.BLOCK
+    license_windows: tuple[LicenseWindow, ...] = ()
+    min_copied_s: float = Field(default=0, ge=0)
+    excluded_segments: tuple[ExcludedSegment, ...] = ()
+
+    @classmethod
+    def of(cls, rights: terms.Rights) -> Self:
+        return cls.model_validate(rights)
+
+
+class Ruling(Answer):
+    """What the reference's rights make of a match: only what `counts` can be a duplicate, and
+    of a reference that is `quarantined` a person decides. `reason` says why in words.
+
+    `copied_s`: seconds of the query; besides, `excluded_s` in excluded segments and `common_s` of
+    common material prove nothing."""
+
+    action: Action
+    licensed: bool
+    counts: bool
+    quarantined: bool
+    reason: str
+    reason_code: str
+    copied_s: Seconds
+    excluded_s: Seconds
+    common_s: Seconds
+
+    @classmethod
+    def of(cls, match: types.Match) -> Self:
+        ruling = match.rights
+        return cls(
+            action=ruling.action,
+            licensed=ruling.licensed,
+            counts=ruling.counts,
+            quarantined=ruling.quarantined,
+            reason=ruling.reason,
+            reason_code=ruling.reason_code,
+            copied_s=ruling.copied_s,
+            excluded_s=match.excluded_s,
+            common_s=match.common_s,
+        )
+
+
+class Context(Answer):
+    """Where and when the query would be shown; null: not said."""
+
+    channel: OptionalText
+    territory: OptionalText
+    time: OptionalText
+
+    @classmethod
+    def of(cls, context: terms.CheckContext) -> Self:
+        return cls.model_validate(context)
+
+
+class Segment(Answer):
+    """A common stretch, seconds of either side; `speed`: reference seconds a query second."""
+
+    query_start_s: Seconds
+    query_end_s: Seconds
+    reference_start_s: Seconds
+    reference_end_s: Seconds
+    similarity: Share
+    speed: Seconds
+    reversed: bool
+
+    @classmethod
+    def of(cls, segment: types.Segment) -> Self:
+        return cls.model_validate(segment)
+
+
+class Match(Answer):
+    """`rejected`: a person said that these bytes do not copy this reference. `agreement`: how alike
+    the pixels of both move, 0 to 1, where the features left doubt and pictures of the reference are
+    kept, or its file can be read."""
+
+    reference_id: str
+    library: str
+    similarity: Share
+    probability: Share
+    agreement: Share | None
+    rejected: bool
+    rights: Ruling
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def of(cls, match: types.Match) -> Self:
+        return cls(
+            reference_id=match.reference_id,
+            library=match.library,
+            similarity=match.similarity,
+            probability=match.probability,
+            agreement=match.agreement,
+            rejected=match.rejected,
+            rights=Ruling.of(match),
+            segments=tuple(Segment.of(segment) for segment in match.segments),
+        )
+
+
+class Check(Answer):
+    """A finished check. `outcome`: duplicate, review or unique; `action`: the strictest that owners
+    want done, "allow" when unique. Matches that count come first, best first."""
+
+    id: str
+    status: str
+    outcome: str
+    action: Action
+    probability: Share
+    matches: tuple[Match, ...]
+    context: Context
+    libraries: tuple[str, ...]
+    query_name: str
+    query_sha256: str
+    created_at: str
+    earlier_id: OptionalText = Field(
+        description="the first check of this upload, from before the reference was registered"
+    )
+    model_id: str
+    policy_version: str
+    index_version: int
+    damaged: bool = Field(description="part of the file could not be read; this is of the rest")
+    timings_ms: dict[str, Milliseconds]
+
+    @classmethod
+    def of(cls, check: types.Check, *, min_probability: float, by_policy: bool = False) -> Self:
+        """With matches from `min_probability` on; `by_policy`: those from the review threshold of
+        their own library on, with `min_probability` for matches that know none."""
+        verdict = check.verdict
+        shown = (
+            Match.of(match)
+            for match in verdict.matches
+            if _is_shown(match, min_probability, by_policy=by_policy)
+        )
+        return cls(
+            id=check.id,
+            status=JobState.DONE,
+            outcome=verdict.outcome,
+            action=Action.ALLOW if verdict.outcome is Outcome.UNIQUE else verdict.action,
+            context=Context.of(verdict.context),
+            probability=verdict.probability,
+            matches=tuple(shown),
+            libraries=check.libraries,
+            query_name=check.query_name,
+            query_sha256=check.query_sha256,
+            created_at=check.created_at,
+            earlier_id=check.earlier_id,
+            model_id=verdict.model_id,
+            policy_version=verdict.policy_version,
+            index_version=verdict.index_version,
+            damaged=verdict.damaged,
+            timings_ms=dict(verdict.timings_ms),
+        )
+
+
+class Reference(Answer):
+    """A registered video."""
+
+    id: str
+    library: str
+    status: str
+    title: str
+    owner: str
+    metadata: dict[str, object]
+    rights: Rights
+    source: str
+    sha256: str
+    duration_s: Seconds
+    frame_count: int
+    created_at: str
+    damaged: bool = Field(description="only the readable part of its file is in the library")
+
+    @classmethod
+    def of(cls, reference: types.Reference) -> Self:
+        return cls(
+            id=reference.id,
+            library=reference.library,
+            status="ready",
+            title=reference.title,
+            owner=reference.owner,
+            metadata=dict(reference.metadata),
+            rights=Rights.of(reference.rights),
+            source=reference.source,
+            sha256=reference.sha256,
+            duration_s=reference.duration_s,
+            frame_count=reference.frame_count,
+            created_at=reference.created_at,
+            damaged=reference.damaged,
+        )
+
+
+class Library(Answer):
+    name: str
+    references: int
+
+
+class FrameFound(Answer):
+    """A reference that shows the picture; `times_s`, where it is most alike. Frames of strangers
+    may be alike too: a similarity is no verdict."""
+
+    reference_id: str
+    library: str
+    similarity: Share
+    times_s: tuple[Seconds, ...]
+
+    @classmethod
+    def of(cls, found: types.FrameFound) -> Self:
+        return cls.model_validate(found)
+
+
+class DuplicateMember(Answer):
+    id: str
+    title: str
+    duration_s: float
+
+
+class DuplicatePair(Answer):
+    """Two members that were compared and found to be copies."""
+
+    a: str
+    b: str
+    probability: float
+
+
+class DuplicateCluster(Answer):
+    """The first member is the one to keep."""
+
+    members: tuple[DuplicateMember, ...]
+    pairs: tuple[DuplicatePair, ...]
+
+
+class Duplicates(Answer):
+    """Clusters of videos that copy each other, largest first."""
+
+    library: str
+    made_at: str
+    clusters: tuple[DuplicateCluster, ...]
+
+
+class Failure(Answer):
+    """Why a job failed: a problem (RFC 9457) with a stable `code`; `hint` says what to do."""
+
+    type: str = ""
+    title: str = ""
+    status: int
+    detail: str
+    code: str
+    hint: str = ""
+    context: dict[str, object] = {}
+
+
+class Accepted(Answer):
+    """Work that goes on: `status` is queued or running; failed comes with `error`."""
+
+    id: str
+    job_id: str
+    status: str
+    error: Failure | None = None
+
+
+class Job(Answer):
+    """`name`: what the caller called the video; `stage` and `progress` (a share of the usual work)
+    while it runs; `children` counts those of a batch by status; `dead`: given up though its input
+    may be good, it can be queued again."""
+
+    id: str
+    kind: str
+    name: str
+    status: str
+    subject_id: str
+    attempts: int
+    created_at: str
+    finished_at: OptionalText
+    error: Failure | None
+    stage: str
+    progress: float
+    result_id: OptionalText
+    batch_id: OptionalText
+    dead: bool
+    children: dict[str, int] | None
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in (JobState.QUEUED, JobState.RUNNING)
+
+    @classmethod
+    def of(
+        cls,
+        job: types.Job,
+        *,
+        name: str,
+        error: Failure | None,
+        children: Mapping[JobState, int] | None = None,
+    ) -> Self:
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            name=name,
+            status=job.state,
+            subject_id=job.subject_id,
+            attempts=job.attempts,
+            created_at=job.created_at,
+            finished_at=job.finished_at,
+            error=error,
+            stage=job.progress.stage,
+            progress=_progress(job, children),
+            result_id=job.result_id,
+            batch_id=job.parent_id,
+            dead=job.dead,
+            children=None if children is None else {str(k): v for k, v in children.items()},
+        )
+
+
+class EventData(Answer):
+    job: Job
+    check: Check | None = None
+
+
+class WebhookEvent(Answer):
+    """What a webhook says: `type` is, for example, "check.done"; with the check where there is
+    one."""
+
+    type: str
+    timestamp: str
+    data: EventData
+
+    @property
+    def job(self) -> Job:
+        return self.data.job
+
+    @property
+    def check(self) -> Check | None:
+        return self.data.check
+
+
+class Delivery(Answer):
+    """A webhook: `status` is pending, delivered or failed; `http_status` the last answer's."""
+
+    id: str
+    job_id: str
+    url: str
+    status: str
+    attempts: int
+    http_status: int | None
+    error: OptionalText
+    created_at: str
+    next_attempt_at: str | None
+    delivered_at: OptionalText
+
+    @classmethod
+    def of(cls, delivery: types.Delivery) -> Self:
+        pending = delivery.state is types.DeliveryState.PENDING
+        return cls(
+            id=delivery.id,
+            job_id=delivery.job_id,
+            url=delivery.url,
+            status=delivery.state,
+            attempts=delivery.attempts,
+            http_status=delivery.status or None,
+            error=delivery.error,
+            created_at=delivery.created_at,
+            next_attempt_at=delivery.next_attempt_at if pending else None,
+            delivered_at=delivery.delivered_at,
+        )
+
+
+class Video(Answer):
+    """One side of a match. `picture` takes `?at=SECONDS`; both addresses are null where nothing is
+    kept. `width` and `height` are 0 where they are not known."""
+
+    id: str
+    name: str
+    duration_s: Seconds
+    width: int
+    height: int
+    video: str | None
+    media_type: str | None
+    picture: str | None
+    picture_times_s: tuple[Seconds, ...]
+
+    @classmethod
+    def of(cls, kept: types.KeptVideo, *, at: str) -> Self:
+        return cls(
+            id=kept.id,
+            name=kept.name,
+            duration_s=kept.duration_s,
+            width=kept.width,
+            height=kept.height,
+            video=f"{at}/video" if kept.video_path else None,
+            media_type=kept.media_type if kept.video_path else None,
+            picture=f"{at}/picture",
+            picture_times_s=kept.picture_times_s,
+        )
+
+    @classmethod
+    def without_pictures(cls, identifier: str, duration_s: float) -> Self:
+        return cls(
+            id=identifier,
+            name="",
+            duration_s=duration_s,
+            width=0,
+            height=0,
+            video=None,
+            media_type=None,
+            picture=None,
+            picture_times_s=(),
+        )
+
+
+class Box(Answer):
+    """A part of a picture, in shares of its width and height."""
+
+    left: Seconds
+    top: Seconds
+    width: Seconds
+    height: Seconds
+
+
+class Hint(Answer):
+    """An edit that was seen: mirrored, rotated (`value` degrees clockwise), inset (the reference
+    fills `box` of the query, `value` is its share), cropped (the query shows `box` of the
+    reference), gray, speed (`value` reference seconds a query second), reversed."""
+
+    kind: str
+    value: Seconds
+    box: Box | None
+
+    @classmethod
+    def of(cls, hint: types.Hint) -> Self:
+        return cls.model_validate(hint)
+
+
+class FramePair(Answer):
+    """Two frames that belong together; `segment` counts from 0 in `segments`."""
+
+    segment: int
+    query_s: Seconds
+    reference_s: Seconds
+    similarity: Share
+    query_picture: str | None
+    reference_picture: str | None
+
+    @classmethod
+    def of(cls, pair: types.FramePair, query: Video, reference: Video) -> Self:
+        return cls(
+            segment=pair.segment,
+            query_s=pair.query_s,
+            reference_s=pair.reference_s,
+            similarity=pair.similarity,
+            query_picture=_at(query.picture, pair.query_s),
+            reference_picture=_at(reference.picture, pair.reference_s),
+        )
+
+
+class Policy(Answer):
+    """The thresholds in force; `checked_under` is the policy's version when the check was made."""
+
+    version: str
+    duplicate_probability: float
+    review_probability: float
+    checked_under: str
+
+    @classmethod
+    def of(cls, policy: PolicySettings, verdict: types.Verdict) -> Self:
+        return cls(
+            version=policy.version,
+            duplicate_probability=policy.duplicate_probability,
+            review_probability=policy.review_probability,
+            checked_under=verdict.policy_version,
+        )
+
+
+class Evidence(Answer):
+    """Everything about one match. `matrix_picture` is the address of a PNG; matrices are under
+    `matrix`, `?stage=frames|network`."""
+
+    check_id: str
+    reference_id: str
+    library: str
+    similarity: Share
+    probability: Share
+    outcome: str
+    rejected: bool
+    policy: Policy
+    model_id: str
+    segments: tuple[Segment, ...]
+    pairs: tuple[FramePair, ...]
+    hints: tuple[Hint, ...]
+    query: Video
+    reference: Video
+    matrix: str
+    matrix_picture: str
+
+    @classmethod
+    def of(
+        cls,
+        check: types.Check,
+        match: types.Match,
+        explanation: types.Explanation,
+        *,
+        policy: PolicySettings,
+        outcome: Outcome,
+    ) -> Self:
+        """`policy`: that of the match's library, in force now."""
+        here = f"/v1/checks/{quote(check.id, safe='')}"
+        there = f"/v1/references/{quote(match.reference_id, safe='')}"
+        at = f"{here}/matches/{quote(match.reference_id, safe='')}/evidence"
+        query = Video.of(explanation.query, at=here)
+        if explanation.reference is None:
+            duration_s = explanation.reference_duration_s
+            reference = Video.without_pictures(match.reference_id, duration_s)
+        else:
+            reference = Video.of(explanation.reference, at=there)
+        return cls(
+            check_id=check.id,
+            reference_id=match.reference_id,
+            library=match.library,
+            similarity=match.similarity,
+            probability=match.probability,
+            outcome=outcome,
+            rejected=match.rejected,
+            policy=Policy.of(policy, check.verdict),
+            model_id=check.verdict.model_id,
+            segments=tuple(Segment.of(segment) for segment in match.segments),
+            pairs=tuple(FramePair.of(pair, query, reference) for pair in explanation.pairs),
+            hints=tuple(Hint.of(hint) for hint in explanation.hints),
+            query=query,
+            reference=reference,
+            matrix=f"{at}/matrix",
+            matrix_picture=f"{at}/matrix.png",
+        )
+
+
+class Matrix(Answer):
+    """Similarity [T][U] in [0,1] with the times of its rows and columns, in seconds."""
+
+    query_times_s: list[float]
+    reference_times_s: list[float]
+    query_duration_s: Seconds
+    reference_duration_s: Seconds
+    similarity: list[list[float]]
+
+    @classmethod
+    def of(cls, matrix: types.TimedMatrix) -> Self:
+        return cls(
+            query_times_s=matrix.query_times_s.round(3).tolist(),
+            reference_times_s=matrix.reference_times_s.round(3).tolist(),
+            query_duration_s=matrix.query_duration_s,
+            reference_duration_s=matrix.reference_duration_s,
+            similarity=matrix.similarity.astype("float64").round(3).tolist(),
+        )
+
+
+class Review(Answer):
+    """One entry in a match's history. `decision`: confirmed, rejected, licensed, reopened, or a
+    comment."""
+
+    id: str
+    check_id: str
+    reference_id: str
+    decision: str
+    reviewer: str
+    note: str
+    created_at: str
+
+    @classmethod
+    def of(cls, review: types.Review) -> Self:
+        return cls.model_validate(review)
+
+
+class ReviewItem(Answer):
+    """A match in the review queue; `state` is open, confirmed, rejected or licensed."""
+
+    check_id: str
+    reference_id: str
+    library: str
+    probability: Share
+    similarity: Share
+    query_name: str
+    state: str
+    reviewer: str
+    created_at: str
+
+    @classmethod
+    def of(cls, item: types.ReviewItem) -> Self:
+        return cls.model_validate(item)
+
+
+class ReviewQueue(Page[ReviewItem]):
+    """`counts` are of all matches from the policy's review threshold on, by state."""
+
+    counts: dict[str, int]
+
+
+class Quarantine(Answer):
+    """A reference that so many different uploads matched within the guard's window, and so many
+    usually. `status`: held until a person decides, kept, or released."""
+
+    reference_id: str
+    library: str
+    status: str
+    uploads: int
+    usual: Annotated[float, AfterValidator(lambda value: round(value, 2))]
+    created_at: str
+    reviewer: str
+    note: str
+    decided_at: OptionalText
+
+    @classmethod
+    def of(cls, one: types.Quarantine) -> Self:
+        return cls(
+            reference_id=one.reference_id,
+            library=one.library,
+            status=one.state,
+            uploads=one.uploads,
+            usual=one.usual,
+            created_at=one.created_at,
+            reviewer=one.reviewer,
+            note=one.note,
+            decided_at=one.decided_at,
+        )
+
+
+class LibraryPolicy(Answer):
+    """Thresholds of a library; `version` as verdicts show it. No `decisions` where the settings'
+    thresholds hold."""
+
+    library: str
+    version: str
+    duplicate_probability: float
+    review_probability: float
+    decisions: int | None
+    created_at: str | None
+
+    @classmethod
+    def of(cls, library: str, used: PolicySettings, own: types.LibraryPolicy | None) -> Self:
+        """`used`: the thresholds in force, of the settings or the library's `own`."""
+        return cls(
+            library=library,
+            version=used.version,
+            duplicate_probability=used.duplicate_probability,
+            review_probability=used.review_probability,
+            decisions=None if own is None else own.decisions,
+            created_at=None if own is None else own.created_at,
+        )
+
+
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
+
+
+class Precision(Answer):
+    """Of decided matches from `threshold` on: how many, copies, 95 % interval of their share."""
+
+    threshold: Rounded
+    matches: int
+    copies: int
+    low: Rounded
+    high: Rounded
+
+    @classmethod
+    def of(cls, one: types.Precision) -> Self:
+        return cls.model_validate(one)
+
+
+class Calibration(Answer):
+    """What the decisions say of a library, and what both pairs of thresholds mean for them."""
+
+    library: str
+    adopted: bool
+    decisions: int
+    copies: int
+    log_loss_before: Rounded
+    log_loss_after: Rounded
+    duplicate_before: Precision
+    duplicate_after: Precision
+    review_before: Precision
+    review_after: Precision
+
+    @classmethod
+    def of(cls, library: str, report: types.ThresholdReport, *, adopted: bool) -> Self:
+        return cls(
+            library=library,
+            adopted=adopted,
+            decisions=report.decisions,
+            copies=report.copies,
+            log_loss_before=report.log_loss_before,
+            log_loss_after=report.log_loss_after,
+            duplicate_before=Precision.of(report.duplicate_before),
+            duplicate_after=Precision.of(report.duplicate_after),
+            review_before=Precision.of(report.review_before),
+            review_after=Precision.of(report.review_after),
+        )
+
+
+class Key(Answer):
+    """A key without its secret; limits of 0 are those of the service's settings."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: tuple[Scope, ...]
+    libraries: tuple[str, ...]
+    requests_per_minute: int
+    jobs_per_day: int
+    created_at: str
+    revoked_at: OptionalText
+
+    @classmethod
+    def of(cls, key: types.ApiKey) -> Self:
+        return cls.model_validate(key)
+
+
+class NewKey(Answer):
+    """`token` is shown this once."""
+
+    token: str
+    key: Key
+
+
+class Differing(Answer):
+    """How often this was answered, and that was what the space would have said."""
+
+    answered: str
+    shadow: str
+    count: int
+
+
+class Space(Answer):
+    """A feature space. `missing`: references that the other space holds and this one lacks. Of
+    `shadow_checks`, which others answered and this one too, so many were `agreed` on."""
+
+    space_id: str
+    model_id: str
+    answers: bool
+    references: int
+    missing: int
+    shadow_checks: int
+    agreed: int
+    differing: tuple[Differing, ...]
+
+    @classmethod
+    def of(cls, one: types.SpaceState) -> Self:
+        compared = one.comparison
+        return cls(
+            space_id=one.space_id,
+            model_id=one.model_id,
+            answers=one.answers,
+            references=one.references,
+            missing=one.missing,
+            shadow_checks=compared.count,
+            agreed=compared.agreed,
+            differing=tuple(
+                Differing(answered=answered, shadow=shadow, count=count)
+                for (answered, shadow), count in compared.differing.items()
+            ),
+        )
+
+
+class SpaceSwitch(Answer):
+    """`by`: the key's id; `rollback`: the switch before this one was taken back."""
+
+    space_id: str
+    previous_id: str
+    created_at: str
+    by: str
+    note: str
+    rollback: bool
+
+    @classmethod
+    def of(cls, one: types.SpaceSwitch) -> Self:
+        return cls.model_validate(one)
+
+
+class Spaces(Answer):
+    """Spaces in service, and all switches, newest first."""
+
+    items: tuple[Space, ...]
+    switches: tuple[SpaceSwitch, ...]
+
+
+class MissingReference(Answer):
+    """`path`: where the indexing job finds the file; null where nobody knows."""
+
+    id: str
+    library: str
+    source: str
+    path: OptionalText
+
+    @classmethod
+    def of(cls, one: types.MissingReference) -> Self:
+        reference = one.reference
+        return cls(
+            id=reference.id, library=reference.library, source=reference.source, path=one.path
+        )
+
+
+class Readiness(Answer):
+    """Whether requests are taken, and what is waited for; `date`: the service's time, as HTTP
+    writes it."""
+
+    ready: bool
+    waiting_for: tuple[str, ...] = ()
+    date: str = ""
+
+
+class OriginalAnswer(Answer):
+    """What the original client reads."""
+
+    is_duplicate: bool
+    duplicate_for: str
+
+
+def _is_shown(match: types.Match, min_probability: float, *, by_policy: bool) -> bool:
+    """What a person has rejected is shown to those who ask for everything."""
+    if match.rejected and min_probability > 0:
+        return False
+    if by_policy and match.outcome is not None:
+        return match.outcome is not Outcome.UNIQUE
+    return match.probability >= min_probability
+
+
+def _progress(job: types.Job, children: Mapping[JobState, int] | None) -> float:
+    if job.state is JobState.DONE:
+        return 1.0
+    total = sum(children.values()) if children else 0
+    if children is None or total == 0:
+        return job.progress.share
+    return _round_down(sum(count for state, count in children.items() if state.ended) / total)
+
+
+def _at(picture: str | None, second: float) -> str | None:
+    return None if picture is None else f"{picture}?at={max(second, 0.0):.3f}"
