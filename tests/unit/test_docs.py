@@ -1,0 +1,75 @@
+"""The documentation tells the truth: its examples run, and the things that it names are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dubl.client.client import Client
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCS = PROJECT / "docs"
+PAGES = [
+    *sorted(DOCS.rglob("*.md")),
+    *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
+ADD_YOUR_OWN = (DOCS / "extend" / "add-your-own.md").read_text(encoding="utf-8")
+TREES = ("benchmarks", "configs", "deploy", "docs", "dubl", "examples", "pipelines", "serve_app")
+# The diary tells of files of its time.
+PRESENT = [page for page in PAGES if page.parent.name != "lab"]
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _python(text: str) -> str:
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def _page_id(page: Path) -> str:
+    return page.relative_to(PROJECT).as_posix()
+
+
+@pytest.mark.parametrize("section", _sections(ADD_YOUR_OWN))
+def test_the_examples_of_add_your_own_run(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = _python(_sections(ADD_YOUR_OWN)[section])
+    assert "\nassert " in program
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, f"add-your-own.md, {section}", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=_page_id)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(rf"`((?:{'|'.join(TREES)}|tests)/[\w./-]+)`", page.read_text("utf-8"))
+    assert [name for name in named if not (PROJECT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=_page_id)
+def test_every_module_and_target_that_a_page_calls_is_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    modules = re.findall(r"python -m ((?:pipelines|benchmarks|serve_app|tests)[\w.]*)", text)
+    lost = [name for name in modules if not _module(name)]
+    targets = re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)
+    known = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert (lost, sorted(set(targets) - set(known))) == ([], [])
+
+
+def _module(name: str) -> bool:
+    path = PROJECT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists() or "NAME" in name
+
+
+def test_every_method_in_the_clients_table_is_there() -> None:
+    page = (DOCS / "use" / "python.md").read_text(encoding="utf-8")
+    table = _sections(page)["Methods"].split("\n\n")[1]
+    named = re.findall(r"`(\w+)`", table)
+    assert len(named) > 20
+    assert [name for name in named if not hasattr(Client, name)] == []
+    public = {name for name in vars(Client) if not name.startswith("_")} - {"close"}
+    assert public - set(named) == set()
