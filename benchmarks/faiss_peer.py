@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dubl.types import Float32Array
 
 TRAINING_ROWS = 200_000
-MOST_LISTS = 4096
+MAX_LISTS = 4096
 NEIGHBORS = 20
 
 
@@ -60,7 +60,7 @@ def faiss_figure(
         return skipped(title, unit="×", reason="faiss-cpu is not there (requirements/bench.txt)")
     from benchmarks.retrieval import ask, in_turn
 
-    recipe = way.recipe.format(lists=min(int(4 * size**0.5), MOST_LISTS))
+    recipe = way.recipe.format(lists=min(int(4 * size**0.5), MAX_LISTS))
     with spending() as spent:
         index = _built(recipe, batches, size=size, dims=question.vectors.shape[1])
     faiss.omp_set_num_threads(1)

@@ -51,7 +51,7 @@ from dubl.settings import EvidenceSettings, Settings, load_settings
 from dubl.types import Float64Array
 from pipelines.calibrate import Compared, NoFeatures, compare_all
 
-LEAST_CHANCE = 0.02
+MIN_CHANCE = 0.02
 RIDGE = 4e-4
 LEVELS = (0.5, 0.9)
 
@@ -82,7 +82,7 @@ def look_at_pixels(
         known: set[str] = set()
         for one in compared:
             chance = probability_of(one, calibration)
-            if chance < LEAST_CHANCE or ceiling(one.evidence, calibration) < 1.0:
+            if chance < MIN_CHANCE or ceiling(one.evidence, calibration) < 1.0:
                 continue
             if one.reference not in known:
                 source = video_of(suite / REFERENCES, one.reference)

@@ -19,7 +19,7 @@ from serve_app.metrics import count_shadow
 logger = logging.getLogger(__name__)
 
 # Of one process at a time; checks beyond that have none, so that a busy service is not made busier.
-MOST_AT_ONCE = 2
+MAX_AT_ONCE = 2
 
 
 class Shadows:
@@ -35,7 +35,7 @@ class Shadows:
     def begin(self, job: Job, source: VideoSource, question: Question, check: Check) -> None:
         if not self._flow.has_shadows or random.random() >= self._share:
             return
-        if len(self._running) >= MOST_AT_ONCE:
+        if len(self._running) >= MAX_AT_ONCE:
             return
         task = asyncio.create_task(self._compare(job, source, question, check))
         self._running[job.id] = task

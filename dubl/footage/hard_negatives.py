@@ -14,7 +14,7 @@ from dubl.footage.clips import Clip, cut, drawn, fitted, joined, painted, scaled
 from dubl.footage.textures import gradient, palette, words
 from dubl.footage.video_file import Image, Size
 
-_LEAST_CAMERA_S = 8.0
+_MIN_CAMERA_S = 8.0
 _INTRO_S = 3.0
 _TITLE_SIZE = (640, 360)
 _SLIDE_S = 3.0
@@ -59,7 +59,7 @@ def negative_pairs(clips: Sequence[Clip], rng: np.random.Generator) -> list[Nega
 
 def same_camera_later(clip: Clip) -> NegativePair | None:
     """The first and the last 45 % of one clip; None when the clip is under 8 s."""
-    if clip.duration_s < _LEAST_CAMERA_S:
+    if clip.duration_s < _MIN_CAMERA_S:
         return None
     length = int(clip.frames * 0.45)
     return NegativePair(

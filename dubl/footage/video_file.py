@@ -26,7 +26,7 @@ Size = tuple[int, int]  # width, height, in pixels
 # Presentation times are whole ticks of this; MPEG-4 part 2 allows at most 65535 ticks a second.
 TICK_S = Fraction(1, 60000)
 
-_LEAST_SEEK_S = 2.0  # decoding this much is cheaper than a seek
+_MIN_SEEK_S = 2.0  # decoding this much is cheaper than a seek
 
 _ENCODERS: dict[Codec, str] = {
     "h264": "libx264",
@@ -188,7 +188,7 @@ def _timed(
     if first is None:
         return
     zero_s = first.time or 0.0
-    if start_s > _LEAST_SEEK_S:
+    if start_s > _MIN_SEEK_S:
         container.seek(round((start_s + zero_s) / stream.time_base), stream=stream)
         frames = container.decode(stream)
         first = next(frames, None)

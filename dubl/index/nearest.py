@@ -20,7 +20,7 @@ FRAMES_A_PART = 4096
 GRAPH_FRAMES = 4_000_000
 STILL_GRAPH_FRAMES = 3_800_000  # a library that has shrunk a little keeps its partitions
 GRAPH_PARTS = 4096
-LEAST_PROBED = 100
+MIN_PROBED = 100
 PARTS_A_PROBE = 12
 # Rows that are compared in full at once: they bound the memory of a search.
 ROWS_A_SEARCH = 8192
@@ -41,7 +41,7 @@ def probed(frames: int) -> int:
     """How many of them are searched: a smaller share of a larger table, which finds fewer of the
     frames that are alike by chance, and hardly fewer copies: docs/lab/retrieval.md has figures."""
     parts = max(partitions(frames), GRAPH_PARTS if frames >= STILL_GRAPH_FRAMES else 0)
-    return min(parts, max(LEAST_PROBED, parts // PARTS_A_PROBE))
+    return min(parts, max(MIN_PROBED, parts // PARTS_A_PROBE))
 
 
 def nearest_frames(

@@ -15,7 +15,7 @@ from dubl.types import Float16Array, Float64Array
 # track).
 SAME_COSINE = 0.975
 STEP_S = 2.0
-MOST_STEPS = 60
+MAX_STEPS = 60
 
 IntArray = NDArray[np.intp]
 
@@ -43,8 +43,8 @@ def span_ends(starts: IntArray, count: int) -> IntArray:
 
 def moments(from_s: Float64Array, until_s: Float64Array) -> tuple[IntArray, Float64Array]:
     """Times STEP_S apart, both ends among them, that stand for spans in the vote: which span [M]
-    and when [M]. Of long spans at most MOST_STEPS are taken."""
-    steps = np.minimum(np.ceil((until_s - from_s) / STEP_S), MOST_STEPS).astype(np.intp)
+    and when [M]. Of long spans at most MAX_STEPS are taken."""
+    steps = np.minimum(np.ceil((until_s - from_s) / STEP_S), MAX_STEPS).astype(np.intp)
     owners = np.repeat(np.arange(len(from_s)), steps + 1)
     firsts = np.cumsum(steps + 1) - (steps + 1)
     shares = (np.arange(len(owners)) - firsts[owners]) / np.maximum(steps, 1)[owners]

@@ -41,7 +41,7 @@ CONFLICT = "commit conflict"
 COMMIT_ATTEMPTS = 8
 COMMIT_PAUSE_S = 0.02
 SETTLED_S = 3.0
-MOST_MAKERS = 16
+MAX_MAKERS = 16
 
 Result = TypeVar("Result")
 
@@ -163,7 +163,7 @@ def _settle(tables: Tables) -> None:
     had made it replaces it, with all rows. So nobody writes before the tables are SETTLED_S old.
     Tables that have been written to, by their number of versions, are older.
     """
-    if tables.references.version > MOST_MAKERS:
+    if tables.references.version > MAX_MAKERS:
         return
     made = min(version["timestamp"] for version in tables.references.list_versions())
     left_s = SETTLED_S - (datetime.now(tz=made.tzinfo) - made).total_seconds()

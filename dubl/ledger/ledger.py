@@ -30,7 +30,7 @@ from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
 
 NO_GUARD = FloodSettings(enabled=False)
-MOST_CLAIMS = 10_000  # ids of checks that may be under way
+MAX_CLAIMS = 10_000  # ids of checks that may be under way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class Ledger:
                 claim.require_same(other)
                 return
             self._claims[claim.check_id] = claim
-            if len(self._claims) > MOST_CLAIMS:
+            if len(self._claims) > MAX_CLAIMS:
                 self._claims.popitem(last=False)
 
     def get_check(self, check_id: str) -> Check:

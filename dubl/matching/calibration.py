@@ -22,7 +22,7 @@ CALIBRATION_FILE = "calibration.json"
 BACKGROUND_FILE = "background.npy"
 # Of edited train clips, no sure copy stood out by less than .1; slides on one template by .04.
 STANDS_OUT = 0.08
-LEAST_CHANCE = 1e-6
+MIN_CHANCE = 1e-6
 AGREEMENT_POWER = 8
 
 
@@ -114,7 +114,7 @@ def ceiling(evidence: Evidence, calibration: Calibration) -> float:
 def pixel_evidence(chance: float, agreement: float) -> dict[str, float]:
     """What the weights of PIXEL_NAMES are for. Agreement counts by a high power: takes of one scene
     reach .6, where people move in the same way .9, and copies almost 1."""
-    odds = min(max(chance, LEAST_CHANCE), 1 - LEAST_CHANCE)
+    odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
     return {
         "intercept": 1.0,
         "log_odds": math.log(odds / (1 - odds)),

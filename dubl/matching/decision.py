@@ -10,7 +10,7 @@ from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reas
 from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
-MOST_UNSETTLED = 3
+MAX_UNSETTLED = 3
 
 
 def decide(
@@ -103,7 +103,7 @@ def unsettled(
         return ()
     least = policy.second_look_probability
     found = [one for one in counting if one.segments and one.probability >= least]
-    return tuple(one.reference_id for one in found[:MOST_UNSETTLED])
+    return tuple(one.reference_id for one in found[:MAX_UNSETTLED])
 
 
 def surer(first: Verdict, closer: Verdict) -> Verdict:

@@ -19,7 +19,7 @@ from dubl.types import Box, Float32Array, Hint, HintKind, Segment, Uint8Array
 SIDE = 96
 BLUR = 4
 SCALES = (1.0, 0.93, 0.87, 0.8, 0.74, 0.68, 0.63, 0.58, 0.53, 0.49, 0.45, 0.41, 0.37, 0.33, 0.29)
-LEAST_SIDE = 18
+MIN_SIDE = 18
 CONVINCING = 0.42
 CLEARLY = 0.08
 NEARLY_ALL = 0.9
@@ -142,7 +142,7 @@ def _correlation(outer: Plane, inner: Plane) -> tuple[float, Box]:
     height, width = inner.shape
     rows, columns = outer.shape
     whole = Box(left=0.0, top=0.0, width=1.0, height=1.0)
-    if min(height, width) < LEAST_SIDE or height > rows or width > columns:
+    if min(height, width) < MIN_SIDE or height > rows or width > columns:
         return 0.0, whole
     centered = inner - inner.mean()
     energy = float((centered**2).sum())

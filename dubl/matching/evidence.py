@@ -24,11 +24,11 @@ from dubl.types import (
 IndexArray = NDArray[np.int64]
 
 EDGE_S = 0.75
-MOST = 0.8
+MAX_EDGE_SHARE = 0.8
 STEP = 0.3
 OWN_SPEED = 0.03
 MARGIN_S = 0.25
-MOST_FRAMES = 128
+MAX_FRAMES = 128
 
 
 def gather_evidence(
@@ -118,11 +118,11 @@ def spans(
 
 
 def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Float16Array:
-    """Region features [n,R,D] of a view within the seconds, at most MOST_FRAMES, evenly thinned."""
+    """Region features [n,R,D] of a view within the seconds, at most MAX_FRAMES, evenly thinned."""
     times = features.timestamps_s
     inside = (times >= span_s[0] - MARGIN_S) & (times <= span_s[1] + MARGIN_S)
     rows = np.flatnonzero((features.views == view) & inside)
-    step = max(1, -(-len(rows) // MOST_FRAMES))
+    step = max(1, -(-len(rows) // MAX_FRAMES))
     return features.region_features[rows[::step]]
 
 
@@ -224,4 +224,4 @@ def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoF
         (segment.query_end_s - segment.query_start_s) / query_s,
         (segment.reference_end_s - segment.reference_start_s) / reference_s,
     )
-    return (begins or ends) and covered < MOST
+    return (begins or ends) and covered < MAX_EDGE_SHARE

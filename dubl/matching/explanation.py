@@ -29,8 +29,8 @@ from dubl.types import (
     VideoFeatures,
 )
 
-MOST_CELLS = 320  # of one side of a matrix that is shown
-MOST_FRAMES = 1024  # of one side that the network is shown
+MAX_CELLS = 320  # of one side of a matrix that is shown
+MAX_FRAMES = 1024  # of one side that the network is shown
 PAIRS_PER_SEGMENT = 6
 HINT_PAIRS = 4
 POOLED_FRAMES = 4
@@ -108,9 +108,9 @@ class Explainer:
         """Of the view that the best segment is seen in; a cell covers four by four frames."""
         view = alike_views(segments[0], query, reference)[0] if segments else WHOLE_FRAME
         rows = np.flatnonzero(query.views == view)
-        rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
+        rows = rows[:: max(1, -(-len(rows) // MAX_FRAMES))]
         columns = np.arange(0, len(reference.timestamps_s))
-        columns = columns[:: max(1, -(-len(columns) // MOST_FRAMES))]
+        columns = columns[:: max(1, -(-len(columns) // MAX_FRAMES))]
         values = self._comparator(query).cleaned_matrix(
             query.region_features[rows], reference.region_features[columns]
         )
@@ -169,7 +169,7 @@ def _frame_pairs(segments: Sequence[Segment], matrix: TimedMatrix) -> tuple[Fram
 
 
 def _thinned(matrix: TimedMatrix) -> TimedMatrix:
-    """At most MOST_CELLS a side: the greatest value of each block, so that no line is lost."""
+    """At most MAX_CELLS a side: the greatest value of each block, so that no line is lost."""
     rows = np.arange(0, matrix.similarity.shape[0], _block(matrix.similarity.shape[0]))
     columns = np.arange(0, matrix.similarity.shape[1], _block(matrix.similarity.shape[1]))
     values = np.maximum.reduceat(matrix.similarity, rows, axis=0)
@@ -183,7 +183,7 @@ def _thinned(matrix: TimedMatrix) -> TimedMatrix:
 
 
 def _block(count: int) -> int:
-    return max(1, -(-count // MOST_CELLS))
+    return max(1, -(-count // MAX_CELLS))
 
 
 def _block_means(times_s: Float64Array, starts: np.ndarray) -> Float64Array:

@@ -12,7 +12,7 @@ from dubl.matching.evidence import line_of
 from dubl.types import Float64Array, Segment, TimedMatrix, Uint8Array
 
 LONGER_SIDE = 720
-LEAST_SIDE = 240
+MIN_SIDE = 240
 LINE_WIDTH = 3
 # Dark to light in even steps of lightness (viridis), readable without color.
 COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -37,8 +37,7 @@ def _size(matrix: TimedMatrix) -> tuple[int, int]:
     query_s, reference_s = matrix.query_duration_s, matrix.reference_duration_s
     longer = max(query_s, reference_s, 1e-6)
     width, height = (
-        max(LEAST_SIDE, round(LONGER_SIDE * duration / longer))
-        for duration in (reference_s, query_s)
+        max(MIN_SIDE, round(LONGER_SIDE * duration / longer)) for duration in (reference_s, query_s)
     )
     return width, height
 

@@ -13,7 +13,7 @@ Sides = tuple[Float32Array, Float32Array]
 STILL = 0.06  # of the features' length
 SAME_FROM = 0.8
 SAME_AT = 0.95
-MOST_INSTANTS = 128
+MAX_INSTANTS = 128
 TINY = 1e-12
 
 
@@ -41,8 +41,8 @@ def common_motion(descriptors: Sides, regions: Sides, *, similarity: float) -> f
 
 
 def _thinned(sides: Sides) -> Sides:
-    """At most MOST_INSTANTS, evenly."""
-    step = max(1, -(-len(sides[0]) // MOST_INSTANTS))
+    """At most MAX_INSTANTS, evenly."""
+    step = max(1, -(-len(sides[0]) // MAX_INSTANTS))
     return sides[0][::step], sides[1][::step]
 
 

@@ -31,14 +31,14 @@ from dubl.matching.registration import (
 from dubl.types import Float32Array, Uint8Array
 
 SIDE = 256  # of the reference's longer side
-LEAST_PICTURES = 3
+MIN_PICTURES = 3
 BLUR_PX = 1.5
 MOVING_SHARE = 0.3  # of the common picture: where the reference moves most
-LEAST_CHANGE = 3.0  # gray levels, as deviation in time
-LEAST_PIXELS = 50
+MIN_CHANGE = 3.0  # gray levels, as deviation in time
+MIN_PIXELS = 50
 # Where the query changes by less than a share of what it does elsewhere, something lies over it;
 # over so much of the picture at most.
-COVERED_CHANGE, MOST_COVERED = 0.3, 0.6
+COVERED_CHANGE, MAX_COVERED = 0.3, 0.6
 EDGE_PX = 9
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def pixel_agreements(
     instants, gray uint8 [h',w'] of any shape. The first row is the likeliest: it is laid upon the
     references, and the others as it.
     """
-    if len(references) < LEAST_PICTURES:
+    if len(references) < MIN_PICTURES:
         return ()
     try:
         return _agreements(references, queries)
@@ -93,9 +93,9 @@ def _compared(
     deviation = moves.std(axis=0)
     if not common.any():
         return ()
-    least = max(LEAST_CHANGE, float(np.quantile(deviation[common], 1 - MOVING_SHARE)))
+    least = max(MIN_CHANGE, float(np.quantile(deviation[common], 1 - MOVING_SHARE)))
     moving = common & (deviation >= least)
-    if moving.sum() < LEAST_PIXELS:
+    if moving.sum() < MIN_PIXELS:
         return ()
     theirs = moves[:, moving]
     agreements = []
@@ -114,7 +114,7 @@ def _compared(
 def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:
     """The places over which no caption or logo stands still, by how much the query changes there
     for what the reference does, [P]."""
-    least = min(COVERED_CHANGE * np.median(ratio), np.quantile(ratio, MOST_COVERED))
+    least = min(COVERED_CHANGE * np.median(ratio), np.quantile(ratio, MAX_COVERED))
     uncovered: NDArray[np.bool_] = ratio >= least
     return uncovered
 

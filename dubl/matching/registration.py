@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from dubl.types import Float32Array, Uint8Array
 
-LEAST_FOUND = 25  # distinct places; mirrored pictures are tried below that
-MOST_FEATURES = 400
+MIN_FOUND = 25  # distinct places; mirrored pictures are tried below that
+MAX_FEATURES = 400
 FAINT = 0.02
 DISTINCT = 0.85
 TOLERANCE_PX = 4.0
-LEAST_AREA, MOST_AREA = 0.02, 400.0
-LEAST_FOUND_AT_ONCE = 12  # distinct places of one instant
-MOST_DRIFT_PX = 40.0  # of places, by an edit that moves the picture
+MIN_AREA, MAX_AREA = 0.02, 400.0
+MIN_FOUND_AT_ONCE = 12  # distinct places of one instant
+MAX_DRIFT_PX = 40.0  # of places, by an edit that moves the picture
 DRIFT_TOLERANCE_PX = 2.5
-MOST_ZOOM = 1.4
+MAX_ZOOM = 1.4
 STILL_PX, STILL_SHARE = 4.0, 0.9  # a camera that stands still: of its pictures' corners; instants
 
 cv2.setNumThreads(1)  # each replica has its own share of the cores
@@ -57,7 +57,7 @@ def registered(
     """Pictures, gray uint8 [h,w], upon targets of `shape` with these features; None where they show
     no place in common. Of all instants together: an edit is the same all along, or nearly."""
     best = _fitted([local_features(one) for one in pictures], theirs, mirrored=False)
-    if best is None or best.places < LEAST_FOUND:
+    if best is None or best.places < MIN_FOUND:
         other = _fitted([local_features(mirror(one)) for one in pictures], theirs, mirrored=True)
         best = max((one for one in (best, other) if one), key=lambda one: one.places, default=None)
     if best is None or not _is_plausible(best.homography, pictures[0].shape, shape):
@@ -91,19 +91,19 @@ def camera_stands_still(found: Sequence[LocalFeatures], shape: tuple[int, ...]) 
 def _drift(pairs: Float32Array, homography: Matrix) -> Matrix | None:
     """A similarity of the target's pixels that brings the places of one instant where they belong,
     after the homography; None where too few tell it."""
-    if len(pairs) < LEAST_FOUND_AT_ONCE:
+    if len(pairs) < MIN_FOUND_AT_ONCE:
         return None
     laid = cv2.perspectiveTransform(pairs[None, :, :2], homography)[0]
-    near = np.abs(laid - pairs[:, 2:]).max(axis=1) < MOST_DRIFT_PX
-    if near.sum() < LEAST_FOUND_AT_ONCE:
+    near = np.abs(laid - pairs[:, 2:]).max(axis=1) < MAX_DRIFT_PX
+    if near.sum() < MIN_FOUND_AT_ONCE:
         return None
     similarity, inside = cv2.estimateAffinePartial2D(
         laid[near], pairs[near, 2:], ransacReprojThreshold=DRIFT_TOLERANCE_PX, maxIters=1000
     )
-    if similarity is None or _distinct(pairs[near][inside.ravel() > 0]) < LEAST_FOUND_AT_ONCE:
+    if similarity is None or _distinct(pairs[near][inside.ravel() > 0]) < MIN_FOUND_AT_ONCE:
         return None
     zoom = float(np.hypot(similarity[0, 0], similarity[1, 0]))
-    if not 1 / MOST_ZOOM < zoom < MOST_ZOOM:
+    if not 1 / MAX_ZOOM < zoom < MAX_ZOOM:
         return None
     return np.vstack([similarity, [0.0, 0.0, 1.0]])
 
@@ -114,7 +114,7 @@ def mirror(picture: Uint8Array) -> Uint8Array:
 
 def local_features(picture: Uint8Array) -> LocalFeatures:
     """Of a picture, gray uint8 [h,w]."""
-    finder = cv2.SIFT.create(nfeatures=MOST_FEATURES, contrastThreshold=FAINT)
+    finder = cv2.SIFT.create(nfeatures=MAX_FEATURES, contrastThreshold=FAINT)
     points, descriptors = finder.detectAndCompute(picture, None)
     if descriptors is None:
         return LocalFeatures(
@@ -170,7 +170,7 @@ def _is_plausible(homography: Matrix, ours: tuple[int, ...], theirs: tuple[int, 
     if not np.isfinite(laid).all() or not cv2.isContourConvex(laid):
         return False
     area = cv2.contourArea(laid) / (theirs[0] * theirs[1])
-    return bool(LEAST_AREA <= area <= MOST_AREA)
+    return bool(MIN_AREA <= area <= MAX_AREA)
 
 
 def _corners(shape: tuple[int, ...]) -> Float32Array:

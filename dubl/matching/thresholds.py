@@ -16,9 +16,9 @@ from dubl.errors import InvalidRequest
 from dubl.settings import PolicySettings
 from dubl.types import MIN_DECISIONS, Float64Array, JudgedMatch, Precision, ThresholdReport
 
-LEAST_OF_A_KIND = 5
+MIN_OF_A_KIND = 5
 PRIOR = 2.0  # as if two decisions lay on the identity
-LEAST_SLOPE = 0.2
+MIN_SLOPE = 0.2
 STEPS = 50
 EDGE = 1e-4
 Z_95 = 1.96
@@ -30,7 +30,7 @@ def fit_thresholds(
     *,
     least_decisions: int = MIN_DECISIONS,
 ) -> ThresholdReport:
-    """Raises InvalidRequest for fewer decisions than that, or than LEAST_OF_A_KIND of either kind.
+    """Raises InvalidRequest for fewer decisions than that, or than MIN_OF_A_KIND of either kind.
 
     Nobody decides on what was never shown: the review threshold does not fall below the least
     probable decided match.
@@ -83,10 +83,10 @@ def precision_from(threshold: float, judged: Sequence[JudgedMatch]) -> Precision
 
 def _require_enough(decisions: int, copies: int, least: int) -> None:
     fewest = min(copies, decisions - copies)
-    if decisions < least or fewest < LEAST_OF_A_KIND:
+    if decisions < least or fewest < MIN_OF_A_KIND:
         raise InvalidRequest(
             f"people have decided on {decisions} matches of this library, {copies} of them copies; "
-            f"at least {least} are needed, {LEAST_OF_A_KIND} of either kind",
+            f"at least {least} are needed, {MIN_OF_A_KIND} of either kind",
             context={"decisions": decisions, "copies": copies},
         )
 
@@ -102,7 +102,7 @@ def _fit(logits: Float64Array, copied: Float64Array) -> tuple[float, float]:
         curvature = (rows * (expected * (1 - expected))[:, None]).T @ rows + PRIOR * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-    return max(LEAST_SLOPE, float(weights[0])), float(weights[1])
+    return max(MIN_SLOPE, float(weights[0])), float(weights[1])
 
 
 def _reaching(probability: float, slope: float, offset: float) -> float:

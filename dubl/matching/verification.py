@@ -32,14 +32,14 @@ from dubl.types import (
 
 logger = logging.getLogger(__name__)
 
-MOST_INSTANTS = 12
+MAX_INSTANTS = 12
 ENOUGH_INSTANTS = 8
 # Instants are known to a fraction of a second.
 SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)
 # From there on a video that agrees better backwards is one that is played backwards.
-LEAST_BACKWARDS = 0.5
+MIN_BACKWARDS = 0.5
 NEARLY_OWN_SPEED = 1.25
-LEAST_DIFFERENCE_S = 0.03  # of the lengths of both sides
+MIN_DIFFERENCE_S = 0.03  # of the lengths of both sides
 EDGE_S = 0.01
 
 
@@ -173,9 +173,9 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
 
 
 def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Shown:
-    """What a reference's file shows at MOST_INSTANTS along a segment. Raises what decoding does."""
+    """What a reference's file shows at MAX_INSTANTS along a segment. Raises what decoding does."""
     start_s, end_s = segment.reference_start_s, segment.reference_end_s
-    wanted = np.linspace(start_s, end_s, MOST_INSTANTS).round(3)
+    wanted = np.linspace(start_s, end_s, MAX_INSTANTS).round(3)
     clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.tolist()))))
     size = clip.facts.size_within(SIDE)
     pictures = [np.asarray(cv2.resize(_gray(frame), size), np.uint8) for frame in clip.frames]
@@ -191,7 +191,7 @@ def other_readings(segment: Segment) -> list[Segment]:
     query_s = segment.query_end_s - segment.query_start_s
     reference_s = segment.reference_end_s - segment.reference_start_s
     nearly_own = 1 / NEARLY_OWN_SPEED <= segment.speed <= NEARLY_OWN_SPEED
-    if segment.reversed or not nearly_own or abs(query_s - reference_s) < LEAST_DIFFERENCE_S:
+    if segment.reversed or not nearly_own or abs(query_s - reference_s) < MIN_DIFFERENCE_S:
         return [turned]
     length_s = min(query_s, reference_s)
     from_start = replace(
@@ -234,7 +234,7 @@ def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
         return None
     best = int(np.argmax(values))  # the likeliest of those that agree alike
     segment: Segment = segments[best]
-    if segment.reversed != shown.segment.reversed and values[best] <= LEAST_BACKWARDS:
+    if segment.reversed != shown.segment.reversed and values[best] <= MIN_BACKWARDS:
         segment = shown.segment
     return Agreement(value=values[best], segment=segment)
 
@@ -243,9 +243,9 @@ def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:
     """Times of the reference's pictures along the segment, evenly thinned."""
     start_s, end_s = segment.reference_start_s - EDGE_S, segment.reference_end_s + EDGE_S
     inside = [at for at in picture_times_s if start_s <= at <= end_s]
-    if len(inside) <= MOST_INSTANTS:
+    if len(inside) <= MAX_INSTANTS:
         return inside
-    return [inside[int(row)] for row in np.linspace(0, len(inside) - 1, MOST_INSTANTS)]
+    return [inside[int(row)] for row in np.linspace(0, len(inside) - 1, MAX_INSTANTS)]
 
 
 def query_time(reference_time_s: float, segment: Segment) -> float:

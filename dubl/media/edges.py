@@ -12,7 +12,7 @@ from dubl.types import Float32Array, Uint8Array
 
 BoolArray = NDArray[np.bool_]
 
-MOST_FRAMES = 24  # more tell no more
+MAX_FRAMES = 24  # more tell no more
 EDGE_LEVELS = 5.0
 EDGE_RATIO = 1.8
 # Pixels beside an edge with which it is compared: from, to.
@@ -37,7 +37,7 @@ class Maps:
 
 def maps_of(frames: Uint8Array) -> tuple[Maps, Maps]:
     """Maps of frames [N,S,S,3] as they are, and transposed."""
-    count = min(len(frames), MOST_FRAMES)
+    count = min(len(frames), MAX_FRAMES)
     chosen = np.linspace(0, len(frames) - 1, count).round().astype(np.intp)
     gray = np.stack([_gray(frames[row]) for row in chosen])
     return _maps(gray), _maps(np.ascontiguousarray(gray.transpose(0, 2, 1)))

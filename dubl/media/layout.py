@@ -19,8 +19,8 @@ from dubl.media.edges import Maps, covers_of, maps_of, side_covers, side_places
 from dubl.types import Uint8Array
 
 MAX_PARTS = 4
-LEAST_SIDE = 0.2  # of the picture's side
-MOST_AREA = 0.94  # of the picture; what leaves out less is the picture
+MIN_SIDE = 0.2  # of the picture's side
+MAX_AREA = 0.94  # of the picture; what leaves out less is the picture
 RIM = 0.04  # of the picture's side, within which no line is looked for
 
 # A bar: rows whose levels stay around one, up to where they suddenly do not.
@@ -37,7 +37,7 @@ ONE_SIDED_COVER = 0.8
 # An inset: mean cover that is needed of two, three, four sides inside the picture, and of each.
 INSET_COVER = (0.76, 0.74, 0.63)
 SIDE_COVER = 0.3
-MOST_INSET = 0.6  # of the region
+MAX_INSET = 0.6  # of the region
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -89,7 +89,7 @@ def find_parts(frames: Uint8Array) -> list[Box]:
     leaves, groups = _Search(maps_of(frames)).parts(whole)
     parts: list[Box] = []
     for box in (*_largest_first(leaves), *_largest_first(groups)):
-        if box.area <= MOST_AREA * whole.area and box not in parts:
+        if box.area <= MAX_AREA * whole.area and box not in parts:
             parts.append(box)
     return _largest_first(parts[:MAX_PARTS])
 
@@ -104,7 +104,7 @@ class _Search:
     def __init__(self, maps: tuple[Maps, Maps]) -> None:
         self._upright, self._lying = maps
         size = int(self._upright.edges.shape[0])
-        self._least = round(LEAST_SIDE * size)
+        self._least = round(MIN_SIDE * size)
         self._rim = round(RIM * size)
 
     def parts(self, region: Box) -> tuple[list[Box], list[Box]]:
@@ -209,7 +209,7 @@ class _Search:
         inside = np.isfinite(sides)
         heights, widths = np.subtract.outer(rows, rows).T, np.subtract.outer(columns, columns).T
         fits = np.minimum.outer(heights, widths) >= self._least
-        fits &= np.multiply.outer(heights, widths) <= MOST_INSET * region.area
+        fits &= np.multiply.outer(heights, widths) <= MAX_INSET * region.area
         fits &= inside[:2].any(axis=0) & inside[2:].any(axis=0)
         fits &= np.where(inside, sides, 1).min(axis=0) >= SIDE_COVER
         count = inside.sum(axis=0)

@@ -24,7 +24,7 @@ from dubl.settings import MediaSettings
 from dubl.types import Sampling, Uint8Array
 
 # Below this many pictures a row, the nearest reference picture may be too far from the target.
-_LEAST_PICTURES_A_STEP = 8
+_MIN_PICTURES_A_STEP = 8
 _CLOCK_S = 1e-3
 
 
@@ -73,7 +73,7 @@ class _Pass:
         *,
         sparingly: bool,
     ) -> None:
-        many = plan.step_s * probe.frame_rate_hz >= _LEAST_PICTURES_A_STEP
+        many = plan.step_s * probe.frame_rate_hz >= _MIN_PICTURES_A_STEP
         self._settings = settings
         self._interval_s = 1 / probe.frame_rate_hz
         self._origin_s = probe.origin_s

@@ -9,14 +9,14 @@ from PIL import Image
 
 from dubl.types import WHOLE_FRAME, FrameClip, Uint8Array, VideoFacts
 
-MOST_PICTURES = 1200
+MAX_PICTURES = 1200
 QUALITY = 82
 
 
 def thumbnails(clip: FrameClip) -> tuple[tuple[float, ...], list[bytes]]:
-    """Times and JPEGs of whole frames, evenly thinned where there are more than MOST_PICTURES."""
+    """Times and JPEGs of whole frames, evenly thinned where there are more than MAX_PICTURES."""
     rows = np.flatnonzero(clip.views == WHOLE_FRAME)
-    rows = rows[:: max(1, -(-len(rows) // MOST_PICTURES))]
+    rows = rows[:: max(1, -(-len(rows) // MAX_PICTURES))]
     times_s = tuple(round(float(time_s), 4) for time_s in clip.timestamps_s[rows])
     return times_s, [_jpeg(clip.frames[row], clip.facts) for row in rows]
 

@@ -25,7 +25,7 @@ WORKING_SIDE = 320
 MAX_ROWS = 7200
 # A layout of its own is looked for between cuts that are at least this far apart.
 SHOT_ROWS = 6
-MOST_SHOTS = 24
+MAX_SHOTS = 24
 CUT_LEVELS = 30
 SAME_BOX = 0.9
 # Width over height from which a picture is rather cut out of another one, and the usual ones.
@@ -148,7 +148,7 @@ def _shots(frames: Uint8Array) -> list[tuple[int, int]]:
     if not cuts:
         return []
     shots = [shot for shot in pairwise([0, *cuts, len(frames)]) if shot[1] - shot[0] >= SHOT_ROWS]
-    return sorted(shots, key=lambda shot: shot[0] - shot[1])[:MOST_SHOTS]
+    return sorted(shots, key=lambda shot: shot[0] - shot[1])[:MAX_SHOTS]
 
 
 def _set_back(frames: Uint8Array, shape: float) -> Uint8Array:

@@ -9,7 +9,7 @@ from html import escape
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34
 LABEL_WIDTH, BAR_HEIGHT = 200, 24
-MOST_LABELS = 8
+MAX_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def stacked_bars(labels: Sequence[str], series: Sequence[Series], *, title: str)
             if height:
                 hint = f"<title>{escape(label)}: {one.values[place]:g} {escape(one.name)}</title>"
                 shapes.append(_box(x, y, width, height, one.style, hint))
-        if place % max(1, -(-len(labels) // MOST_LABELS)) == 0:
+        if place % max(1, -(-len(labels) // MAX_LABELS)) == 0:
             shapes.append(_text(x + width / 2, HEIGHT - 12, label, "middle"))
     return _picture(shapes, title, HEIGHT)
 

@@ -11,7 +11,7 @@ from dubl.evaluation.metrics.detection import wilson
 from dubl.reporting.charts import Dot, Series, bars, calibration, stacked_bars
 from dubl.reporting.figures import Figures
 
-MOST_BARS = 20
+MAX_BARS = 20
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Dubl: report</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -146,7 +146,7 @@ def _section(title: str, note: str, chart: str, table: pa.Table | None) -> str:
 
 
 def _bars(table: pa.Table, name: str, value: str, title: str) -> str:
-    rows = table.to_pylist()[:MOST_BARS]
+    rows = table.to_pylist()[:MAX_BARS]
     pairs = [(str(row[name]), float(row[value])) for row in rows]
     return bars(pairs, style="one", title=title) if pairs else "<p>None.</p>"
 
@@ -155,7 +155,7 @@ def _table(table: pa.Table) -> str:
     if not table.num_rows:
         return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.column_names)
-    body = "".join(_row(list(row.values())) for row in table.to_pylist()[:MOST_BARS])
+    body = "".join(_row(list(row.values())) for row in table.to_pylist()[:MAX_BARS])
     return f"<table><tr>{head}</tr>{body}</table>"
 
 

@@ -23,7 +23,7 @@ WINDOW_FIELDS = ("from", "until", "territories", "channels")
 SEGMENT_FIELDS = ("start_s", "end_s", "label")
 TERRITORY = re.compile(r"[A-Za-z]{2}")
 TEXT_MAX_LENGTH = 256
-MOST_ENTRIES = 1000
+MAX_ENTRIES = 1000
 
 
 def parse_rights(value: object) -> Rights:
@@ -157,8 +157,8 @@ def _items(value: object, name: str) -> Sequence[object]:
     value = _unpacked(value, name)
     if value is None or value == "":
         return ()
-    if not isinstance(value, list | tuple) or len(value) > MOST_ENTRIES:
-        raise InvalidRights(f"`{name}` must be a list of at most {MOST_ENTRIES} entries")
+    if not isinstance(value, list | tuple) or len(value) > MAX_ENTRIES:
+        raise InvalidRights(f"`{name}` must be a list of at most {MAX_ENTRIES} entries")
     return value
 
 

@@ -39,7 +39,7 @@ references_app = typer.Typer(
 )
 HEADINGS = ("id", "library", "title", "owner", "seconds", "registered")
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".wmv", ".flv", ".mpg"}
-MOST_LISTED = 500
+MAX_LISTED = 500
 
 Library = Annotated[str, typer.Option(help="name of the library")]
 Owner = Annotated[str, typer.Option(help="who holds the rights")]
@@ -96,7 +96,7 @@ def add(
 def list_references(
     library: Library = "",
     owner: Owner = "",
-    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED)] = 50,
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
@@ -233,7 +233,7 @@ def _children(client: Client, job_id: str) -> list[Job]:
     found: list[Job] = []
     cursor = ""
     while True:
-        page = client.list_jobs(batch=job_id, limit=MOST_LISTED, cursor=cursor)
+        page = client.list_jobs(batch=job_id, limit=MAX_LISTED, cursor=cursor)
         found += page.items
         cursor = page.next_cursor or ""
         if not cursor:

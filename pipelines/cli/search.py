@@ -14,7 +14,7 @@ from pipelines.cli.references import print_references
 from pipelines.cli.show import print_json, print_table
 
 HEADINGS = ("reference", "library", "similarity", "seconds")
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 TIMES_SHOWN = 5
 
 
@@ -25,7 +25,7 @@ def search(
     at: Annotated[float, typer.Option(min=0, help="second of the video whose frame it is")] = 0.0,
     library: Annotated[str, typer.Option(help="without it, all libraries")] = "",
     owner: Annotated[str, typer.Option(help="of what words find")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MOST_SHOWN)] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN)] = 10,
     url: Url = "",
     data: Data = DATA,
     config: Config = None,

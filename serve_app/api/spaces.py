@@ -12,7 +12,7 @@ from dubl.rights.times import utc_text
 from serve_app.api.conversation import Context
 from serve_app.api.principal import principal_of
 
-MOST_MISSING = 5000
+MAX_MISSING = 5000
 
 
 def spaces_router(context: Context) -> APIRouter:
@@ -32,7 +32,7 @@ def spaces_router(context: Context) -> APIRouter:
     @router.get("/{space_id}/missing", response_model=bodies.Page[bodies.MissingReference])
     async def missing(
         space_id: str,
-        limit: Annotated[int, Query(ge=1, le=MOST_MISSING)] = 500,
+        limit: Annotated[int, Query(ge=1, le=MAX_MISSING)] = 500,
         cursor: str = "",
     ) -> bodies.Page[bodies.MissingReference]:
         """References that the space lacks, in the order of ids."""

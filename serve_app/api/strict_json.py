@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-MOST_LEVELS = 64
+MAX_LEVELS = 64
 
 
 def parse_json(text: bytes | bytearray | str) -> object:
@@ -23,7 +23,7 @@ def parse_json(text: bytes | bytearray | str) -> object:
 def _require_shallow(value: object) -> None:
     """What is deeper than some hundred levels can be read, and not be written again."""
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         level = [
             inner
             for outer in level

@@ -21,7 +21,7 @@ COLUMNS = 6
 ROWS = 4
 _NUMBER_BITS = 16
 _BITS = COLUMNS * ROWS
-_LEAST_CONTRAST = 24.0
+_MIN_CONTRAST = 24.0
 
 
 def numbered_frame(number: int, *, size: Size = (192, 128)) -> Image:
@@ -43,7 +43,7 @@ def read_frame_number(frame_rgb: Image) -> int:
     Raises ValueError when the picture is no upright, whole numbered frame.
     """
     light = _block_light(frame_rgb)
-    if light.max() - light.min() < _LEAST_CONTRAST:
+    if light.max() - light.min() < _MIN_CONTRAST:
         raise ValueError("the picture has no black and white blocks")
     bits = light > (light.max() + light.min()) / 2
     word = int("".join("1" if bit else "0" for bit in bits.ravel()), 2)

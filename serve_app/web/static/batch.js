@@ -6,7 +6,7 @@ import { t, word } from "./i18n.js";
 
 const POLL_MS = 500;
 const SENDING_SHARE = 0.3;
-const MOST_SHOWN = 500;
+const MAX_SHOWN = 500;
 const ENDED = ["done", "failed", "cancelled"];
 
 export const zipDialog = (libraries) => dialog(t("zip.title"), (close) => {
@@ -61,6 +61,6 @@ async function follow(id, bar, say, failures, watched) {
 }
 
 async function name(id, failures) {
-  const { items } = await get(`/v1/jobs${query({ batch: id, status: "failed", limit: MOST_SHOWN })}`);
+  const { items } = await get(`/v1/jobs${query({ batch: id, status: "failed", limit: MAX_SHOWN })}`);
   failures.replaceChildren(...items.map((job) => h("li", {}, h("span", { class: "chip failed" }, word("job", "failed")), " ", h("b", {}, job.name), ` ${job.error?.detail || ""} `, h("span", { class: "muted" }, job.error?.hint || ""))));
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dubl.index.retriever import LanceRetriever
-from dubl.index.spans import MOST_STEPS, moments, span_ends, span_starts
+from dubl.index.spans import MAX_STEPS, moments, span_ends, span_starts
 from dubl.index.store import LibraryStore
 from tests.unit.index.videos import SETTINGS, entry, features_of, random_vectors
 
@@ -43,7 +43,7 @@ def test_moments_reach_from_end_to_end() -> None:
     spans, times_s = moments(np.array([1.0, 5.0, 0.0]), np.array([1.0, 8.0, 900.0]))
     assert times_s[spans == 0].tolist() == [1.0]
     assert times_s[spans == 1].tolist() == [5.0, 6.5, 8.0]
-    assert len(times_s[spans == 2]) == MOST_STEPS + 1
+    assert len(times_s[spans == 2]) == MAX_STEPS + 1
     assert times_s[spans == 2][[0, -1]].tolist() == [0.0, 900.0]
 
 

@@ -449,7 +449,7 @@ def test_a_new_library_in_an_object_store_is_written_to_when_nobody_replaces_it_
     monkeypatch.setattr(tables, "SETTLED_S", 0.0)  # it is older than that
     tables._settle(store.tables)
     monkeypatch.setattr(tables, "SETTLED_S", 3600.0)
-    for number in range(tables.MOST_MAKERS):
+    for number in range(tables.MAX_MAKERS):
         store.register([entry(f"r{number}", seed=number)])
     tables._settle(store.tables)
     assert len(waited) == 1

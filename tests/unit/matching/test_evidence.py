@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dubl.matching.evidence import MOST_FRAMES, gather_evidence, spans
+from dubl.matching.evidence import MAX_FRAMES, gather_evidence, spans
 from dubl.types import Segment, VideoFeatures
 from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import Film, film
@@ -128,7 +128,7 @@ def test_long_spans_are_thinned_evenly() -> None:
     clip = video(film(1), 600.0)
     segment = replace(WHOLE, query_end_s=600.0, reference_end_s=600.0)
     ours, theirs = spans(segment, clip, clip, (0, 0))
-    assert len(ours) == len(theirs) <= MOST_FRAMES
+    assert len(ours) == len(theirs) <= MAX_FRAMES
     np.testing.assert_array_equal(ours[1], clip.region_features[5])
 
 

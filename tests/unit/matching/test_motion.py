@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubl.matching.motion import MOST_INSTANTS, Sides, common_motion
+from dubl.matching.motion import MAX_INSTANTS, Sides, common_motion
 from dubl.types import Float32Array, Float64Array
 
 RNG = np.random.default_rng(5)
@@ -69,7 +69,7 @@ def test_two_instants_prove_nothing_and_few_prove_less_than_many() -> None:
 
 
 def test_long_segments_are_compared_at_a_bounded_number_of_instants() -> None:
-    ours = take(1, 5 * MOST_INSTANTS)
+    ours = take(1, 5 * MAX_INSTANTS)
     theirs = ours.copy()
-    theirs[1::5] = take(2, MOST_INSTANTS)
+    theirs[1::5] = take(2, MAX_INSTANTS)
     assert motion(ours, theirs) == pytest.approx(motion(ours[::5], theirs[::5]))

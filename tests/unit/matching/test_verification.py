@@ -14,7 +14,7 @@ from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching.calibration import Calibration
 from dubl.matching.decision import unsettled
 from dubl.matching.verification import (
-    MOST_INSTANTS,
+    MAX_INSTANTS,
     Verifier,
     instants,
     other_readings,
@@ -264,7 +264,7 @@ def test_of_a_reference_from_an_archive_the_file_is_looked_at() -> None:
     assert found["copy"].probability > 0.9
     assert found["other"].probability < 0.4
     of_files = film.samplings[:2]
-    assert [len(one.times_s) for one in of_files] == [MOST_INSTANTS, MOST_INSTANTS]
+    assert [len(one.times_s) for one in of_files] == [MAX_INSTANTS, MAX_INSTANTS]
 
 
 def test_kept_pictures_spare_the_file() -> None:
@@ -285,7 +285,7 @@ def test_where_few_pictures_are_kept_the_kept_file_is_looked_at() -> None:
     found = verified(film, shelf, few("copy"), few("other"))
     assert found["copy"].probability > 0.9
     assert found["other"].probability < 0.4
-    assert [len(one.times_s) for one in film.samplings[:2]] == [MOST_INSTANTS, MOST_INSTANTS]
+    assert [len(one.times_s) for one in film.samplings[:2]] == [MAX_INSTANTS, MAX_INSTANTS]
 
 
 def test_where_no_file_is_left_few_pictures_must_do() -> None:
@@ -337,7 +337,7 @@ def test_instants_are_those_of_kept_pictures_and_not_too_many() -> None:
     assert instants(times_s, SEGMENT) == times_s[:COUNT]
     long = replace(SEGMENT, reference_end_s=90.0)
     chosen = instants(times_s, long)
-    assert len(chosen) == MOST_INSTANTS
+    assert len(chosen) == MAX_INSTANTS
     assert (chosen[0], chosen[-1]) == (0.0, 90.0)
 
 

@@ -28,7 +28,7 @@ from dubl.types import (
 )
 from serve_app.flow import Flow, Lane, Question, Steps
 from serve_app.ledger_client import LedgerClient
-from serve_app.shadows import MOST_AT_ONCE, Shadows
+from serve_app.shadows import MAX_AT_ONCE, Shadows
 from tests.support.local_ledger import LocalLedger
 
 SOURCE = VideoSource(path="/a.mp4", sha256="0", size_bytes=1, name="a.mp4")
@@ -169,12 +169,12 @@ def test_a_shadow_that_fails_is_a_line_in_the_log(
 
 def test_a_busy_process_leaves_shadows_out(local: LocalLedger) -> None:
     async def story(shadows: Shadows, other: OtherSpace) -> None:
-        for number in range(MOST_AT_ONCE + 3):
+        for number in range(MAX_AT_ONCE + 3):
             begin(shadows, local, f"{number}")
         other.go.set()
         await ended(shadows)
 
-    assert tell(local, story).begun == MOST_AT_ONCE
+    assert tell(local, story).begun == MAX_AT_ONCE
 
 
 def test_there_is_no_shadow_without_a_share_or_a_second_space(local: LocalLedger) -> None:
