@@ -1,11 +1,11 @@
-"""Fits the calibration of a model: from pieces of evidence to the probability of a copy.
+"""Fits the calibration of a model: from signals to the probability of a copy.
 
 python -m pipelines.calibrate suite/ [suite2/ …] --weights dubl-compact --manifest manifest.json
 
 A suite is a folder as pipelines.make_attacks writes it. Its videos must not be those by which
 the result is judged. Every query is compared with its true references and with those that look
 most like it, and every copy once more with the latter alone, as a stranger; a logistic function is
-fitted to the evidence. The figures are of fits that saw no footage of the same source, as the
+fitted to the signals. The figures are of fits that saw no footage of the same source, as the
 manifest names it (without one, of the same video). `calibration.json` and the background bank,
 `background.npy`, are written beside the weights.
 """
@@ -28,7 +28,7 @@ from dubl.footage.common_pictures import common_pictures
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
     Calibration,
-    Evidence,
+    Signals,
     probability,
     save_background,
     save_calibration,
@@ -36,7 +36,7 @@ from dubl.matching.calibration import (
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
-from dubl.matching.rivals import NO_BACKGROUND
+from dubl.matching.score_normalization import NO_BACKGROUND
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder
 from dubl.rights.terms import Rights
@@ -65,7 +65,7 @@ class Compared:
     question: Question
     reference: str
     segments: tuple[Segment, ...]
-    evidence: Evidence
+    signals: Signals
 
     @property
     def copy(self) -> bool:
@@ -94,7 +94,7 @@ def background_floor(questions: Sequence[Question], comparator: Comparator) -> f
 def compare_all(questions: Sequence[Question], reranker: ViSiLReranker) -> list[Compared]:
     """Compares each query with its references as the service would: all of them at once."""
     return [
-        Compared(question=question, reference=name, segments=one.segments, evidence=one.evidence)
+        Compared(question=question, reference=name, segments=one.segments, signals=one.signals)
         for question in questions
         for name, one in reranker.compare(question.query, question.references).items()
     ]
@@ -105,10 +105,13 @@ def fitted(compared: Sequence[Compared], preliminary: Calibration) -> Calibratio
 
     What may be a shared intro is held down by the ceiling and has no say in the weights.
     """
-    plain = [one for one in compared if not one.evidence.shared_edge]
-    intercept, weights = fit_weights([one.evidence for one in plain], [one.copy for one in plain])
+    plain = [one for one in compared if not one.signals.shared_edge]
+    intercept, weights = fit_weights([one.signals for one in plain], [one.copy for one in plain])
     return replace(
-        preliminary, intercept=intercept, weights=weights, usual_rival=usual_rival(compared)
+        preliminary,
+        intercept=intercept,
+        weights=weights,
+        usual_background=usual_background(compared),
     )
 
 
@@ -118,7 +121,7 @@ def unseen_chances(compared: Sequence[Compared], preliminary: Calibration) -> li
         source: fitted([one for one in compared if one.question.source != source], preliminary)
         for source in {one.question.source for one in compared}
     }
-    return [probability(one.evidence, fits[one.question.source]) for one in compared]
+    return [probability(one.signals, fits[one.question.source]) for one in compared]
 
 
 def judged(compared: Sequence[Compared], chances: Sequence[float]) -> dict[str, float]:
@@ -146,10 +149,10 @@ def judged(compared: Sequence[Compared], chances: Sequence[float]) -> dict[str, 
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def usual_rival(compared: Sequence[Compared]) -> float:
+def usual_background(compared: Sequence[Compared]) -> float:
     """What other references usually reach along a copy."""
-    found = [one.evidence for one in compared if one.copy and one.segments]
-    return float(np.median([one.similarity - one.distinction for one in found]))
+    found = [one.signals for one in compared if one.copy and one.segments]
+    return float(np.median([one.similarity - one.normalized_similarity for one in found]))
 
 
 def end_errors(compared: Compared) -> list[float]:

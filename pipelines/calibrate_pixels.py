@@ -36,7 +36,7 @@ from dubl.matching.calibration import (
     ceiling,
     load_background,
     load_calibration,
-    pixel_evidence,
+    pixel_signals,
     probability,
     save_calibration,
     with_pixels,
@@ -82,7 +82,7 @@ def look_at_pixels(
         known: set[str] = set()
         for one in compared:
             chance = probability_of(one, calibration)
-            if chance < MIN_CHANCE or ceiling(one.evidence, calibration) < 1.0:
+            if chance < MIN_CHANCE or ceiling(one.signals, calibration) < 1.0:
                 continue
             if one.reference not in known:
                 source = video_of(suite / REFERENCES, one.reference)
@@ -105,7 +105,7 @@ def look_at_pixels(
 def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
     """As many copies as the suites have among what is doubtful are taken for usual. Raises
     ValueError unless both labels occur."""
-    pieces = [pixel_evidence(one.chance, one.agreement) for one in seen]
+    pieces = [pixel_signals(one.chance, one.agreement) for one in seen]
     names = [name for name in PIXEL_NAMES if name != "intercept"]
     values: Float64Array = np.array([[one[name] for name in names] for one in pieces])
     target = np.array([one.copy for one in seen], dtype=np.float64)
@@ -140,7 +140,7 @@ def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
 
 
 def probability_of(compared: Compared, calibration: Calibration) -> float:
-    return probability(compared.evidence, calibration) if compared.segments else 0.0
+    return probability(compared.signals, calibration) if compared.segments else 0.0
 
 
 def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> Agreement | None:

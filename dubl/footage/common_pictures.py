@@ -1,7 +1,7 @@
 """Pictures that turn up in many videos without being copied: black, titles, credits, slides.
 
 Their descriptors are the background bank against which a similarity is judged
-(dubl/matching/rivals.py). All are made by rules.
+(dubl/matching/score_normalization.py). All are made by rules.
 """
 
 from __future__ import annotations

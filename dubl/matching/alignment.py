@@ -1,7 +1,7 @@
 """Alignment: from a frame-to-frame similarity matrix to the common stretches of two videos.
 
 Lines are proposed by a Hough transform over the peaks of the matrix (dubl.matching.lines), read
-along the matrix itself, and cut to the interval with the greatest sum of evidence, in the manner
+along the matrix itself, and cut to the interval with the greatest sum of support, in the manner
 of the greatest-sum diagonals of Tan et al. (2009) and VCSL's "HV" (He et al., 2022), but with
 free speed, reversal, uneven times and ends finer than a sampling step. The best is taken, its
 rectangle is closed, and the search goes on.
@@ -193,10 +193,10 @@ class _Search:
             self.reference,
             margin=options.sharpness,
         )
-        evidence = self._beside_taken(line, profile, telling)
-        found = supported_stretches(evidence, self.query.spans_s, max_gap_s=options.max_gap_s)
+        support = self._beside_taken(line, profile, telling)
+        found = supported_stretches(support, self.query.spans_s, max_gap_s=options.max_gap_s)
         stretches = [
-            self._stretch(line, first, last, profile, evidence, telling) for first, last in found
+            self._stretch(line, first, last, profile, support, telling) for first, last in found
         ]
         return [stretch for stretch in stretches if stretch.score > 0]
 
@@ -206,7 +206,7 @@ class _Search:
         first: int,
         last: int,
         profile: LineProfile,
-        evidence: Float64Array,
+        support: Float64Array,
         telling: Float64Array,
     ) -> _Stretch:
         """Scores rows first..last; a score of 0 refuses them."""
@@ -224,7 +224,7 @@ class _Search:
         # Where nothing tells one second from another, other speeds explain as much by chance.
         blank = 1.0 if abs(line.slope - 1.0) < 0.02 else BLANK_PRIOR
         shares = telling[rows] + (1.0 - telling[rows]) * blank
-        score = float((evidence[rows] * spans) @ shares) * slope_prior(line.slope)
+        score = float((support[rows] * spans) @ shares) * slope_prior(line.slope)
         similarity = float(np.clip(mean, 0.0, 1.0))
         return _Stretch(
             line=line,
@@ -237,18 +237,18 @@ class _Search:
     def _beside_taken(
         self, line: Line, profile: LineProfile, telling: Float64Array
     ) -> Float64Array:
-        """The evidence without what earlier segments have taken: their rectangles are closed,
+        """The support without what earlier segments have taken: their rectangles are closed,
         and a second stretch of the same seconds must tell them apart by itself."""
-        evidence = profile.evidence
+        support = profile.support
         positions = line.at(self.query.times_s)
         for segment in self.taken:
             in_rows = _within(self.query.times_s, segment.query_start_s, segment.query_end_s)
             in_columns = _within(positions, segment.reference_start_s, segment.reference_end_s)
-            evidence = np.where(
-                in_rows | in_columns, np.minimum(evidence, 2 * telling - 1.0), evidence
+            support = np.where(
+                in_rows | in_columns, np.minimum(support, 2 * telling - 1.0), support
             )
-            evidence = np.where(in_rows & in_columns, -1.0, evidence)
-        return evidence
+            support = np.where(in_rows & in_columns, -1.0, support)
+        return support
 
 
 def _rank(segment: Segment) -> float:

@@ -1,7 +1,7 @@
-"""From pieces of evidence to a probability: a logistic function with fitted weights.
+"""The probability that a match is a copy: a logistic function of a few signals.
 
-The coefficients belong to the network whose similarities they read: `calibration.json` stands
-beside its weights, written by pipelines/calibrate.py.
+The coefficients belong to one network. They stand in `calibration.json` beside its weights, written
+by pipelines/calibrate.py.
 """
 
 from __future__ import annotations
@@ -20,26 +20,31 @@ from dubl.types import Float16Array
 
 CALIBRATION_FILE = "calibration.json"
 BACKGROUND_FILE = "background.npy"
-# Of edited train clips, no sure copy stood out by less than .1; slides on one template by .04.
-STANDS_OUT = 0.08
-MIN_CHANCE = 1e-6
-AGREEMENT_POWER = 8
+# Cosine. Measured on edited train clips: no sure copy was below .1; slides of one template had .04.
+MIN_NORMALIZED_SIMILARITY = 0.08
+MIN_CHANCE = 1e-6  # probability; chosen, keeps the logarithm of the odds finite
+AGREEMENT_POWER = 8  # exponent; chosen, see pixel_signals
+# Names in calibration files that were written before the renaming.
+FORMER_NAMES = {"distinction": "normalized_similarity", "usual_rival": "usual_background"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What speaks for a match, each number the higher the more.
+class Signals:
+    """The inputs of the probability. A higher number speaks more for a copy; 0 without a segment.
 
-    similarity: mean along the segment, in [0,1]; distinction: how far that is above what other
-    references reach, in [-1,1] (rivals.py); motion: how surely both sides change alike, in [0,1];
-    log_duration: ln(1 + its seconds); own_speed: 1 when it plays forwards at the reference's
-    speed, as most copies do, else 0; comparator: the learned similarity (S2VS) of what the segment
-    spans on both sides, in [0,1]. All 0 without a segment. shared_edge: it may be
-    a shared intro or outro: both videos begin (or end) with it and go on (before) differently.
+    similarity: mean along the segment, in [0,1].
+    normalized_similarity: `similarity` minus that of the background, in [-1,1]
+    (score_normalization.py).
+    motion: how surely both sides change alike, in [0,1] (motion.py).
+    log_duration: ln(1 + seconds of the segment).
+    own_speed: 1 when the copy plays forwards at the reference's speed, else 0.
+    comparator: learned similarity (S2VS) of both sides of the segment, in [0,1].
+    shared_edge: the segment may be a shared intro or outro. Both videos begin (or end) with it, and
+    the rest of them differs.
     """
 
     similarity: float = 0.0
-    distinction: float = 0.0
+    normalized_similarity: float = 0.0
     motion: float = 0.0
     log_duration: float = 0.0
     own_speed: float = 0.0
@@ -47,9 +52,9 @@ class Evidence:
     shared_edge: bool = False
 
 
-EVIDENCE_NAMES = (
+SIGNAL_NAMES = (
     "similarity",
-    "distinction",
+    "normalized_similarity",
     "motion",
     "log_duration",
     "own_speed",
@@ -62,21 +67,22 @@ PIXEL_NAMES = ("intercept", "log_odds", "agreement")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Coefficients of the logistic function, and the similarity from which frames are alike.
+    """Coefficients of the logistic function, and similarity levels of one network.
 
-    `edge_ceiling`: the most that a shared intro or outro can prove. `floor` and `level` are those
-    of AlignmentOptions, in this network's similarities; `usual_rival` is what other references
-    usually reach, for libraries that have too few to tell. `description` says on what it was
-    fitted, `figures` how well. `background_sha256`: of the background bank it was fitted with,
-    empty for none. `pixels`: what the agreement of pixels makes of a probability (`with_pixels`);
-    without it pixels are not looked at.
+    intercept, weights: of the signals in SIGNAL_NAMES.
+    floor, level: as in AlignmentOptions, in similarities of this network.
+    usual_background: similarity of the background in libraries too small to measure it.
+    edge_ceiling: highest probability of a shared intro or outro.
+    background_sha256: of the background bank that was used for fitting; empty: none.
+    pixels: weights of PIXEL_NAMES (see `with_pixels`); empty: pixels are not compared.
+    description, figures: the data of the fit, and its quality.
     """
 
     intercept: float
     weights: dict[str, float]
     floor: float
     level: float
-    usual_rival: float = 0.3
+    usual_background: float = 0.3
     edge_ceiling: float = 0.8
     background_sha256: str = ""
     pixels: dict[str, float] = field(default_factory=dict)
@@ -84,36 +90,38 @@ class Calibration:
     figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = set(self.weights) - set(EVIDENCE_NAMES)
+        unknown = set(self.weights) - set(SIGNAL_NAMES)
         if unknown:
-            raise ValueError(f"no such evidence: {sorted(unknown)}")
+            raise ValueError(f"weights has unknown signals: {sorted(unknown)}")
         if self.pixels and self.pixels.keys() != set(PIXEL_NAMES):
-            raise ValueError(f"pixels need {PIXEL_NAMES}, not {sorted(self.pixels)}")
+            raise ValueError(f"pixels must have {PIXEL_NAMES}, has {sorted(self.pixels)}")
 
 
-def probability(evidence: Evidence, calibration: Calibration) -> float:
-    """1 / (1 + exp(-(intercept + Σ weight · evidence))).
-
-    At most `edge_ceiling` for a shared edge, and for what looks hardly more like this reference
-    than like its rivals: what is black, a title or a slide may move alike everywhere.
-    """
-    values = asdict(evidence)
+def probability(signals: Signals, calibration: Calibration) -> float:
+    """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `ceiling`."""
+    values = asdict(signals)
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
-    return min(_logistic(total), ceiling(evidence, calibration))
+    return min(_logistic(total), ceiling(signals, calibration))
 
 
-def ceiling(evidence: Evidence, calibration: Calibration) -> float:
-    """The most that whatever else speaks for the match may make of it. Pixels too: those of a
-    shared edge agree, and a picture that turns black does so everywhere."""
-    held_down = evidence.shared_edge or evidence.distinction < STANDS_OUT
-    return calibration.edge_ceiling if held_down else 1.0
+def ceiling(signals: Signals, calibration: Calibration) -> float:
+    """Highest probability that this match may get, also from its pixels.
+
+    It is `edge_ceiling` for a shared intro or outro, and for a match hardly more similar than the
+    background. Black frames, titles and slides move alike in every video.
+    """
+    bounded = signals.shared_edge or signals.normalized_similarity < MIN_NORMALIZED_SIMILARITY
+    return calibration.edge_ceiling if bounded else 1.0
 
 
-def pixel_evidence(chance: float, agreement: float) -> dict[str, float]:
-    """What the weights of PIXEL_NAMES are for. Agreement counts by a high power: takes of one scene
-    reach .6, where people move in the same way .9, and copies almost 1."""
+def pixel_signals(chance: float, agreement: float) -> dict[str, float]:
+    """The values that the weights of PIXEL_NAMES multiply.
+
+    `agreement` is a pixel correlation in [0,1]. A high power of it separates copies (almost 1)
+    from takes of one scene (.6; .9 where people move in the same way).
+    """
     odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
     return {
         "intercept": 1.0,
@@ -123,9 +131,9 @@ def pixel_evidence(chance: float, agreement: float) -> dict[str, float]:
 
 
 def with_pixels(chance: float, agreement: float, calibration: Calibration) -> float:
-    """A probability once the agreement of pixels is known."""
-    evidence = pixel_evidence(chance, agreement)
-    return _logistic(sum(calibration.pixels[name] * evidence[name] for name in PIXEL_NAMES))
+    """The probability `chance`, corrected by the pixel correlation `agreement`; both in [0,1]."""
+    signals = pixel_signals(chance, agreement)
+    return _logistic(sum(calibration.pixels[name] * signals[name] for name in PIXEL_NAMES))
 
 
 def _logistic(total: float) -> float:
@@ -135,12 +143,15 @@ def _logistic(total: float) -> float:
 def load_calibration(path: Path) -> Calibration:
     """Raises WeightsUnavailable when the file is absent or does not hold a calibration."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Calibration(**content)
+        return Calibration(**json.loads(path.read_text(encoding="utf-8"), object_hook=_renamed))
     except OSError as exc:
         raise WeightsUnavailable(f"cannot read {path}: {exc.strerror}") from exc
     except (TypeError, ValueError) as exc:
         raise WeightsUnavailable(f"{path} does not hold a calibration: {exc}") from exc
+
+
+def _renamed(content: dict[str, object]) -> dict[str, object]:
+    return {FORMER_NAMES.get(name, name): value for name, value in content.items()}
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
@@ -148,9 +159,9 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def load_background(folder: Path, calibration: Calibration) -> Float16Array:
-    """The background bank [B,D] beside a calibration, empty where it was fitted without one.
+    """The background bank beside a calibration, float16 [B,D']; empty if it was fitted without one.
 
-    Raises WeightsUnavailable when the file is absent or another one.
+    Raises WeightsUnavailable when the file is absent or differs from the one used for fitting.
     """
     if not calibration.background_sha256:
         return np.zeros((0, 1), dtype=np.float16)
@@ -160,13 +171,16 @@ def load_background(folder: Path, calibration: Calibration) -> Float16Array:
     except OSError as exc:
         raise WeightsUnavailable(f"cannot read {path}: {exc.strerror}") from exc
     if hashlib.sha256(content).hexdigest() != calibration.background_sha256:
-        raise WeightsUnavailable(f"{path} is not the bank that {CALIBRATION_FILE} was fitted with")
+        raise WeightsUnavailable(
+            f"{path} differs from the bank that {CALIBRATION_FILE} was fitted with. "
+            "Restore the file, or run pipelines.calibrate again."
+        )
     background: Float16Array = np.load(io.BytesIO(content), allow_pickle=False)
     return background
 
 
 def save_background(background: Float16Array, folder: Path) -> str:
-    """Writes the bank [B,D]; returns its sha256."""
+    """Writes the bank [B,D'] as float16 and returns its sha256."""
     buffer = io.BytesIO()
     np.save(buffer, background.astype(np.float16))
     (folder / BACKGROUND_FILE).write_bytes(buffer.getvalue())

@@ -11,8 +11,8 @@ from PIL import Image
 
 from dubl.errors import EvidenceNotKept
 from dubl.matching.edit_hints import PicturePair, edit_hints
-from dubl.matching.evidence import alike_views, line_of
 from dubl.matching.matrix import pair_matrix
+from dubl.matching.signals import alike_views, line_of
 from dubl.ports import KeptVideos, MatrixComparator, ReferenceFeatures
 from dubl.types import (
     WHOLE_FRAME,

@@ -1,4 +1,4 @@
-"""Fits a calibration to labeled evidence: ridge logistic regression by Newton's method.
+"""Fits a calibration to labeled signals by ridge logistic regression with Newton's method.
 
 For the logistic likelihood Newton's step is iteratively reweighted least squares:
 β ← β + (XᵀWX + λI)⁻¹ (Xᵀ(y - p) - λβ), W = diag(p(1 - p)).
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dubl.matching.calibration import EVIDENCE_NAMES, Evidence
+from dubl.matching.calibration import SIGNAL_NAMES, Signals
 from dubl.types import Float64Array
 
-RIDGE = 1e-3
-COPY_SHARE = 0.1
-STEPS = 100
-TOLERANCE = 1e-9
+RIDGE = 1e-3  # penalty per example, on standardized signals; chosen
+COPY_SHARE = 0.1  # share of copies among compared pairs: about one of ten candidates; chosen
+STEPS = 100  # Newton steps at most; 10 are usual
+TOLERANCE = 1e-9  # greatest change of a coefficient that ends the fit; chosen
 
 
 def fit_weights(
-    evidence: Sequence[Evidence],
+    signals: Sequence[Signals],
     labels: Sequence[bool],
     *,
     ridge: float = RIDGE,
@@ -29,17 +29,16 @@ def fit_weights(
 ) -> tuple[float, dict[str, float]]:
     """Intercept and weights; a weight is never negative.
 
-    A set of examples holds as many copies as its maker wanted; the probabilities are those for a
-    world in which `copy_share` of the compared pairs are copies (one candidate in ten). Both kinds
-    have half of the say in the weights; the share then moves the intercept. `ridge` is the
-    strength of the penalty per example, on standardized evidence. A piece of evidence that would
-    speak against a copy is left out (weight 0), so that more evidence never lowers a probability.
-    Raises ValueError unless both labels occur.
+    The share of copies among the examples is arbitrary, so copies and others get half of the total
+    importance each. Then the intercept is moved to a world with `copy_share` copies. `ridge` is the
+    penalty per example, on standardized signals. A signal with a negative weight is left out
+    (weight 0): a stronger signal never lowers a probability. Raises ValueError unless both labels
+    occur.
     """
-    values = np.array([[getattr(one, name) for name in EVIDENCE_NAMES] for one in evidence])
+    values = np.array([[getattr(one, name) for name in SIGNAL_NAMES] for one in signals])
     target = np.array(labels, dtype=np.float64)
     if not 0 < target.sum() < len(target):
-        raise ValueError("fitting needs copies and others")
+        raise ValueError("a fit needs copies and others; the labels have one kind only")
     importance = np.where(target > 0, 0.5 / target.mean(), 0.5 / (1 - target.mean()))
     used = list(range(values.shape[1]))
     while True:
@@ -47,16 +46,19 @@ def fit_weights(
         if not len(weights) or weights.min() >= 0:
             break
         used.pop(int(weights.argmin()))
-    fitted = dict.fromkeys(EVIDENCE_NAMES, 0.0)
-    fitted |= {EVIDENCE_NAMES[k]: float(weight) for k, weight in zip(used, weights, strict=True)}
+    fitted = dict.fromkeys(SIGNAL_NAMES, 0.0)
+    fitted |= {SIGNAL_NAMES[k]: float(weight) for k, weight in zip(used, weights, strict=True)}
     return intercept + math.log(copy_share / (1 - copy_share)), fitted
 
 
 def fit_logistic(
     values: Float64Array, target: Float64Array, importance: Float64Array, ridge: float
 ) -> tuple[float, Float64Array]:
-    """Intercept and weights for `values` [n,k] in their own units. `target` [n] is 0 or 1,
-    `importance` [n] its say, `ridge` as in `fit_weights`."""
+    """Intercept and weights for `values` [n,k] in their own units.
+
+    `target` [n] is 0 or 1, `importance` [n] the weight of each example, `ridge` as in
+    `fit_weights`.
+    """
     mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-9
     design = np.column_stack([np.ones(len(values)), (values - mean) / scale])
     penalty = ridge * len(values) * np.diag([1e-6, *np.ones(values.shape[1])])
@@ -74,10 +76,11 @@ def fit_logistic(
 
 
 def separation(scores: Sequence[float], labels: Sequence[bool]) -> dict[str, float]:
-    """How well scores part copies from others.
+    """How well scores separate copies from others.
 
-    `auc`: chance that a copy outscores another pair; `copies_above_all_others`: share of the
-    copies above every other pair; `copies_at_1_percent`: share above 99 % of them.
+    `auc`: probability that a copy has a higher score than another pair; ties count half.
+    `copies_above_all_others`: share of copies above every other pair.
+    `copies_at_1_percent`: share of copies above 99 % of the other pairs.
     """
     values, target = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
     copies, others = values[target], np.sort(values[~target])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dubl.matching.evidence import line_of
+from dubl.matching.signals import line_of
 from dubl.types import Float64Array, Segment, TimedMatrix, Uint8Array
 
 LONGER_SIDE = 720

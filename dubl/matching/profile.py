@@ -39,13 +39,13 @@ class LineProfile:
     """One value for each query row [T].
 
     `similarity` along the line (better of the two reference frames about it), `contrast` above
-    the background, `evidence` in [-1,1] that the row belongs to the copy, `inside` where the
+    the background, `support` in [-1,1] that the row belongs to the copy, `inside` where the
     line lies within the reference.
     """
 
     similarity: Float64Array
     contrast: Float64Array
-    evidence: Float64Array
+    support: Float64Array
     inside: BoolArray
 
 
@@ -73,12 +73,10 @@ def read_profile(
     firm = inside & (standout >= STANDOUT)
     level = float(np.median(values[firm])) if firm.any() else 1.0
     half = np.maximum((level - around) / 2, margin)
-    evidence = np.clip((values - level) / half + 1.0, -1.0, 1.0)
+    support = np.clip((values - level) / half + 1.0, -1.0, 1.0)
     rescued = np.where(values - around >= 2 * margin, 2 * standout - 1.0, -1.0)
-    evidence = np.where(inside, np.maximum(evidence, rescued), -1.0)
-    return LineProfile(
-        similarity=values, contrast=values - around, evidence=evidence, inside=inside
-    )
+    support = np.where(inside, np.maximum(support, rescued), -1.0)
+    return LineProfile(similarity=values, contrast=values - around, support=support, inside=inside)
 
 
 def read_line(
@@ -111,9 +109,9 @@ def standout_of_rows(
 
 
 def supported_stretches(
-    evidence: Float64Array, spans_s: Float64Array, *, max_gap_s: float
+    support: Float64Array, spans_s: Float64Array, *, max_gap_s: float
 ) -> list[tuple[int, int]]:
-    """Stretches of rows (first, last) with the greatest sums of evidence · seconds.
+    """Stretches of rows (first, last) with the greatest sums of support · seconds.
 
     A stretch ends where the sum has fallen by `max_gap_s` below its peak, so that short
     disagreements are bridged and long ones part two stretches.
@@ -121,7 +119,7 @@ def supported_stretches(
     found: list[tuple[int, int]] = []
     total = peak = 0.0
     first = last = 0
-    for row, gain in enumerate((evidence * spans_s).tolist()):
+    for row, gain in enumerate((support * spans_s).tolist()):
         if total <= 0:
             total, peak, first, last = 0.0, 0.0, row, row
         total += gain

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
-from dubl.matching.calibration import Calibration, Evidence, ceiling, probability
+from dubl.matching.calibration import Calibration, Signals, ceiling, probability
 from dubl.matching.cutting import Span, covered_s, cut_query, cut_reference
-from dubl.matching.evidence import gather_evidence
 from dubl.matching.matrix import pair_matrix
-from dubl.matching.rivals import NO_BACKGROUND, Rivals
+from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
+from dubl.matching.signals import measure_signals
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights
 from dubl.settings import MatchingSettings
@@ -25,19 +25,19 @@ from dubl.types import (
     VideoFeatures,
 )
 
-Found = tuple[Segment, Evidence]
+Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
 SURE_MOTION = 0.6  # which other takes of one scene do not reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Segments of a pair, best first, and the evidence of the one that says most. Besides,
+    """Segments of a pair, best first, and the signals of the one that says most. Besides,
     `excluded_s` of the query lay in excluded segments of the reference, and `common_s` more in
     common material."""
 
     segments: tuple[Segment, ...] = ()
-    evidence: Evidence = field(default_factory=Evidence)
+    signals: Signals = field(default_factory=Signals)
     excluded_s: float = 0.0
     common_s: float = 0.0
 
@@ -65,7 +65,7 @@ class ViSiLReranker:
         settings: MatchingSettings,
         background: Float16Array = NO_BACKGROUND,
     ) -> None:
-        """`background`: unit descriptors [B,D] of what many videos show (dubl.matching.rivals)."""
+        """`background`: unit descriptors [B,D'] of pictures that many videos show."""
         self._features = features
         self._comparator = comparator
         self._calibration = calibration
@@ -97,12 +97,12 @@ class ViSiLReranker:
             Match(
                 reference_id=candidate.reference_id,
                 library=candidate.library,
-                similarity=comparisons[candidate.reference_id].evidence.similarity,
-                probability=self.probability(comparisons[candidate.reference_id].evidence),
+                similarity=comparisons[candidate.reference_id].signals.similarity,
+                probability=self.probability(comparisons[candidate.reference_id].signals),
                 segments=comparisons[candidate.reference_id].segments,
                 excluded_s=comparisons[candidate.reference_id].excluded_s,
                 common_s=comparisons[candidate.reference_id].common_s,
-                ceiling=ceiling(comparisons[candidate.reference_id].evidence, self._calibration),
+                ceiling=ceiling(comparisons[candidate.reference_id].signals, self._calibration),
             )
             for candidate in best
             if candidate.reference_id in comparisons
@@ -131,17 +131,17 @@ class ViSiLReranker:
             name: self._align(query, reference, rights.get(name, UNRESTRICTED), common)
             for name, reference in references.items()
         }
-        rivals = Rivals(
+        normalizer = ScoreNormalizer(
             query,
             references,
-            usual=self._calibration.usual_rival,
-            sure=[name for name, one in alignments.items() if _moves_alike(one.found)],
+            usual_background=self._calibration.usual_background,
+            known_copies=[name for name, one in alignments.items() if _moves_alike(one.found)],
             background=self._background,
         )
-        return {name: self._judge(name, one, rivals) for name, one in alignments.items()}
+        return {name: self._scored(name, one, normalizer) for name, one in alignments.items()}
 
-    def probability(self, evidence: Evidence) -> float:
-        return probability(evidence, self._calibration)
+    def probability(self, signals: Signals) -> float:
+        return probability(signals, self._calibration)
 
     def _common_spans(
         self, query: VideoFeatures, candidates: Sequence[Candidate]
@@ -168,7 +168,7 @@ class ViSiLReranker:
         rights: Rights,
         common: Sequence[Span],
     ) -> Alignment:
-        """Segments with their evidence. What is excluded is cut out before, so that it speaks for
+        """Segments with their signals. What is excluded is cut out before, so that it speaks for
         nothing."""
         segments = self._segments(query, reference)
         least_s = self._options.min_segment_s
@@ -178,7 +178,7 @@ class ViSiLReranker:
         wanted = self._calibration.weights.get("comparator", 0.0) > 0
         learned = self._comparator if wanted else None
         return Alignment(
-            found=tuple((one, gather_evidence(one, query, reference, learned)) for one in left),
+            found=tuple((one, measure_signals(one, query, reference, learned)) for one in left),
             excluded_s=covered_s(segments) - covered_s(allowed),
             common_s=covered_s(allowed) - covered_s(left),
         )
@@ -196,18 +196,21 @@ class ViSiLReranker:
             options=self._options,
         )
 
-    def _judge(self, name: str, alignment: Alignment, rivals: Rivals) -> Comparison:
-        judged = [
-            replace(evidence, distinction=evidence.similarity - rivals.similarity(name, segment))
-            for segment, evidence in alignment.found
+    def _scored(self, name: str, alignment: Alignment, normalizer: ScoreNormalizer) -> Comparison:
+        scored = [
+            replace(
+                signals,
+                normalized_similarity=signals.similarity - normalizer.background(name, segment),
+            )
+            for segment, signals in alignment.found
         ]
         return Comparison(
             segments=tuple(segment for segment, _ in alignment.found),
-            evidence=max(judged, key=self.probability, default=Evidence()),
+            signals=max(scored, key=self.probability, default=Signals()),
             excluded_s=alignment.excluded_s,
             common_s=alignment.common_s,
         )
 
 
 def _moves_alike(found: Sequence[Found]) -> bool:
-    return any(evidence.motion >= SURE_MOTION for _, evidence in found)
+    return any(signals.motion >= SURE_MOTION for _, signals in found)

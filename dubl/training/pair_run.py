@@ -30,14 +30,14 @@ from dubl.matching.calibration import (
     BACKGROUND_FILE,
     CALIBRATION_FILE,
     Calibration,
-    Evidence,
+    Signals,
     load_background,
     probability,
     save_calibration,
 )
-from dubl.matching.evidence import alike_views, spans
 from dubl.matching.fitting import fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
+from dubl.matching.signals import alike_views, spans
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
@@ -183,15 +183,15 @@ class PairRun:
         *,
         steps: int,
         seed: int,
-    ) -> list[Evidence]:
-        """Evidence of each pair by a comparator tuned on the pairs of other queries.
+    ) -> list[Signals]:
+        """Signals of each pair by a comparator tuned on the pairs of other queries.
 
         A comparator tuned on a pair would flatter itself there, and its weight would be too great.
         """
         queries = sorted({pair.labeled.query for pair in pairs})
         order = np.random.default_rng(seed).permutation(len(queries))
         folds = {query: int(place) % FOLDS for query, place in zip(queries, order, strict=True)}
-        found: list[Evidence] = [Evidence()] * len(pairs)
+        found: list[Signals] = [Signals()] * len(pairs)
         for fold in range(FOLDS):
             inside = [folds[pair.labeled.query] == fold for pair in pairs]
             seen = [one for one, held_out in zip(samples, inside, strict=True) if not held_out]
@@ -201,11 +201,11 @@ class PairRun:
             reranker = self._reranker(folder)
             for place, pair in enumerate(pairs):
                 if inside[place]:
-                    found[place] = _compared(reranker, pair).evidence
+                    found[place] = _compared(reranker, pair).signals
             shutil.rmtree(folder)
         return found
 
-    def _fitted(self, evidence: Sequence[Evidence], labels: Sequence[bool]) -> Calibration:
+    def _fitted(self, evidence: Sequence[Signals], labels: Sequence[bool]) -> Calibration:
         """The base calibration with weights fitted to the pairs.
 
         What may be a shared intro is held down by the ceiling and has no say, as in

@@ -1,4 +1,4 @@
-"""Probabilities follow the evidence, and the fit recovers what made the labels."""
+"""Probabilities follow the signals, and the fit recovers what made the labels."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -10,7 +10,7 @@ import pytest
 from dubl.errors import WeightsUnavailable
 from dubl.matching.calibration import (
     Calibration,
-    Evidence,
+    Signals,
     ceiling,
     load_background,
     load_calibration,
@@ -25,7 +25,7 @@ CALIBRATION = Calibration(
     intercept=-6.0,
     weights={
         "similarity": 7.0,
-        "distinction": 3.0,
+        "normalized_similarity": 3.0,
         "motion": 5.0,
         "log_duration": 0.4,
         "own_speed": 0.5,
@@ -34,20 +34,20 @@ CALIBRATION = Calibration(
     level=0.4,
     edge_ceiling=0.8,
 )
-SURE = Evidence(similarity=0.99, distinction=0.6, motion=0.9, log_duration=3.0)
+SURE = Signals(similarity=0.99, normalized_similarity=0.6, motion=0.9, log_duration=3.0)
 
 
 @pytest.mark.parametrize("name", CALIBRATION.weights)
 def test_more_evidence_is_more_probable(name: str) -> None:
     levels = np.linspace(0.01, 1, 8)
-    start = Evidence(similarity=0.5, distinction=0.2, motion=0.2, log_duration=1.0)
+    start = Signals(similarity=0.5, normalized_similarity=0.2, motion=0.2, log_duration=1.0)
     chances = [probability(replace(start, **{name: level}), CALIBRATION) for level in levels]
     assert all(later > earlier for earlier, later in pairwise(chances))
     assert 0 < chances[0] < chances[-1] < 1
 
 
 def test_without_a_segment_a_copy_is_improbable() -> None:
-    assert probability(Evidence(), CALIBRATION) < 0.01
+    assert probability(Signals(), CALIBRATION) < 0.01
 
 
 def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:
@@ -76,22 +76,22 @@ def test_an_absent_calibration_is_refused(tmp_path: Path) -> None:
         load_calibration(tmp_path / "calibration.json")
 
 
-def drawn(count: int, *, sign: float = 1.0) -> tuple[list[Evidence], list[bool]]:
+def drawn(count: int, *, sign: float = 1.0) -> tuple[list[Signals], list[bool]]:
     """Labels drawn from logit = 8 · similarity + sign · 4 · motion - 6."""
     rng = np.random.default_rng(0)
     similarity, motion = rng.uniform(size=(2, count))
     chance = 1 / (1 + np.exp(-(8 * similarity + sign * 4 * motion - 6)))
     labels = rng.uniform(size=count) < chance
-    evidence = [
-        Evidence(similarity=float(one), motion=float(other), log_duration=1.0)
+    signals = [
+        Signals(similarity=float(one), motion=float(other), log_duration=1.0)
         for one, other in zip(similarity, motion, strict=True)
     ]
-    return evidence, [bool(label) for label in labels]
+    return signals, [bool(label) for label in labels]
 
 
 def test_the_fit_recovers_the_weights_behind_the_labels() -> None:
-    evidence, labels = drawn(4000)
-    _, weights = fit_weights(evidence, labels, ridge=1e-5)
+    signals, labels = drawn(4000)
+    _, weights = fit_weights(signals, labels, ridge=1e-5)
     assert weights["similarity"] == pytest.approx(8.0, rel=0.15)
     assert weights["motion"] == pytest.approx(4.0, rel=0.2)
     assert weights["log_duration"] == pytest.approx(0.0, abs=1e-6)
@@ -116,13 +116,13 @@ def test_separation_counts_what_lies_above() -> None:
 
 def test_what_looks_like_anything_never_passes_the_ceiling() -> None:
     for little in (-0.1, 0.05):
-        held = probability(replace(SURE, distinction=little), CALIBRATION)
+        held = probability(replace(SURE, normalized_similarity=little), CALIBRATION)
         assert held == CALIBRATION.edge_ceiling
 
 
 def test_pixels_settle_neither_a_shared_intro_nor_what_looks_like_anything() -> None:
     assert ceiling(SURE, CALIBRATION) == 1.0
-    for held in (replace(SURE, shared_edge=True), replace(SURE, distinction=0.05)):
+    for held in (replace(SURE, shared_edge=True), replace(SURE, normalized_similarity=0.05)):
         assert ceiling(held, CALIBRATION) == CALIBRATION.edge_ceiling
 
 
@@ -133,7 +133,7 @@ def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> Non
     assert np.array_equal(load_background(tmp_path, fitted), bank)
     assert len(load_background(tmp_path, CALIBRATION)) == 0
     save_background(2 * bank, tmp_path)
-    with pytest.raises(WeightsUnavailable, match="not the bank"):
+    with pytest.raises(WeightsUnavailable, match="differs from the bank"):
         load_background(tmp_path, fitted)
     (tmp_path / "background.npy").unlink()
     with pytest.raises(WeightsUnavailable, match="cannot read"):
@@ -154,6 +154,14 @@ def test_what_pixels_are_worth_is_saved_with_the_calibration(tmp_path: Path) -> 
     assert load_calibration(tmp_path / "calibration.json") == PIXELS
 
 
+def test_a_calibration_with_former_names_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    save_calibration(CALIBRATION, path)
+    text = path.read_text().replace("normalized_similarity", "distinction")
+    path.write_text(text.replace("usual_background", "usual_rival"))
+    assert load_calibration(path) == CALIBRATION
+
+
 def test_pixels_that_are_worth_something_unknown_are_refused() -> None:
-    with pytest.raises(ValueError, match="pixels need"):
+    with pytest.raises(ValueError, match="pixels must have"):
         replace(CALIBRATION, pixels={"intercept": 1.0})

@@ -44,7 +44,7 @@ def test_an_hour_inside_three_hours_is_found() -> None:
     assert segment.query_start_s == pytest.approx(HOUR_S, abs=4)
     assert segment.query_end_s == pytest.approx(2 * HOUR_S, abs=4)
     assert segment.reference_start_s == pytest.approx(HOUR_S / 2, abs=4)
-    assert reranker.probability(found.evidence) > 0.9
+    assert reranker.probability(found.signals) > 0.9
     # The matrix of all frames of both would take 470 MB.
     assert peak < 450e6
 

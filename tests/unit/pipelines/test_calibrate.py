@@ -12,7 +12,7 @@ from dubl.evaluation.suite_questions import (
     source_of,
 )
 from dubl.evaluation.suite_truth import SuiteTruth, TrueMatch, TrueQuery
-from dubl.matching.calibration import Calibration, Evidence, probability
+from dubl.matching.calibration import Calibration, Signals, probability
 from dubl.settings import Settings
 from dubl.types import Segment, VideoFeatures
 from pipelines.calibrate import Compared, calibrated, end_errors, fitted, judged, unseen_chances
@@ -89,7 +89,7 @@ def test_copies_become_probable_and_others_do_not() -> None:
 
 
 def test_figures_are_of_fits_that_did_not_see_the_source() -> None:
-    """Two sources for which different evidence tells: each is judged by the other's."""
+    """Two sources for which different signals tells: each is judged by the other's."""
     start = Calibration(intercept=0.0, weights={}, floor=0.2, level=0.3)
     compared = [
         pair_of("one", copy=copy, similarity=0.5 + 0.4 * copy + noise, motion=0.5 - 0.2 * copy)
@@ -100,7 +100,7 @@ def test_figures_are_of_fits_that_did_not_see_the_source() -> None:
         for copy in (True, False)
         for noise in (0.0, 0.02, 0.04)
     ]
-    seen = [probability(one.evidence, fitted(compared, start)) for one in compared]
+    seen = [probability(one.signals, fitted(compared, start)) for one in compared]
     assert judged(compared, seen)["auc"] == 1.0
     assert judged(compared, unseen_chances(compared, start))["auc"] < 0.6
 
@@ -122,8 +122,8 @@ def pair_of(source: str, *, copy: bool, similarity: float, motion: float) -> Com
         reference_end_s=8.0,
         similarity=0.9,
     )
-    evidence = Evidence(similarity=similarity, distinction=0.1, motion=motion)
-    return Compared(question=question, reference="r", segments=(segment,), evidence=evidence)
+    signals = Signals(similarity=similarity, normalized_similarity=0.1, motion=motion)
+    return Compared(question=question, reference="r", segments=(segment,), signals=signals)
 
 
 def test_ends_are_judged_where_there_is_one_truth() -> None:

@@ -1,4 +1,4 @@
-"""What speaks for a segment being a copy, as a few numbers."""
+"""Signals of a segment: the numbers from which its probability is calculated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dubl.matching.calibration import Evidence
+from dubl.matching.calibration import Signals
 from dubl.matching.motion import common_motion
 from dubl.matching.timeline import Line
 from dubl.ports import Comparator
@@ -23,28 +23,27 @@ from dubl.types import (
 
 IndexArray = NDArray[np.int64]
 
-EDGE_S = 0.75
-MAX_EDGE_SHARE = 0.8
-STEP = 0.3
-OWN_SPEED = 0.03
-MARGIN_S = 0.25
-MAX_FRAMES = 128
+EDGE_S = 0.75  # seconds from a video's end within which a segment touches it; chosen
+MAX_EDGE_SHARE = 0.8  # share of a video; a longer segment is not an intro or outro; chosen
+STEP = 0.3  # cosine; a change of similarity where an intro ends; chosen
+OWN_SPEED = 0.03  # difference from speed 1; chosen, about the error of alignment
+MARGIN_S = 0.25  # seconds around a segment given to the comparator; chosen, half a query step
+MAX_FRAMES = 128  # frames of one side given to the comparator; chosen, bounds its time
 
 
-def gather_evidence(
+def measure_signals(
     segment: Segment,
     query: VideoFeatures,
     reference: VideoFeatures,
     comparator: Comparator | None = None,
-) -> Evidence:
-    """Evidence of one segment of two videos; how it stands out among others is not yet known.
+) -> Signals:
+    """All signals of one segment but `normalized_similarity`, which needs the other references.
 
-    Of several views, the two that are most alike speak. Without a comparator its part is 0: it
-    costs some milliseconds a segment.
+    The most similar pair of views is used. Without a comparator, that signal is 0.
     """
     views = alike_views(segment, query, reference)
     even = even_part(segment, query, reference, views)
-    return Evidence(
+    return Signals(
         similarity=segment.similarity,
         motion=common_motion(
             _descriptors(segment, query, reference, *views),
@@ -70,8 +69,10 @@ def line_of(segment: Segment) -> Line:
 def alike_views(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures
 ) -> tuple[int, int]:
-    """The view of each side, of those that show half of the segment, whose descriptors are most
-    alike along it."""
+    """The views (query, reference) with the highest mean cosine along the segment.
+
+    A pair counts if its query view has at least half as many frames there as the fullest one.
+    """
     pairs = [
         (int(ours), int(theirs))
         for ours in np.unique(query.views)
@@ -95,9 +96,9 @@ def learned_similarity(
     comparator: Comparator,
     views: tuple[int, int],
 ) -> float:
-    """The comparator's similarity, in [0,1], of what the segment spans in these views.
+    """The comparator's similarity, in [0,1], of both sides of the segment in these views.
 
-    Only the span counts, so that a short copy in a long video is not diluted.
+    Only the segment is compared: the rest of a long video would hide a short copy.
     """
     return comparator.similarity(*spans(segment, query, reference, views))
 
@@ -105,11 +106,9 @@ def learned_similarity(
 def spans(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
 ) -> tuple[Float16Array, Float16Array]:
-    """Region features [n,R,D] of what the segment spans in a view of the query and of the
-    reference.
+    """Region features [n,R,D] of the segment: in a view of the query, and in one of the reference.
 
-    The query's side of a reversed segment runs backwards: to the comparator it then looks like
-    any other.
+    Query frames of a reversed segment are returned in reverse order, as the comparator expects.
     """
     direction = -1 if segment.reversed else 1
     ours = _span(query, views[0], (segment.query_start_s, segment.query_end_s))
@@ -118,7 +117,7 @@ def spans(
 
 
 def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Float16Array:
-    """Region features [n,R,D] of a view within the seconds, at most MAX_FRAMES, evenly thinned."""
+    """Region features [n,R,D] of a view within a span, evenly thinned to at most MAX_FRAMES."""
     times = features.timestamps_s
     inside = (times >= span_s[0] - MARGIN_S) & (times <= span_s[1] + MARGIN_S)
     rows = np.flatnonzero((features.views == view) & inside)
@@ -129,11 +128,10 @@ def _span(features: VideoFeatures, view: int, span_s: tuple[float, float]) -> Fl
 def even_part(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, views: tuple[int, int]
 ) -> Segment:
-    """The more alike part where similarity changes by STEP at one instant, else all of it; all
-    of a reversed segment, which is no intro.
+    """The segment, cut where its similarity changes suddenly by STEP; the more similar part stays.
 
-    A shared title is the same to the pixel, and what follows it in the same room is only alike:
-    alignment may run on from one into the other.
+    Alignment may continue from a shared title into a similar scene after it. Reversed segments are
+    returned unchanged.
     """
     if segment.reversed:
         return segment
@@ -158,8 +156,7 @@ def even_part(
 def _descriptors(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
 ) -> tuple[Float32Array, Float32Array]:
-    """Descriptors of a view of the query in the segment, and of the reference at the same moments,
-    [n,D'] each."""
+    """Descriptors [n,D'] of a query view in the segment, and of the reference at these instants."""
     rows, columns, positions = _paired(segment, query, reference, ours, theirs)
     return (
         query.descriptors[rows].astype(np.float32),
@@ -170,7 +167,7 @@ def _descriptors(
 def _regions(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
 ) -> tuple[Float32Array, Float32Array]:
-    """Region features likewise, [n,R·D] each."""
+    """Region features [n,R·D] of the same instants."""
     rows, columns, positions = _paired(segment, query, reference, ours, theirs)
     return (
         _flat(query.region_features[rows]),
@@ -181,8 +178,8 @@ def _regions(
 def _paired(
     segment: Segment, query: VideoFeatures, reference: VideoFeatures, ours: int, theirs: int
 ) -> tuple[IndexArray, IndexArray, Float64Array]:
-    """The query's rows of a view in the segment, the reference's rows of a view, and where in the
-    reference, in seconds, the former lie."""
+    """Rows of a query view in the segment, all rows of a reference view, and for each of the
+    former its position in the reference, in seconds."""
     times = query.timestamps_s
     rows = np.flatnonzero(
         (query.views == ours)
@@ -194,7 +191,7 @@ def _paired(
 
 
 def _at(features: Float16Array, times_s: Float64Array, positions_s: Float64Array) -> Float32Array:
-    """Features [U,...] at `times_s` [U], linearly between frames, at `positions_s`: [n,·]."""
+    """Features [U,...] of `times_s` [U], interpolated linearly at `positions_s` [n]: [n,·]."""
     place = np.interp(positions_s, times_s, np.arange(len(times_s)))
     low = np.floor(place).astype(np.int64)
     high = np.minimum(low + 1, len(times_s) - 1)
@@ -213,8 +210,8 @@ def _flat(features: Float16Array) -> Float32Array:
 
 
 def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> bool:
-    """Both videos begin with it, or both end with it, and neither is mostly made of it:
-    what a shared title or shared credits look like."""
+    """Whether both videos begin, or both end, with the segment, and neither consists mostly of
+    it."""
     if segment.reversed:
         return False
     query_s, reference_s = max(query.duration_s, 1e-6), max(reference.duration_s, 1e-6)

@@ -1,11 +1,11 @@
-"""Evidence tells copies from look-alikes."""
+"""Signals tells copies from look-alikes."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dubl.matching.evidence import MAX_FRAMES, gather_evidence, spans
+from dubl.matching.signals import MAX_FRAMES, measure_signals, spans
 from dubl.types import Segment, VideoFeatures
 from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import Film, film
@@ -25,7 +25,7 @@ def in_room(seed: int) -> Film:
 
 
 def motion(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:
-    return gather_evidence(segment, query, reference).motion
+    return measure_signals(segment, query, reference).motion
 
 
 def test_a_copy_moves_as_its_original_does() -> None:
@@ -87,7 +87,7 @@ def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
         reference_end_s=reference_end,
         similarity=0.9,
     )
-    assert gather_evidence(segment, query, reference, MeanComparator()).shared_edge is edge
+    assert measure_signals(segment, query, reference, MeanComparator()).shared_edge is edge
 
 
 def after_title(seed: int) -> Film:
@@ -98,23 +98,23 @@ def after_title(seed: int) -> Film:
 
 def test_a_title_before_takes_in_one_room_is_an_intro_though_both_are_alike_to_the_end() -> None:
     query, reference = video(after_title(1), 20.0), video(after_title(2), 20.0)
-    assert gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
+    assert measure_signals(WHOLE, query, reference, MeanComparator()).shared_edge
     original = video(after_title(1), 20.0)
-    assert not gather_evidence(WHOLE, query, original, MeanComparator()).shared_edge
+    assert not measure_signals(WHOLE, query, original, MeanComparator()).shared_edge
 
 
 def test_a_trimmed_copy_of_the_beginning_is_no_intro() -> None:
     query, reference = video(film(1), 20.0), video(film(1), 80.0)
-    assert not gather_evidence(WHOLE, query, reference, MeanComparator()).shared_edge
+    assert not measure_signals(WHOLE, query, reference, MeanComparator()).shared_edge
 
 
 def test_the_comparator_sees_only_what_the_segment_spans() -> None:
     query, reference = video(film(1), 60.0, rate_hz=2.0), video(film(1), 80.0)
     segment = replace(WHOLE, query_start_s=10.0, query_end_s=15.0, reference_end_s=5.0)
     comparator = MeanComparator()
-    evidence = gather_evidence(segment, query, reference, comparator)
+    signals = measure_signals(segment, query, reference, comparator)
     assert comparator.shapes == [(11, 6)]
-    assert 0.0 <= evidence.comparator <= 1.0
+    assert 0.0 <= signals.comparator <= 1.0
 
 
 def test_a_reversed_segment_is_shown_to_the_comparator_forwards() -> None:
@@ -143,5 +143,5 @@ def test_of_several_views_the_most_alike_counts() -> None:
         views=np.repeat([0, 1], len(query.views)).astype(np.uint8),
     )
     comparator = MeanComparator()
-    alone = gather_evidence(WHOLE, query, query, comparator).comparator
-    assert gather_evidence(WHOLE, both, query, comparator).comparator == pytest.approx(alone)
+    alone = measure_signals(WHOLE, query, query, comparator).comparator
+    assert measure_signals(WHOLE, both, query, comparator).comparator == pytest.approx(alone)
