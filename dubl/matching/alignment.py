@@ -1,10 +1,11 @@
-"""Alignment: from a frame-to-frame similarity matrix to the common stretches of two videos.
+"""Alignment: from a frame-to-frame similarity matrix to the segments that two videos share.
 
-Lines are proposed by a Hough transform over the peaks of the matrix (dubl.matching.lines), read
-along the matrix itself, and cut to the interval with the greatest sum of support, in the manner
-of the greatest-sum diagonals of Tan et al. (2009) and VCSL's "HV" (He et al., 2022), but with
-free speed, reversal, uneven times and ends finer than a sampling step. The best is taken, its
-rectangle is closed, and the search goes on.
+A greedy search. Lines are proposed by a Hough transform over the peaks of the matrix
+(dubl.matching.lines). Each line is read along the matrix and cut to the interval with the greatest
+sum of support. The best segment is taken, its rectangle is closed, and the search goes on.
+
+The greatest sum follows Tan et al. (2009) and VCSL's "HV" (He et al., 2022). In addition, speed is
+free, copies may be reversed, frame times may be uneven, and ends are finer than a sampling step.
 """
 
 from __future__ import annotations
@@ -33,20 +34,24 @@ from dubl.matching.segments import is_echo, merge_collinear
 from dubl.matching.timeline import Line, Timeline, stretch_end
 from dubl.types import Float64Array, Segment
 
-PEAK_REACH = 0.15
-BLANK_PRIOR = 0.15
-MAX_ECHOES = 3
+PEAK_REACH = 0.15  # similarity below the best cell of a row or column; chosen
+BLANK_PRIOR = 0.15  # factor on the score of featureless rows at another speed than 1; chosen
+MAX_ECHOES = 3  # rejected finds after which the search ends; chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentOptions:
-    """How common stretches are searched. Similarities are those of the given matrix.
+    """Parameters of the search. `floor` and `level` come from calibration.json, the segment limits
+    from settings; the rest are chosen.
 
-    `floor`: similarity under which two frames do not count as alike;
-    `level`: mean similarity from which a stretch counts although nothing tells its diagonal from
-    its surroundings (a still picture); each unit of contrast lowers it by `contrast_gain`;
-    `sharpness`: difference of similarity that matters between neighboring frames;
-    `max_gap_s`: seconds of disagreement that a segment may bridge.
+    max_segments: segments of one pair; min_segment_s: seconds of the shorter side.
+    min_speed, max_speed: reference seconds per query second.
+    floor: least similarity of two frames that count as similar.
+    level: least mean similarity of a segment without contrast to its surroundings (a still
+    picture). One unit of contrast lowers it by `contrast_gain`.
+    sharpness: similarity difference that matters between neighboring frames.
+    max_gap_s: seconds of disagreement inside one segment.
+    max_peaks: cells kept for the line search; max_lines: lines examined in each round.
     """
 
     max_segments: int = 8
@@ -71,12 +76,13 @@ def align(
     reference_duration_s: float,
     options: AlignmentOptions,
 ) -> tuple[Segment, ...]:
-    """All common stretches in `similarity` [T,U], best first; empty when there is none.
+    """All shared segments in `similarity` [T,U], best first; empty when there is none.
 
-    Times are ascending seconds, [T] and [U]. Raises ValueError when the shapes disagree.
+    Times are ascending seconds, [T] and [U]. Raises ValueError if shapes and times disagree.
     """
     if similarity.shape != (len(query_times_s), len(reference_times_s)):
-        raise ValueError(f"{similarity.shape} cells for other numbers of frame times")
+        times = (len(query_times_s), len(reference_times_s))
+        raise ValueError(f"similarity has shape {similarity.shape}, frame times have {times}")
     if 0 in similarity.shape:
         return ()
     search = _Search(
@@ -90,7 +96,7 @@ def align(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stretch:
-    """Rows first..last (inclusive) of one line; `score` in weighted seconds."""
+    """Rows first..last (inclusive) of one line, with a score in weighted seconds."""
 
     line: Line
     first: int
@@ -100,7 +106,7 @@ class _Stretch:
 
 
 class _Search:
-    """The greedy search over one matrix; `taken` grows by one segment a round."""
+    """The greedy search over one matrix. Each round adds one segment to `taken`."""
 
     def __init__(
         self, similarity: Matrix, query: Timeline, reference: Timeline, options: AlignmentOptions
@@ -169,7 +175,7 @@ class _Search:
     def _polished(
         self, best: _Stretch, peaks: Peaks, weights: Float64Array, telling: Float64Array
     ) -> _Stretch:
-        """The same stretch on its corrected line."""
+        """The stretch again, on its polished line."""
         line = polish_line(
             best.line, best.first, best.last, self.similarity, self.query, self.reference
         )
@@ -180,7 +186,7 @@ class _Search:
     def _stretches(
         self, line: Line, peaks: Peaks, weights: Float64Array, telling: Float64Array
     ) -> list[_Stretch]:
-        """The acceptable stretches of one line."""
+        """The stretches of one line that pass all limits."""
         options = self.options
         if not options.min_speed * 0.98 <= abs(line.slope) <= options.max_speed * 1.02:
             return []
@@ -209,7 +215,7 @@ class _Search:
         support: Float64Array,
         telling: Float64Array,
     ) -> _Stretch:
-        """Scores rows first..last; a score of 0 refuses them."""
+        """Scores rows first..last; the score is 0 if they fail a limit."""
         rows = slice(first, last + 1)
         spans = self.query.spans_s[rows]
         mean = float(spans @ profile.similarity[rows] / spans.sum())
@@ -221,7 +227,7 @@ class _Search:
             or mean + options.contrast_gain * contrast < options.level
             or length_s < self.min_length_s
         )
-        # Where nothing tells one second from another, other speeds explain as much by chance.
+        # In featureless rows any other speed fits as well by chance.
         blank = 1.0 if abs(line.slope - 1.0) < 0.02 else BLANK_PRIOR
         shares = telling[rows] + (1.0 - telling[rows]) * blank
         score = float((support[rows] * spans) @ shares) * slope_prior(line.slope)
@@ -237,8 +243,10 @@ class _Search:
     def _beside_taken(
         self, line: Line, profile: LineProfile, telling: Float64Array
     ) -> Float64Array:
-        """The support without what earlier segments have taken: their rectangles are closed,
-        and a second stretch of the same seconds must tell them apart by itself."""
+        """The support [T] after closing the rectangles of earlier segments.
+
+        A second stretch over the same seconds of one side keeps only its distinctive rows.
+        """
         support = profile.support
         positions = line.at(self.query.times_s)
         for segment in self.taken:
@@ -263,7 +271,7 @@ def _within(seconds: Float64Array, start: float, end: float) -> NDArray[np.bool_
 def _inside(
     segment: Segment, peaks: Peaks, query: Timeline, reference: Timeline
 ) -> NDArray[np.bool_]:
-    """Which peaks lie in the rectangle of the segment, [P]."""
+    """Whether each peak lies in the rectangle of the segment, [P]."""
     rows = _within(query.times_s, segment.query_start_s, segment.query_end_s)
     columns = _within(reference.times_s, segment.reference_start_s, segment.reference_end_s)
     inside: NDArray[np.bool_] = rows[peaks.rows] & columns[peaks.columns]
@@ -271,7 +279,7 @@ def _inside(
 
 
 def _segment(stretch: _Stretch, query: Timeline, reference: Timeline) -> Segment:
-    """The stretch in seconds; see `stretch_end`."""
+    """The stretch in seconds."""
     start, at_start = stretch_end(stretch.line, stretch.first, stretch.first - 1, query, reference)
     end, at_end = stretch_end(stretch.line, stretch.last, stretch.last + 1, query, reference)
     low, high = sorted((at_start, at_end))

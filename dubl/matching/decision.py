@@ -1,4 +1,7 @@
-"""The decision: from matches to a verdict. Pure."""
+"""The decision: from matches to a verdict. Pure functions.
+
+All thresholds are in PolicySettings, or in a library's own policy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reas
 from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
-MAX_UNSETTLED = 3
+MAX_UNSETTLED = 3  # matches whose pixels are compared; chosen, bounds the time of a check
 
 
 def decide(
@@ -21,10 +24,10 @@ def decide(
     standing: Standing = NO_STANDING,
     context: CheckContext = ANYWHERE,
 ) -> Verdict:
-    """The outcome that the most probable match calls for; "unique" when there is none.
+    """The verdict: the strongest outcome of the matches that count; "unique" if there is none.
 
-    What is licensed in `context` counts for nothing, says so and comes behind what counts; so do
-    rejected matches, which come last. Of a reference in quarantine a person decides.
+    Matches licensed in `context` and rejected matches do not count. They stay in the list, after
+    those that count. A match with a quarantined reference is at most "review".
     """
     marked = _marked(matches, standing, context)
     marked = [
@@ -52,7 +55,7 @@ def decide(
 
 
 def policy_of(library: str, policy: PolicySettings, standing: Standing) -> PolicySettings:
-    """The library's own thresholds where it has some, under a version of their own."""
+    """The policy of a library: its own thresholds if it has any, with their own version."""
     own = standing.policies.get(library)
     if own is None:
         return policy
@@ -66,13 +69,15 @@ def policy_of(library: str, policy: PolicySettings, standing: Standing) -> Polic
 
 
 def counts(match: Match) -> bool:
-    """Whether it may make a verdict a duplicate."""
+    """Whether the match may change the outcome: neither licensed nor rejected."""
     return match.rights.counts and not match.rejected
 
 
 def agree(answered: Verdict, other: Verdict) -> bool:
-    """Whether two models say the same of a query: the same outcome and, unless that is unique, they
-    find a reference in common. Not the best one: a library may hold a video many times."""
+    """Whether two models agree on a query: same outcome and, unless unique, a common reference.
+
+    The best references may differ, as a library may hold a video many times.
+    """
     if answered.outcome is not other.outcome:
         return False
     return answered.outcome is Outcome.UNIQUE or bool(_found(answered) & _found(other))
@@ -83,7 +88,7 @@ def _found(verdict: Verdict) -> set[str]:
 
 
 def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
-    """Whether a closer look may settle it: something was found, and it is not sure."""
+    """Whether a second pass may change the outcome: a match was found, but no duplicate."""
     sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))
     return verdict.probability >= policy.second_look_probability and not sure
 
@@ -95,8 +100,10 @@ def unsettled(
     standing: Standing = NO_STANDING,
     context: CheckContext = ANYWHERE,
 ) -> tuple[str, ...]:
-    """The references whose matches a look at pixels may settle, the most probable first: none where
-    nothing was found, or something is sure. What is licensed or rejected settles nothing."""
+    """Ids of references whose pixels should be compared, most probable first.
+
+    Empty if nothing was found or a match is sure. Licensed and rejected matches are left out.
+    """
     counting = [one for one in _marked(matches, standing, context) if counts(one)]
     best = max((one.probability for one in counting), default=0.0)
     if best >= policy.sure_probability:
@@ -106,20 +113,20 @@ def unsettled(
     return tuple(one.reference_id for one in found[:MAX_UNSETTLED])
 
 
-def surer(first: Verdict, closer: Verdict) -> Verdict:
-    """The more probable answer of two looks at one query, with the time that both took."""
-    timings = summed_timings([first.timings_ms, closer.timings_ms])
-    return replace(max(first, closer, key=lambda one: one.probability), timings_ms=timings)
+def surer(first: Verdict, second: Verdict) -> Verdict:
+    """The more probable verdict of two passes, with the timings of both summed."""
+    timings = summed_timings([first.timings_ms, second.timings_ms])
+    return replace(max(first, second, key=lambda one: one.probability), timings_ms=timings)
 
 
 def summed_timings(timings: Sequence[Timings]) -> Timings:
-    """Sums a step."""
+    """The sum of all timings for each step."""
     steps = dict.fromkeys(step for one in timings for step in one)
     return {step: sum(one.get(step, 0.0) for one in timings) for step in steps}
 
 
 def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
-    """What a match of this probability is to the policy."""
+    """The outcome of a probability under the policy's thresholds."""
     if probability >= policy.duplicate_probability:
         return Outcome.DUPLICATE
     if probability >= policy.review_probability:
@@ -128,8 +135,11 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
 
 
 def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
-    """Whether a person may want to see why: of what matches nothing by the thresholds of its
-    library, nothing is kept by default. A licensed copy is a match too."""
+    """Whether evidence of the check is stored for reviewers.
+
+    With `keep: matches` it is stored if a match reaches its library's review threshold, also a
+    licensed one.
+    """
     if evidence.keep == "matches":
         return any(
             match.outcome not in (None, Outcome.UNIQUE)
@@ -140,7 +150,7 @@ def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
 
 
 def _strictest(matches: Sequence[Match]) -> Action:
-    """A reference in quarantine blocks nothing."""
+    """The strictest action of the matches. A quarantined reference never blocks."""
     wishes = [
         max(one.rights.action, Action.TRACK, key=_leniency)
         if one.rights.quarantined
@@ -169,13 +179,13 @@ def _ruling(match: Match, matches: MatchSet, standing: Standing, context: CheckC
         ruling,
         quarantined=True,
         reason_code=Reason.QUARANTINED,
-        reason="its reference suddenly matches far more than usual, so a person decides; "
+        reason="the reference suddenly matches far more than usual, so a person decides; "
         + ruling.reason,
     )
 
 
 def _said(match: Match) -> Outcome:
-    """What a match calls for."""
+    """The outcome of one match; a quarantined duplicate goes to review."""
     outcome = match.outcome or Outcome.UNIQUE
     if match.rights.quarantined and outcome is Outcome.DUPLICATE:
         return Outcome.REVIEW
@@ -191,5 +201,5 @@ def _leniency(action: Action) -> int:
 
 
 def _place(match: Match) -> tuple[bool, bool, int]:
-    """What calls for most comes first, and within that what is most probable."""
+    """Sort key: the strongest outcome first. The sort keeps the order by probability."""
     return (match.rejected, not match.rights.counts, -_weight(_said(match)))

@@ -1,8 +1,8 @@
-"""What was done to a copy, for a person to read: measured on pictures that belong together.
+"""Hints about the edits of a copy, measured on pairs of corresponding pictures, for reviewers.
 
-Each way in which one picture may lie in the other (whole or as a part, upright, mirrored or
-turned, in a number of sizes) is tried by normalized cross-correlation of their fine structure; the
-one that fits all pairs best is taken, if it fits clearly better than the pictures as they are.
+Hypotheses are: one picture lies in the other, whole or in part; upright, mirrored or rotated; in
+one of several sizes. Each is scored by normalized cross-correlation of fine structure. The best one
+is reported if it fits clearly better than the unchanged pictures.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from PIL import Image, ImageFilter
 
 from dubl.types import Box, Float32Array, Hint, HintKind, Segment, Uint8Array
 
-SIDE = 96
-BLUR = 4
+# All values are chosen on edited pictures; hints inform reviewers and decide no outcome.
+SIDE = 96  # pixels, longer side of the compared pictures
+BLUR = 4  # pixels, radius of the blur that is subtracted
 SCALES = (1.0, 0.93, 0.87, 0.8, 0.74, 0.68, 0.63, 0.58, 0.53, 0.49, 0.45, 0.41, 0.37, 0.33, 0.29)
-MIN_SIDE = 18
-CONVINCING = 0.42
-CLEARLY = 0.08
-NEARLY_ALL = 0.9
-OWN_SPEED = 0.03
-END_ERROR_S = 0.75  # what both ends of a segment together are usually wrong by
-GRAY_CHROMA = 6.0
-COLORED_CHROMA = 12.0
+MIN_SIDE = 18  # pixels of the inner picture's shorter side; smaller ones fit anywhere
+CONVINCING = 0.42  # least correlation of a reported hypothesis
+CLEARLY = 0.08  # least gain of correlation over the unchanged pictures
+NEARLY_ALL = 0.9  # share of the area; above it a crop or inset is not reported
+OWN_SPEED = 0.03  # difference from speed 1 that is not reported
+END_ERROR_S = 0.75  # seconds, usual error of both ends of a segment together
+GRAY_CHROMA = 6.0  # gray levels between color channels; a gray query is below
+COLORED_CHROMA = 12.0  # gray levels between color channels; a colored reference is above
 
 Plane = NDArray[np.float64]
 Turn = Callable[[Plane], Plane]
@@ -41,7 +42,7 @@ TURNS: dict[str, Turn] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicturePair:
-    """Pictures uint8 [H,W,3] of the query and of the reference that show the same instant."""
+    """Pictures of query and reference at the same instant, uint8 [H,W,3] each."""
 
     query: Uint8Array
     reference: Uint8Array
@@ -49,7 +50,7 @@ class PicturePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
-    """How well a hypothesis explains the pairs, and where one picture lies in the other."""
+    """Correlation of a hypothesis, and the place of one picture in the other."""
 
     score: float
     turn: str = ""
@@ -58,7 +59,7 @@ class _Fit:
 
 
 def edit_hints(segments: Sequence[Segment], pairs: Sequence[PicturePair]) -> tuple[Hint, ...]:
-    """Hints of the segments' times and, where there are pairs, of their pictures."""
+    """Hints from the segments' times and, if there are pairs, from the pictures."""
     hints = _time_hints(segments)
     if not pairs:
         return tuple(hints)
@@ -102,7 +103,7 @@ def _best_fit(pairs: Sequence[PicturePair]) -> _Fit:
 
 
 def _fit_of(planes: Sequence[tuple[Plane, Plane]], turn: str, scale: float, *, inset: bool) -> _Fit:
-    """The turned reference, scaled, in the query (`inset`), or the query in the turned reference.
+    """Fits the turned reference into the query (`inset`), or the query into the turned reference.
 
     A scale of 1 stretches one picture over the other, whatever their shapes.
     """
@@ -118,7 +119,7 @@ def _fit_of(planes: Sequence[tuple[Plane, Plane]], turn: str, scale: float, *, i
 
 
 def _plane(picture: Uint8Array) -> Plane:
-    """Luma without its coarse structure, longer side SIDE: light and color do not count."""
+    """Fine structure of the luma, longer side SIDE. Light and color have no influence."""
     image = Image.fromarray(picture).convert("L")
     longer = max(image.size)
     size = (max(1, round(image.width * SIDE / longer)), max(1, round(image.height * SIDE / longer)))
@@ -138,7 +139,7 @@ def _scaled(inner: Plane, outer: Plane, scale: float) -> Plane:
 
 
 def _correlation(outer: Plane, inner: Plane) -> tuple[float, Box]:
-    """The greatest normalized cross-correlation of `inner` at any place in `outer`, and where."""
+    """The greatest normalized cross-correlation of `inner` in `outer`, and its place."""
     height, width = inner.shape
     rows, columns = outer.shape
     whole = Box(left=0.0, top=0.0, width=1.0, height=1.0)
@@ -158,7 +159,7 @@ def _correlation(outer: Plane, inner: Plane) -> tuple[float, Box]:
 
 
 def _window_sums(plane: Plane, height: int, width: int) -> Plane:
-    """Sums over all windows of that size: [H-height+1, W-width+1]."""
+    """Sums over all windows of height x width: [H-height+1, W-width+1]."""
     total = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
     total[1:, 1:] = plane.cumsum(axis=0).cumsum(axis=1)
     sums: Plane = (
@@ -177,6 +178,6 @@ def _is_grayed(pairs: Sequence[PicturePair]) -> bool:
 
 
 def _chroma(picture: Uint8Array) -> float:
-    """How far colors are from gray, in levels."""
+    """Mean difference between the color channels, in gray levels."""
     spread: Float32Array = np.ptp(picture.astype(np.float32), axis=2)
     return float(spread.mean())

@@ -1,4 +1,4 @@
-"""Why a match was found: the matrix before and after the network, frames side by side, hints."""
+"""Explanation of a match for reviewers: similarity matrices, pairs of frames, hints of edits."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from dubl.types import (
     VideoFeatures,
 )
 
-MAX_CELLS = 320  # of one side of a matrix that is shown
-MAX_FRAMES = 1024  # of one side that the network is shown
-PAIRS_PER_SEGMENT = 6
-HINT_PAIRS = 4
-POOLED_FRAMES = 4
+MAX_CELLS = 320  # cells of one side of a displayed matrix; chosen
+MAX_FRAMES = 1024  # frames of one side given to the comparator; chosen, bounds its time
+PAIRS_PER_SEGMENT = 6  # chosen
+HINT_PAIRS = 4  # pairs of pictures for edit hints; chosen, bounds the time
+POOLED_FRAMES = 4  # frames of one cell of the comparator's matrix; by its architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceReader:
-    """What compares in one feature space."""
+    """The stored features and the comparator of one feature space."""
 
     features: ReferenceFeatures
     comparator: MatrixComparator
 
 
 class Explainer:
-    """Compares a kept query with one reference again, this time to be looked at.
+    """Compares a stored query with one reference again, for display.
 
-    `readers` by id of their feature space: a check is explained in its own. Both methods raise
-    EvidenceNotKept: also where the reference is gone, or the check's space is.
+    `readers`: by id of the feature space; a check is explained in its own space. Both methods raise
+    EvidenceNotKept, also if the reference or the feature space no longer exists.
     """
 
     def __init__(self, readers: Mapping[str, SpaceReader], kept: KeptVideos) -> None:
@@ -77,7 +77,9 @@ class Explainer:
         query = self._kept.query_features(check_id)
         reader = self._readers.get(query.spec.space_id)
         if reader is None:
-            raise EvidenceNotKept(f"check '{check_id}' was made with another model")
+            raise EvidenceNotKept(
+                f"check '{check_id}' was made with a model that is no longer loaded"
+            )
         found = reader.features.read_features([match.reference_id])
         if match.reference_id not in found:
             raise EvidenceNotKept(f"reference '{match.reference_id}' is no longer in the library")
@@ -105,7 +107,10 @@ class Explainer:
     def _cleaned(
         self, query: VideoFeatures, reference: VideoFeatures, segments: Sequence[Segment]
     ) -> TimedMatrix | None:
-        """Of the view that the best segment is seen in; a cell covers four by four frames."""
+        """The comparator's matrix for the query view of the best segment; None without one.
+
+        A cell covers four by four frames.
+        """
         view = alike_views(segments[0], query, reference)[0] if segments else WHOLE_FRAME
         rows = np.flatnonzero(query.views == view)
         rows = rows[:: max(1, -(-len(rows) // MAX_FRAMES))]
@@ -135,7 +140,7 @@ class Explainer:
         return edit_hints(match.segments, pictures)
 
     def _picture_pair(self, check_id: str, match: Match, pair: FramePair) -> PicturePair:
-        """The query's picture nearest to the pair, and the reference's nearest to that instant."""
+        """The query's picture nearest to the pair, and the reference's picture at that instant."""
         times_s = np.array(self._kept.query(check_id).picture_times_s)
         shown_s = float(times_s[np.abs(times_s - pair.query_s).argmin()])
         line = line_of(match.segments[0])
@@ -147,7 +152,7 @@ class Explainer:
 
 
 def _frame_pairs(segments: Sequence[Segment], matrix: TimedMatrix) -> tuple[FramePair, ...]:
-    """Instants spread over each segment, with the similarity of the nearest cell."""
+    """Instants spread evenly over each segment, with the similarity of the nearest cell."""
     pairs = []
     for number, segment in enumerate(segments):
         line = line_of(segment)
@@ -169,7 +174,7 @@ def _frame_pairs(segments: Sequence[Segment], matrix: TimedMatrix) -> tuple[Fram
 
 
 def _thinned(matrix: TimedMatrix) -> TimedMatrix:
-    """At most MAX_CELLS a side: the greatest value of each block, so that no line is lost."""
+    """The matrix with at most MAX_CELLS a side: the maximum of each block, so no line is lost."""
     rows = np.arange(0, matrix.similarity.shape[0], _block(matrix.similarity.shape[0]))
     columns = np.arange(0, matrix.similarity.shape[1], _block(matrix.similarity.shape[1]))
     values = np.maximum.reduceat(matrix.similarity, rows, axis=0)
@@ -193,7 +198,7 @@ def _block_means(times_s: Float64Array, starts: np.ndarray) -> Float64Array:
 
 
 def _cell_times(times_s: Float64Array, cells: int) -> Float64Array:
-    """Times of the network's cells [cells] over frames at `times_s`."""
+    """Times [cells] of the comparator's cells over frames at `times_s`."""
     if len(times_s) < POOLED_FRAMES:
         return np.linspace(float(times_s[0]), float(times_s[-1]), cells)
     middles = np.arange(cells) * POOLED_FRAMES + (POOLED_FRAMES - 1) / 2

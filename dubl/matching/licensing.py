@@ -1,4 +1,4 @@
-"""What a reference's rights make of a match, with the reason in words. Pure."""
+"""Licensing: whether a match counts under its reference's rights, and why. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Obstacle = tuple[Reason, str]
 
 
 def rule(match: Match, rights: Rights, context: CheckContext) -> Ruling:
-    """`context.time` must be given: whether a window is open follows from it."""
+    """The ruling on a match. `context.time` must be set, as licenses have a start and an end."""
     ruling = _license(rights, context)
     ruling = replace(ruling, action=rights.action, copied_s=covered_s(match.segments))
     if not ruling.counts or not match.segments:
@@ -78,7 +78,7 @@ def _granted(window: LicenseWindow) -> str:
 
 
 def _obstacles(window: LicenseWindow, context: CheckContext) -> list[Obstacle]:
-    """Why this license does not cover the check; none where it does."""
+    """Reasons why this license does not cover the check; empty if it does."""
     found: list[Obstacle] = []
     if window.since and context.time < window.since:
         found.append((Reason.NOT_YET, f"the license begins {window.since}"))

@@ -11,15 +11,16 @@ from dubl.matching.peaks import Peaks
 from dubl.matching.timeline import Line, Timeline
 from dubl.types import Float64Array
 
-CANDIDATES_PER_SLOPE = 3
-REVERSED_PRIOR = 0.85
-SPEED_PRIOR = 0.1
-FIRST_WINDOW_S = 20.0
-FIT_ROUNDS = 4
+# All values are chosen.
+LINES_PER_SLOPE = 3  # highest bins of one slope's histogram
+REVERSED_PRIOR = 0.85  # factor on the support of a reversed line
+SPEED_PRIOR = 0.1  # share of support lost for each doubling or halving of speed
+FIRST_WINDOW_S = 20.0  # seconds of the query, half of the first window of the fit
+FIT_ROUNDS = 4  # mean-shift steps
 
 
 def slopes_between(min_speed: float, max_speed: float, *, spacing: float) -> Float64Array:
-    """A geometric grid through exactly 1, forwards and then backwards."""
+    """A geometric grid of speeds that contains exactly 1: forwards, then backwards (negative)."""
     below = np.arange(0, np.log(min_speed) - 1e-9, -spacing)[::-1]
     above = np.arange(spacing, np.log(max_speed) + 1e-9, spacing)
     forwards = np.exp(np.concatenate([below, above]))
@@ -27,7 +28,7 @@ def slopes_between(min_speed: float, max_speed: float, *, spacing: float) -> Flo
 
 
 def slope_prior(slope: float) -> float:
-    """What a line's support is multiplied with, in (0,1]: most copies play at their own speed."""
+    """Factor on a line's support, in (0,1]: most copies play forwards at speed 1."""
     backwards = REVERSED_PRIOR if slope < 0 else 1.0
     return backwards * (1.0 - SPEED_PRIOR * min(2.0, abs(math.log2(abs(slope)))))
 
@@ -41,10 +42,10 @@ def strongest_lines(
     slopes: Float64Array,
     count: int,
 ) -> list[Line]:
-    """At most `count` lines with the greatest sums of `weights` [P] beside them, best first.
+    """At most `count` lines with the greatest sums of `weights` [P] of peaks on them, best first.
 
-    For each slope, a histogram of the offsets of all peaks, one reference step wide; offsets are
-    taken at the middle of the query, where an error of the slope hurts least.
+    A Hough transform: for each slope, a histogram of the peaks' offsets, in bins of one reference
+    step. Offsets are measured at the middle of the query, where a slope error matters least.
     """
     center = query.duration_s / 2
     query_s = query.times_s[peaks.rows] - center
@@ -67,14 +68,14 @@ def _densest(
     bins = ((offsets - low) / width).astype(np.int64)
     histogram = np.bincount(bins, weights, minlength=int(bins.max()) + 2)
     smooth = np.convolve(histogram, [0.5, 1.0, 0.5], mode="same")
-    best = np.argsort(-smooth)[:CANDIDATES_PER_SLOPE]
+    best = np.argsort(-smooth)[:LINES_PER_SLOPE]
     return [(float(smooth[k]), low + (float(k) + 0.5) * width) for k in best if smooth[k] > 0]
 
 
 def _distinct(
     lines: Sequence[Line], query: Timeline, reference: Timeline, count: int
 ) -> list[Line]:
-    """The first `count` lines that are not almost the same as an earlier one."""
+    """The first `count` lines, without those almost equal to an earlier one."""
     ends = np.array([0.0, query.duration_s])
     kept: list[Line] = []
     for line in lines:
@@ -89,11 +90,11 @@ def _distinct(
 def fit_line(
     line: Line, peaks: Peaks, weights: Float64Array, query: Timeline, reference: Timeline
 ) -> list[Line]:
-    """The line moved onto the peaks beside it, with its slope kept and with its slope fitted.
+    """Two lines fitted to the peaks near `line`: one with its slope, one with a free slope.
 
-    Both are weighted least squares over a band along the line, repeated as the band moves with
-    it (mean shift); the fitted slope starts from a window about the densest part, which doubles
-    until it holds the whole query, so that an inexact slope is corrected before it drifts away.
+    Both are weighted least squares over a band along the line, repeated as the band moves with it
+    (mean shift). The free slope is first fitted in a window around the densest part. The window
+    doubles until it holds the whole query, so a small slope error cannot grow.
     """
     mass = weights * query.spans_s[peaks.rows]
     query_s = query.times_s[peaks.rows]
@@ -135,7 +136,7 @@ def _center(
     mass: Float64Array,
     width: float,
 ) -> float:
-    """The query second about which a window of FIRST_WINDOW_S holds most of the band's mass."""
+    """The query second in the middle of the window with the greatest mass in the band."""
     weights = _band(line, query_s, reference_s, mass, width)
     bins = (query_s / FIRST_WINDOW_S).astype(np.int64)
     fullest = int(np.bincount(bins, weights).argmax())
@@ -161,7 +162,7 @@ def _shifted(
     residual_mean = float(weights @ residuals) / total
     spread = query_s - query_mean
     variance = float(weights @ spread**2) / total
-    # A spread of less than about two seconds says nothing of the speed.
+    # The added .5 s² damps slopes of peaks spread over less than about two seconds.
     turn = float(weights @ (spread * residuals)) / total / (variance + 0.5) if free_slope else 0.0
     slope = line.slope + turn
     if slope * line.slope <= 0:

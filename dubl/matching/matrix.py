@@ -1,4 +1,4 @@
-"""The frame similarity matrix of a query and a reference, from both kinds of features."""
+"""The frame similarity matrix of a query and a reference, from descriptors and regions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from dubl.ports import Comparator
 from dubl.types import Float16Array, Float32Array, Float64Array, VideoFeatures
 
-CHUNK_ROWS = 512
-MAX_REGION_CELLS = 4_000_000
-# 120 MB: two videos of 90 minutes, at two and at one frame a second.
+CHUNK_ROWS = 512  # query rows in one matrix product; chosen, bounds memory
+MAX_REGION_CELLS = 4_000_000  # cells; chosen: more would take minutes of one core
+# Cells, 120 MB; chosen: two videos of 90 minutes, at two and at one frame a second.
 MAX_CELLS = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairMatrix:
-    """Similarity [T,U] in [0,1] of the instants of two videos; times ascend, [T] and [U]."""
+    """Similarity [T,U] in [0,1] of the instants of two videos; ascending times [T] and [U]."""
 
     similarity: Float16Array
     query_times_s: Float64Array
@@ -29,12 +29,10 @@ def pair_matrix(
 ) -> PairMatrix:
     """Compares every frame with every frame, in chunks of query rows.
 
-    The similarity of two frames is the geometric mean of the cosine of their descriptors and of
-    their region similarity, both cut at 0. Views of one instant count as one row or column: the
-    best of them. Pairs with more than four million cells are compared by descriptors alone: an
-    hour against half an hour by regions would take minutes of one core. Of longer pairs than
-    MAX_CELLS every other instant of the denser side is left out, as often as it takes: memory is
-    bounded, and what is common to videos of hours is longer than a few seconds.
+    The similarity of two frames is the geometric mean of their descriptor cosine and their region
+    similarity (of `comparator`), both cut at 0. Views of one instant share a row or column, and the
+    best one counts. Pairs with more than MAX_REGION_CELLS cells are compared by descriptors alone.
+    Above MAX_CELLS, every other instant of the denser side is left out until the matrix fits.
     """
     query, reference = _bounded(query, reference)
     rows, row_times = _by_time(query)
@@ -61,7 +59,7 @@ def pair_matrix(
 
 
 def _bounded(query: VideoFeatures, reference: VideoFeatures) -> tuple[VideoFeatures, VideoFeatures]:
-    """The pair with at most MAX_CELLS pairs of instants."""
+    """The pair, thinned to at most MAX_CELLS pairs of instants."""
     sides = [query, reference]
     counts = [len(np.unique(side.timestamps_s)) for side in sides]
     while counts[0] * counts[1] > MAX_CELLS:

@@ -1,4 +1,4 @@
-"""A similarity matrix as a picture, with the common stretches drawn into it."""
+"""A similarity matrix as a picture, with its segments."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from PIL import Image, ImageDraw
 from dubl.matching.signals import line_of
 from dubl.types import Float64Array, Segment, TimedMatrix, Uint8Array
 
-LONGER_SIDE = 720
-MIN_SIDE = 240
-LINE_WIDTH = 3
+LONGER_SIDE = 720  # pixels; chosen
+MIN_SIDE = 240  # pixels; chosen, so that short videos stay visible
+LINE_WIDTH = 3  # pixels
 # Dark to light in even steps of lightness (viridis), readable without color.
 COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
 
 def draw_matrix(matrix: TimedMatrix, segments: Sequence[Segment] = ()) -> bytes:
-    """PNG. Both axes are linear in time and fill the picture: no margin, no scale."""
+    """A PNG. Both axes are linear in time and fill the picture, without margin or scale."""
     width, height = _size(matrix)
     rows = _nearest(matrix.query_times_s, matrix.query_duration_s, height)
     columns = _nearest(matrix.reference_times_s, matrix.reference_duration_s, width)
@@ -33,7 +33,7 @@ def draw_matrix(matrix: TimedMatrix, segments: Sequence[Segment] = ()) -> bytes:
 
 
 def _size(matrix: TimedMatrix) -> tuple[int, int]:
-    """Width and height, in the proportion of the durations within reason."""
+    """Width and height in pixels, proportional to the durations but at least MIN_SIDE."""
     query_s, reference_s = matrix.query_duration_s, matrix.reference_duration_s
     longer = max(query_s, reference_s, 1e-6)
     width, height = (
@@ -43,7 +43,7 @@ def _size(matrix: TimedMatrix) -> tuple[int, int]:
 
 
 def _nearest(times_s: Float64Array, duration_s: float, pixels: int) -> np.ndarray:
-    """Which row (column) each pixel shows."""
+    """The row (column) that each pixel shows."""
     wanted = (np.arange(pixels) + 0.5) * duration_s / pixels
     middles = (times_s[1:] + times_s[:-1]) / 2
     return np.searchsorted(middles, wanted)

@@ -1,4 +1,7 @@
-"""Whether both sides of a segment change alike: a copy does, another take in the same room not."""
+"""Common motion: whether both sides of a segment change in the same way.
+
+A copy changes like its original; another take in the same room does not.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,24 @@ from dubl.types import Float32Array
 
 Sides = tuple[Float32Array, Float32Array]
 
-STILL = 0.06  # of the features' length
-SAME_FROM = 0.8
-SAME_AT = 0.95
-MAX_INSTANTS = 128
-TINY = 1e-12
+STILL = 0.06  # share of the features' length; a smaller deviation is noise; chosen
+SAME_FROM = 0.8  # similarity from which two still pictures begin to count as the same; chosen
+SAME_AT = 0.95  # similarity from which they fully do; chosen
+MAX_INSTANTS = 128  # chosen, bounds the [n,n] products
+TINY = 1e-12  # avoids division by 0
 
 
 def common_motion(descriptors: Sides, regions: Sides, *, similarity: float) -> float:
-    """How surely the query and the reference *change* alike at the same instants, in [0,1].
+    """How surely query and reference *change* in the same way at the same instants, in [0,1].
 
-    descriptors [n,D'] and regions [n,R·D]: features of the query, and of the reference at the
-    same instants. What stays (a room, a face, a frame, a logo) is taken away by the means over the
-    segment. What is left of an instant must be more like its own on the other side than like that
-    of other instants, from either side. An edit of the picture's geometry weakens the likeness of
-    all instants but keeps their order, while two takes in one room are alike at any instant. Where
-    neither side changes (a still picture) there is nothing to compare, and that both stand still
-    counts for as much as their pictures are nearly the same. Few instants agree by chance: n of
-    them count (n - 2) / (n + 2).
+    descriptors [n,D'] and regions [n,R·D]: features of the query, and of the reference at the same
+    instants. `similarity`: mean of the segment, in [0,1].
+
+    Subtracting the mean over the segment removes everything constant (a room, a logo). The rest of
+    each instant must be more similar to the same instant of the other side than to other instants.
+    Ranks are compared, not sizes: a geometric edit weakens all similarities but keeps their order.
+    Where nothing changes (a still picture), `similarity` decides instead. Few instants may agree by
+    chance, so n of them are weighted by (n - 2) / (n + 2).
     """
     descriptors, regions = _thinned(descriptors), _thinned(regions)
     count = len(descriptors[0])
@@ -41,19 +44,19 @@ def common_motion(descriptors: Sides, regions: Sides, *, similarity: float) -> f
 
 
 def _thinned(sides: Sides) -> Sides:
-    """At most MAX_INSTANTS, evenly."""
+    """Evenly thinned to at most MAX_INSTANTS."""
     step = max(1, -(-len(sides[0]) // MAX_INSTANTS))
     return sides[0][::step], sides[1][::step]
 
 
 def _likeness(ours: Float32Array, theirs: Float32Array) -> Float32Array:
-    """Cosines [n,n] of what is left of each instant of the one and of the other."""
+    """Cosines [n,n] of the deviations of each instant of either side."""
     cosines: Float32Array = _deviations(ours) @ _deviations(theirs).T
     return cosines
 
 
 def _deviations(features: Float32Array) -> Float32Array:
-    """[n,·] from their mean, of about unit length; those of less than STILL hardly count."""
+    """Deviations [n,·] from the mean, about unit length; those below STILL are shorter."""
     moved = features - features.mean(axis=0)
     floor = STILL**2 * _energy(features) / len(features) + TINY
     unit: Float32Array = moved / np.sqrt((moved * moved).sum(axis=1, keepdims=True) + floor)
@@ -61,16 +64,16 @@ def _deviations(features: Float32Array) -> Float32Array:
 
 
 def _change(ours: Float32Array, theirs: Float32Array) -> float:
-    """Energy of the deviations from the means as a share of all."""
+    """Share of the energy that lies in the deviations from the means."""
     moved = _energy(ours - ours.mean(axis=0)) * _energy(theirs - theirs.mean(axis=0))
     return math.sqrt(moved / (_energy(ours) * _energy(theirs) + TINY))
 
 
 def _lead(likeness: Float32Array) -> float:
-    """How far the instants on the diagonal of `likeness` [n,n] are ahead of the others, in [0,1].
+    """Mean rank of the diagonal of `likeness` [n,n] in its rows and columns, in [0,1].
 
-    An instant that nothing is more like has 1, one in the middle of all 0: the worse of its ranks
-    in row and column, averaged.
+    1: each instant is the most similar one in its row and column. 0: it is average. The worse rank
+    of row and column counts.
     """
     own = np.diag(likeness)
     others = len(own) - 1

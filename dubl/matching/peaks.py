@@ -1,6 +1,6 @@
-"""The cells of a similarity matrix that may lie on a common stretch, kept as a sparse list.
+"""Peaks: the cells of a similarity matrix that may lie on a shared segment, as a sparse list.
 
-Lines are searched on this list alone, so that the cost of a long video is bounded.
+Lines are searched on this list alone, which bounds the time for long videos.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dubl.types import Float16Array, Float32Array, Float64Array
 
 Matrix: TypeAlias = "Float16Array | Float32Array"
 IndexArray = NDArray[np.int64]
-CHUNK_CELLS = 4_000_000
+CHUNK_CELLS = 4_000_000  # cells converted to float32 at once, 16 MB; chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peaks:
-    """Cells (rows[k], columns[k]) and their similarity, all [P]."""
+    """Cells (rows[k], columns[k]) and their similarity; all arrays have shape [P]."""
 
     rows: IndexArray
     columns: IndexArray
@@ -33,10 +33,9 @@ class Peaks:
 
 
 def find_peaks(similarity: Matrix, *, floor: float, reach: float, limit: int) -> Peaks:
-    """Cells of [T,U] at least `floor` alike that come within `reach` of the best of their row or
-    of their column; about `limit` of them at most, the most alike of each row.
+    """Cells of [T,U] with at least `floor`, and within `reach` of the best of their row or column.
 
-    Reads the matrix in chunks of rows.
+    About `limit` cells at most: the most similar ones of each row are kept.
     """
     rows, columns = similarity.shape
     best_of_column = similarity.max(axis=0).astype(np.float32)
@@ -73,7 +72,7 @@ def _peaks_of_rows(
 
 
 def _thin_row(keep: NDArray[np.bool_], values: Float32Array, count: int, *, seed: int) -> None:
-    """Leaves the `count` most alike cells; equal ones are drawn by lot, not by position."""
+    """Keeps the `count` most similar cells of a row; equal ones are drawn at random."""
     columns = np.flatnonzero(keep)
     lots = np.random.default_rng(seed).random(len(columns)) * 1e-4
     dropped = np.argpartition(-(values[columns] + lots), count)[count:]
@@ -81,11 +80,10 @@ def _thin_row(keep: NDArray[np.bool_], values: Float32Array, count: int, *, seed
 
 
 def votes(peaks: Peaks, shape: tuple[int, int], *, sharpness: float) -> Float64Array:
-    """How much each cell stands out in its row and in its column, in (0,1], [P].
+    """How much each cell stands out in its row and column, in (0,1], [P].
 
-    exp((s - best of row) / sharpness) · exp((s - best of column) / sharpness): nearest neighbors
-    in both directions count fully. Only differences enter, so that a video whose frames are all
-    alike keeps its diagonal.
+    exp((s - best of row) / sharpness) · exp((s - best of column) / sharpness): mutual nearest
+    neighbors have 1. Only differences enter, so a video of similar frames keeps its diagonal.
     """
     best_of_row = np.full(shape[0], -np.inf, dtype=np.float32)
     best_of_column = np.full(shape[1], -np.inf, dtype=np.float32)
@@ -99,10 +97,10 @@ def votes(peaks: Peaks, shape: tuple[int, int], *, sharpness: float) -> Float64A
 def distinctiveness(
     peaks: Peaks, weights: Float64Array, *, rows: int, column_spans_s: Float64Array, width_s: float
 ) -> Float64Array:
-    """How well each row tells where in the reference it belongs, in [0,1], [T].
+    """How precisely each query row is located in the reference, in [0,1], [T].
 
-    1 when its alternatives make up `width_s` of the reference or less, about 0 when any second
-    would do as well, as in a still picture.
+    1: similar cells cover at most `width_s` seconds of the reference. About 0: any second fits
+    equally, as in a still picture.
     """
     alternatives = np.bincount(peaks.rows, weights * column_spans_s[peaks.columns], minlength=rows)
     shares: Float64Array = np.minimum(1.0, width_s / np.maximum(alternatives, width_s))

@@ -1,14 +1,13 @@
-"""Whether two videos move alike in their pixels, once one is laid upon the other.
+"""Pixel correlation: whether the pixels of two registered videos change in the same way.
 
-Features say what a picture is like, and takes of one scene are alike. Here the query's pictures are
-laid upon the reference's (dubl/matching/registration.py), and of both what stays the same is taken
-away: what people, water or the camera did since is left, and only a copy has that alike. What an
-edit lays over the picture (text, bars, a logo) stays the same too, and is taken away with it;
-where it stands the query shows nothing of what the reference does, which is not held against it.
+Features cannot separate a copy from another take of the same scene. Pixels can: the query's
+pictures are warped onto the reference's (dubl/matching/registration.py), and the mean over time is
+subtracted on both sides. The rest is motion, which only a copy shares. Constant overlays (text,
+bars, a logo) are subtracted too, and the places they cover are left out.
 
-An edit may move the picture (a slow zoom, a screen filmed by hand). So the query is also laid upon
-the reference anew at each instant; but only where the reference's camera stands still: else any
-picture of the room would be made to follow that camera, and seem to move alike.
+Some edits move the picture (a slow zoom, a screen filmed by hand), so the query is also registered
+at each instant separately. This is done only if the reference's camera stands still. Otherwise any
+picture of the room would follow the camera and seem to move in the same way.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from dubl.matching.registration import (
 )
 from dubl.types import Float32Array, Uint8Array
 
-SIDE = 256  # of the reference's longer side
-MIN_PICTURES = 3
-BLUR_PX = 1.5
-MOVING_SHARE = 0.3  # of the common picture: where the reference moves most
-MIN_CHANGE = 3.0  # gray levels, as deviation in time
-MIN_PIXELS = 50
-# Where the query changes by less than a share of what it does elsewhere, something lies over it;
-# over so much of the picture at most.
-COVERED_CHANGE, MAX_COVERED = 0.3, 0.6
-EDGE_PX = 9
+# All values are chosen. The calibration's `pixels` weights were fitted with them.
+SIDE = 256  # pixels, the reference's longer side
+MIN_PICTURES = 3  # pictures needed for a correlation in time
+BLUR_PX = 1.5  # standard deviation; hides small registration errors
+MOVING_SHARE = 0.3  # share of the common picture: where the reference moves most
+MIN_CHANGE = 3.0  # gray levels, standard deviation in time; less is compression noise
+MIN_PIXELS = 50  # moving pixels needed for a correlation
+COVERED_CHANGE = 0.3  # share of the median relative change; below it an overlay is assumed
+MAX_COVERED = 0.6  # share of the moving pixels that overlays may cover
+EDGE_PX = 9  # pixels eroded from the border of the common picture
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +46,20 @@ logger = logging.getLogger(__name__)
 def pixel_agreements(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
 ) -> tuple[float, ...]:
-    """How alike the pixels of two videos move, in [0,1], for each row of `queries`; nothing where
-    that cannot be told: too few pictures, no place in common, nothing that moves.
+    """Pixel correlation with the reference, in [0,1], for each row of `queries`.
 
-    references: gray uint8 [h,w], n of them; queries: rows of what the query shows at the same
-    instants, gray uint8 [h',w'] of any shape. The first row is the likeliest: it is laid upon the
-    references, and the others as it.
+    Empty if it cannot be measured: too few pictures, no registration, no motion.
+
+    references: n gray pictures, uint8 [h,w]. queries: rows of n gray pictures of the query at the
+    same instants, uint8 [h',w']. Each row is one hypothesis about the times; the first one is the
+    most likely. It is registered, and the other rows use its homography.
     """
     if len(references) < MIN_PICTURES:
         return ()
     try:
         return _agreements(references, queries)
-    except cv2.error as exc:  # places that OpenCV makes nothing of
-        logger.warning("pixels cannot be compared: %s", exc)
+    except cv2.error as exc:  # degenerate point sets
+        logger.warning("pixels were not compared: OpenCV failed: %s", exc)
         return ()
 
 
@@ -85,7 +85,7 @@ def _compared(
     queries: Sequence[Sequence[Uint8Array]],
     placements: Sequence[Matrix],
 ) -> tuple[float, ...]:
-    """By the homography of each instant, from the query's pixels to the target's."""
+    """Correlations with `placements`: homographies of each instant, query to target pixels."""
     height, width = targets[0].shape
     common = _common(placements, queries[0][0].shape, (width, height))
     still = np.stack([_smooth(one) for one in targets])
@@ -112,8 +112,10 @@ def _compared(
 
 
 def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:
-    """The places over which no caption or logo stands still, by how much the query changes there
-    for what the reference does, [P]."""
+    """Places without a constant overlay, [P].
+
+    `ratio`: change of the query at each place divided by that of the reference, [P].
+    """
     least = min(COVERED_CHANGE * np.median(ratio), np.quantile(ratio, MAX_COVERED))
     uncovered: NDArray[np.bool_] = ratio >= least
     return uncovered
@@ -122,8 +124,10 @@ def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:
 def _common(
     placements: Sequence[Matrix], shape: tuple[int, ...], size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Where the reference's pictures, of `size` (width, height), are covered by the query's at
-    every instant, without their edge."""
+    """Pixels [h,w] that the warped query covers at every instant, without the border.
+
+    `shape`: of the query's pictures; `size`: (width, height) of the reference's.
+    """
     full = np.full(shape, 255, dtype=np.uint8)
     covered = [cv2.warpPerspective(full, one, size) > 250 for one in placements]
     kernel = np.ones((EDGE_PX, EDGE_PX), dtype=np.uint8)
@@ -146,6 +150,6 @@ def _smooth(picture: Uint8Array) -> Float32Array:
 
 
 def _correlation(ours: Float32Array, theirs: Float32Array) -> float:
-    """Cosine of all changes of all instants."""
+    """Cosine between the changes of both sides, over all instants and places."""
     norm = np.sqrt(float((ours * ours).sum()) * float((theirs * theirs).sum()))
     return float((ours * theirs).sum() / norm) if norm > 0 else 0.0

@@ -1,4 +1,4 @@
-"""The last correction of a line: its two ends are moved to where the matrix itself wants them."""
+"""Polishing: the two ends of a line are moved to the greatest similarity of the matrix."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dubl.matching.peaks import IndexArray, Matrix
 from dubl.matching.timeline import Line, Timeline
 from dubl.types import Float64Array
 
-REACHES = (2.0, 1.0, 1.0, 0.5)
-SLOPE_GAIN = 0.01
-SLOPE_GAIN_S = 0.05
-DISTANCE_COST = 0.15
-GRID = np.linspace(-1.0, 1.0, 9)
-TEMPERATURE_S = 0.1
-MAX_ROWS = 400
+# All values are chosen.
+REACHES = (2.0, 1.0, 1.0, 0.5)  # reference steps, half width of the grid in each round
+SLOPE_GAIN = 0.01  # share of the summed similarity that a free speed must gain over speed 1
+SLOPE_GAIN_S = 0.05  # seconds of similarity that it must gain besides
+DISTANCE_COST = 0.15  # similarity lost by a position one step away from a frame
+GRID = np.linspace(-1.0, 1.0, 9)  # moves of one end, in reaches
+TEMPERATURE_S = 0.1  # seconds of similarity, of the softmax over moves
+MAX_ROWS = 400  # query rows read along a line; bounds the time
 
 
 def polish_line(
@@ -27,9 +28,9 @@ def polish_line(
     query: Timeline,
     reference: Timeline,
 ) -> Line:
-    """The line through rows first..last, corrected within a few reference steps.
+    """The line through rows first..last, corrected by at most a few reference steps.
 
-    Speed 1 is kept where a free speed gains next to nothing in similarity.
+    Speed 1 is kept unless a free speed gains clearly more similarity.
     """
     rows = np.unique(np.linspace(first, last, min(MAX_ROWS, last - first + 1)).astype(np.int64))
     times = query.times_s[rows]
@@ -54,9 +55,9 @@ def polish_line(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
-    """Similarity summed along lines given by their positions [..., 2] at first and last row.
+    """Similarity summed along lines, which are given by their positions at first and last row.
 
-    Each of the rows [K] stands for `weight_s` seconds.
+    Each of the rows [K] weighs `weight_s` seconds.
     """
 
     similarity: Matrix
@@ -66,7 +67,7 @@ class _Sums:
     weight_s: float
 
     def along(self, ends: Float64Array) -> Float64Array:
-        """Sums [L] for ends [L,2] or [2]."""
+        """Sums [L], in seconds of similarity, for ends [L,2] or [2]."""
         ends = np.atleast_2d(ends)
         share = (self.times_s - self.times_s[0]) / (self.times_s[-1] - self.times_s[0])
         positions = ends[:, :1] * (1 - share) + ends[:, 1:] * share
@@ -75,10 +76,10 @@ class _Sums:
         return sums
 
     def climb(self, ends: Float64Array, *, free_slope: bool) -> Float64Array:
-        """Moves the ends [2] to the middle of the best neighborhood, in ever smaller grids.
+        """Moves the ends [2] to the best place in ever smaller grids.
 
-        The weighted mean of all moves, by exp(sum / 0.1 s): within still shots many lines do
-        equally well, and the middle of those is the best guess.
+        The move is the mean of all grid moves weighted by exp(sum / TEMPERATURE_S). Within still
+        shots many lines are equally good, and their middle is the best guess.
         """
         for reach in REACHES:
             moves = GRID * reach * self.reference.step_s
@@ -95,10 +96,10 @@ class _Sums:
 def _between_frames(
     similarity: Matrix, rows: IndexArray, positions_s: Float64Array, reference: Timeline
 ) -> Float64Array:
-    """Similarity at each row [K] and each of the lines' positions [L,K].
+    """Similarity [L,K] at rows [K] and positions [L,K].
 
-    The better of the two frames about a position, less a little for its distance: a mean of the
-    two would punish the true line wherever a cut lies between them.
+    The better of the two frames around a position counts, minus DISTANCE_COST for its distance. A
+    mean of both would punish the true line at every cut.
     """
     last = len(reference.times_s) - 1
     columns = np.interp(positions_s, reference.times_s, np.arange(last + 1))

@@ -1,4 +1,4 @@
-"""What a line meets on its way through a similarity matrix, and which part of it is a copy."""
+"""The profile of a line through a similarity matrix, and the stretches of it that are a copy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dubl.matching.timeline import Line, Timeline
 from dubl.types import Float32Array, Float64Array
 
 BoolArray = NDArray[np.bool_]
-STANDOUT = 0.3
-BACKGROUND_SAMPLES = 512
+STANDOUT = 0.3  # vote from which a row surely lies on the line; chosen
+BACKGROUND_SAMPLES = 512  # rows or columns sampled for a median; chosen, bounds the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """Median similarity of each row [T] and of each column [U]: what the frame meets anyway."""
+    """Median similarity of each row [T] and column [U]: the usual similarity of the frame."""
 
     rows: Float32Array
     columns: Float32Array
 
     @classmethod
     def of(cls, similarity: Matrix) -> Background:
-        """Long sides are sampled, so that a long video costs no more than a longish one."""
+        """Long sides are sampled at BACKGROUND_SAMPLES rows or columns."""
         row_step = -(-similarity.shape[0] // BACKGROUND_SAMPLES)
         column_step = -(-similarity.shape[1] // BACKGROUND_SAMPLES)
         return cls(
@@ -36,11 +36,12 @@ class Background:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineProfile:
-    """One value for each query row [T].
+    """Values of each query row, all [T].
 
-    `similarity` along the line (better of the two reference frames about it), `contrast` above
-    the background, `support` in [-1,1] that the row belongs to the copy, `inside` where the
-    line lies within the reference.
+    similarity: along the line, of the better of the two reference frames around it.
+    contrast: similarity above the background.
+    support: in [-1,1], how surely the row belongs to the copy.
+    inside: whether the line lies within the reference.
     """
 
     similarity: Float64Array
@@ -61,9 +62,9 @@ def read_profile(
 ) -> LineProfile:
     """Follows `line` through `similarity` [T,U].
 
-    `standout` [T]: vote of the row's best peak beside the line. A row belongs to the copy when
-    its similarity is nearer to the line's usual level than to the background, or when it stands
-    out by itself; where line and background are alike, up to `margin` below that level.
+    `standout` [T]: vote of the row's best peak near the line. A row supports the copy if its
+    similarity is nearer to the line's median than to the background, or if it stands out by itself.
+    If line and background are similar, it may lie up to `margin` below the line's median.
     """
     positions = line.at(query.times_s)
     slack = reference.step_s / 2 + 1e-6
@@ -82,13 +83,13 @@ def read_profile(
 def read_line(
     similarity: Matrix, positions_s: Float64Array, reference: Timeline
 ) -> tuple[Float64Array, NDArray[np.int64]]:
-    """Similarity of each row at `positions_s` [T] of the reference, and the column taken [T].
+    """Similarity of each row at `positions_s` [T] of the reference, and the column used, [T].
 
-    The better of the two frames about the position: half-way between two frames, interpolation
-    would call every moving copy dissimilar.
+    The better of the two frames around the position counts. Interpolation between two frames would
+    make every moving copy dissimilar.
     """
     fractional = np.interp(positions_s, reference.times_s, np.arange(len(reference.times_s)))
-    # A hundredth beside a frame is at the frame.
+    # Within .01 steps of a frame, the position is that frame.
     low = np.floor(fractional + 0.01).astype(np.int64)
     high = np.ceil(fractional - 0.01).astype(np.int64)
     rows = np.arange(len(positions_s))
@@ -113,8 +114,8 @@ def supported_stretches(
 ) -> list[tuple[int, int]]:
     """Stretches of rows (first, last) with the greatest sums of support · seconds.
 
-    A stretch ends where the sum has fallen by `max_gap_s` below its peak, so that short
-    disagreements are bridged and long ones part two stretches.
+    A stretch ends where the sum has fallen by `max_gap_s` below its peak. Shorter disagreements are
+    bridged, longer ones split the stretch.
     """
     found: list[tuple[int, int]] = []
     total = peak = 0.0

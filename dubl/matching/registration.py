@@ -1,6 +1,6 @@
-"""Where one video's pictures lie upon another's of the same instants, by local features.
+"""Registration: a homography from the pictures of one video to those of another.
 
-SIFT (Lowe 2004), and a homography for all instants by MAGSAC++ (Barath et al. 2020).
+SIFT features (Lowe 2004), and one homography for all instants by MAGSAC++ (Barath et al. 2020).
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from dubl.types import Float32Array, Uint8Array
 
-MIN_FOUND = 25  # distinct places; mirrored pictures are tried below that
-MAX_FEATURES = 400
-FAINT = 0.02
-DISTINCT = 0.85
-TOLERANCE_PX = 4.0
-MIN_AREA, MAX_AREA = 0.02, 400.0
-MIN_FOUND_AT_ONCE = 12  # distinct places of one instant
-MAX_DRIFT_PX = 40.0  # of places, by an edit that moves the picture
-DRIFT_TOLERANCE_PX = 2.5
-MAX_ZOOM = 1.4
-STILL_PX, STILL_SHARE = 4.0, 0.9  # a camera that stands still: of its pictures' corners; instants
+# Chosen, except where a paper is named. Pixels are those of pictures of pixels.SIDE.
+MIN_FOUND = 25  # distinct places; with fewer, mirrored pictures are tried too
+MAX_FEATURES = 400  # SIFT features of one picture; bounds the time
+FAINT = 0.02  # SIFT contrast threshold; half of OpenCV's default, for dark pictures
+DISTINCT = 0.85  # ratio of distances to the two nearest neighbors (Lowe 2004 has .8)
+TOLERANCE_PX = 4.0  # pixels, greatest error of an inlier
+MIN_AREA, MAX_AREA = 0.02, 400.0  # area of the warped query, in areas of the reference
+MIN_FOUND_AT_ONCE = 12  # distinct places needed to register a single instant
+MAX_DRIFT_PX = 40.0  # pixels that an edit may move a place at one instant
+DRIFT_TOLERANCE_PX = 2.5  # pixels, greatest error of an inlier at one instant
+MAX_ZOOM = 1.4  # scale that an edit may add at one instant, or its inverse
+STILL_PX = 4.0  # pixels that the corners of a still camera may move
+STILL_SHARE = 0.9  # share of the instants at which they may move no more
 
 cv2.setNumThreads(1)  # each replica has its own share of the cores
 
@@ -33,7 +35,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFeatures:
-    """places float32 [K,2] as (x, y), descriptors float32 [K,128] of length 1."""
+    """places float32 [K,2] as (x, y) in pixels, descriptors float32 [K,128] of unit length."""
 
     places: Float32Array
     descriptors: Float32Array
@@ -41,9 +43,11 @@ class LocalFeatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """`homography` from the pixels of the pictures, which are mirrored first where it says so, to
-    those of the targets; how many distinct places agree on it; and `pairs` of places that look
-    alike, for each instant [P,4] as (x, y) of either side."""
+    """A fitted homography, from picture pixels to target pixels.
+
+    mirrored: the pictures must be mirrored first. places: number of distinct inlier places.
+    pairs: matched places of each instant, float32 [P,4] as (x, y) of picture and target.
+    """
 
     homography: Matrix
     places: int
@@ -54,8 +58,10 @@ class Registration:
 def registered(
     theirs: Sequence[LocalFeatures], pictures: Sequence[Uint8Array], shape: tuple[int, ...]
 ) -> Registration | None:
-    """Pictures, gray uint8 [h,w], upon targets of `shape` with these features; None where they show
-    no place in common. Of all instants together: an edit is the same all along, or nearly."""
+    """Registers pictures (gray uint8 [h,w]) onto targets of `shape` with the features `theirs`.
+
+    One homography is fitted to all instants together. None if too few places match.
+    """
     best = _fitted([local_features(one) for one in pictures], theirs, mirrored=False)
     if best is None or best.places < MIN_FOUND:
         other = _fitted([local_features(mirror(one)) for one in pictures], theirs, mirrored=True)
@@ -66,7 +72,7 @@ def registered(
 
 
 def placed_each(registration: Registration) -> list[Matrix]:
-    """A homography of each instant, where its own places tell it: an edit may move the picture."""
+    """A homography of each instant; the common one where an instant has too few places."""
     drifts = [_drift(pairs, registration.homography) for pairs in registration.pairs]
     return [
         registration.homography if drift is None else drift @ registration.homography
@@ -75,7 +81,7 @@ def placed_each(registration: Registration) -> list[Matrix]:
 
 
 def camera_stands_still(found: Sequence[LocalFeatures], shape: tuple[int, ...]) -> bool:
-    """Whether nearly all pictures of `shape` with these features lie upon the middle one."""
+    """Whether nearly all pictures of `shape` with these features coincide with the middle one."""
     middle = len(found) // 2
     others = [one for number, one in enumerate(found) if number != middle]
     drifts = [_drift(_nearest(one, found[middle]), np.eye(3)) for one in others]
@@ -89,8 +95,10 @@ def camera_stands_still(found: Sequence[LocalFeatures], shape: tuple[int, ...]) 
 
 
 def _drift(pairs: Float32Array, homography: Matrix) -> Matrix | None:
-    """A similarity of the target's pixels that brings the places of one instant where they belong,
-    after the homography; None where too few tell it."""
+    """A similarity transform of target pixels that corrects the homography at one instant.
+
+    None if too few places support it.
+    """
     if len(pairs) < MIN_FOUND_AT_ONCE:
         return None
     laid = cv2.perspectiveTransform(pairs[None, :, :2], homography)[0]
@@ -113,7 +121,7 @@ def mirror(picture: Uint8Array) -> Uint8Array:
 
 
 def local_features(picture: Uint8Array) -> LocalFeatures:
-    """Of a picture, gray uint8 [h,w]."""
+    """SIFT features of a gray picture, uint8 [h,w], as RootSIFT."""
     finder = cv2.SIFT.create(nfeatures=MAX_FEATURES, contrastThreshold=FAINT)
     points, descriptors = finder.detectAndCompute(picture, None)
     if descriptors is None:
@@ -129,8 +137,7 @@ def local_features(picture: Uint8Array) -> LocalFeatures:
 
 
 def _nearest(ours: LocalFeatures, theirs: LocalFeatures) -> Float32Array:
-    """Places that look alike, [P,4] as (x, y) of either side: those whose second nearest neighbor
-    is clearly further (Lowe's ratio)."""
+    """Matched places, [P,4] as (x, y) of either side, that pass Lowe's ratio test."""
     if not len(ours.places) or len(theirs.places) < 2:
         return np.empty((0, 4), np.float32)
     cosines = ours.descriptors @ theirs.descriptors.T
@@ -160,12 +167,12 @@ def _fitted(
 
 
 def _distinct(pairs: Float32Array) -> int:
-    """What stands still is found at each instant."""
+    """Number of distinct pairs; a still place is found at each instant but counts once."""
     return len(np.unique(np.round(pairs / TOLERANCE_PX), axis=0))
 
 
 def _is_plausible(homography: Matrix, ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
-    """Whether the query's picture becomes a quadrilateral that is neither a line nor endless."""
+    """Whether the warped picture is a convex quadrilateral of a reasonable area."""
     laid = cv2.perspectiveTransform(_corners(ours), homography)[0].astype(np.float32)
     if not np.isfinite(laid).all() or not cv2.isContourConvex(laid):
         return False

@@ -1,4 +1,4 @@
-"""Re-ranking: full comparison of the query with its best candidates."""
+"""Re-ranking: the full comparison of a query with its best candidates."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ from dubl.types import (
 
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
-SURE_MOTION = 0.6  # which other takes of one scene do not reach
+# Motion signal, in [0,1]. Measured: no non-copy was above it (the laboratory notes in docs).
+SURE_MOTION = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Segments of a pair, best first, and the signals of the one that says most. Besides,
-    `excluded_s` of the query lay in excluded segments of the reference, and `common_s` more in
-    common material."""
+    """Segments of a pair, best first, and the signals of the most probable one.
+
+    excluded_s: seconds of the query that copy excluded segments of the reference.
+    common_s: further seconds that are common material.
+    """
 
     segments: tuple[Segment, ...] = ()
     signals: Signals = field(default_factory=Signals)
@@ -44,7 +47,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """What was found of a pair, best first, without what was left out of the query."""
+    """Segments of a pair with their signals, best first, after cutting; seconds as in
+    Comparison."""
 
     found: tuple[Found, ...] = ()
     excluded_s: float = 0.0
@@ -52,9 +56,9 @@ class Alignment:
 
 
 class ViSiLReranker:
-    """Aligns the query with each of the best candidates and calibrates what it finds.
+    """Aligns the query with its best candidates and calculates a probability for each.
 
-    Candidates whose features are gone by now are left out.
+    Candidates that were deleted in the meantime are left out.
     """
 
     def __init__(
@@ -125,8 +129,10 @@ class ViSiLReranker:
         *,
         common: Sequence[Span] = (),
     ) -> dict[str, Comparison]:
-        """Compares the query with the references that look most like it, by id; what it shows in
-        the spans `common` counts for none of them."""
+        """Compares the query with `references`, by id.
+
+        `common`: spans of the query, in seconds, that are common material and count for none.
+        """
         alignments = {
             name: self._align(query, reference, rights.get(name, UNRESTRICTED), common)
             for name, reference in references.items()
@@ -146,7 +152,7 @@ class ViSiLReranker:
     def _common_spans(
         self, query: VideoFeatures, candidates: Sequence[Candidate]
     ) -> tuple[Span, ...]:
-        """Where the query shows what stands in negative libraries."""
+        """Spans of the query, in seconds, that match videos of negative libraries."""
         if not candidates:
             return ()
         ids = [one.reference_id for one in candidates[: self._rerank_candidates]]
@@ -168,8 +174,7 @@ class ViSiLReranker:
         rights: Rights,
         common: Sequence[Span],
     ) -> Alignment:
-        """Segments with their signals. What is excluded is cut out before, so that it speaks for
-        nothing."""
+        """Segments with their signals. Excluded and common spans are cut out first."""
         segments = self._segments(query, reference)
         least_s = self._options.min_segment_s
         spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]

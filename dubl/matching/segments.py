@@ -1,4 +1,4 @@
-"""Segments among themselves: joining what continues, refusing what only echoes."""
+"""Operations on segments: rejecting echoes, merging, cutting out spans, covered seconds."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import numpy as np
 
 from dubl.types import Segment
 
-MERGE_SPEED = 0.08
-MERGE_OFFSET_S = 1.0
-ECHO_OVERLAP = 0.3
-ECHO_LENGTH = 0.9
-ADJACENT_S = 2.0
-ADJACENT_SIMILARITY = 0.9
-DISTANT_SIMILARITY = 0.7
-WEAK_SIMILARITY = 0.5
+# All values are chosen. Similarities and lengths are shares of the earlier segment's.
+MERGE_SPEED = 0.08  # difference of ln(speed) up to which two segments may be merged
+MERGE_OFFSET_S = 1.0  # seconds between their lines up to which they may be merged
+ECHO_OVERLAP = 0.3  # share of the segment; above it the segment may be an echo
+ECHO_LENGTH = 0.9  # an overlapping shorter segment is an echo
+ADJACENT_S = 2.0  # seconds between two adjacent segments, on both sides
+ADJACENT_SIMILARITY = 0.9  # an overlapping adjacent segment below it is an echo
+DISTANT_SIMILARITY = 0.7  # an overlapping distant segment below it is an echo
+WEAK_SIMILARITY = 0.5  # any segment below it is chance
 
 
 def is_echo(segment: Segment, taken: Sequence[Segment]) -> bool:
-    """Whether `segment` is rather the surroundings of an earlier one than another copy.
+    """Whether `segment` is a side effect of an earlier one rather than another copy.
 
-    Frames of one shot are alike, so that beside every copied stretch lie shorter, weaker ones
-    over the same seconds of one side. A true repetition is as long and as alike as its first
-    finding. Far weaker finds elsewhere are chance.
+    Frames of one shot are similar. So every copied stretch has shorter and weaker neighbors over
+    the same seconds of one side. A true repetition is about as long and as similar as the first
+    find. Much weaker finds elsewhere are chance.
     """
     return any(_echoes(segment, one) for one in taken)
 
@@ -53,7 +54,7 @@ def _echoes(segment: Segment, one: Segment) -> bool:
 
 
 def _adjoins(segment: Segment, one: Segment) -> bool:
-    """Whether the two lie within ADJACENT_S of one another on both sides."""
+    """Whether both lie within ADJACENT_S of each other in query and reference."""
     query_gap = max(segment.query_start_s, one.query_start_s) - min(
         segment.query_end_s, one.query_end_s
     )
@@ -69,7 +70,7 @@ def _overlap(start: float, end: float, other_start: float, other_end: float) -> 
 
 
 def merge_collinear(segments: Sequence[Segment], *, max_gap_s: float) -> list[Segment]:
-    """Joins segments that continue one another along one line, in order of query time."""
+    """Merges segments that continue each other on one line; sorted by query time."""
     merged: list[Segment] = []
     for segment in sorted(segments, key=lambda one: (one.query_start_s, one.reference_start_s)):
         partner = next((one for one in merged if _continues(one, segment, max_gap_s)), None)

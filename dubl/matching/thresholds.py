@@ -1,8 +1,9 @@
-"""Thresholds of one library from what people decided of its matches.
+"""Thresholds of one library, fitted to the decisions of reviewers.
 
-Decisions tell how probable a copy is where the service says p: a logistic curve through them,
-P(copy) = s(a logit p + b), held near the identity (a = 1, b = 0) by a prior, so that few decisions
-move little. The thresholds are where that curve reaches the policy's own probabilities.
+The decisions show how probable a copy really is where the service answers p. The model is
+P(copy) = s(a logit p + b), where s is the logistic function. A prior keeps it near the identity
+(a = 1, b = 0), so few decisions change little. The new thresholds are the p at which P(copy)
+reaches the policy's probabilities.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from dubl.errors import InvalidRequest
 from dubl.settings import PolicySettings
 from dubl.types import MIN_DECISIONS, Float64Array, JudgedMatch, Precision, ThresholdReport
 
-MIN_OF_A_KIND = 5
-PRIOR = 2.0  # as if two decisions lay on the identity
-MIN_SLOPE = 0.2
-STEPS = 50
-EDGE = 1e-4
-Z_95 = 1.96
+MIN_OF_A_KIND = 5  # copies, and non-copies; chosen
+PRIOR = 2.0  # weight in decisions; chosen
+MIN_SLOPE = 0.2  # smallest a; chosen, a threshold needs a rising curve
+STEPS = 50  # Newton steps; 10 are usual
+EDGE = 1e-4  # probabilities are kept this far from 0 and 1; chosen
+Z_95 = 1.96  # standard deviations of a 95 % interval
 
 
 def fit_thresholds(
@@ -30,10 +31,11 @@ def fit_thresholds(
     *,
     least_decisions: int = MIN_DECISIONS,
 ) -> ThresholdReport:
-    """Raises InvalidRequest for fewer decisions than that, or than MIN_OF_A_KIND of either kind.
+    """Fits the thresholds of a library to decided matches.
 
-    Nobody decides on what was never shown: the review threshold does not fall below the least
-    probable decided match.
+    The review threshold never falls below the least probable decided match: less probable ones were
+    never shown. Raises InvalidRequest for fewer than `least_decisions`, or fewer than MIN_OF_A_KIND
+    copies or non-copies.
     """
     copies = sum(one.copied for one in judged)
     _require_enough(len(judged), copies, least_decisions)
@@ -64,7 +66,7 @@ def fit_thresholds(
 
 
 def precision_from(threshold: float, judged: Sequence[JudgedMatch]) -> Precision:
-    """Wilson's interval is [0, 1] where nothing reaches the threshold."""
+    """Precision at a threshold; the interval is [0, 1] if no match reaches it."""
     reaching = [one.copied for one in judged if one.probability >= threshold]
     count, copies = len(reaching), sum(reaching)
     if not count:
@@ -85,14 +87,14 @@ def _require_enough(decisions: int, copies: int, least: int) -> None:
     fewest = min(copies, decisions - copies)
     if decisions < least or fewest < MIN_OF_A_KIND:
         raise InvalidRequest(
-            f"people have decided on {decisions} matches of this library, {copies} of them copies; "
-            f"at least {least} are needed, {MIN_OF_A_KIND} of either kind",
+            f"the library has {decisions} decided matches, {copies} of them copies. Decide at "
+            f"least {least}, with {MIN_OF_A_KIND} copies and {MIN_OF_A_KIND} non-copies.",
             context={"decisions": decisions, "copies": copies},
         )
 
 
 def _fit(logits: Float64Array, copied: Float64Array) -> tuple[float, float]:
-    """Slope and offset by Newton's method on the penalized likelihood, which is concave."""
+    """Slope and offset by Newton's method; the penalized likelihood is concave."""
     rows = np.stack([logits, np.ones_like(logits)], axis=1)
     identity = np.array([1.0, 0.0])
     weights = identity.copy()
@@ -106,7 +108,7 @@ def _fit(logits: Float64Array, copied: Float64Array) -> tuple[float, float]:
 
 
 def _reaching(probability: float, slope: float, offset: float) -> float:
-    """Where the curve reaches that probability."""
+    """The answered probability at which the curve reaches `probability`."""
     logit = (float(_logit(np.array([probability]))[0]) - offset) / slope
     return min(1 - EDGE, max(EDGE, 1 / (1 + math.exp(-logit))))
 

@@ -11,7 +11,7 @@ from dubl.types import Float64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Reference second `slope` · query second + `offset_s`; a negative slope plays backwards."""
+    """reference second = slope · query second + offset_s; a negative slope is a reversed copy."""
 
     slope: float
     offset_s: float
@@ -28,10 +28,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Frame times of one video in ascending order [N], and the share of the video, in seconds,
-    that each frame stands for (up to the middles between it and its neighbors) [N].
+    """Frame times of one video, ascending [N], and the seconds that each frame covers [N].
 
-    Times may be uneven: nothing here supposes a rate, `step_s` is only the usual distance.
+    A frame covers the time up to the middles between it and its neighbors. Times may be uneven;
+    `step_s` is their median distance.
     """
 
     times_s: Float64Array
@@ -56,11 +56,11 @@ class Timeline:
 def stretch_end(
     line: Line, row: int, beyond: int, query: Timeline, reference: Timeline
 ) -> tuple[float, float]:
-    """One end, as (query second, reference second), of a stretch of `line`.
+    """One end of a stretch of `line`, as (query second, reference second).
 
-    `row` is its last row on that side and `beyond` the row after it, which was found not to
-    belong: the end lies half-way between them, or, when the line has left the reference by then,
-    where it does so. Without a row beyond, the copy goes on to the end of the query.
+    `row` is the last row of the stretch on that side, `beyond` the row after it. The end lies
+    half-way between them, or where the line leaves the reference, if that comes first. Without a
+    row beyond, the stretch continues to the end of the query.
     """
     borders = np.concatenate([[0.0], np.cumsum(query.spans_s)])
     second = float(borders[max(row, beyond)])

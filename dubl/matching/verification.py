@@ -1,8 +1,7 @@
-"""A look at the pixels of what the features leave in doubt.
+"""Verification: the probability of doubtful matches is corrected by their pixel correlation.
 
-The query is decoded once more, at the instants of which a picture of the reference is kept. Where
-there are few of them, along a short segment, and none of a reference from an archive, its file is
-read instead, if it can be.
+The query is decoded again at the instants of the reference's stored pictures. If fewer than
+ENOUGH_INSTANTS are stored along the segment, the reference's file is read instead, if possible.
 """
 
 from __future__ import annotations
@@ -32,21 +31,19 @@ from dubl.types import (
 
 logger = logging.getLogger(__name__)
 
-MAX_INSTANTS = 12
-ENOUGH_INSTANTS = 8
-# Instants are known to a fraction of a second.
-SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)
-# From there on a video that agrees better backwards is one that is played backwards.
-MIN_BACKWARDS = 0.5
-NEARLY_OWN_SPEED = 1.25
-MIN_DIFFERENCE_S = 0.03  # of the lengths of both sides
-EDGE_S = 0.01
+# All values are chosen.
+MAX_INSTANTS = 12  # pictures compared along a segment; bounds the time
+ENOUGH_INSTANTS = 8  # with fewer stored pictures the reference's file is read
+SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)  # seconds; alignment is inexact
+MIN_BACKWARDS = 0.5  # pixel correlation needed to call a segment reversed, or not reversed
+NEARLY_OWN_SPEED = 1.25  # speed, or its inverse, up to which speed 1 is tried as well
+MIN_DIFFERENCE_S = 0.03  # seconds between the lengths of both sides that make a difference
+EDGE_S = 0.01  # seconds around a segment in which a picture still belongs to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Pictures of a reference along a segment, gray uint8 [h,w], and what instants of it they are,
-    seconds."""
+    """Pictures of a reference along a segment, gray uint8 [h,w], and their times in seconds."""
 
     segment: Segment
     pictures: tuple[Uint8Array, ...]
@@ -54,8 +51,7 @@ class Shown:
 
     @property
     def readings(self) -> list[tuple[Segment, list[float]]]:
-        """Times of the query at which it may show the pictures, and the segment by which it does:
-        the likeliest first."""
+        """Hypotheses, most likely first: a segment, and the query times of the pictures by it."""
         shifted = [(self.segment, self._along(self.segment, shift)) for shift in SHIFTS_S]
         others = [(one, self._along(one)) for one in other_readings(self.segment)]
         return [*shifted, *others]
@@ -66,14 +62,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How alike query and reference move, in [0,1], and the segment along which they do."""
+    """The pixel correlation, in [0,1], and the segment with which it was reached."""
 
     value: float
     segment: Segment
 
 
 class Verifier:
-    """Corrects the probability of doubtful matches by what their pixels say."""
+    """Corrects the probability of doubtful matches by their pixel correlation."""
 
     def __init__(
         self,
@@ -82,7 +78,7 @@ class Verifier:
         *,
         open_file: Callable[[str], VideoSource],
     ) -> None:
-        """`open_file` gives the file that a reference was registered from, or raises DublError."""
+        """`open_file` opens the file that a reference was registered from; raises DublError."""
         self._kept = kept
         self._calibration = calibration
         self._open_file = open_file
@@ -96,12 +92,11 @@ class Verifier:
         *,
         decoder: Decoder,
     ) -> MatchSet:
-        """The matches, most probable first. Of those whose pictures cannot be had, or cannot be
-        laid upon each other, nothing changes; nor does anything when the query does not decode
-        again. Raises StoreUnavailable, and LeaseLost when `decoder` was stopped.
+        """All matches with corrected probabilities, most probable first.
 
-        `doubtful`: the reference ids that are looked at; `references`: these, as far as they are
-        in the library.
+        doubtful: ids of the references to compare; references: their rows in the library. A match
+        stays unchanged if its pictures are missing or cannot be registered; all do if the query
+        cannot be decoded again. Raises StoreUnavailable, and LeaseLost if `decoder` was stopped.
         """
         started = time.perf_counter()
         facts = {one.id: one for one in references}
@@ -115,7 +110,7 @@ class Verifier:
         except (StoreUnavailable, LeaseLost):
             raise
         except DublError as exc:
-            logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
+            logger.warning("pixels were not compared: %s: %s", exc.code, exc.detail)
             return matches
         verified = [
             self._verified(one, agreements.get(one.reference_id)) for one in matches.matches
@@ -137,17 +132,17 @@ class Verifier:
         except (StoreUnavailable, LeaseLost):
             raise
         except DublError as exc:
-            logger.info("no more pictures of reference %s: %s", reference.id, exc.detail)
+            logger.info("the file of reference %s was not read: %s", reference.id, exc.detail)
             return shown
 
     def _file(self, reference: Reference) -> VideoSource:
-        """What is kept of an upload, else the file that was registered. Raises DublError."""
+        """The stored copy of an upload, else the registered file. Raises DublError."""
         try:
             return self._kept.reference_file(reference.id)
         except EvidenceNotKept:
             file = self._open_file(reference.source)
         if file.sha256 != reference.sha256:
-            raise EvidenceNotKept("its file has changed since it was registered")
+            raise EvidenceNotKept("the reference's file has changed since it was registered")
         return file
 
     def _verified(self, match: Match, agreement: Agreement | None) -> Match:
@@ -163,7 +158,7 @@ class Verifier:
 
 
 def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
-    """What is kept of a reference along a segment; nothing where nothing is kept."""
+    """Stored pictures of a reference along a segment; none if nothing is stored."""
     try:
         times_s = instants(kept.reference(reference_id).picture_times_s, segment)
         pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
@@ -173,7 +168,7 @@ def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
 
 
 def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Shown:
-    """What a reference's file shows at MAX_INSTANTS along a segment. Raises what decoding does."""
+    """Pictures of a reference's file at MAX_INSTANTS along a segment. Raises as `decode` does."""
     start_s, end_s = segment.reference_start_s, segment.reference_end_s
     wanted = np.linspace(start_s, end_s, MAX_INSTANTS).round(3)
     clip = decoder.decode(file, sampling=_whole_frames(sorted(set(wanted.tolist()))))
@@ -185,8 +180,11 @@ def shown_in_file(segment: Segment, file: VideoSource, decoder: Decoder) -> Show
 
 
 def other_readings(segment: Segment) -> list[Segment]:
-    """What the segment may be besides, where little happens for features to tell: it runs the other
-    way, or at the reference's own speed from its beginning on, or to its end."""
+    """Other hypotheses about the segment, which features cannot tell apart in calm scenes.
+
+    The segment reversed; and, if its speed is within 25 % of 1, the segment at exactly speed 1,
+    anchored at its start or at its end.
+    """
     turned = replace(segment, reversed=not segment.reversed)
     query_s = segment.query_end_s - segment.query_start_s
     reference_s = segment.reference_end_s - segment.reference_start_s
@@ -210,7 +208,7 @@ def other_readings(segment: Segment) -> list[Segment]:
 def agreements_of(
     source: VideoSource, shown: Mapping[str, Shown], decoder: Decoder
 ) -> dict[str, Agreement]:
-    """How alike the query and each of the references move, by id, where that can be told."""
+    """The pixel correlation of the query with each reference, by id, where it can be measured."""
     wanted = sorted(
         {
             round(max(0.0, at), 3)
@@ -232,7 +230,7 @@ def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
     values = pixel_agreements(shown.pictures, rows)
     if not values:
         return None
-    best = int(np.argmax(values))  # the likeliest of those that agree alike
+    best = int(np.argmax(values))  # among equal values the first, which is the most likely
     segment: Segment = segments[best]
     if segment.reversed != shown.segment.reversed and values[best] <= MIN_BACKWARDS:
         segment = shown.segment
@@ -240,7 +238,7 @@ def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:
-    """Times of the reference's pictures along the segment, evenly thinned."""
+    """Times of the reference's pictures along the segment, thinned to MAX_INSTANTS."""
     start_s, end_s = segment.reference_start_s - EDGE_S, segment.reference_end_s + EDGE_S
     inside = [at for at in picture_times_s if start_s <= at <= end_s]
     if len(inside) <= MAX_INSTANTS:
@@ -249,7 +247,7 @@ def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:
 
 
 def query_time(reference_time_s: float, segment: Segment) -> float:
-    """When the query shows what the reference shows then."""
+    """The query second that corresponds to a reference second by the segment."""
     length_s = max(segment.reference_end_s - segment.reference_start_s, 1e-6)
     share = (reference_time_s - segment.reference_start_s) / length_s
     if segment.reversed:
@@ -258,12 +256,12 @@ def query_time(reference_time_s: float, segment: Segment) -> float:
 
 
 def gray(jpeg: bytes) -> Uint8Array:
-    """A kept picture, uint8 [h,w]. Raises EvidenceNotKept for one that is damaged or cut off."""
+    """A stored picture, gray uint8 [h,w]. Raises EvidenceNotKept if it is damaged."""
     content = np.frombuffer(jpeg, dtype=np.uint8)
-    # OpenCV's answer to no bytes at all is an error of its own.
+    # cv2.imdecode raises its own error for empty input.
     picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
     if picture is None:
-        raise EvidenceNotKept("a kept picture cannot be read")
+        raise EvidenceNotKept("a stored picture is damaged")
     return np.asarray(picture, dtype=np.uint8)
 
 

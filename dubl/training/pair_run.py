@@ -97,12 +97,12 @@ class PairRun:
         start = load_comparator(self._base) or Visil(
             VisilConfig(dims=self._embedder.spec.region_dims)
         )
-        evidence = self._unseen_evidence(pairs, samples, start, steps=steps, seed=seed)
-        calibration = self._fitted(evidence, [pair.labeled.copy for pair in pairs])
+        signals = self._unseen_signals(pairs, samples, start, steps=steps, seed=seed)
+        calibration = self._fitted(signals, [pair.labeled.copy for pair in pairs])
         tuned, losses = _tuned(start, samples, steps=steps, seed=seed)
         draw_curves({"loss": losses}).save(self._folder / "loss.png")
         self._export(tuned, calibration, len(pairs))
-        chances = [probability(one, calibration) for one in evidence]
+        chances = [probability(one, calibration) for one in signals]
         self._write(
             "pairs.json",
             [
@@ -146,7 +146,7 @@ class PairRun:
     def _reranker(self, folder: Path) -> ViSiLReranker:
         comparator = NumpyComparator(folder)
         background = load_background(self._base, self._calibration)
-        # The comparator's evidence is wanted, whatever it weighs so far.
+        # The comparator's signals is wanted, whatever it weighs so far.
         weights = {**self._calibration.weights, "comparator": 1.0}
         calibration = replace(self._calibration, weights=weights)
         return ViSiLReranker(
@@ -175,7 +175,7 @@ class PairRun:
             )
         return samples
 
-    def _unseen_evidence(
+    def _unseen_signals(
         self,
         pairs: Sequence[EmbeddedPair],
         samples: Sequence[RegionPair],
@@ -205,17 +205,17 @@ class PairRun:
             shutil.rmtree(folder)
         return found
 
-    def _fitted(self, evidence: Sequence[Signals], labels: Sequence[bool]) -> Calibration:
+    def _fitted(self, signals: Sequence[Signals], labels: Sequence[bool]) -> Calibration:
         """The base calibration with weights fitted to the pairs.
 
         What may be a shared intro is held down by the ceiling and has no say, as in
         pipelines/calibrate.py, unless nothing else is there.
         """
-        plain = [place for place, one in enumerate(evidence) if not one.shared_edge]
+        plain = [place for place, one in enumerate(signals) if not one.shared_edge]
         if len({labels[place] for place in plain}) < 2:
-            plain = list(range(len(evidence)))
+            plain = list(range(len(signals)))
         intercept, weights = fit_weights(
-            [evidence[place] for place in plain],
+            [signals[place] for place in plain],
             [labels[place] for place in plain],
         )
         result = replace(
@@ -224,7 +224,7 @@ class PairRun:
             weights=weights,
             description=f"{len(labels)} labeled pairs, {FOLDS}-fold",
         )
-        figures = separation([probability(one, result) for one in evidence], labels)
+        figures = separation([probability(one, result) for one in signals], labels)
         logger.info("pairs that the comparator did not see: %s", figures)
         return replace(result, figures={name: round(value, 4) for name, value in figures.items()})
 

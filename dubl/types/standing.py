@@ -68,8 +68,10 @@ MIN_DECISIONS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """Of the decided matches from `threshold` on: how many, how many of them copies, and the 95 %
-    interval (Wilson) of that share."""
+    """Precision of the decided matches with a probability of at least `threshold`.
+
+    `low` and `high`: Wilson's 95 % interval of copies / matches.
+    """
 
     threshold: float
     matches: int
@@ -80,7 +82,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdReport:
-    """Thresholds that fit the decisions, and what they would have meant for them."""
+    """Fitted thresholds, and the precision that the decisions give to old and new ones."""
 
     decisions: int
     copies: int

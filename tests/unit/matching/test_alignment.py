@@ -241,7 +241,7 @@ def test_at_most_max_segments_are_reported() -> None:
 
 
 def test_times_of_another_number_than_the_cells_are_refused() -> None:
-    with pytest.raises(ValueError, match="cells"):
+    with pytest.raises(ValueError, match="shape"):
         align(
             np.zeros((2, 3), dtype=np.float32),
             np.arange(3.0),

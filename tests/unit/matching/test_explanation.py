@@ -162,7 +162,7 @@ def test_what_is_gone_is_said_to_be_gone() -> None:
     with pytest.raises(EvidenceNotKept, match="no longer in the library"):
         explain.explain("c", dataclasses.replace(MATCH, reference_id="gone"))
     spec = dataclasses.replace(QUERY.spec, weights_sha256="1" * 64)
-    with pytest.raises(EvidenceNotKept, match="another model"):
+    with pytest.raises(EvidenceNotKept, match="no longer loaded"):
         explainer(Kept({"c": dataclasses.replace(QUERY, spec=spec)})).explain("c", MATCH)
 
 

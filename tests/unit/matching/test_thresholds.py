@@ -49,10 +49,10 @@ def test_few_decisions_move_less_than_many() -> None:
 
 
 def test_too_few_decisions_of_either_kind_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match="29 matches"):
+    with pytest.raises(InvalidRequest, match="29 decided matches"):
         fit_thresholds(decisions(29, shift=0.0), POLICY)
     copies = [JudgedMatch(probability=0.9, copied=True)] * 60
-    with pytest.raises(InvalidRequest, match="5 of either kind"):
+    with pytest.raises(InvalidRequest, match="5 copies and 5 non-copies"):
         fit_thresholds(copies, POLICY)
 
 
