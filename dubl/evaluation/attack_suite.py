@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -32,13 +31,12 @@ from dubl.footage.clips import Clip, cut, open_clip, write_clip
 from dubl.footage.edits.edit import Draw, Edit, EditedClip, Span, composed, whole
 from dubl.footage.edits.registry import REGISTRY, applied_in_turn, drawn_chain, find_edit
 from dubl.footage.hard_negatives import negative_pairs
-from dubl.footage.video_file import Codec, Encoding, probe
+from dubl.footage.video_file import Encoding, probe
 
 logger = logging.getLogger(__name__)
 
 STRANGER = "stranger"
 EDITED_STRANGER = "edited_stranger"
-_CONTAINERS: Mapping[Codec, str] = MappingProxyType({"vp9": ".webm", "mpeg4": ".avi"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +146,7 @@ class _Suite:
 
         reference: what the spans of `edited` point into; None for a query that copies nothing.
         """
-        suffix = _CONTAINERS.get(edited.encoding.codec, ".mp4")
-        path = self.folder / QUERIES / f"{name}{suffix}"
+        path = self.folder / QUERIES / f"{name}{edited.encoding.suffix}"
         if not self.written(path, edited.clip, edited.encoding):
             return
         duration_s = probe(path).duration_s

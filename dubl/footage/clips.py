@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -88,6 +89,15 @@ def write_clip(path: Path, clip: Clip, *, encoding: Encoding | None = None) -> N
         TimedFrame(time_s=index / rate, image=image) for index, image in enumerate(clip.pictures())
     )
     write_video(path, timed, frame_rate=rate, encoding=encoding)
+
+
+def recoded(clip: Clip, encoding: Encoding) -> Clip:
+    """The clip as it comes out of a coder, its pictures held in memory."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"clip{encoding.suffix}"
+        write_clip(path, clip, encoding=encoding)
+        images = [frame.image for frame in read_frames(path)]
+    return replace(clip, frames=len(images), read=lambda start, stop: iter(images[start:stop]))
 
 
 def cut(clip: Clip, first: int, last: int) -> Clip:

@@ -43,6 +43,7 @@ _FAST: dict[Codec, dict[str, str]] = {
     "mpeg4": {},
 }
 _DEFAULT_QUALITY: dict[Codec, int] = {"h264": 23, "hevc": 28, "vp9": 32, "av1": 35, "mpeg4": 4}
+_CONTAINERS: dict[Codec, str] = {"vp9": ".webm", "mpeg4": ".avi"}
 _WITH_B_FRAMES: frozenset[Codec] = frozenset({"h264", "hevc", "mpeg4"})
 
 
@@ -84,6 +85,11 @@ class Encoding:
             raise ValueError(f"no encoder for {self.codec!r}; known: {', '.join(_ENCODERS)}")
         if self.b_frames and self.codec not in _WITH_B_FRAMES:
             raise ValueError(f"{self.codec} has no B-frames")
+
+    @property
+    def suffix(self) -> str:
+        """Of a file that usually holds this codec."""
+        return _CONTAINERS.get(self.codec, ".mp4")
 
 
 def probe(path: Path) -> ClipFacts:

@@ -18,18 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubl.errors import ConfigurationError
-from dubl.training.attacks import ATTACKS, COMPOSITIONS
-from dubl.training.augmentations import StrongRanges
-from dubl.training.clip_edits import attacked, original, strong
-from dubl.training.clips import Clip, Frames
+from dubl.footage.edits.coding import recode
+from dubl.footage.edits.edit import Edit
+from dubl.footage.edits.geometric import crop
+from dubl.footage.edits.registry import PICTURE_EDITS, drawn_chain
+from dubl.footage.frames import STRENGTHS, Frames, edited_frames
+from dubl.training.clips import Clip
 from dubl.training.config import ClipSettings
-from dubl.training.overlays import render_atlas
 
 logger = logging.getLogger(__name__)
 
 # uint8 [N,S,S,3] → descriptors float16 [N,D'] and region features float16 [N,R,D]
 Embed = Callable[[Frames], tuple[NDArray[np.float16], NDArray[np.float16]]]
 NO_GUEST = -1
+ORIGINAL = (crop, recode)  # at strength 0: as a library has it, hardly cropped, hardly compressed
+MAX_EDITS = 4  # at once, of a training clip
 CACHED_CLIPS = 512  # less than 1 GB: a clip is read once though it is the guest of others
 
 
@@ -112,32 +115,34 @@ class _Versions:
 
     def __init__(self, clips: Sequence[Clip], settings: ClipSettings, seed: int) -> None:
         self._clips, self._settings, self._seed = clips, settings, seed
-        self._atlas = render_atlas(seed=seed)
-        self._ranges = StrongRanges(strength=settings.strength)
         self._frames = lru_cache(maxsize=CACHED_CLIPS)(lambda index: self._clips[index].read())
 
     def edits(self, index: int) -> tuple[str, ...]:
-        """Held-out clips take turns in the fixed attacks, the others get random edits."""
-        count = self._settings.versions
-        if not self._clips[index].validation:
-            return ("original", *["strong"] * count)
-        names = list(ATTACKS)
-        return ("original", *(names[(index * count + v) % len(names)] for v in range(count)))
+        """What is done to each version, for the list of the pack."""
+        drawn = (self._drawn(index, version) for version in range(1, self._settings.versions + 1))
+        return ("original", *("+".join(edit.name for edit in edits) for edits in drawn))
 
     def make(self, index: int) -> Iterator[tuple[Frames, int]]:
         """Frames of each version, and the number of the guest in it or -1."""
-        rng = np.random.default_rng([self._seed, index])
         frames = self._frames(index)
-        for name in self.edits(index):
-            guest, seed = self._guest(index, rng), int(rng.integers(2**31))
-            if name == "original":
-                yield original(frames, seed), NO_GUEST
-            elif name == "strong":
-                edited, shown = strong(frames, self._frames(guest), self._ranges, self._atlas, seed)
-                yield edited, guest if shown else NO_GUEST
-            else:
-                edited = attacked(frames, self._frames(guest), name, seed)
-                yield edited, guest if name in COMPOSITIONS else NO_GUEST
+        yield edited_frames(frames, frames, ORIGINAL, self._rng(index, 0), strength=0.0), NO_GUEST
+        for version in range(1, self._settings.versions + 1):
+            edits, rng = self._drawn(index, version), self._rng(index, version)
+            guest = self._guest(index, rng)
+            strength = float(rng.uniform(*STRENGTHS)) * self._settings.strength
+            edited = edited_frames(frames, self._frames(guest), edits, rng, strength=strength)
+            yield edited, guest if any(edit.needs_donor for edit in edits) else NO_GUEST
+
+    def _drawn(self, index: int, version: int) -> Sequence[Edit]:
+        """Held-out clips take turns in single edits, the others get several at once."""
+        pool = list(PICTURE_EDITS.values())
+        if self._clips[index].validation:
+            return [pool[(index * self._settings.versions + version - 1) % len(pool)]]
+        rng = self._rng(index, version, 1)
+        return drawn_chain(int(rng.integers(1, MAX_EDITS + 1)), rng, pool=pool)
+
+    def _rng(self, *numbers: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, *numbers])
 
     def _guest(self, index: int, rng: np.random.Generator) -> int:
         """Another clip of the same part of the split."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from dubl.footage.edits.registry import PICTURE_EDITS
+from dubl.footage.frames import edited_picture
 from dubl.models.compact import CompactFeatures, CompactNet
-from dubl.training.attacks import ATTACKS
 
 Scores = NDArray[np.float32]
 
@@ -48,21 +48,22 @@ class Quality:
 def make_validation_set(
     pictures: NDArray[np.uint8], groups: Sequence[str], *, queries: int, seed: int = 0
 ) -> ValidationSet:
-    """Edits `queries` of the pictures once by every attack; the same for the same seed."""
+    """Edits `queries` of the pictures once by every edit; the same for the same seed."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(pictures))
     chosen = np.sort(rng.permutation(len(pictures))[:queries])
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
     edits, guests = {}, {}
-    for name, attack in ATTACKS.items():
+    for name, edit in PICTURE_EDITS.items():
         guests[name] = np.asarray(
             [rng.choice(np.flatnonzero(numbers != numbers[index])) for index in chosen]
         )
-        edited = [
-            attack(Image.fromarray(pictures[index]), Image.fromarray(pictures[guest]), rng)
-            for index, guest in zip(chosen, guests[name], strict=True)
-        ]
-        edits[name] = np.stack([np.asarray(image, dtype=np.uint8) for image in edited])
+        edits[name] = np.stack(
+            [
+                edited_picture(pictures[index], pictures[guest], edit, rng)
+                for index, guest in zip(chosen, guests[name], strict=True)
+            ]
+        )
     return ValidationSet(
         pictures=pictures,
         groups=numbers,

@@ -83,15 +83,37 @@ class EditedClip:
     steps: tuple[str, ...] = ()
 
 
+Apply = Callable[[Clip, Draw], EditedClip]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A named way to change a video."""
+    """A named way to change a video; `needs_donor`: it shows another video as well."""
 
     name: str
     family: Family
     summary: str
-    apply: Callable[[Clip, Draw], EditedClip]
+    apply: Apply
     needs_donor: bool = False
+
+
+def edit(family: Family, summary: str, *, needs_donor: bool = False) -> Callable[[Apply], Edit]:
+    """Makes an Edit of a function, under the function's name.
+
+    Nothing else is needed: dubl.footage.edits.registry lists the edits of each family's module in
+    the order in which they stand there. `summary` is what command lines and docs say of it.
+    """
+
+    def named(apply: Apply) -> Edit:
+        return Edit(
+            name=apply.__name__,
+            family=family,
+            summary=summary,
+            apply=apply,
+            needs_donor=needs_donor,
+        )
+
+    return named
 
 
 def repainted(clip: Clip, size: Size, paint: Paint) -> EditedClip:

@@ -7,12 +7,13 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 from dubl.footage.clips import Clip, even, fitted, scaled
-from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted, whole
-from dubl.footage.edits.warp import displaced_corners, warped
+from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted, whole
+from dubl.footage.edits.geometric import displaced_corners, warped
 from dubl.footage.textures import palette
 from dubl.footage.video_file import Image, Size
 
 
+@edit(Family.FRAMING, "black bars, 10-45 %")
 def letterbox(clip: Clip, draw: Draw) -> EditedClip:
     """Black bars above and below, or at both sides, 10 to 45 % of the new picture."""
     grow = 1 / (1 - draw.between(0.1, 0.45))
@@ -22,6 +23,7 @@ def letterbox(clip: Clip, draw: Draw) -> EditedClip:
     return EditedClip(clip=fitted(clip, size), spans=whole(clip))
 
 
+@edit(Family.FRAMING, "whole picture over its own blur, 9:16")
 def blurred_bars(clip: Clip, _draw: Draw) -> EditedClip:
     """The whole picture in a 9:16 frame (16:9 for a tall one) over a blurred blow-up of itself."""
     width, height = clip.size
@@ -41,6 +43,7 @@ def blurred_bars(clip: Clip, _draw: Draw) -> EditedClip:
     return repainted(clip, size, paint)
 
 
+@edit(Family.FRAMING, "colored rim of 3-14 %")
 def border(clip: Clip, draw: Draw) -> EditedClip:
     """A colored rim of 3 to 14 % of the width around the picture, which shrinks for it."""
     rim = max(round(clip.size[0] * draw.between(0.03, 0.14)), 1)
@@ -56,6 +59,7 @@ def border(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, paint)
 
 
+@edit(Family.FRAMING, "a screen filmed by hand")
 def camcorder(clip: Clip, draw: Draw) -> EditedClip:
     """A screen filmed from the side in a dim room by hand: slant, shake, moire, flicker."""
     size = clip.size
@@ -92,17 +96,3 @@ def _blurred_cover(image: Image, size: Size) -> Image:
 
 def _place(canvas: Image, image: Image, left: int, top: int) -> None:
     canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
-
-
-_FAMILY = Family.FRAMING
-EDITS: tuple[Edit, ...] = (
-    Edit(name="letterbox", family=_FAMILY, summary="black bars, 10-45 %", apply=letterbox),
-    Edit(
-        name="blurred_bars",
-        family=_FAMILY,
-        summary="whole picture over its own blur, 9:16",
-        apply=blurred_bars,
-    ),
-    Edit(name="border", family=_FAMILY, summary="colored rim of 3-14 %", apply=border),
-    Edit(name="camcorder", family=_FAMILY, summary="a screen filmed by hand", apply=camcorder),
-)

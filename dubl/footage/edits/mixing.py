@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dubl.footage.clips import Clip, Mix, even, mixed, scaled
-from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, whole
+from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, whole
 from dubl.footage.video_file import Image, Size
 
 
+@edit(Family.MIXING, "small over another video, 55-28 % wide", needs_donor=True)
 def pip_inset(clip: Clip, draw: Draw) -> EditedClip:
     """The copy is the small picture, 55 to 28 % wide, over another video."""
     host = draw.foreign()
@@ -17,12 +18,14 @@ def pip_inset(clip: Clip, draw: Draw) -> EditedClip:
     return _with_foreign(clip, draw, host.size, lambda image, foreign: mix(foreign, image))
 
 
+@edit(Family.MIXING, "another video small over it, 22-50 % wide", needs_donor=True)
 def pip_over(clip: Clip, draw: Draw) -> EditedClip:
     """Another video is the small picture, 22 to 50 % wide, over the copy."""
     inner, place = _inset(draw.foreign().size, clip.size, draw.between(0.22, 0.5), draw)
     return _with_foreign(clip, draw, clip.size, _inlaid(inner, place))
 
 
+@edit(Family.MIXING, "beside another video, 65-35 % of the picture", needs_donor=True)
 def split_screen(clip: Clip, draw: Draw) -> EditedClip:
     """Copy and other video side by side (or one above the other); the copy keeps 65 to 35 %."""
     width, height = clip.size
@@ -73,29 +76,3 @@ def _covered(image: Image, size: Size) -> Image:
     grown = scaled(image, (max(round(width * part), size[0]), max(round(height * part), size[1])))
     left, top = (grown.shape[1] - size[0]) // 2, (grown.shape[0] - size[1]) // 2
     return grown[top : top + size[1], left : left + size[0]]
-
-
-_FAMILY = Family.MIXING
-EDITS: tuple[Edit, ...] = (
-    Edit(
-        name="pip_inset",
-        family=_FAMILY,
-        summary="small over another video, 55-28 % wide",
-        apply=pip_inset,
-        needs_donor=True,
-    ),
-    Edit(
-        name="pip_over",
-        family=_FAMILY,
-        summary="another video small over it, 22-50 % wide",
-        apply=pip_over,
-        needs_donor=True,
-    ),
-    Edit(
-        name="split_screen",
-        family=_FAMILY,
-        summary="beside another video, 65-35 % of the picture",
-        apply=split_screen,
-        needs_donor=True,
-    ),
-)

@@ -9,13 +9,14 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from dubl.footage.clips import Clip
-from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted
+from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
 from dubl.footage.textures import palette, words
 from dubl.footage.video_file import Image
 
 Sticker = tuple[PillowImage.Image, tuple[int, int]]  # RGBA, (left, top)
 
 
+@edit(Family.OVERLAY, "1-5 lines of large letters")
 def text(clip: Clip, draw: Draw) -> EditedClip:
     """One to five lines of large letters with an outline, at a place that changes each 4 s."""
     lines = max(1, round(draw.between(1, 5)))
@@ -27,6 +28,7 @@ def text(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, paint)
 
 
+@edit(Family.OVERLAY, "a sign in a corner, 10-28 % wide")
 def logo(clip: Clip, draw: Draw) -> EditedClip:
     """A half-transparent sign in one corner, 10 to 28 % of the width."""
     width, height = clip.size
@@ -43,6 +45,7 @@ def logo(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, lambda image, _: _pasted(image, [(sign, (left, top))]))
 
 
+@edit(Family.OVERLAY, "2-9 shapes hopping about")
 def stickers(clip: Clip, draw: Draw) -> EditedClip:
     """Two to nine opaque shapes that hop about."""
     width, height = clip.size
@@ -103,11 +106,3 @@ def _pasted(image: Image, drawn: Sequence[Sticker]) -> Image:
     for sticker, place in drawn:
         picture.paste(sticker, place, sticker)
     return np.asarray(picture)
-
-
-_FAMILY = Family.OVERLAY
-EDITS: tuple[Edit, ...] = (
-    Edit(name="text", family=_FAMILY, summary="1-5 lines of large letters", apply=text),
-    Edit(name="logo", family=_FAMILY, summary="a sign in a corner, 10-28 % wide", apply=logo),
-    Edit(name="stickers", family=_FAMILY, summary="2-9 shapes hopping about", apply=stickers),
-)

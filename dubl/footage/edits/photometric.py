@@ -7,12 +7,13 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 from dubl.footage.clips import Clip
-from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, repainted
+from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
 from dubl.footage.video_file import Image
 
 _GRAY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # BT.601 luma
 
 
+@edit(Family.PHOTOMETRIC, "color cast and saturation")
 def color(clip: Clip, draw: Draw) -> EditedClip:
     """Each channel gets its own gain, and saturation grows or shrinks."""
     gains = 1 + draw.between(0.08, 0.45) * draw.rng.uniform(-1, 1, 3)
@@ -26,6 +27,7 @@ def color(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, paint)
 
 
+@edit(Family.PHOTOMETRIC, "no color")
 def gray(clip: Clip, _draw: Draw) -> EditedClip:
     def paint(image: Image, _time_s: float) -> Image:
         return np.asarray(PillowImage.fromarray(image).convert("L").convert("RGB"))
@@ -33,12 +35,14 @@ def gray(clip: Clip, _draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, paint)
 
 
+@edit(Family.PHOTOMETRIC, "75-40 % of the light")
 def dark(clip: Clip, draw: Draw) -> EditedClip:
     gain, gamma = draw.between(0.75, 0.4), draw.between(1.1, 1.5)
     levels = _levels(gain * np.linspace(0, 1, 256) ** gamma)
     return repainted(clip, clip.size, lambda image, _: levels[image])
 
 
+@edit(Family.PHOTOMETRIC, "washed out or hard")
 def contrast(clip: Clip, draw: Draw) -> EditedClip:
     """Washed out, or hard with clipped lights, around the middle gray."""
     hard = draw.rng.uniform() < 0.5
@@ -47,6 +51,7 @@ def contrast(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, lambda image, _: levels[image])
 
 
+@edit(Family.PHOTOMETRIC, "soft by 0.2-1 % of the width")
 def blur(clip: Clip, draw: Draw) -> EditedClip:
     """Softens with a box of 0.2 to 1 % of the width to each side."""
     radius = max(clip.size[0] * draw.between(0.002, 0.01), 0.6)
@@ -58,6 +63,7 @@ def blur(clip: Clip, draw: Draw) -> EditedClip:
     return repainted(clip, clip.size, paint)
 
 
+@edit(Family.PHOTOMETRIC, "grain of 6-36 levels")
 def noise(clip: Clip, draw: Draw) -> EditedClip:
     """Grain of 6 to 36 gray levels' deviation, new in every picture."""
     width, height = clip.size
@@ -82,14 +88,3 @@ def _levels(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Image:
 def _clipped(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Image:
     clipped: Image = np.clip(values, 0, 255).astype(np.uint8)
     return clipped
-
-
-_FAMILY = Family.PHOTOMETRIC
-EDITS: tuple[Edit, ...] = (
-    Edit(name="color", family=_FAMILY, summary="color cast and saturation", apply=color),
-    Edit(name="gray", family=_FAMILY, summary="no color", apply=gray),
-    Edit(name="dark", family=_FAMILY, summary="75-40 % of the light", apply=dark),
-    Edit(name="contrast", family=_FAMILY, summary="washed out or hard", apply=contrast),
-    Edit(name="blur", family=_FAMILY, summary="soft by 0.2-1 % of the width", apply=blur),
-    Edit(name="noise", family=_FAMILY, summary="grain of 6-36 levels", apply=noise),
-)

@@ -1,30 +1,32 @@
-"""All edits by name, the re-encode, and chains of several edits."""
+"""All edits by name, and chains of several edits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 
 from dubl.footage.clips import Clip
-from dubl.footage.edits import framing, geometric, mixing, overlay, photometric, temporal
+from dubl.footage.edits import coding, framing, geometric, mixing, overlay, photometric, temporal
 from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, composed, whole
-from dubl.footage.video_file import Codec, Encoding
+from dubl.footage.video_file import Encoding
 
-# Usual and worst quality of each codec, on its own scale.
-_QUALITY: Mapping[Codec, tuple[int, int]] = MappingProxyType(
-    {"h264": (28, 42), "hevc": (30, 44), "vp9": (38, 60), "mpeg4": (6, 24)}
+
+def edits_of(module: ModuleType) -> Iterable[Edit]:
+    """The edits that a module defines, in their order."""
+    return (member for member in vars(module).values() if isinstance(member, Edit))
+
+
+_MODULES = (coding, geometric, photometric, framing, overlay, mixing, temporal)
+_SINGLE = tuple(edit for module in _MODULES for edit in edits_of(module))
+_ALONE = tuple(edit for edit in _SINGLE if not edit.needs_donor)
+
+# Edits that leave time alone: also for pictures, and for clips whose frames keep their places.
+PICTURE_EDITS: Mapping[str, Edit] = MappingProxyType(
+    {edit.name: edit for edit in _SINGLE if edit.family is not Family.TEMPORAL}
 )
-
-
-def recode(clip: Clip, draw: Draw) -> EditedClip:
-    """Another codec at a low quality; the picture itself is untouched."""
-    codec = list(_QUALITY)[int(draw.rng.integers(len(_QUALITY)))]
-    quality = round(draw.between(*_QUALITY[codec]))
-    encoding = Encoding(codec=codec, quality=quality)
-    return EditedClip(clip=clip, spans=whole(clip), encoding=encoding)
 
 
 def applied_in_turn(edits: Sequence[Edit], clip: Clip, draw: Draw) -> EditedClip:
@@ -41,51 +43,38 @@ def applied_in_turn(edits: Sequence[Edit], clip: Clip, draw: Draw) -> EditedClip
     return result
 
 
-def drawn_chain(length: int, rng: np.random.Generator) -> list[Edit]:
-    """Draws `length` edits of different families, in the order of the families."""
-    pool = [family for family in Family if family is not Family.MIXING]
-    chosen = sorted(rng.choice(len(pool), size=length, replace=False))
-    return [_any_of(pool[int(place)], rng) for place in chosen]
+def drawn_chain(
+    length: int, rng: np.random.Generator, *, pool: Sequence[Edit] = _ALONE
+) -> list[Edit]:
+    """Draws `length` edits of different families (fewer where the pool has fewer), in the order
+    of the families."""
+    families = [family for family in Family if any(edit.family is family for edit in pool)]
+    count = min(length, len(families))
+    chosen = sorted(rng.choice(len(families), size=count, replace=False))
+    chain = []
+    for place in chosen:
+        members = [edit for edit in pool if edit.family is families[int(place)]]
+        chain.append(members[int(rng.integers(len(members)))])
+    return chain
 
 
-def _any_of(family: Family, rng: np.random.Generator) -> Edit:
-    members = [edit for edit in _SINGLE if edit.family is family and not edit.needs_donor]
-    return members[int(rng.integers(len(members)))]
-
-
-def _chain(length: int) -> Callable[[Clip, Draw], EditedClip]:
+def _chain(length: int) -> Edit:
     def apply(clip: Clip, draw: Draw) -> EditedClip:
         # Several edits at once are each weaker than one alone.
         softer = replace(draw, strength=draw.strength * 0.7)
         return applied_in_turn(drawn_chain(length, draw.rng), clip, softer)
 
-    return apply
-
-
-_SINGLE: tuple[Edit, ...] = (
-    Edit(
-        name="recode",
-        family=Family.CODING,
-        summary="H.264, HEVC, VP9 or MPEG-4 at a low quality",
-        apply=recode,
-    ),
-    *geometric.EDITS,
-    *photometric.EDITS,
-    *framing.EDITS,
-    *overlay.EDITS,
-    *mixing.EDITS,
-    *temporal.EDITS,
-)
-_CHAINS: tuple[Edit, ...] = tuple(
-    Edit(
+    return Edit(
         name=f"chain_{length}",
         family=Family.MIXING,
         summary=f"{length} edits of different families",
-        apply=_chain(length),
+        apply=apply,
     )
-    for length in (2, 3, 4)
+
+
+REGISTRY: Mapping[str, Edit] = MappingProxyType(
+    {edit.name: edit for edit in (*_SINGLE, *map(_chain, (2, 3, 4)))}
 )
-REGISTRY: Mapping[str, Edit] = MappingProxyType({edit.name: edit for edit in (*_SINGLE, *_CHAINS)})
 
 
 def find_edit(name: str) -> Edit:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 from dubl.footage.clips import Clip, backwards, cut, fitted, joined, resampled
-from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, Span
+from dubl.footage.edits.edit import Draw, EditedClip, Family, Span, edit
 
 _LONGEST_HOST_S = 30.0  # how much of the other video surrounds a splice
 
 
+@edit(Family.TEMPORAL, "1.1-2 times faster or slower")
 def speed(clip: Clip, draw: Draw) -> EditedClip:
     """Up to twice as fast, or down to half as fast."""
     factor = draw.between(1.1, 2.0)
@@ -18,15 +19,18 @@ def speed(clip: Clip, draw: Draw) -> EditedClip:
     return _shown_whole(clip, changed)
 
 
+@edit(Family.TEMPORAL, "15-5 pictures a second")
 def frame_rate(clip: Clip, draw: Draw) -> EditedClip:
     """15 down to 5 pictures a second."""
     return _shown_whole(clip, resampled(clip, min(draw.between(15, 5), clip.frame_rate)))
 
 
+@edit(Family.TEMPORAL, "backwards")
 def reverse(clip: Clip, _draw: Draw) -> EditedClip:
     return _shown_whole(clip, backwards(clip), backward=True)
 
 
+@edit(Family.TEMPORAL, "80-25 % of the time")
 def trim(clip: Clip, draw: Draw) -> EditedClip:
     """Keeps 80 to 25 % of the time, 3 s at least where the clip has them."""
     least = clip.frame_at(min(3.0, clip.duration_s))
@@ -35,11 +39,13 @@ def trim(clip: Clip, draw: Draw) -> EditedClip:
     return EditedClip(clip=cut(clip, first, first + length), spans=(_span(clip, 0, first, length),))
 
 
+@edit(Family.TEMPORAL, "8-3 s inside another video", needs_donor=True)
 def splice(clip: Clip, draw: Draw) -> EditedClip:
     """One piece of 8 to 3 s between two parts of another video."""
     return _spliced(clip, draw, [_piece(clip, draw.between(8, 3), 0, clip.frames, draw)])
 
 
+@edit(Family.TEMPORAL, "2-4 pieces of 6-3 s inside another video, in mixed order", needs_donor=True)
 def multi_splice(clip: Clip, draw: Draw) -> EditedClip:
     """Two to four pieces of 6 to 3 s, in mixed order, between parts of another video.
 
@@ -108,26 +114,3 @@ def _span(clip: Clip, query_first: int, reference_first: int, length: int) -> Sp
         reference_start_s=reference_first / rate,
         reference_end_s=(reference_first + length) / rate,
     )
-
-
-_FAMILY = Family.TEMPORAL
-EDITS: tuple[Edit, ...] = (
-    Edit(name="speed", family=_FAMILY, summary="1.1-2 times faster or slower", apply=speed),
-    Edit(name="frame_rate", family=_FAMILY, summary="15-5 pictures a second", apply=frame_rate),
-    Edit(name="reverse", family=_FAMILY, summary="backwards", apply=reverse),
-    Edit(name="trim", family=_FAMILY, summary="80-25 % of the time", apply=trim),
-    Edit(
-        name="splice",
-        family=_FAMILY,
-        summary="8-3 s inside another video",
-        apply=splice,
-        needs_donor=True,
-    ),
-    Edit(
-        name="multi_splice",
-        family=_FAMILY,
-        summary="2-4 pieces of 6-3 s inside another video, in mixed order",
-        apply=multi_splice,
-        needs_donor=True,
-    ),
-)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.footage.edits.registry import PICTURE_EDITS
 from dubl.footage.procedural import procedural_picture
-from dubl.training.attacks import ATTACKS
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import chamfer, make_validation_set, micro_average_precision, validate
 
@@ -41,11 +41,11 @@ def pictures() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.stack([procedural_picture(rng, size=80) for _ in range(8)])
 
 
-def test_every_attack_edits_and_keeps_the_size(
+def test_every_edit_changes_pictures_and_keeps_the_size(
     pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
 ) -> None:
     data = make_validation_set(pictures, [str(n) for n in range(8)], queries=4)
-    assert set(data.edits) == set(ATTACKS)
+    assert set(data.edits) == set(PICTURE_EDITS)
     for name, edited in data.edits.items():
         originals = pictures[data.query_indices].astype(np.float32)
         assert edited.shape == originals.shape
@@ -66,6 +66,6 @@ def test_even_an_untrained_network_finds_some_edits(
 ) -> None:
     data = make_validation_set(pictures, [str(n) for n in range(8)], queries=3)
     quality = validate(untrained_network(pictures, seed=0), data)
-    assert set(quality) == {*ATTACKS, "all", "regions"}
+    assert set(quality) == {*PICTURE_EDITS, "all", "regions"}
     assert all(0 <= value.micro_ap <= 1 for value in quality.values())
     assert quality["text"].micro_ap > 0
