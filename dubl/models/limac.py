@@ -19,7 +19,6 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet50
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
@@ -139,6 +138,9 @@ class ResnetRegions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        # Seconds of imports, which the compact network does not need.
+        from torchvision.models import resnet50
+
         trunk: nn.Module = resnet50(weights=None)
         del trunk.fc
         self.cnn = trunk
