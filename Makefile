@@ -16,6 +16,8 @@ export RAY_USAGE_STATS_ENABLED := 0
 # On a busy machine a node needs longer than the 30 s after which Ray gives up.
 export RAY_raylet_start_wait_time_s := 180
 export PYTHONUNBUFFERED := 1
+# Containers often forbid it; every process of a cluster would compile all of Ray anew.
+export PYTHONDONTWRITEBYTECODE :=
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: install docs demo test test-all chaos chaos-cluster soak chaos-index fuzz bench serve check format lock wheel licenses sbom audit openapi clean
