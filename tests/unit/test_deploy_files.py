@@ -190,3 +190,23 @@ def test_hadolint_has_nothing_to_say() -> None:
     file = DEPLOY / "image" / "Dockerfile"
     done = subprocess.run(["hadolint", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = (DEPLOY / "systemd" / "dubl.service").read_text(encoding="utf-8")
+    path = tmp_path / "dubl.service"
+    path.write_text(unit.replace("/opt/dubl/bin/dubl", "/bin/true"), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_starts_a_service_with_keys() -> None:
+    unit = (DEPLOY / "systemd" / "dubl.service").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ExecStart=(.*)$", unit, flags=re.MULTILINE)
+    words = command.split()
+    assert words[:2] == ["/opt/dubl/bin/dubl", "serve"]
+    assert load_settings(overrides=[words[words.index("--set") + 1]]).access.keys == "required"
+    assert "KillMode=mixed" in unit
