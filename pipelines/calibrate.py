@@ -24,7 +24,7 @@ import typer
 from dubl.assembly import feature_spec, make_decoder, make_embedder, weights_folder
 from dubl.errors import DublError
 from dubl.evaluation.suite_questions import Question, read_sources, suite_questions
-from dubl.footage.common_pictures import common_pictures
+from dubl.footage.cards import common_pictures
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
     Calibration,

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
 
+from dubl.footage.cards import credits_roll, slide, title
 from dubl.footage.clips import Clip, cut, drawn, fitted, joined, painted, scaled
-from dubl.footage.textures import gradient, palette, words
+from dubl.footage.textures import gradient, palette
 from dubl.footage.video_file import Image, Size
 
 _MIN_CAMERA_S = 8.0
@@ -103,7 +101,7 @@ def slides(size: Size, frame_rate: float, rng: np.random.Generator) -> NegativeP
 
     def deck() -> Clip:
         background = gradient(size, np.random.default_rng(seed))
-        pages = [_slide(background, colors, rng) for _ in range(4)]
+        pages = [np.asarray(slide(background, colors, rng)) for _ in range(4)]
         return drawn(
             size, frame_rate, _SLIDE_S * len(pages), lambda time_s: pages[int(time_s / _SLIDE_S)]
         )
@@ -124,14 +122,9 @@ def black_and_credits(one: Clip, other: Clip, rng: np.random.Generator) -> Negat
 
 def _title(frame_rate: float, rng: np.random.Generator) -> Clip:
     """A name that fades in over a gradient."""
-    width, height = _TITLE_SIZE
-    plain = np.asarray(gradient(_TITLE_SIZE, rng), dtype=np.float32)
-    card = PillowImage.fromarray(plain.astype(np.uint8))
-    font = ImageFont.load_default(height / 7)
-    ImageDraw.Draw(card).text(
-        (width / 2, height / 2), words(2, rng), fill="white", font=font, anchor="mm"
-    )
-    lettered = np.asarray(card, dtype=np.float32)
+    ground = gradient(_TITLE_SIZE, rng)
+    plain = np.asarray(ground, dtype=np.float32)
+    lettered = np.asarray(title(ground, _TITLE_SIZE[1] / 7, rng), dtype=np.float32)
 
     def draw(time_s: float) -> Image:
         seen = np.float32(min(time_s / 1.0, 1.0))
@@ -140,33 +133,10 @@ def _title(frame_rate: float, rng: np.random.Generator) -> Clip:
     return drawn(_TITLE_SIZE, frame_rate, _INTRO_S, draw)
 
 
-def _slide(
-    background: PillowImage.Image, colors: NDArray[np.uint8], rng: np.random.Generator
-) -> Image:
-    page = background.copy()
-    width, height = page.size
-    pen = ImageDraw.Draw(page)
-    shades = (colors[0] // 2, colors[1] // 5, 255 - colors[2] // 4)
-    bar, ink, paper = (tuple(int(value) for value in row) for row in shades)
-    pen.rectangle((0, 0, width, height * 0.18), fill=bar)
-    pen.rectangle((width * 0.06, height * 0.24, width * 0.94, height * 0.92), fill=paper)
-    head, body = ImageFont.load_default(height / 9), ImageFont.load_default(height / 16)
-    pen.text((width * 0.05, height * 0.03), words(3, rng), fill="white", font=head)
-    for line in range(int(rng.integers(3, 8))):
-        place = (width * 0.1, height * (0.28 + 0.08 * line))
-        pen.text(place, f"- {words(5, rng)}", fill=ink, font=body)
-    return np.asarray(page)
-
-
 def _credits(size: Size, frame_rate: float, rng: np.random.Generator) -> Clip:
     """White names rolling up over black."""
-    width, height = size
-    roll = PillowImage.new("RGB", (width, height * 3))
-    pen, font = ImageDraw.Draw(roll), ImageFont.load_default(max(height / 16, 8))
-    for y in np.arange(height * 0.6, height * 2.8, height / 9):
-        pen.text((width * 0.48, y), words(1, rng), fill=(190, 190, 190), font=font, anchor="ra")
-        pen.text((width * 0.52, y), words(2, rng), fill="white", font=font)
-    names = np.asarray(roll)
+    height = size[1]
+    names = credits_roll(size, max(height / 16, 8), height / 9, rng)
 
     def draw(time_s: float) -> Image:
         top = round(2 * height * time_s / _CREDITS_S)

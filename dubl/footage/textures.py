@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from dubl.footage.video_file import Size
+from dubl.footage.video_file import Image, Size
 
 Color = tuple[int, int, int]
 Field = NDArray[np.float32]  # [H, W]
@@ -43,6 +43,11 @@ def palette(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return drawn
 
 
+def as_color(values: NDArray[np.uint8]) -> Color:
+    """A row uint8 [3] as Pillow takes it."""
+    return int(values[0]), int(values[1]), int(values[2])
+
+
 def value_noise(size: Size, rng: np.random.Generator, *, cell: float, octaves: int) -> Field:
     """Sums smooth random fields, each half as wide and half as strong: [H, W] in 0..1.
 
@@ -62,12 +67,12 @@ def value_noise(size: Size, rng: np.random.Generator, *, cell: float, octaves: i
 def dead_leaves(size: Size, rng: np.random.Generator) -> PillowImage.Image:
     """Opaque discs, boxes and polygons over each other."""
     colors = palette(24, rng)
-    picture = PillowImage.new("RGB", size, _color(colors[0]))
+    picture = PillowImage.new("RGB", size, as_color(colors[0]))
     draw = ImageDraw.Draw(picture)
     radii = np.clip(6 / np.sqrt(rng.uniform(0.002, 1, 900)), 6, 140)
     for radius in radii:
         x, y = rng.uniform(0, size[0]), rng.uniform(0, size[1])
-        fill = _color(colors[rng.integers(len(colors))])
+        fill = as_color(colors[rng.integers(len(colors))])
         shape = rng.integers(3)
         if shape == 0:
             draw.ellipse((x - radius, y - radius * 0.7, x + radius, y + radius * 0.7), fill=fill)
@@ -91,12 +96,12 @@ def terrain(size: Size, rng: np.random.Generator) -> PillowImage.Image:
 def bricks(size: Size, rng: np.random.Generator) -> PillowImage.Image:
     """Rows of bricks, each of its own shade, every other row shifted."""
     colors = palette(9, rng)
-    picture = PillowImage.new("RGB", size, _color(colors[0]))
+    picture = PillowImage.new("RGB", size, as_color(colors[0]))
     draw = ImageDraw.Draw(picture)
     wide, tall, joint = int(rng.integers(40, 110)), int(rng.integers(18, 50)), 3
     for row in range(size[1] // tall + 1):
         for x in range(-(wide // 2) * (row % 2), size[0], wide):
-            fill = _color(colors[rng.integers(1, len(colors))])
+            fill = as_color(colors[rng.integers(1, len(colors))])
             y = row * tall
             draw.rectangle((x, y, x + wide - joint, y + tall - joint), fill=fill)
     return _stained(picture, rng)
@@ -122,7 +127,7 @@ def printed_page(size: Size, rng: np.random.Generator) -> PillowImage.Image:
     y = 0.0
     while y < size[1]:
         height = float(rng.choice([16, 22, 30, 44, 72]))
-        ink = _color(255 - colors[rng.integers(len(colors))])
+        ink = as_color(255 - colors[rng.integers(len(colors))])
         start = rng.uniform(-60, 60)
         draw.text((start, y), words(18, rng), fill=ink, font=ImageFont.load_default(height))
         y += height * 1.3
@@ -180,6 +185,42 @@ def cells(size: Size, rng: np.random.Generator) -> PillowImage.Image:
     return _stained(colored.resize(size, PillowImage.Resampling.BICUBIC), rng)
 
 
+def julia(size: Size, rng: np.random.Generator) -> PillowImage.Image:
+    """A fractal: detail at every scale."""
+    constant = rng.uniform(0.7, 0.9) * np.exp(1j * rng.uniform(0, 2 * np.pi))
+    zoom, (x, y) = rng.uniform(0.3, 1.5), rng.uniform(-0.4, 0.4, 2)
+    z = (
+        np.linspace(x - zoom, x + zoom, size[0])[None]
+        + 1j * (np.linspace(y - zoom, y + zoom, size[1])[:, None])
+    )
+    counts = np.zeros(z.shape)
+    for _ in range(40):
+        inside = np.abs(z) < 4
+        z = np.where(inside, z * z + constant, z)
+        counts += inside
+    values = counts / 40 + 0.05 * np.abs(z).clip(0, 10)
+    phase, frequency = rng.uniform(0, 1, 3), rng.uniform(0.5, 3.0, 3)
+    return _picture(127.5 * (1 + np.cos(2 * np.pi * (values[..., None] * frequency + phase))))
+
+
+def screen(size: Size, rng: np.random.Generator) -> PillowImage.Image:
+    """A window as screen recordings show it: title bar, side bar, cards with text or a chart."""
+    colors = [as_color(row) for row in palette(12, rng)]
+    picture = PillowImage.new("RGB", size, colors[0])
+    draw = ImageDraw.Draw(picture)
+    bar, side = float(rng.uniform(0.04, 0.12)) * size[1], float(rng.uniform(0, 0.3)) * size[0]
+    draw.rectangle((0, 0, size[0], bar), fill=colors[1])
+    draw.text((4, bar / 4), words(2, rng), fill=colors[2], font=ImageFont.load_default(bar / 2))
+    draw.rectangle((0, bar, side, size[1]), fill=colors[3])
+    columns, rows = (int(count) for count in rng.integers(1, 5, 2))
+    width, height = (size[0] - side) / columns, (size[1] - bar) / rows
+    for place in range(columns * rows):
+        x, y = side + place % columns * width, bar + place // columns * height
+        ink = colors[4 + place % 4], colors[8 + place % 4]
+        _panel(draw, (x + 5, y + 5, x + width - 5, y + height - 5), ink, rng)
+    return picture
+
+
 PAINTERS: tuple[Painter, ...] = (
     dead_leaves,
     terrain,
@@ -192,6 +233,32 @@ PAINTERS: tuple[Painter, ...] = (
 )
 
 
+def procedural_picture(rng: np.random.Generator, *, size: int) -> Image:
+    """One picture of a kind drawn at random, uint8 [size, size, 3]: it widens a small training set
+    and carries no license of anybody else."""
+    kinds = (*PAINTERS, julia, screen, screen)
+    # Painted at twice the size: details of the painters are meant for whole frames.
+    picture = kinds[int(rng.integers(len(kinds)))]((2 * size, 2 * size), rng)
+    return np.asarray(picture.reduce(2))
+
+
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[float, float, float, float],
+    colors: tuple[Color, Color],
+    rng: np.random.Generator,
+) -> None:
+    left, top, right, bottom = box
+    draw.rounded_rectangle(box, radius=5, fill=colors[0], outline=colors[1])
+    if rng.random() < 0.4:
+        x, y = np.linspace(left + 4, right - 4, 8), rng.uniform(top + 4, bottom - 4, 8)
+        draw.line([(float(a), float(b)) for a, b in zip(x, y, strict=True)], colors[1], width=3)
+        return
+    font = ImageFont.load_default(18)
+    for line in np.arange(top + 5, bottom - 18, 24):
+        draw.text((left + 6, line), words(2, rng), fill=colors[1], font=font)
+
+
 def _house(
     draw: ImageDraw.ImageDraw,
     box: tuple[float, float, float, float],
@@ -199,15 +266,11 @@ def _house(
     rng: np.random.Generator,
 ) -> None:
     left, top, right, bottom = box
-    draw.rectangle(box, fill=_color(colors[0] // 2))
+    draw.rectangle(box, fill=as_color(colors[0] // 2))
     for y in np.arange(top + 10, bottom, 18):
         for x in np.arange(left + 8, right - 10, 15):
             if rng.uniform() < 0.55:
-                draw.rectangle((x, y, x + 7, y + 9), fill=_color(colors[1]))
-
-
-def _color(values: NDArray[np.uint8]) -> Color:
-    return int(values[0]), int(values[1]), int(values[2])
+                draw.rectangle((x, y, x + 7, y + 9), fill=as_color(colors[1]))
 
 
 def _picture(values: NDArray[np.floating]) -> PillowImage.Image:

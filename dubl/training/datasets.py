@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubl.errors import ConfigurationError
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 
 LICENSES = ("CC0-1.0", "MIT", "no licence file", "MIT; clips cut from public videos")
 

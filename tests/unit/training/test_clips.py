@@ -15,8 +15,7 @@ from dubl.footage import clips
 from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
 from dubl.footage.edits.registry import PICTURE_EDITS
 from dubl.footage.frames import edited_frames
-from dubl.footage.procedural import procedural_picture
-from dubl.footage.textures import gradient
+from dubl.footage.textures import gradient, procedural_picture
 from dubl.training.clips import Clip, Frames, list_clips
 from dubl.training.config import ClipSettings
 from dubl.training.feature_pack import ORIGINAL, FeaturePack, build_feature_pack

@@ -13,7 +13,7 @@ import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training import comparator_run

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dubl.footage.edits.registry import PICTURE_EDITS
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import chamfer, make_validation_set, micro_average_precision, validate
 

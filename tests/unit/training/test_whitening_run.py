@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 from dubl.models.comparator import load_comparator
 from dubl.models.networks import load_network
 from dubl.training.clips import Frames

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dubl.footage.common_pictures import common_pictures
+from dubl.footage.cards import common_pictures
 
 
 def test_pictures_follow_from_the_seed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubl.footage.procedural import procedural_picture
+from dubl.footage.textures import procedural_picture
 
 
 def pictures(seed: int, count: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
