@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from dubl.matching.lines import (
     fit_line,
+    polish_line,
     slope_prior,
     slopes_between,
     strongest_lines,
 )
 from dubl.matching.peaks import Matrix, Peaks, distinctiveness, find_peaks, votes
-from dubl.matching.polish import polish_line
 from dubl.matching.profile import (
     Background,
     LineProfile,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dubl.matching.cutting import covered_s
+from dubl.matching.segments import covered_s
 from dubl.rights.terms import Action, CheckContext, LicenseWindow, Reason, Rights, Ruling
 from dubl.types import Match
 

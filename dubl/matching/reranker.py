@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Signals, ceiling, probability
-from dubl.matching.cutting import Span, covered_s, cut_query, cut_reference
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
+from dubl.matching.segments import Span, covered_s, cut_query, cut_reference
 from dubl.matching.signals import measure_signals
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights

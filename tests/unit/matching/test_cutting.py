@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dubl.matching.cutting import covered_s, cut_query, cut_reference
+from dubl.matching.segments import covered_s, cut_query, cut_reference
 from dubl.types import Segment
 
 SEGMENT = Segment(
