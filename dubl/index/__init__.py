@@ -1,5 +1,8 @@
-"""The library in LanceDB. Lance's lines about how it builds an index, thousands for millions of
-frames, are no warnings to anybody; who sets LANCEDB_LOG sees what they want."""
+"""The library in LanceDB.
+
+Lance logs thousands of warnings while it builds an index. They are turned off here, unless
+LANCEDB_LOG is set.
+"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""UTC times as text whose order is the order of time."""
+"""UTC times as text that sorts by time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def normalized(text: str) -> str:
 
 
 class RisingClock:
-    """Gives times of which none comes twice, even within one microsecond."""
+    """A clock whose times are strictly ascending, even within one microsecond."""
 
     def __init__(self) -> None:
         self._last = datetime.min.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""The library as one file, and back.
+"""Export of the library to one file, and import.
 
-`references` holds all that cannot be made again, and one query reads one version of it: a copy of
-that table is consistent whatever is written meanwhile. Frames are made from it.
+A copy of the table `references` is enough: frames are built from it. A query reads one version of
+the table, so the copy is consistent even if others write at the same time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from dubl.index.schema import completed, require_spec
 from dubl.index.tables import Tables, store_errors
 from dubl.types import FeatureSpec
 
-# Features of a long video have tens of megabytes.
-ROWS_AT_ONCE = 16
+ROWS_AT_ONCE = 16  # chosen; features of a long video have tens of megabytes
 
 
 def export_references(tables: Tables, path: Path) -> int:
-    """Writes all references to a Parquet file; how many."""
+    """Writes all references to a Parquet file; returns their number."""
     count = 0
     with store_errors(f"be copied to {path}"):
         schema = tables.references.schema
@@ -35,8 +34,10 @@ def export_references(tables: Tables, path: Path) -> int:
 
 
 def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
-    """Adds the references of a Parquet file that are not there yet, each with its frames; how many
-    there are then. Raises FeatureSpaceMismatch, and StoreUnavailable when the library holds others.
+    """Adds the missing references of a Parquet file, each with its frames; returns the number of
+    references in the file.
+
+    Raises FeatureSpaceMismatch, and StoreUnavailable if the library holds other references.
     """
     with store_errors(f"read {path}"):
         file = pq.ParquetFile(path)
@@ -57,14 +58,14 @@ def _present_ids(tables: Tables, file: pq.ParquetFile) -> set[str]:
     others = present - copied
     if others:
         raise StoreUnavailable(
-            f"the library holds {len(others)} references that are not in the copy, '{min(others)}' "
-            "among them: restore into an empty one"
+            f"the library holds {len(others)} references that are not in the copy, for example "
+            f"'{min(others)}'. Restore into an empty library."
         )
     return present
 
 
 def _add(tables: Tables, rows: pa.Table, spec: FeatureSpec) -> None:
-    """Frames first, as always: the reference is the commit point."""
+    """Adds frames first, then the reference, which is the commit point."""
     if not rows.num_rows:
         return
     features = to_features(rows, spec)

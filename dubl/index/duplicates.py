@@ -21,7 +21,7 @@ FOLDER = "duplicates"
 def write_duplicates(
     data_dir: Path, library: str, clusters: tuple[DuplicateCluster, ...]
 ) -> Duplicates:
-    """In one step: a reader sees the old search or the new one. Raises StoreUnavailable."""
+    """Writes the result atomically. Raises StoreUnavailable."""
     made_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     found = Duplicates(library=library, made_at=made_at, clusters=clusters)
     path = _path(data_dir, library)
@@ -31,19 +31,22 @@ def write_duplicates(
         partial.write_text(found.model_dump_json(), encoding="utf-8")
         partial.replace(path)
     except OSError as exc:
-        raise StoreUnavailable(f"{path} cannot be written: {exc.strerror}") from exc
+        raise StoreUnavailable(f"cannot write {path}: {exc.strerror}") from exc
     return found
 
 
 def read_duplicates(data_dir: Path, library: str) -> Duplicates:
-    """Raises NotFound where no search has ended, StoreUnavailable."""
+    """The latest result. Raises NotFound if no search has finished, StoreUnavailable."""
     path = _path(data_dir, library)
     try:
         return Duplicates.model_validate_json(path.read_bytes())
     except FileNotFoundError as exc:
-        raise NotFound(f"no search for duplicates in '{library}' has been made") from exc
+        raise NotFound(
+            f"library '{library}' was not searched for duplicates yet. Run the job "
+            "pipelines.dedupe_archive."
+        ) from exc
     except (OSError, ValidationError) as exc:
-        raise StoreUnavailable(f"{path} cannot be read") from exc
+        raise StoreUnavailable(f"cannot read {path}: {exc}") from exc
 
 
 def _path(data_dir: Path, library: str) -> Path:

@@ -1,4 +1,4 @@
-"""The `failures` table: videos that batch jobs could not take in, one row a path."""
+"""The `failures` table: videos that batch jobs could not index, one row for each path."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from dubl.index.tables import Tables, store_errors
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A video and the domain error that refused it. `attempts` and `created_at` (UTC, of the last
-    attempt) are set when it is recorded."""
+    """A video and the domain error that refused it.
+
+    `attempts` and `created_at` (UTC, of the last attempt) are set when it is recorded.
+    """
 
     path: str
     code: str
@@ -28,7 +30,7 @@ class Failure:
 
 
 def record_failures(tables: Tables, failures: Sequence[Failure], solved: Iterable[str]) -> None:
-    """Writes failures, counting attempts by path, and forgets those of `solved` paths."""
+    """Writes failures, counting attempts by path, and removes those of `solved` paths."""
     forget_failures(tables, solved)
     if not failures:
         return
@@ -45,7 +47,7 @@ def record_failures(tables: Tables, failures: Sequence[Failure], solved: Iterabl
 
 
 def forget_failures(tables: Tables, paths: Iterable[str]) -> None:
-    """Removes the rows of these paths; commits only where there are some."""
+    """Removes the rows of these paths; commits only if there are any."""
     for failure_paths in chunks((one.path for one in _of_paths(tables, paths)), VALUES_PER_QUERY):
         tables.failures.delete(predicates.among("path", failure_paths))
 

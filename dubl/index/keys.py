@@ -1,7 +1,7 @@
-"""What a library held at one moment, small enough to be handed to every worker of a job.
+"""The keys of all references at one moment, small enough to be sent to every worker of a job.
 
-A key is kept as 16 bytes of its hash: ten million references take half a gigabyte, and that two
-keys meet by chance has a probability of 10⁻²⁴ then.
+A key is stored as 16 bytes of its hash. Ten million references take half a gigabyte. The
+probability of a collision among them is about 10⁻²⁴.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Digests = NDArray[np.bytes_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKeys:
-    """Sorted digests of ids, of ids with their source, and of library and bytes."""
+    """Sorted digests of: ids; ids and sources; libraries and SHA-256 sums."""
 
     ids: Digests
     places: Digests
@@ -42,7 +42,7 @@ class KnownKeys:
 
 
 def read_keys(tables: Tables) -> KnownKeys:
-    """Keys of all references that are there now."""
+    """Keys of all current references."""
     ids: list[bytes] = []
     places: list[bytes] = []
     contents: list[bytes] = []
@@ -66,7 +66,7 @@ def read_ids(tables: Tables, *, library: str) -> Iterator[str]:
 
 def _digest(*parts: str) -> bytes:
     joined = "\0".join(parts).encode()
-    # numpy takes zeros at the end of a text for padding, and leaves them out when it gives it back.
+    # numpy treats trailing zeros as padding and drops them.
     return hashlib.blake2b(joined, digest_size=DIGEST_BYTES).digest().rstrip(b"\0")
 
 

@@ -1,8 +1,8 @@
-"""The nearest stored frames of query frames, through the vector index where there is one.
+"""The nearest stored frames of query frames, through the vector index if there is one.
 
-The index answers from its codes, and the best of what it finds is compared in full here. Lance can
-do so itself (`refine_factor`), with a read of the table for every query vector: that took two
-thirds of a search. Here a batch of vectors is one read.
+The index searches by codes. The best hits are then compared in full here, with one read for a batch
+of query vectors. Lance's own `refine_factor` reads the table once for each query vector, which took
+two thirds of a search.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ from dubl.settings import IndexSettings
 from dubl.types import Float16Array, Float32Array
 
 INDEX = "descriptor_idx"
-FRAMES_A_PART = 4096
-GRAPH_FRAMES = 4_000_000
-STILL_GRAPH_FRAMES = 3_800_000  # a library that has shrunk a little keeps its partitions
-GRAPH_PARTS = 4096
-MIN_PROBED = 100
-PARTS_A_PROBE = 12
-# Rows that are compared in full at once: they bound the memory of a search.
-ROWS_A_SEARCH = 8192
+# Measured in docs/lab/retrieval.md, unless a comment says otherwise.
+FRAMES_A_PART = 4096  # frames of one partition
+GRAPH_FRAMES = 4_000_000  # from here on Lance assigns frames to partitions by a graph
+STILL_GRAPH_FRAMES = 3_800_000  # chosen: a library that shrinks a little keeps its partitions
+GRAPH_PARTS = 4096  # least number of partitions with a graph
+MIN_PROBED = 100  # partitions searched at least
+PARTS_A_PROBE = 12  # partitions for each searched one
+ROWS_A_SEARCH = 8192  # hits compared in full at once; chosen, bounds memory
 COLUMNS = ("reference_id", "time_s", "until_s")
 
 
 def partitions(frames: int) -> int:
-    """Into how many parts the vector index of so many frames is divided.
+    """Number of partitions of a vector index with so many frames.
 
-    Assigning a frame costs as much as there are parts, up to the number from which on Lance finds
-    them by a graph.
+    The cost of assigning a frame grows with that number, up to GRAPH_PARTS.
     """
     by_size = max(1, frames // FRAMES_A_PART)
     return max(by_size, GRAPH_PARTS) if frames >= GRAPH_FRAMES else by_size
 
 
 def probed(frames: int) -> int:
-    """How many of them are searched: a smaller share of a larger table, which finds fewer of the
-    frames that are alike by chance, and hardly fewer copies: docs/lab/retrieval.md has figures."""
+    """Number of partitions that are searched; the share is smaller in a larger table.
+
+    This finds fewer frames that are similar by chance, and hardly fewer copies: see
+    docs/lab/retrieval.md.
+    """
     parts = max(partitions(frames), GRAPH_PARTS if frames >= STILL_GRAPH_FRAMES else 0)
     return min(parts, max(MIN_PROBED, parts // PARTS_A_PROBE))
 
@@ -52,11 +54,11 @@ def nearest_frames(
     where: str = "",
     exact: bool = False,
 ) -> pa.Table:
-    """The `hits_per_frame` nearest frames of every row of [Q,D'], nearest first: `query_index`,
-    `reference_id`, `time_s`, `until_s`, and `_distance`, one minus the cosine.
+    """The `hits_per_frame` nearest frames of every row of [Q,D'], nearest first.
 
-    Exact while the table has no vector index, or when `exact`; with one, rows added since then are
-    searched exactly and the rest through it. Raises StoreUnavailable.
+    Columns: `query_index`, `reference_id`, `time_s`, `until_s`, and `_distance` (1 - cosine). The
+    search is exact without a vector index, or with `exact`. With an index, only rows added since it
+    was built are searched exactly. Raises StoreUnavailable.
     """
     with store_errors("be searched"):
         stats = None if exact else tables.frames.index_stats(INDEX)
@@ -76,7 +78,7 @@ def nearest_frames(
 def _candidates(
     table: Table, descriptors: Float16Array, deep: int, probes: int, where: str
 ) -> pa.Table:
-    """The `deep` nearest of each row with their descriptors; by exact search without `probes`."""
+    """The `deep` nearest frames of each row, with descriptors; exact if `probes` is 0."""
     query = table.search(list(descriptors), vector_column_name="descriptor", query_type="vector")
     query = query.distance_type("cosine").select([*COLUMNS, "descriptor", "_distance"]).limit(deep)
     query = query.nprobes(probes) if probes else query.bypass_vector_index()
@@ -84,7 +86,7 @@ def _candidates(
 
 
 def _nearest(rows: pa.Table, descriptors: Float16Array, first: int, most: int) -> pa.Table:
-    """The `most` nearest of each query by their descriptors; queries are numbered from `first`."""
+    """The `most` nearest frames of each query by cosine; queries are numbered from `first`."""
     if "query_index" in rows.column_names:
         queries = rows["query_index"].to_numpy()
     else:  # LanceDB leaves it out for a single query vector.
@@ -100,7 +102,7 @@ def _nearest(rows: pa.Table, descriptors: Float16Array, first: int, most: int) -
 
 
 def _distances(stored: Float16Array, asked: Float16Array) -> Float32Array:
-    """One minus the cosine of each row of the one with that of the other."""
+    """1 - cosine of the corresponding rows of `stored` and `asked`, [N]."""
     left, right = stored.astype(np.float32), asked.astype(np.float32)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     products = np.einsum("qd,qd->q", left, right)

@@ -1,4 +1,4 @@
-"""SQL predicates for the tables; every value from outside passes through `quoted`."""
+"""SQL predicates for the tables. Every untrusted value passes through `quoted`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dubl.types import PagePosition
 
 
 def quoted(text: str) -> str:
-    """A string literal: in DataFusion's SQL only the quote itself needs doubling."""
+    """A string literal. In DataFusion's SQL only quotes must be escaped, by doubling."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -28,19 +28,19 @@ def not_among(column: str, values: Iterable[str]) -> str:
 
 
 def contains(columns: Iterable[str], text: str) -> str:
-    """Whether one of the columns has `text` in it, whatever the case."""
+    """Whether any of the columns contains `text`, ignoring case."""
     needle = quoted(text.lower())
     return any_of(f"contains(lower({column}), {needle})" for column in columns)
 
 
 def after(position: PagePosition) -> str:
-    """Rows behind a position of a listing ordered by created_at, id, newest first."""
+    """Rows after a position of a listing by created_at and id, newest first."""
     created_at, identity = quoted(position.created_at), quoted(position.id)
     return f"created_at < {created_at} OR (created_at = {created_at} AND id < {identity})"
 
 
 def all_of(predicates: Iterable[str]) -> str:
-    """Their conjunction; empty for none, which stands for no filter."""
+    """The conjunction of all non-empty predicates; empty means no filter."""
     return " AND ".join(f"({predicate})" for predicate in predicates if predicate)
 
 

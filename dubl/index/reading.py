@@ -1,4 +1,4 @@
-"""Queries over `references`. Columns of features are read by `read_features` alone."""
+"""Queries over `references`. Only `read_features` reads the columns of features."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Key = TypeVar("Key")
 
 
 def read_rows(tables: Tables, columns: Sequence[str], where: str = "") -> pa.Table:
-    """Columns of the references that fulfill `where`; of all, when it is empty."""
+    """Columns of the references that satisfy `where`; of all references if it is empty."""
     with store_errors("read references"):
         query = tables.references.search().select(list(columns))
         return (query.where(where) if where else query).to_arrow()
@@ -39,7 +39,7 @@ def read_rows(tables: Tables, columns: Sequence[str], where: str = "") -> pa.Tab
 def existing(
     tables: Tables, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()
 ) -> list[Reference]:
-    """References that have one of the ids or one of the sha256 sums, each once."""
+    """References with one of the ids or one of the SHA-256 sums, each once."""
     found: dict[str, Reference] = {}
     for column, values in (("id", ids), ("sha256", sha256s)):
         for chunk in chunks(values, VALUES_PER_QUERY):
@@ -51,7 +51,7 @@ def existing(
 def read_features(
     tables: Tables, reference_ids: Sequence[str], spec: FeatureSpec
 ) -> dict[str, VideoFeatures]:
-    """Features by reference id; ids that are gone are left out."""
+    """Features by reference id; missing references are left out."""
     features: dict[str, VideoFeatures] = {}
     for chunk in chunks(reference_ids, FEATURES_PER_QUERY):
         rows = read_rows(tables, FEATURE_COLUMNS, predicates.among("id", chunk))
@@ -60,7 +60,7 @@ def read_features(
 
 
 def read_rights(tables: Tables, reference_ids: Sequence[str]) -> dict[str, Rights]:
-    """Rights by reference id; ids that are gone are left out."""
+    """Rights by reference id; missing references are left out."""
     rights: dict[str, Rights] = {}
     for chunk in chunks(reference_ids, VALUES_PER_QUERY):
         rows = read_rows(tables, ["id", *RIGHTS_COLUMNS], predicates.among("id", chunk))
@@ -71,7 +71,7 @@ def read_rights(tables: Tables, reference_ids: Sequence[str]) -> dict[str, Right
 def read_page(
     tables: Tables, *, library: str, owner: str, q: str, limit: int, cursor: str
 ) -> Page[Reference]:
-    """A page, newest first; empty filters let everything through."""
+    """A page, newest first; an empty filter matches everything."""
     where = predicates.all_of(
         [
             predicates.equals("library", library) if library else "",
@@ -96,7 +96,7 @@ def read_page(
 
 
 def created_before(tables: Tables, created_at: str, *, limit: int) -> list[Reference]:
-    """References that were registered before then, as many as that."""
+    """At most `limit` references that were registered before `created_at`."""
     where = f"created_at < {predicates.quoted(created_at)}"
     with store_errors("list old references"):
         query = tables.references.search().where(where).select(list(FACT_COLUMNS))
@@ -104,13 +104,13 @@ def created_before(tables: Tables, created_at: str, *, limit: int) -> list[Refer
 
 
 def count_libraries(tables: Tables) -> dict[str, int]:
-    """References by library, in the order of names."""
+    """Number of references by library, sorted by name."""
     counts = pc.value_counts(read_rows(tables, ["library"])["library"]).to_pylist()
     return dict(sorted((row["values"], row["counts"]) for row in counts))
 
 
 def chunks(values: Iterable[Key], size: int) -> Iterator[list[Key]]:
-    """Lists of at most `size`, none of them empty; each value once."""
+    """The distinct values, in non-empty lists of at most `size`."""
     remaining = iter(dict.fromkeys(values))
     while chunk := list(islice(remaining, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""Finds candidates: one batched vector search over frames, then a vote by reference."""
+"""Retrieval of candidates: one batched vector search over frames, then a vote by reference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from dubl.errors import FeatureSpaceMismatch
 from dubl.index import predicates
 from dubl.index.clock import normalized
 from dubl.index.nearest import nearest_frames
-from dubl.index.query_frames import distinct_rows
 from dubl.index.reading import chunks, read_rows
-from dubl.index.spans import moments
+from dubl.index.spans import distinct_rows, moments
 from dubl.index.store import LibraryStore
 from dubl.index.voting import Hits, Votes, vote
 from dubl.settings import IndexSettings
@@ -28,8 +27,8 @@ from dubl.types import (
     VideoFeatures,
 )
 
-HITS_A_REFERENCE = 10
-AS_ALIKE = 0.02  # cosines of frames that a picture is found in alike
+HITS_A_REFERENCE = 10  # frames searched for each wanted reference of a picture search; chosen
+AS_ALIKE = 0.02  # cosine below the best frame up to which a frame shows the picture too; chosen
 
 
 class LanceRetriever:
@@ -38,8 +37,8 @@ class LanceRetriever:
     def __init__(
         self, store: LibraryStore, settings: IndexSettings, *, negative: Sequence[str] = ()
     ) -> None:
-        """`negative`: libraries of common material, which are always looked into, and take no
-        places among the candidates of others."""
+        """`negative`: libraries of common material. They are always searched, and their candidates
+        do not count towards `max_candidates`."""
         self._store = store
         self._settings = settings
         self._negative = tuple(negative)
@@ -60,8 +59,8 @@ class LanceRetriever:
         started = time.perf_counter()
         if features.spec != self._store.spec:
             raise FeatureSpaceMismatch(
-                f"the query's features come from {features.spec.model_id}, "
-                f"the library holds those of {self._store.spec.model_id}"
+                f"the query has features of {features.spec.model_id}; the library holds those of "
+                f"{self._store.spec.model_id}"
             )
         version = self._store.version
         rows = distinct_rows(features.descriptors, limit=self._settings.max_query_frames)
@@ -95,8 +94,10 @@ class LanceRetriever:
     def find_frame(
         self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
     ) -> tuple[FrameFound, ...]:
-        """References that show the one picture of `features`, best first, each with the times at
-        which it is as alike as at its best, nearly. Raises FeatureSpaceMismatch, StoreUnavailable.
+        """References that show the one picture of `features`, best first.
+
+        Each has the times of its frames within AS_ALIKE of the best one. Raises
+        FeatureSpaceMismatch, StoreUnavailable.
         """
         settings = self._settings.model_copy(update={"hits_per_frame": HITS_A_REFERENCE * limit})
         found = nearest_frames(
@@ -153,7 +154,7 @@ class LanceRetriever:
 
 
 def _without(libraries: Sequence[str], where: str) -> str:
-    """No filter at all stays none: a filter costs."""
+    """`where` without these libraries. Without both it stays empty, as a filter costs time."""
     return predicates.all_of(
         [where, predicates.not_among("library", libraries) if libraries else ""]
     )
@@ -178,8 +179,10 @@ def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_bef
 
 
 def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tuple[list[str], Hits]:
-    """References that were hit, and hits of at least `floor`, coded by their place there; a hit in
-    a span counts at each of its moments, of which a window of the vote takes one."""
+    """Ids of the references found, and hits of at least `floor`, which refer to them by index.
+
+    A hit on a span is repeated at each of its moments; a window of the vote counts one of them.
+    """
     similarities = 1.0 - found["_distance"].to_numpy().astype(np.float64)
     close = similarities >= floor
     query_rows = found["query_index"].to_numpy()

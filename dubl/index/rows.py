@@ -1,4 +1,4 @@
-"""Between domain objects and Arrow rows."""
+"""Conversion between domain objects and Arrow rows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ from dubl.types import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A video to be registered: what the caller says of it, its file, its features. `created_at`:
-    of a reference that is there in another feature space; else it is new."""
+    """A video to be registered.
+
+    `created_at`: of the same reference in another feature space; empty for a new reference.
+    """
 
     draft: ReferenceDraft
     source: VideoSource
@@ -65,7 +67,7 @@ def new_reference(entry: Entry, *, created_at: str) -> NewReference:
 
 
 def same_reference(reference: Reference, features: VideoFeatures) -> Entry:
-    """The reference, to be registered in the feature space of `features` as it is in another."""
+    """An entry that registers an existing reference in the feature space of `features`."""
     draft = ReferenceDraft(
         id=reference.id,
         library=reference.library,
@@ -86,9 +88,9 @@ def references_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Tab
 
 
 def frames_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
-    """Rows of `frames` for all items at once: one a span of nearly equal frames.
+    """Rows of `frames` for all items: one row for each span of nearly equal frames.
 
-    Frames with a zero descriptor (nothing to be seen in them) are left out: they may not vote.
+    Frames with a zero descriptor (without content) are left out: they may not vote.
     """
     no_rows = np.zeros((0, spec.descriptor_dims), np.float16)
     kept = [_spans(item.features) for item in items]
@@ -133,7 +135,7 @@ def to_features(table: pa.Table, spec: FeatureSpec) -> dict[str, VideoFeatures]:
 
 
 def metadata_text(metadata: Metadata) -> str:
-    """Metadata as it is stored: JSON that keeps every script readable."""
+    """Metadata as stored: JSON without escapes of non-ASCII text."""
     return json.dumps(dict(metadata), ensure_ascii=False)
 
 
@@ -153,7 +155,7 @@ def rights_row(rights: Rights) -> dict[str, str | float | None]:
 
 
 def to_rights(row: Mapping[str, object]) -> Rights:
-    """From RIGHTS_COLUMNS; absent ones are those of an older version."""
+    """Rights from RIGHTS_COLUMNS; tables of older versions lack some of them."""
     return parse_rights(
         {
             "action": row.get("rights_action"),
@@ -166,8 +168,8 @@ def to_rights(row: Mapping[str, object]) -> Rights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spans:
-    """K stretches of one video: descriptors [K,D'] of their first frames, and from when until
-    when they last, [K] each."""
+    """K spans of one video: descriptors [K,D'] of their first frames, and start and end times in
+    seconds, [K] each."""
 
     descriptors: Float16Array
     from_s: Float64Array
@@ -210,7 +212,7 @@ def _reference_row(item: NewReference) -> dict[str, object]:
 
 def _features(table: pa.Table, index: int, spec: FeatureSpec) -> VideoFeatures:
     def bytes_of(column: str) -> bytearray:
-        # Of its own memory: Arrow's is read-only and need not be aligned.
+        # A copy: Arrow's memory is read-only and may be unaligned.
         return bytearray(table[column][index].as_buffer())
 
     count = int(table["frame_count"][index].as_py())

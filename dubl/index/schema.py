@@ -1,9 +1,11 @@
-"""Arrow schemas of the library's tables; feature space and schema version in their metadata.
+"""Arrow schemas of the library's tables, with feature space and schema version as metadata.
 
-`references` has one row a video and is self-contained: re-ranking needs one read, and `frames`
-can be built again from it. `frames` has one row a frame that may be searched for; `failures` has
-one row a video that a batch job could not take in; `index_history` one a training or an audit of
-the vector index.
+| table | one row for each |
+|---|---|
+| `references` | video, with all its features: re-ranking needs one read, `frames` can be rebuilt |
+| `frames` | span of nearly equal frames, as a search finds it |
+| `failures` | video that a batch job could not index |
+| `index_history` | training or audit of the vector index |
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ FAILURES = "failures"
 INDEX_HISTORY = "index_history"
 SPEC_KEY = b"dubl:feature_spec"
 VERSION_KEY = b"dubl:schema_version"
-# Raised when a program from before would misread or harm what is written. Columns that are added
-# do not raise it: absent ones are added when a library is opened, and others are left alone.
+# Increased when an older program would misread or damage the tables. New columns do not increase
+# it: missing columns are added when a library is opened, and unknown ones are ignored.
 SCHEMA_VERSION = 1
-# Lance rejects a concurrent insert of the same key only where the table names its key; named in
-# the schema, it holds from the first version on.
+# With a primary key, Lance rejects concurrent inserts of the same key. In the schema it holds from
+# the first version of the table on.
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
-# Windows and segments as JSON; nothing stands for the default of each.
+# Windows and segments are JSON; null means the default.
 RIGHTS_COLUMNS = ("licence_windows", "excluded_segments", "rights_action", "min_copied_s")
 FACT_COLUMNS = (
     "id",
@@ -57,10 +59,11 @@ FEATURE_COLUMNS = (
 
 
 def references_schema(spec: FeatureSpec) -> pa.Schema:
-    """One row a video. Features are little-endian arrays in row-major order: timestamps_s float64
-    [N], views uint8 [N], descriptors float16 [N,D'], region_features float16 [N,R,D].
+    """One row for each video.
 
-    `created_at` is UTC text with microseconds, unequal for any two references of one writer.
+    Features are little-endian arrays in row-major order: timestamps_s float64 [N], views uint8 [N],
+    descriptors float16 [N,D'], region_features float16 [N,R,D]. `created_at` is UTC text with
+    microseconds, distinct for all references of one writer.
     """
     text = {name: pa.field(name, pa.string(), nullable=False) for name in FACT_COLUMNS}
     return pa.schema(
@@ -82,7 +85,7 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
             pa.field("views", pa.large_binary(), nullable=False),
             pa.field("descriptors", pa.large_binary(), nullable=False),
             pa.field("region_features", pa.large_binary(), nullable=False),
-            # Last: tables that were made before there were such columns get them there.
+            # Last, as in tables of older versions, to which they were added.
             pa.field("rights_action", pa.string()),
             pa.field("min_copied_s", pa.float64()),
         ],
@@ -91,8 +94,10 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def frames_schema(spec: FeatureSpec) -> pa.Schema:
-    """One row a frame, or a span of nearly equal ones from `time_s` until `until_s`; `library` and
-    `created_at` repeat the reference's, to search within them."""
+    """One row for each span of nearly equal frames, from `time_s` until `until_s`.
+
+    `library` and `created_at` repeat the reference's, as filters of a search.
+    """
     descriptor = pa.list_(pa.float16(), spec.descriptor_dims)
     return pa.schema(
         [
@@ -108,7 +113,7 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def failures_schema() -> pa.Schema:
-    """`attempts` counts jobs that tried the path; `created_at` is the last one's time."""
+    """`attempts` counts the jobs that tried the path; `created_at` is the time of the last one."""
     names = ("path", "code", "detail", "created_at")
     text = {name: pa.field(name, pa.string(), nullable=False) for name in names}
     text["path"] = text["path"].with_metadata(PRIMARY_KEY)
@@ -116,8 +121,11 @@ def failures_schema() -> pa.Schema:
 
 
 def index_history_schema() -> pa.Schema:
-    """What was done with the vector index of `frames`: `event` is "trained", of so many `frames`,
-    or "audited", which found `recall` (1 is exact search) over `queries` stored frames."""
+    """Events of the vector index of `frames`.
+
+    `event` is "trained", on `frames` frames; or "audited", with `recall` (1: as exact search) over
+    `queries` stored frames.
+    """
     return pa.schema(
         [
             pa.field("created_at", pa.string(), nullable=False),
@@ -131,23 +139,23 @@ def index_history_schema() -> pa.Schema:
 
 
 def require_spec(schema: pa.Schema, spec: FeatureSpec, *, where: str) -> None:
-    """Raises FeatureSpaceMismatch unless the table was made for `spec`; StoreTooNew where a later
+    """Raises FeatureSpaceMismatch unless the table was made for `spec`, and StoreTooNew if a newer
     program made it."""
     version = int((schema.metadata or {}).get(VERSION_KEY, SCHEMA_VERSION))
     if version > SCHEMA_VERSION:
         raise StoreTooNew(
-            f"{where} has version {version} of its schema, this program knows {SCHEMA_VERSION}",
+            f"{where} has schema version {version}; this program supports {SCHEMA_VERSION}",
             context={"stored_version": version, "known_version": SCHEMA_VERSION},
         )
     if differing := differences(schema, spec):
         raise FeatureSpaceMismatch(
-            f"features in {where} come from another model: {'; '.join(differing)}",
+            f"the features in {where} come from another model: {'; '.join(differing)}",
             context={"where": where, "space_id": spec.space_id},
         )
 
 
 def differences(schema: pa.Schema, spec: FeatureSpec) -> list[str]:
-    """In what the spec that the table was made for is another one, in words."""
+    """The fields in which the table's spec differs from `spec`, as text."""
     stored = _stored_fields(schema)
     return [
         f"{field.name} is {stored.get(field.name)!r} there and {getattr(spec, field.name)!r} here"
@@ -157,7 +165,7 @@ def differences(schema: pa.Schema, spec: FeatureSpec) -> list[str]:
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table of an older version with the columns that were added since, all of them empty."""
+    """A table of an older version with all missing columns added, empty."""
     for field in schema:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))

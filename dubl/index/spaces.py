@@ -1,7 +1,7 @@
-"""One library in several feature spaces: where each of them lies, and how they are kept equal.
+"""One library in several feature spaces: their addresses, and writes to all of them.
 
-The first space's tables lie at the library's own address, those of later ones in `spaces/<id>`
-beneath it. Each space holds all references, with the same facts and times.
+The first space's tables are at the library's address, those of later ones in `spaces/<id>` below
+it. Each space holds all references, with the same facts and times.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Result = TypeVar("Result")
 
 
 def library_uri(uri: str, spec: FeatureSpec, *, beside: bool) -> str:
-    """Where the library at `uri` has, or will have, its tables of this feature space.
+    """The address of the tables of this feature space in the library at `uri`.
 
-    A space that is nowhere yet begins at `uri` itself, whose store refuses it where another one is
-    there; with `beside` it begins beneath. Raises StoreUnavailable.
+    A new space starts at `uri` itself, where opening fails if that holds another space. With
+    `beside` it starts below. Raises StoreUnavailable.
     """
     if _holds(uri, spec):
         return uri
@@ -52,7 +52,7 @@ def library_uri(uri: str, spec: FeatureSpec, *, beside: bool) -> str:
 
 def _holds(uri: str, spec: FeatureSpec) -> bool:
     if is_folder(uri) and not Path(uri).is_dir():
-        return False  # LanceDB would make it
+        return False  # LanceDB would create it
     with store_errors(f"be looked for at {uri}"):
         connection = lancedb.connect(uri)
         if REFERENCES not in table_names(connection):
@@ -62,18 +62,17 @@ def _holds(uri: str, spec: FeatureSpec) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """How many references a space holds, and how many it lacks that another one holds."""
+    """Number of references in a space, and of those that only other spaces have."""
 
     references: int
     missing: int
 
 
 class SpacedLibrary:
-    """Writes go to all spaces, the first one's store before the others; questions to the first.
+    """Writes to all spaces, the first one first; reads from the first.
 
-    What was cut off between two stores is completed when it is done again: what is deleted goes
-    from the first one last, so that it is still there to be deleted. Methods raise what those of
-    LibraryStore do.
+    A write that was interrupted between two stores is completed when it is repeated. So a deletion
+    removes the reference from the first store last. Methods raise as those of LibraryStore.
     """
 
     def __init__(self, stores: Sequence[LibraryStore]) -> None:
@@ -82,12 +81,14 @@ class SpacedLibrary:
 
     @property
     def version(self) -> int:
-        """Grows with each write."""
+        """A number that grows with each write."""
         return sum(store.version for store in self.stores.values())
 
     def register(self, videos: Sequence[Sequence[Entry]]) -> list[Registration]:
-        """Each video is given as an entry for each space, in any order; a space of which it has
-        none, the first excepted, goes without it. Raises FeatureSpaceMismatch."""
+        """Registers videos, each given as one entry for each space, in any order.
+
+        Entries for other spaces than the first may be missing. Raises FeatureSpaceMismatch.
+        """
         answers = self.first.register([_entry(video, self.first.spec) for video in videos])
         for store in self._others:
             entries = [
@@ -100,7 +101,7 @@ class SpacedLibrary:
         return answers
 
     def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
-        """What registering the draft with these bytes would find, in every space."""
+        """The existing registration of the draft or its bytes, if all spaces have it."""
         found = [store.find(draft, sha256) for store in self.stores.values()]
         return None if None in found else found[0]
 
@@ -132,7 +133,7 @@ class SpacedLibrary:
         }
 
     def missing(self, space_id: str, *, after_id: str, limit: int) -> list[Reference]:
-        """References that another space holds and this one lacks, in the order of ids."""
+        """References that this space lacks and another one has, sorted by id."""
         lacked = sorted(one for one in _lacked(self._ids(), space_id) if one > after_id)[:limit]
         found: dict[str, Reference] = {}
         for store in self.stores.values():
@@ -150,7 +151,7 @@ class SpacedLibrary:
             store.optimize()
 
     def delete_orphan_frames(self) -> float:
-        """After how many seconds it has to be done again: never, or for what may be under way."""
+        """Removes orphan frames; returns the seconds after which to call it again, or infinity."""
         for store in self.stores.values():
             store.delete_orphan_frames()
         left = any(store.has_orphans for store in self.stores.values())
@@ -159,8 +160,10 @@ class SpacedLibrary:
     def _each(
         self, change: Callable[[LibraryStore], Result], stores: Sequence[LibraryStore] = ()
     ) -> Result:
-        """Of the stores that have the reference, in this order. Raises ReferenceNotFound where none
-        has."""
+        """Applies `change` to all stores that have the reference, in this order.
+
+        Raises ReferenceNotFound if none has it.
+        """
         results: list[Result] = []
         absent: list[ReferenceNotFound] = []
         for store in stores or self.stores.values():
@@ -176,9 +179,11 @@ class SpacedLibrary:
 def fill(
     target: LibraryStore, source: LibraryStore, entries: Sequence[Entry]
 ) -> list[Registration]:
-    """Registers videos in another feature space as `source` holds them; those that it does not
-    hold, or holds with other bytes, are left out. What was changed there meanwhile is changed here
-    as well."""
+    """Registers videos in the space of `target`, with the facts that `source` holds.
+
+    Videos that `source` lacks, or holds with other bytes, are left out. Changes made in `source` in
+    the meantime are repeated in `target`.
+    """
     ids = {entry.draft.id for entry in entries}
     known = KnownReferences(
         source.existing(ids=ids, sha256s={entry.source.sha256 for entry in entries} - {""})
@@ -193,13 +198,16 @@ def fill(
 
 
 def _is_of(reference: Reference, entry: Entry) -> bool:
-    """Whether the features are of the reference's bytes: the same id may stand for others."""
+    """Whether the features belong to the reference's bytes; an id may have been used again."""
     return reference.sha256 in ("", entry.source.sha256)
 
 
 def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Reference]) -> None:
-    """Whoever changes `source` writes to `target` next, and does not find there what was not
-    written yet: so `source` is looked at again afterwards."""
+    """Repeats changes of `source` in `target`.
+
+    A writer changes `source` first and then `target`, where it does not find references that were
+    not written yet. So `source` is read again after writing.
+    """
     now = {one.id: one for one in source.existing(ids=[one.id for one in written])}
     for before in written:
         after = now.get(before.id)
@@ -228,6 +236,6 @@ def _entry(video: Sequence[Entry], spec: FeatureSpec) -> Entry:
         if entry.features.spec == spec:
             return entry
     raise FeatureSpaceMismatch(
-        f"features of '{video[0].draft.id}' come from {video[0].features.spec.model_id}, "
-        f"the library holds those of {spec.model_id}"
+        f"'{video[0].draft.id}' has features of {video[0].features.spec.model_id}; the library "
+        f"holds those of {spec.model_id}"
     )

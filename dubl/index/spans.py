@@ -1,7 +1,7 @@
-"""Stretches of a reference that show the same picture are searched for once.
+"""Spans: consecutive frames with the same picture are indexed once, and searched for once.
 
-A still of ten minutes would stand 600 times in the index and take all the places among the nearest
-frames of a query; it stands there once, with the times of its first and of its last frame.
+A still picture of ten minutes would be in the index 600 times and take all places among the nearest
+frames of a query. It is there once, with the times of its first and last frame.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dubl.types import Float16Array, Float64Array
+from dubl.types import Float16Array, Float32Array, Float64Array
 
-# Vectors nearer to each other than this find the same frames (first place of VSC 2022, descriptor
-# track).
+# Cosine above which two vectors find the same frames; from the first place of VSC 2022, descriptor
+# track.
 SAME_COSINE = 0.975
-STEP_S = 2.0
-MAX_STEPS = 60
+STEP_S = 2.0  # seconds between the moments of a span in the vote; chosen, half a window
+MAX_STEPS = 60  # moments of one span; chosen, bounds the time of the vote
+BLOCK_ROWS = 256  # rows of one matrix product; chosen
 
 IntArray = NDArray[np.intp]
 
 
 def span_starts(descriptors: Float16Array, times_s: Float64Array) -> IntArray:
-    """First rows of the spans of one video, of unit descriptors [N,D'] in order of time.
+    """First rows of the spans of one video, from unit descriptors [N,D'] in order of time.
 
-    A span goes on while its first frame and the next one are nearly equal. Zero rows (nothing to
-    be seen in them) begin spans of their own, and so do times that run backwards (another view).
+    A span continues while the next frame is nearly equal to its first frame. Zero rows (frames
+    without content) start spans of their own, and so does a step back in time (another view).
     """
     vectors = descriptors.astype(np.float32)
     starts: list[int] = []
@@ -36,16 +37,45 @@ def span_starts(descriptors: Float16Array, times_s: Float64Array) -> IntArray:
 
 
 def span_ends(starts: IntArray, count: int) -> IntArray:
-    """Last rows of spans that begin at `starts` and fill `count` rows."""
+    """Last rows of spans that start at `starts` and fill `count` rows."""
     ends: IntArray = np.append(starts[1:], count)[: len(starts)] - 1
     return ends
 
 
 def moments(from_s: Float64Array, until_s: Float64Array) -> tuple[IntArray, Float64Array]:
-    """Times STEP_S apart, both ends among them, that stand for spans in the vote: which span [M]
-    and when [M]. Of long spans at most MAX_STEPS are taken."""
+    """Moments of spans for the vote: index of the span [M] and time in seconds [M].
+
+    They are about STEP_S apart and include both ends; a long span has at most MAX_STEPS + 1.
+    """
     steps = np.minimum(np.ceil((until_s - from_s) / STEP_S), MAX_STEPS).astype(np.intp)
     owners = np.repeat(np.arange(len(from_s)), steps + 1)
     firsts = np.cumsum(steps + 1) - (steps + 1)
     shares = (np.arange(len(owners)) - firsts[owners]) / np.maximum(steps, 1)[owners]
     return owners, from_s[owners] + shares * (until_s - from_s)[owners]
+
+
+def distinct_rows(descriptors: Float16Array, *, limit: int) -> NDArray[np.intp]:
+    """Indexes of at most `limit` distinct rows of [N,D'], ascending.
+
+    Zero rows (frames without content) and rows almost equal to an earlier one are left out. More
+    than `limit` rows are thinned evenly.
+    """
+    rows = np.flatnonzero(descriptors.any(axis=1))
+    vectors = descriptors[rows].astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    kept = rows[_unlike_earlier(vectors)]
+    if kept.size <= limit:
+        return kept
+    return kept[np.linspace(0, kept.size - 1, limit).round().astype(np.intp)]
+
+
+def _unlike_earlier(vectors: Float32Array) -> NDArray[np.bool_]:
+    """Greedy choice: a row is dropped if an earlier chosen row is near. Works in blocks."""
+    kept = np.zeros(vectors.shape[0], dtype=bool)
+    for start in range(0, vectors.shape[0], BLOCK_ROWS):
+        block = vectors[start : start + BLOCK_ROWS]
+        fresh = (block @ vectors[:start][kept[:start]].T < SAME_COSINE).all(axis=1)
+        near = block @ block.T >= SAME_COSINE
+        for row in np.flatnonzero(fresh):
+            kept[start + row] = not near[row, :row][kept[start : start + row]].any()
+    return kept

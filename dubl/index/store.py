@@ -45,7 +45,7 @@ from dubl.types import (
     VideoFeatures,
 )
 
-ORPHAN_AGE_S = 3600.0  # no registration takes so long between its two commits
+ORPHAN_AGE_S = 3600.0  # chosen; no registration takes longer between its two commits
 
 # Within LibraryStore, `list` is a method.
 References = list[Reference]
@@ -54,14 +54,12 @@ Failures = list[Failure]
 
 
 class LibraryStore:
-    """References with their features. Many processes may read and write: writers of a folder wait
-    for each other, those of an object store find out afterwards who was first.
+    """References with their features, at a folder or an object-store address.
 
-    `uri` is a folder or an object-store address; absent tables are created empty. A handle sees
-    its own writes at once and those of others `settings.consistency_interval_s` later at most.
-    With `read_only` it refuses to change references. Threads may share it.
-
-    Every method raises StoreUnavailable when the tables cannot be read or written.
+    Many processes may read and write. Writers of a folder wait for each other; those of an object
+    store resolve conflicts after the commit. A handle sees its own writes at once, and those of
+    others at most `settings.consistency_interval_s` later. Missing tables are created. Threads may
+    share a store. Every method raises StoreUnavailable if the tables cannot be read or written.
     """
 
     def __init__(
@@ -73,14 +71,15 @@ class LibraryStore:
         read_only: bool = False,
         caches: Caches = SEARCH_CACHES,
     ) -> None:
-        """Raises FeatureSpaceMismatch where the tables were made for another spec."""
+        """`read_only` forbids writing. Raises FeatureSpaceMismatch if the tables have another
+        spec."""
         self.uri = uri
         self.spec = spec
         self._settings = settings
         self._read_only = read_only
         self._clock = RisingClock()
         self._writing = threading.Lock()
-        self._orphans: dict[writing.FramesOf, float] = {}  # since when they are known
+        self._orphans: dict[writing.FramesOf, float] = {}  # time of discovery, monotonic seconds
         self._tables = open_tables(
             uri, spec=spec, consistency_interval_s=settings.consistency_interval_s, caches=caches
         )
@@ -92,15 +91,15 @@ class LibraryStore:
 
     @property
     def version(self) -> int:
-        """Grows with each write."""
+        """A number that grows with each write."""
         with store_errors("tell its version"):
             return int(self._tables.references.version + self._tables.frames.version)
 
     def register(self, entries: Sequence[Entry]) -> Registrations:
-        """Registers many videos in one commit a table; the answers are in the order of entries.
+        """Registers many videos with one commit for each table; answers in the order of entries.
 
-        An id that is there, or the same bytes in the same library, gives the reference that is
-        there with `created` false: also within `entries`. Raises FeatureSpaceMismatch.
+        For an existing id, or existing bytes in the same library, the answer is the existing
+        reference with `created` false, also within `entries`. Raises FeatureSpaceMismatch.
         """
         self._require_spec(entries)
         with self._write("register references") as tables:
@@ -136,9 +135,9 @@ class LibraryStore:
         library: str | None = None,
         rights: Rights | None = None,
     ) -> Reference:
-        """Changes what is given; rights as a whole.
+        """Changes the given fields; rights are replaced as a whole.
 
-        Raises ReferenceNotFound; InvalidRequest when the other library holds the same bytes.
+        Raises ReferenceNotFound, and InvalidRequest if the new library already holds these bytes.
         """
         given = {
             "title": title,
@@ -174,7 +173,7 @@ class LibraryStore:
         return found[0]
 
     def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
-        """What registering the draft with these bytes would find there already."""
+        """The registration that already exists for the draft's id or for these bytes."""
         known = writing.KnownReferences(self.existing(ids=[draft.id], sha256s=[sha256]))
         reference = known.find(draft, sha256)
         return None if reference is None else Registration(reference=reference, created=False)
@@ -185,11 +184,11 @@ class LibraryStore:
         return [reference for reference in found if library in ("", reference.library)]
 
     def existing(self, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()) -> References:
-        """References that have one of the ids or one of the sha256 sums, each once."""
+        """References with one of the ids or one of the SHA-256 sums, each once."""
         return reading.existing(self._tables, ids=ids, sha256s=sha256s)
 
     def present_ids(self, ids: Iterable[str]) -> frozenset[str]:
-        """Those of the ids that are taken."""
+        """The ids that exist."""
         return frozenset(reference.id for reference in self.existing(ids=ids))
 
     def list(
@@ -201,32 +200,32 @@ class LibraryStore:
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Reference]:
-        """A page, newest first. `q` is looked for in title, id and source, whatever the case.
+        """A page, newest first. `q` is searched in title, id and source, ignoring case.
 
-        Raises InvalidRequest for a cursor that no page gave.
+        Raises InvalidRequest for an invalid cursor.
         """
         return reading.read_page(
             self._tables, library=library, owner=owner, q=q, limit=limit, cursor=cursor
         )
 
     def created_before(self, created_at: str, *, limit: int) -> References:
-        """References that were registered before then, as many as that."""
+        """At most `limit` references that were registered before `created_at`."""
         return reading.created_before(self._tables, created_at, limit=limit)
 
     def libraries(self) -> dict[str, int]:
-        """How many references each library holds, by name."""
+        """Number of references by library."""
         return reading.count_libraries(self._tables)
 
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
-        """Features by reference id; ids that are gone are left out."""
+        """Features by reference id; missing references are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec)
 
     def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
-        """Rights by reference id; ids that are gone are left out."""
+        """Rights by reference id; missing references are left out."""
         return reading.read_rights(self._tables, reference_ids)
 
     def record_failures(self, items: Sequence[Failure], *, solved: Iterable[str] = ()) -> None:
-        """Records videos that a batch job could not take in; forgets paths that it could."""
+        """Records videos that a batch job could not index, and removes `solved` paths."""
         with self._write("record failures") as tables:
             failures.record_failures(tables, items, solved)
 
@@ -234,27 +233,30 @@ class LibraryStore:
         return failures.read_failures(self._tables)
 
     def export_references(self, path: Path) -> int:
-        """Copies all references to a Parquet file, as of one moment; how many."""
+        """Copies all references, at one moment, to a Parquet file; returns their number."""
         return copying.export_references(self._tables, path)
 
     def import_references(self, path: Path) -> int:
-        """Takes in the references of such a file; may be repeated after an interruption. Raises
-        FeatureSpaceMismatch, and StoreUnavailable when the library holds others."""
+        """Imports the references of such a file; may be repeated after an interruption.
+
+        Raises FeatureSpaceMismatch, and StoreUnavailable if the library holds other references.
+        """
         with self._write("take references back") as tables:
             writing.drop_frames(tables, upkeep.orphan_frames(tables))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
-        """Compacts files, brings indexes up to date and drops versions that are older than
-        `settings.keep_versions_s`. `full` also rewrites the files of features whatever their
-        number, which takes the bytes of deleted references from the disk once that time is over.
-        `retrain` trains the vector index anew where the library has outgrown it.
+        """Compacts files, updates indexes, drops versions older than `settings.keep_versions_s`.
+
+        full: compacts `references` in any case. This removes the bytes of deleted references from
+        the disk after that time. retrain: trains the vector index again if the library has
+        outgrown it.
         """
         with self._write("optimize") as tables:
             upkeep.optimize_tables(tables, self._settings, full=full, retrain=retrain)
 
     def audit_recall(self, *, queries: int) -> IndexEvent:
-        """Compares the vector index with exact search on a sample, and records what it finds."""
+        """Compares the vector index with exact search on a sample, and records the recall."""
         with store_errors("audit its index"):
             return vector_index.audit_recall(self._tables, self._settings, queries=queries)
 
@@ -262,8 +264,11 @@ class LibraryStore:
         return vector_index.index_health(self._tables)
 
     def delete_orphan_frames(self) -> int:
-        """Removes frames whose registration or deletion was cut off; how many. In an object store,
-        where other writers may be at work, those that were found ORPHAN_AGE_S before as well."""
+        """Removes frames of interrupted registrations and deletions; returns their number.
+
+        In an object store other writers may be active, so only frames that were found at least
+        ORPHAN_AGE_S ago are removed.
+        """
         with self._write("delete orphan frames") as tables:
             now = time.monotonic()
             found = upkeep.orphan_frames(tables)
@@ -277,13 +282,13 @@ class LibraryStore:
 
     @property
     def has_orphans(self) -> bool:
-        """Whether the last look left some that may be under way, and another one is needed."""
+        """Whether the last call left orphans that may belong to an active writer."""
         return bool(self._orphans)
 
     @contextmanager
     def _write(self, action: str) -> Iterator[Tables]:
         if self._read_only:
-            raise StoreUnavailable(f"the library at {self.uri} is open for reading only")
+            raise StoreUnavailable(f"the library at {self.uri} was opened for reading only")
         with self._writing, store_errors(action), write_lock(self.uri):
             self._tables.references.checkout_latest()
             self._tables.frames.checkout_latest()
@@ -295,6 +300,6 @@ class LibraryStore:
         for entry in entries:
             if entry.features.spec != self.spec:
                 raise FeatureSpaceMismatch(
-                    f"features of '{entry.draft.id}' come from {entry.features.spec.model_id}, "
-                    f"the library holds those of {self.spec.model_id}"
+                    f"'{entry.draft.id}' has features of {entry.features.spec.model_id}; the "
+                    f"library holds those of {self.spec.model_id}"
                 )

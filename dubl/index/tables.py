@@ -1,4 +1,4 @@
-"""Opening and creating the library's tables; the border where LanceDB's errors are translated."""
+"""Opening and creating of the library's tables, and translation of LanceDB's errors."""
 
 from __future__ import annotations
 
@@ -38,32 +38,34 @@ logger = logging.getLogger(__name__)
 CREATE_LOCK = ".create.lock"
 WRITE_LOCK = ".write.lock"
 CONFLICT = "commit conflict"
-COMMIT_ATTEMPTS = 8
-COMMIT_PAUSE_S = 0.02
-SETTLED_S = 3.0
-MAX_MAKERS = 16
+COMMIT_ATTEMPTS = 8  # chosen
+COMMIT_PAUSE_S = 0.02  # mean pause before the second attempt, doubled for each further; chosen
+SETTLED_S = 3.0  # age of a new library in an object store before the first write; chosen
+MAX_MAKERS = 16  # table versions up to which a library counts as new; chosen
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caches:
-    """What a process keeps of files and indexes. Each commit leaves entries behind that nobody
-    reads again, and a cache gives them up only when it is full: a process grows until then.
-    LanceDB's own bounds are 1 and 6 GiB."""
+    """Bounds of LanceDB's caches in one process.
+
+    Each commit leaves entries that are never read again, and a cache drops them only when it is
+    full. LanceDB's defaults are 1 GiB for metadata and 6 GiB for indexes.
+    """
 
     metadata_bytes: int
     index_bytes: int
 
 
 SEARCH_CACHES = Caches(metadata_bytes=4 * 1024**2, index_bytes=2 * 1024**3)
-# Whoever commits all day and looks for single rows alone.
+# For a process that commits all day and only reads single rows.
 WRITER_CACHES = Caches(metadata_bytes=2 * 1024**2, index_bytes=4 * 1024**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Open handles; each looks for newer versions once in the consistency interval."""
+    """Open handles; each checks for newer versions once in the consistency interval."""
 
     references: Table
     frames: Table
@@ -73,7 +75,7 @@ class Tables:
 
 @contextmanager
 def store_errors(action: str) -> Iterator[None]:
-    """Turns whatever LanceDB raises into StoreUnavailable."""
+    """Translates LanceDB's errors into StoreUnavailable ("the library could not `action`")."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, NotImplementedError, pa.ArrowException) as exc:
@@ -81,10 +83,10 @@ def store_errors(action: str) -> Iterator[None]:
 
 
 def committed(table: Table, commit: Callable[[], Result]) -> Result:
-    """The commit's result, after more attempts where another process was faster.
+    """The result of `commit`, which is repeated after a conflict with another process.
 
-    Lance rejects commits that touch what another one, made meanwhile, has rewritten, and asks for
-    a retry. In a folder writers wait for each other, and this does not happen.
+    Lance rejects a commit if another one has rewritten the same data in the meantime. In a folder
+    writers wait for each other, so this does not happen there.
     """
     for attempt in range(COMMIT_ATTEMPTS):
         try:
@@ -92,7 +94,7 @@ def committed(table: Table, commit: Callable[[], Result]) -> Result:
         except RuntimeError as exc:
             if CONFLICT not in str(exc):
                 raise
-            logger.info("another writer was faster, attempt %d: %s", attempt + 1, exc)
+            logger.info("commit conflict with another writer, attempt %d: %s", attempt + 1, exc)
             time.sleep(random.uniform(0, COMMIT_PAUSE_S * 2**attempt))
             table.checkout_latest()
     return commit()
@@ -101,9 +103,9 @@ def committed(table: Table, commit: Callable[[], Result]) -> Result:
 def open_tables(
     uri: str, *, spec: FeatureSpec, consistency_interval_s: float, caches: Caches = SEARCH_CACHES
 ) -> Tables:
-    """Opens the tables, creating absent ones empty.
+    """Opens the tables and creates missing ones.
 
-    Raises StoreUnavailable, or FeatureSpaceMismatch where they were made for another spec.
+    Raises StoreUnavailable, and FeatureSpaceMismatch if the tables have another spec.
     """
     with store_errors(f"be opened at {uri}"):
         interval = timedelta(seconds=consistency_interval_s)
@@ -128,15 +130,18 @@ def open_tables(
 
 @cache
 def session_of(caches: Caches) -> lancedb.Session:
-    """One for all libraries that a process opens in the same way."""
+    """One session for all libraries that a process opens with the same caches."""
     return lancedb.Session(
         index_cache_size_bytes=caches.index_bytes, metadata_cache_size_bytes=caches.metadata_bytes
     )
 
 
 def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
-    """Two processes that create one table at once would replace each other's: in a folder a lock
-    keeps them apart, in an object store they wait before they write (`_settle`)."""
+    """Creates missing tables.
+
+    Two processes that create a table at the same time would replace each other's. In a folder a
+    lock prevents this; in an object store they wait before they write (`_settle`).
+    """
     schemas = {
         FAILURES: failures_schema(),
         INDEX_HISTORY: index_history_schema(),
@@ -157,25 +162,25 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
 
 
 def _settle(tables: Tables) -> None:
-    """Waits until nobody replaces the tables of a new library any more.
+    """Waits until no process can replace the tables of a new library any more.
 
-    In an object store Lance makes a table by an overwrite: a process that looked before another one
-    had made it replaces it, with all rows. So nobody writes before the tables are SETTLED_S old.
-    Tables that have been written to, by their number of versions, are older.
+    In an object store Lance creates a table by overwriting. A process that checked just before
+    another one created the table replaces it, with all rows. So nothing is written before the
+    tables are SETTLED_S old. Tables with many versions are old enough.
     """
     if tables.references.version > MAX_MAKERS:
         return
     made = min(version["timestamp"] for version in tables.references.list_versions())
     left_s = SETTLED_S - (datetime.now(tz=made.tzinfo) - made).total_seconds()
     if left_s > 0:
-        logger.info("the library is new; waiting until all that would make it have done so")
+        logger.info("the library is new; waiting for other processes that may be creating it")
         time.sleep(min(left_s, SETTLED_S))
     for table in (tables.references, tables.frames, tables.failures, tables.index_history):
         table.checkout_latest()
 
 
 def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:
-    """Brings a table of an older version up to date; its rows are not rewritten."""
+    """Adds missing columns to a table of an older version, without rewriting its rows."""
     wanted = references_schema(spec)
     if set(wanted.names) <= set(references.schema.names):
         return
@@ -189,14 +194,15 @@ def _add_absent_columns(references: Table, uri: str, spec: FeatureSpec) -> None:
 
 
 def is_folder(uri: str) -> bool:
-    """Whether the library lies where files can be locked."""
+    """Whether the library is in a folder, where files can be locked."""
     return "://" not in uri
 
 
 def write_lock(uri: str) -> AbstractContextManager[None]:
-    """Keeps writing processes apart: a job and the service may write to one library. It ends with
-    its process. In an object store there is none: see `insert` in
-    dubl/index/writing.py."""
+    """A lock for writing processes, such as a job and the service; it ends with its process.
+
+    An object store has none: see `insert` in dubl/index/writing.py.
+    """
     return _folder_lock(Path(uri), WRITE_LOCK) if is_folder(uri) else nullcontext()
 
 
@@ -213,7 +219,7 @@ def _folder_lock(folder: Path, name: str) -> Iterator[None]:
 
 
 def table_names(connection: DBConnection) -> set[str]:
-    """All of them, however many."""
+    """The names of all tables, over all pages."""
     names: set[str] = set()
     token: str | None = None
     while True:

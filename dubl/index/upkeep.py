@@ -1,4 +1,4 @@
-"""What keeps the tables fast and small: compaction, indexes, old versions, orphan frames."""
+"""Upkeep of the tables: compaction, indexes, old versions, orphan frames."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from dubl.index.vector_index import ensure_vector_index, index_names
 from dubl.index.writing import FramesOf
 from dubl.settings import IndexSettings
 
-MIN_INDEXED_ROWS = 256
-# Compaction writes every feature anew: it waits until the files, and so the library, have grown
-# by a constant factor, which bounds the bytes written by a constant times the bytes stored.
+# All values are chosen.
+MIN_INDEXED_ROWS = 256  # rows; a smaller table is searched without a scalar index
+# Compaction rewrites all features. It waits until the files have grown by a constant factor, which
+# bounds the bytes written by a constant times the bytes stored.
 MIN_FILES = 64
 ROWS_PER_FILE = 4
-# So do old versions, and the features of deleted references that they keep on the disk: where as
-# many references go as come, files never become many, and only compaction drops versions.
+# Old versions keep the features of deleted references on disk. If as many references are deleted as
+# added, files never become many, so old versions trigger compaction as well.
 MIN_VERSIONS = 64
 ROWS_PER_VERSION = 4
 
@@ -28,11 +29,10 @@ ROWS_PER_VERSION = 4
 def optimize_tables(
     tables: Tables, settings: IndexSettings, *, full: bool, retrain: bool = False
 ) -> None:
-    """Compacts both tables, indexes what is new and drops versions that nobody reads any more.
+    """Compacts both tables, updates indexes, and drops old versions.
 
-    `references` is compacted when `full`, or when it has too many files or old versions. The
-    vector index is trained when there is none, and anew when `retrain` and the table has outgrown
-    it.
+    `references` is compacted if `full`, or if it has too many files or old versions. The vector
+    index is trained if there is none; with `retrain` also if the table has outgrown it.
     """
     kept = timedelta(seconds=settings.keep_versions_s)
     _compact(tables.frames, kept)
@@ -47,7 +47,7 @@ def optimize_tables(
 
 
 def orphan_frames(tables: Tables) -> set[FramesOf]:
-    """Registrations that have frames and no reference: cut off, or under way."""
+    """Registrations with frames but without a reference: interrupted, or still active."""
     written: set[FramesOf] = set()
     with store_errors("read frames"):
         query = tables.frames.search().select(["reference_id", "created_at"])
@@ -63,8 +63,10 @@ def _compact(table: Table, kept: timedelta) -> None:
 
 
 def _ensure_index(table: Table, column: str, index: BTree | Bitmap) -> None:
-    """Builds the index, or builds it anew when many rows are missing from it: rebuilding reads
-    one narrow column, whereas `optimize` would also compact."""
+    """Builds the index, or rebuilds it if many rows are missing from it.
+
+    Rebuilding reads one narrow column, whereas Lance's `optimize` would also compact.
+    """
     rows = table.count_rows()
     if rows < MIN_INDEXED_ROWS:
         return
@@ -81,7 +83,7 @@ def _too_many_files(table: Table) -> bool:
 
 
 def _too_many_versions(table: Table, kept: timedelta) -> bool:
-    """Of those that nobody needs any more. Lance tells times in the machine's own zone."""
+    """Whether too many versions are older than `kept`. Lance's times are in the local time zone."""
     limit = datetime.now() - kept
     stale = sum(version["timestamp"] < limit for version in table.list_versions())
     return bool(stale > max(MIN_VERSIONS, table.count_rows() // ROWS_PER_VERSION))

@@ -1,8 +1,8 @@
-"""Checked uploads, kept as features, so that references registered later are found in them.
+"""Features of checked uploads, so that references registered later are found in them.
 
-They lie in tables like those of the library, beside it: an upload is a row as a reference is, with
-what its check was about in the metadata, and the libraries that it looked into in place of one.
-The same bytes are kept once for each such choice of libraries, by the first check.
+They are stored in tables like those of the library, beside it. An upload is a row like a reference.
+Its metadata describes the check, and its "library" names the libraries that were searched. The same
+bytes are stored once for each such set of libraries, by the first check.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A checked video: what its check was asked, and who was to be told of its end."""
+    """A checked video, with the parameters of its check and the addresses of its webhooks."""
 
     check_id: str
     name: str
@@ -34,7 +34,7 @@ class Upload:
     context: CheckContext = ANYWHERE
 
     def asked(self, library: str) -> bool:
-        """Whether its check looked into that library."""
+        """Whether its check searched that library."""
         return not self.libraries or library in self.libraries
 
 
@@ -47,12 +47,12 @@ class KeptUpload:
 
 
 class UploadStore:
-    """Kept uploads; raises what LibraryStore raises."""
+    """Stored uploads; methods raise as those of LibraryStore."""
 
     def __init__(
         self, uri: str, *, spec: FeatureSpec, index: IndexSettings, settings: LookbackSettings
     ) -> None:
-        # One reference may be in as many uploads as are wanted, each with a frame of it.
+        # A reference may be in `max_uploads` uploads, each with one frame of it.
         most = settings.max_uploads
         wide = index.model_copy(update={"max_candidates": most, "hits_per_frame": most})
         self._store = LibraryStore(uri, spec=spec, settings=index)
@@ -60,12 +60,14 @@ class UploadStore:
         self._retriever = LanceRetriever(self._store, wide)
 
     def keep(self, uploads: Sequence[KeptUpload]) -> None:
-        """In one commit; what is there already stays."""
+        """Stores uploads in one commit; existing ones stay."""
         self._store.register([_entry(one.upload, one.features) for one in uploads])
 
     def showing(self, reference: VideoFeatures, *, library: str) -> tuple[Upload, ...]:
-        """Uploads with frames like those of a reference, best first, of checks that looked into
-        its library."""
+        """Uploads with frames similar to those of a reference, best first.
+
+        Only uploads whose check searched `library` are returned.
+        """
         kept_as = [name for name in self._store.libraries() if _may_have_asked(name, library)]
         if not kept_as:
             return ()
@@ -78,33 +80,35 @@ class UploadStore:
         return tuple(upload for upload in uploads if upload.asked(library))
 
     def features(self, check_id: str) -> VideoFeatures:
-        """Raises CheckNotFound when the upload is not kept, or not any more."""
+        """The features of an upload. Raises CheckNotFound if they are not stored."""
         found = self._store.read_features([check_id])
         if check_id not in found:
-            raise CheckNotFound(f"no features are kept of the upload of check '{check_id}'")
+            raise CheckNotFound(f"no features are stored for the upload of check '{check_id}'")
         return found[check_id]
 
     def forget(self, check_ids: Sequence[str]) -> None:
-        """Removes uploads, if they are there."""
+        """Removes uploads; missing ones are ignored."""
         for check_id in self._store.present_ids(check_ids):
             self._store.delete(check_id)
 
     def sweep(self, *, kept_before: str) -> int:
-        """Removes uploads that were kept before then (UTC, ISO 8601); how many."""
+        """Removes uploads stored before a time (UTC, ISO 8601); returns their number."""
         old = [one.id for one in self._store.created_before(kept_before, limit=PAGE)]
         self.forget(old)
         return len(old)
 
     def optimize(self) -> None:
-        """Compacts what was written since the last time."""
+        """Compacts the tables if something was written since the last call."""
         if self._store.version != self._compacted:
             self._store.optimize()
             self._compacted = self._store.version
 
 
 def _kept_as(libraries: Sequence[str]) -> str:
-    """As in uploads/films,music. Checks of everything name no libraries there, nor do uploads that
-    were kept before it told them."""
+    """The stored library name, such as uploads/films,music.
+
+    Checks of all libraries name none, and neither do uploads of older versions.
+    """
     return "/".join([KEPT, ",".join(sorted(set(libraries)))]) if libraries else KEPT
 
 

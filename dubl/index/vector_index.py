@@ -1,9 +1,8 @@
-"""The vector index of `frames`: when it is trained, and how much of exact search it finds.
+"""The vector index of `frames`: its training, and its recall compared with exact search.
 
-Below `ann_min_frames` search is exact and there is none. New rows are searched exactly until
-`optimize` adds them to the index; its partitions stay those of the training, so that it loses
-recall as the library grows away from them. The history table says when it was trained and what
-audits found.
+Below `ann_min_frames` there is no index, and search is exact. New rows are searched exactly until
+`optimize` adds them to the index. Its partitions stay those of the training, so recall falls as the
+library grows. The history table records trainings and audits.
 """
 
 from __future__ import annotations
@@ -30,21 +29,21 @@ from dubl.settings import IndexSettings
 from dubl.types import Float16Array, Float32Array, IndexHealth
 
 KINDS = {"ivf_rq": IvfRq, "ivf_pq": IvfPq, "ivf_flat": IvfFlat, "ivf_hnsw_sq": HnswSq}
-CODED_DIMS_STEP = 8
-# What the partitions are trained on: vectors a partition, and rounds. Lance's own 256 and 50 find
-# hardly more, and the cost grows with the square of the library: docs/lab/retrieval.md has figures.
+CODED_DIMS_STEP = 8  # codes need a multiple of so many dimensions; by Lance
+# Vectors of each partition, and rounds. Measured in docs/lab/retrieval.md: Lance's defaults of 256
+# and 50 find hardly more, and the cost grows with the square of the library.
 TRAINING_VECTORS = 64
 TRAINING_ROUNDS = 10
-# Of each dimension in the codes of "ivf_rq". One bit, Lance's own, leaves too many of the nearest
-# frames behind those that are compared in full.
+# Bits of each dimension in the codes of "ivf_rq"; measured in docs/lab/retrieval.md. With one bit,
+# Lance's default, too many of the nearest frames are missed.
 CODE_BITS = 4
-TIE = 1e-5
+TIE = 1e-5  # difference of cosines that counts as equal
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexEvent:
-    """A row of the history; `created_at` is set when it is recorded."""
+    """A row of the history table; `created_at` is set when it is recorded."""
 
     event: str
     index_type: str
@@ -55,8 +54,11 @@ class IndexEvent:
 
 
 def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: bool) -> bool:
-    """Trains the index when there is none; with `retrain` also when it is of another type, or the
-    table has grown or shrunk by more than `retrain_share` since. Returns whether it did."""
+    """Trains the index if there is none; returns whether it was trained.
+
+    With `retrain`, also if the configured type has changed, or if the table has grown or shrunk by
+    more than `retrain_share` since the training.
+    """
     frames = int(tables.frames.count_rows())
     present = INDEX in index_names(tables.frames)
     if frames < settings.ann_min_frames or (present and not retrain):
@@ -73,7 +75,7 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     config = KINDS[kind](
         distance_type="cosine", sample_rate=TRAINING_VECTORS, max_iterations=TRAINING_ROUNDS
     )
-    if not isinstance(config, HnswSq):  # Its graphs are large, and few.
+    if not isinstance(config, HnswSq):  # it has few, large graphs
         config.num_partitions = partitions(frames)
     if isinstance(config, IvfRq):
         config.num_bits = CODE_BITS
@@ -86,8 +88,11 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
 
 
 def _is_of_another_size(trained: int, frames: int, kind: str, share: float) -> bool:
-    """How many partitions are searched follows from the number of frames, and assumes those that
-    it would be divided into now."""
+    """Whether the table has outgrown its index.
+
+    The number of searched partitions is calculated from the current number of frames, so the index
+    must have about as many partitions as it would get now.
+    """
     if not trained / (1 + share) <= frames <= trained * (1 + share):
         return True
     few_then, few_now = trained < GRAPH_FRAMES, frames < STILL_GRAPH_FRAMES
@@ -96,13 +101,13 @@ def _is_of_another_size(trained: int, frames: int, kind: str, share: float) -> b
 
 
 def index_type(table: Table, settings: IndexSettings) -> str:
-    """The configured type, or the one without codes where they do not fit the dimensions."""
+    """The configured type, or "ivf_flat" if the number of dimensions does not allow codes."""
     dims = table.schema.field("descriptor").type.list_size
     return "ivf_flat" if dims % CODED_DIMS_STEP else settings.ann_index
 
 
 def audit_recall(tables: Tables, settings: IndexSettings, *, queries: int) -> IndexEvent:
-    """Compares the index with exact search for a sample of stored frames, and records it."""
+    """Compares the index with exact search on a sample of stored frames; records the recall."""
     frames = int(tables.frames.count_rows())
     indexed = INDEX in index_names(tables.frames)
     queries = min(queries, frames) if indexed else 0
@@ -157,8 +162,10 @@ def _sample(table: Table, count: int) -> Float16Array:
 
 
 def _recall(tables: Tables, sample: Float16Array, settings: IndexSettings) -> float:
-    """The share of the nearest frames that the index finds, averaged over the sample. Frames as
-    near as the last of the exact ones count as well: videos repeat themselves."""
+    """The mean share of the nearest frames that the index finds.
+
+    Frames as near as the last exact hit count too, as videos repeat themselves.
+    """
     exact = _distances(nearest_frames(tables, sample, settings, exact=True), len(sample))
     found = _distances(nearest_frames(tables, sample, settings), len(sample))
     shares = [
@@ -169,7 +176,7 @@ def _recall(tables: Tables, sample: Float16Array, settings: IndexSettings) -> fl
 
 
 def _distances(found: pa.Table, count: int) -> list[Float32Array]:
-    """Distances of the hits, an array a query."""
+    """Distances of the hits, one array for each query."""
     queries, distances = found["query_index"].to_numpy(), found["_distance"].to_numpy()
     return [distances[queries == query] for query in range(count)]
 

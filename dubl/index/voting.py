@@ -1,8 +1,8 @@
-"""From frame hits to references: hits that keep one timing count together.
+"""From frame hits to references: a vote of hits with the same timing.
 
-For a copy at speed v, reference_time - v * query_time is the same for all frames. For each of a
-few speeds, hits fall into windows of that offset; a reference scores as its best window does. Hits
-that are scattered over the reference fall into many windows and stay weak.
+For a copy at speed v, reference_time - v * query_time is equal for all frames. For each of a few
+speeds, hits are sorted into windows of that offset. The score of a reference is that of its best
+window. Scattered hits fall into many windows and stay weak.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dubl.types import Float64Array
 
 IntArray = NDArray[np.intp]
 
-SPEEDS = (1.0, 0.5, 0.8, 1.25, 2.0, -1.0)
-WINDOW_S = 4.0
+SPEEDS = (1.0, 0.5, 0.8, 1.25, 2.0, -1.0)  # reference seconds per query second; chosen
+WINDOW_S = 4.0  # seconds of offset; chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hits:
-    """H frame hits: arrays [H] of the query's times, of references as codes 0…R-1, of their
-    times, and of cosine similarities."""
+    """H frame hits, all arrays [H]: query times, references as codes 0…R-1, reference times (all in
+    seconds), and cosines."""
 
     query_times_s: Float64Array
     references: IntArray
@@ -36,17 +36,17 @@ class Hits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Votes:
-    """Per reference: a score in [0,1], and in `supporting` [H] which hits speak for it."""
+    """Scores [R] in [0,1], and `supporting` [H]: whether a hit counts for its reference."""
 
     scores: Float64Array
     supporting: NDArray[np.bool_]
 
 
 def vote(hits: Hits, *, reference_count: int, query_count: int, floor: float) -> Votes:
-    """Scores references by the sum, over the query's times, of the best hit's weight within the
-    best window; divided by `query_count`, the number of times that were searched for.
+    """The vote. score = (sum over query times of the best weight in the best window) / query_count.
 
-    weight = ((similarity - floor) / (1 - floor))²: a few close hits outweigh many faint ones.
+    weight = ((similarity - floor) / (1 - floor))²: a few close hits outweigh many weak ones.
+    `query_count`: number of query times that were searched.
     """
     scores = np.zeros(reference_count)
     supporting = np.zeros(len(hits), dtype=bool)
@@ -56,7 +56,7 @@ def vote(hits: Hits, *, reference_count: int, query_count: int, floor: float) ->
     _, times = np.unique(hits.query_times_s, return_inverse=True)
     for speed in SPEEDS:
         offsets = hits.reference_times_s - speed * hits.query_times_s
-        # Windows overlap by half, so that no offset lies near the edge of both.
+        # Windows overlap by half: an offset near the edge of one is in the middle of another.
         for shift in (0.0, 0.5):
             windows = np.floor(offsets / WINDOW_S + shift).astype(np.intp)
             best, counted = _best_by_reference(
@@ -76,8 +76,8 @@ def _best_by_reference(
     *,
     reference_count: int,
 ) -> tuple[Float64Array, NDArray[np.bool_]]:
-    """The weight of each reference's heaviest window [R], and the hits that make it up [H]."""
-    # One hit a query time and window: the heaviest, which sorting puts first.
+    """The weight of each reference's heaviest window [R], and whether a hit counts in it [H]."""
+    # One hit for each query time and window: the heaviest, which sorting puts first.
     order = np.lexsort((-weights, times, windows, references))
     kept = order[_starts(references[order], windows[order], times[order])]
     starts = np.flatnonzero(_starts(references[kept], windows[kept]))
@@ -94,7 +94,7 @@ def _best_by_reference(
 
 
 def _starts(*keys: IntArray) -> NDArray[np.bool_]:
-    """Where sorted keys differ from the ones before them."""
+    """Whether sorted keys differ from the preceding ones."""
     starts = np.ones(keys[0].size, dtype=bool)
     starts[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     return starts

@@ -1,8 +1,8 @@
-"""Writes that keep `frames` and `references` in step.
+"""Writes that keep `frames` and `references` consistent.
 
-Frames are written before their reference and removed after it, so that whatever is cut off leaves
-frames without a reference, which nobody sees. Frames bear the time of their registration: writers
-of one id that do not see each other remove only their own. Callers hold the store's lock.
+Frames are written before their reference and removed after it. An interruption leaves frames
+without a reference, which are never visible. Frames have the time of their registration, so
+concurrent writers of one id remove only their own. Callers hold the store's lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FramesOf = tuple[str, str]  # the reference's id and created_at
 
 
 class KnownReferences:
-    """References by what makes them one: their id, or their bytes within one library."""
+    """References by their identity: the id, or the bytes within one library."""
 
     def __init__(self, references: Iterable[Reference]) -> None:
         self._by_id: dict[str, Reference] = {}
@@ -47,12 +47,12 @@ class KnownReferences:
 def insert(
     tables: Tables, items: Sequence[NewReference], spec: FeatureSpec, *, uri: str
 ) -> dict[str, Reference]:
-    """Writes new references in one commit a table.
+    """Writes new references with one commit for each table.
 
-    Returns, by the ids of ours, references that another writer put there first: theirs stay. Lance
-    refuses a second row of one id; the same bytes under two ids are found by looking, after the
-    commit, at the table as it was before. Of two commits one is the second, and gives way. In a
-    folder writers wait for each other, and neither happens.
+    Returns, by our ids, the references that another writer registered first; those stay. Lance
+    refuses a second row with the same id. The same bytes under two ids are found after the commit,
+    by reading the table's previous version; the second of two commits is withdrawn. In a folder
+    writers wait for each other, so neither happens.
     """
     if not items:
         return {}
@@ -71,7 +71,7 @@ def insert(
 
 
 def _held_before(uri: str, ours: Sequence[Reference], version: int) -> list[Reference]:
-    """References with the bytes of ours in the version before this one."""
+    """References with the same bytes as ours, in the previous version."""
     table = lancedb.connect(uri).open_table(REFERENCES)
     table.checkout(version - 1)
     found: list[Reference] = []
@@ -84,7 +84,7 @@ def _held_before(uri: str, ours: Sequence[Reference], version: int) -> list[Refe
 def _drop_twins(
     tables: Tables, ours: Sequence[Reference], earlier: Sequence[Reference]
 ) -> dict[str, Reference]:
-    """Removes those of our references whose bytes their library had; gives what it had by id."""
+    """Removes our references whose bytes their library already had; returns those by our ids."""
     held = {(reference.library, reference.sha256): reference for reference in earlier}
     late = {
         reference.id: held[reference.library, reference.sha256]
@@ -104,7 +104,7 @@ def _give_way(tables: Tables, items: Sequence[Reference]) -> dict[str, Reference
     ours = {item.id: item for item in items}
     theirs = {there.id: there for there in existing(tables, ids=ours) if there != ours[there.id]}
     logger.warning("another writer was first to register %d references", len(theirs))
-    # Of a reference that is filled in from another feature space, both bear its time there.
+    # References copied from another feature space have the same time in both registrations.
     left = {frames_of(ours[one]) for one in theirs} - {frames_of(one) for one in theirs.values()}
     drop_frames(tables, left)
     return theirs
@@ -115,8 +115,10 @@ def frames_of(reference: Reference) -> FramesOf:
 
 
 def drop_frames(tables: Tables, registrations: Iterable[FramesOf]) -> int:
-    """Removes the frames that these registrations wrote and says how many. Another writer's frames
-    of the same id stay: they bear another time."""
+    """Removes the frames of these registrations; returns their number.
+
+    Another writer's frames of the same id have another time and stay.
+    """
     dropped = 0
     for chunk in chunks(registrations, VALUES_PER_QUERY):
         ids, times = zip(*chunk, strict=True)
@@ -126,7 +128,7 @@ def drop_frames(tables: Tables, registrations: Iterable[FramesOf]) -> int:
 
 
 def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
-    """What registrations that were cut off, or are about to give way, have left under our ids."""
+    """Removes frames under our ids of registrations that were interrupted or are withdrawn."""
     for chunk in chunks(map(frames_of, ours), VALUES_PER_QUERY):
         ids, times = zip(*chunk, strict=True)
         others = [predicates.among("reference_id", ids), predicates.not_among("created_at", times)]
@@ -134,7 +136,7 @@ def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
 
 
 def _delete_frames(tables: Tables, where: str) -> int:
-    """Commits only where there are some."""
+    """Removes frames; commits only if there are any."""
     count = int(tables.frames.count_rows(where))
     if count:
         _delete(tables.frames, where)
@@ -146,7 +148,7 @@ def _delete(table: Table, where: str) -> None:
 
 
 def move_frames(tables: Tables, reference: Reference, library: str) -> None:
-    """Raises InvalidRequest when that library already holds the same bytes."""
+    """Moves a reference's frames to a library. Raises InvalidRequest if it holds these bytes."""
     sums = [reference.sha256] if reference.sha256 else []
     for same in existing(tables, sha256s=sums):
         if same.library == library and same.id != reference.id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubl.index.query_frames import distinct_rows
+from dubl.index.spans import distinct_rows
 from dubl.index.voting import Hits, vote
 from tests.unit.index.videos import features_of, random_vectors
 
