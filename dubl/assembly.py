@@ -239,7 +239,7 @@ def query_sampling(settings: Settings) -> Sampling:
 
 def closer_sampling(settings: Settings) -> Sampling:
     """That of a second look, for queries of which the first one leaves doubt."""
-    return replace(query_sampling(settings), views="thorough")
+    return replace(query_sampling(settings), views="all")
 
 
 def still_sampling(space: Space, at_s: float) -> Sampling:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dubl.errors import ConfigurationError
 
@@ -79,11 +87,17 @@ class MediaSettings(Section):
     min_frames: int = Field(
         default=16, ge=1, description="frames read of a short video, whatever the rate"
     )
-    query_views: Literal["whole", "parts", "thorough"] = Field(
+    query_views: Literal["whole", "parts", "all"] = Field(
         default="parts",
-        description="what of a query's picture is compared: all of it, also what bars, stacked "
-        "screens and insets show, or also mirrored, turned and cut (takes up to 14 times as long)",
+        description="views of a query that are compared. whole: the whole picture; parts: also the "
+        "picture inside bars, stacked screens and insets; all: also mirrored, rotated and cut "
+        "pictures, which takes up to 14 times as long (thorough is its former name)",
     )
+
+    @field_validator("query_views", mode="before")
+    @classmethod
+    def _renamed(cls, value: object) -> object:
+        return "all" if value == "thorough" else value
 
 
 class SpoolSettings(Section):
@@ -184,7 +198,7 @@ class PolicySettings(Section):
         ge=0,
         le=1,
         description="from which probability on a match that is no duplicate yet is looked at once "
-        "more with thorough views; 1: never",
+        "more with all views; 1: never",
     )
     sure_probability: float = Field(
         default=0.97,

@@ -1,9 +1,8 @@
-"""Connections that only reach addresses which were checked.
+"""Connections to checked addresses only.
 
-A host is resolved once for each connection, every address it has is checked, and the connection
-goes to a checked address: a name that resolves differently a moment later changes nothing. Hosts
-in odd notation (2130706433, 0177.1, 0x7f.1) are numbers to the resolver like any other, and are
-checked as what they lead to.
+A host is resolved once for each connection. All its addresses are checked, and the connection goes
+to one of them. So a name that resolves differently a moment later changes nothing. Hosts in unusual
+notation (2130706433, 0177.1, 0x7f.1) are resolved first and checked like any other.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _SPECIAL_IPV4 = tuple(
     ipaddress.IPv4Network(network)
     for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")
 )
-# Credentials of the machine: never to be asked for, whatever else is allowed.
+# Addresses that give out credentials of the machine. They are never allowed.
 _METADATA = tuple(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")))
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -50,9 +49,11 @@ _PRIVATE = tuple(
 
 
 def resolve(host: str, port: int, *, allow_private: bool, limit_s: float) -> list[str]:
-    """IP addresses of a host. Raises SourceForbidden when any of them is not to be reached: see
-    `is_public` and, with `allow_private`, `is_private_network`; SourceUnreachable for unknown
-    names and for resolvers that take longer than `limit_s`."""
+    """All IP addresses of a host.
+
+    Raises SourceForbidden if any of them is not public (or private, with `allow_private`), and
+    SourceUnreachable if the name is unknown or is not resolved within `limit_s` seconds.
+    """
     addresses = _timely_look_up(host, port, limit_s)
     for address in addresses:
         if not is_public(address) and not (allow_private and is_private_network(address)):
@@ -63,7 +64,7 @@ def resolve(host: str, port: int, *, allow_private: bool, limit_s: float) -> lis
 
 
 def _timely_look_up(host: str, port: int, limit_s: float) -> list[str]:
-    """The system's resolver cannot be told a time: it is left to itself when that is over."""
+    """Runs the system's resolver, which has no time limit, in a thread of its own."""
     answers: queue.SimpleQueue[list[str] | SourceUnreachable] = queue.SimpleQueue()
 
     def look_up() -> None:
@@ -76,7 +77,7 @@ def _timely_look_up(host: str, port: int, limit_s: float) -> list[str]:
     try:
         answer = answers.get(timeout=limit_s)
     except queue.Empty as exc:
-        raise SourceUnreachable(f"the host name {host} is not resolved in time") from exc
+        raise SourceUnreachable(f"the host name {host} was not resolved in time") from exc
     if isinstance(answer, SourceUnreachable):
         raise answer
     return answer
@@ -91,7 +92,7 @@ def _look_up(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet."""
+    """Whether an IP address belongs to the public internet."""
     parsed = _parsed(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return parsed in _GLOBAL_IPV6 and parsed.is_global
@@ -100,14 +101,14 @@ def is_public(address: str) -> bool:
 
 
 def is_private_network(address: str) -> bool:
-    """Whether an IP address is one of this machine or of a private network (RFC 1918, RFC 4193,
-    RFC 6598), and none where clouds hand out credentials."""
+    """Whether an IP address is local or private (RFC 1918, RFC 4193, RFC 6598), but not one that
+    gives out cloud credentials."""
     parsed = _parsed(address)
     return parsed not in _METADATA and any(parsed in network for network in _PRIVATE)
 
 
 def _parsed(address: str) -> _Address:
-    """The address, or the IPv4 address inside an IPv6 one that leads there."""
+    """The address, or the IPv4 address that an IPv6 address leads to."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv4Address):
         return parsed
@@ -117,25 +118,25 @@ def _parsed(address: str) -> _Address:
 
 
 class Countdown:
-    """What is left of the time for a whole download."""
+    """The time left for a whole download."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._expires_at = time.monotonic() + limit_s
 
     def left_s(self, wanted_s: float | None = None) -> float:
-        """Seconds left, at most `wanted_s`. Raises SourceUnreachable when there are none."""
+        """Seconds left, at most `wanted_s`. Raises SourceUnreachable when the time is over."""
         left = self._expires_at - time.monotonic()
         if left <= 0:
             raise SourceUnreachable(
-                f"the download took longer than {self.limit_s:g} s",
+                f"the download took longer than media.link_timeout_s ({self.limit_s:g} s)",
                 context={"limit_s": self.limit_s},
             )
         return left if wanted_s is None else min(left, wanted_s)
 
 
 class CheckedBackend(httpcore.NetworkBackend):
-    """Opens connections to checked addresses; nothing takes longer than the countdown."""
+    """Opens connections to checked addresses, within the countdown."""
 
     def __init__(self, countdown: Countdown, *, allow_private: bool) -> None:
         self._countdown = countdown
@@ -150,7 +151,7 @@ class CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[_SocketOption] | None = None,
     ) -> httpcore.NetworkStream:
-        """Tries the host's addresses in turn; raises the last failure."""
+        """Tries the host's addresses one after the other; raises the last failure."""
         failure: Exception = SourceUnreachable(f"the host name {host} has no address")
         checked = resolve(
             host, port, allow_private=self._allow_private, limit_s=self._countdown.left_s(timeout)

@@ -1,5 +1,4 @@
-"""Zip archives of strangers. Names in them are labels and never become paths; sizes that they
-claim are not believed."""
+"""Untrusted zip archives. Names in them never become paths, and claimed sizes are ignored."""
 
 from __future__ import annotations
 
@@ -16,13 +15,13 @@ from dubl.media.spool import Spool, too_large
 from dubl.types import VideoSource
 
 _CHUNK_BYTES = 1 << 20
-# Videos are compressed already: a zip of them is about as large as they are.
+# Unpacked over packed size; chosen. Videos are compressed already, so their ratio is about 1.
 _MAX_RATIO = 20
 _MIN_JUDGED_BYTES = 1 << 20
 _JUNK = ("__MACOSX/",)
-# zipfile unpacks the others a megabyte of packed bytes at a time, whatever comes out of it.
+# With the other methods, zipfile unpacks a megabyte of packed bytes at once, of any result size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# Whatever zipfile raises on damaged numbers: offsets before the file, lengths beyond it, odd names.
+# All that zipfile raises on damaged archives: wrong offsets, wrong lengths, unreadable names.
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError),
     NotImplementedError,
@@ -38,7 +37,7 @@ _MAX_DIRECTORY_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveEntry:
-    """A video of an archive: in the spool, or why not."""
+    """A file of an archive: its spooled video, or the error that prevented it."""
 
     name: str
     source: VideoSource | None = None
@@ -48,11 +47,11 @@ class ArchiveEntry:
 def unpack(
     path: str, *, spool: Spool, max_entries: int, max_size_bytes: int
 ) -> tuple[ArchiveEntry, ...]:
-    """Spools each file of a zip. What is wrong with one file is said in its entry.
+    """Spools each file of a zip. The entry of a damaged file holds its error.
 
-    Raises UnsafeArchive for what is no zip, for names that lead out of it, links, passwords, too
-    many files, and files that unpack to many times their size; SourceTooLarge when all together
-    are larger than `max_size_bytes`; StoreUnavailable. Nothing is left in the spool then.
+    Raises UnsafeArchive if the file is not a zip, or contains paths out of it, links, passwords,
+    too many files, or files that unpack to many times their size. Raises SourceTooLarge if all
+    files together exceed `max_size_bytes`; StoreUnavailable. After an error the spool is clean.
     """
     unpacked: list[ArchiveEntry] = []
     _require_small_directory(Path(path))
@@ -65,7 +64,7 @@ def unpack(
                 left_bytes -= entry.source.size_bytes if entry.source else 0
     except _UNREADABLE as exc:
         _discard(unpacked, spool)
-        raise UnsafeArchive(f"the file is not a zip that can be read: {exc}") from exc
+        raise UnsafeArchive(f"the file is not a readable zip: {exc}") from exc
     except DublError:
         _discard(unpacked, spool)
         raise
@@ -73,9 +72,9 @@ def unpack(
 
 
 def _require_small_directory(path: Path) -> None:
-    """The directory is read into memory whole, whatever it counts: its size is looked at first.
+    """Refuses a large directory, as zipfile reads it into memory as a whole.
 
-    The end record is found as zipfile finds it.
+    The end record is found in the same way as by zipfile.
     """
     with path.open("rb") as file:
         size_bytes = path.stat().st_size
@@ -89,7 +88,7 @@ def _require_small_directory(path: Path) -> None:
     if at < 0 or len(tail) < at + _END.size:
         raise UnsafeArchive("the file is not a zip")
     if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(_ZIP64_LOCATOR):
-        raise UnsafeArchive("zip64 archives are not taken")
+        raise UnsafeArchive("the file is a zip64 archive, which is not supported")
     directory_bytes = _END.unpack_from(tail, at)[5]
     if directory_bytes > _MAX_DIRECTORY_BYTES:
         raise UnsafeArchive("the archive lists too many files")
@@ -122,7 +121,7 @@ def _require_plain(member: zipfile.ZipInfo) -> None:
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         raise UnsafeArchive("the archive has entries that are not plain files")
     if member.compress_type not in _METHODS:
-        raise UnsafeArchive("the archive is packed in another way than by deflate")
+        raise UnsafeArchive("the archive uses a compression other than deflate")
     if member.flag_bits & 0x1:
         raise UnsafeArchive("the archive is protected by a password")
 
@@ -143,7 +142,7 @@ def _spool_member(
                 writer.write(chunk)
             return ArchiveEntry(name=member.filename, source=writer.commit())
     except _UNREADABLE as exc:
-        detail = f"the file is damaged inside the archive: {exc}"
+        detail = f"the file in the archive is damaged: {exc}"
         return ArchiveEntry(name=member.filename, error=UnsafeArchive(detail))
 
 

@@ -1,8 +1,8 @@
-"""What a process that reads files of strangers gives up before it reads one.
+"""Confinement of processes that read untrusted files.
 
-A decoder that a file takes over can then use a bounded amount of memory and answer its owner; it
-cannot write or remove files, run programs, open connections or look into other processes. Reading
-files stays possible: without connections, what is read goes nowhere.
+A decoder that is taken over by a file can only use a bounded amount of memory and answer its owner.
+It cannot write or remove files, run programs, open connections, or access other processes. It can
+still read files, but cannot send their content anywhere.
 """
 
 from __future__ import annotations
@@ -61,8 +61,11 @@ REFUSED_SYSCALLS: Mapping[str, int] = {
 
 
 def confine(memory_bytes: int) -> bool:
-    """Sets the limits, then the filter of system calls. Whether the filter holds: only Linux on
-    x86-64 has it; elsewhere the limits alone do."""
+    """Sets resource limits, then a filter of system calls (seccomp).
+
+    Returns whether the filter is active. Only Linux on x86-64 has one; elsewhere only the limits
+    apply.
+    """
     _limit(memory_bytes)
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
@@ -117,14 +120,14 @@ def _answer_if(comparison: int, value: int, answer: int) -> Iterable[bytes]:
 
 
 def _if_any(number: int, argument: int, flags: int, some: int, none: int) -> Iterable[bytes]:
-    """For one call: an answer where any of the flags is set, another where none is."""
+    """For one call: answer `some` if any of the flags is set, else `none`."""
     return _if(_JUMP_ANY_BIT, number, argument, flags, some, none)
 
 
 def _if(
     comparison: int, number: int, argument: int, value: int, passed: int, failed: int
 ) -> Iterable[bytes]:
-    """For one call: answers by what one of its arguments is."""
+    """For one call: answer `passed` if the comparison of one argument holds, else `failed`."""
     yield _instruction(_JUMP_EQUAL, number, failed=4)
     yield _instruction(_LOAD, argument)
     yield _instruction(comparison, value, failed=1)

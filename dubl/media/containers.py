@@ -1,4 +1,4 @@
-"""Opening of media files: only self-contained formats, only from the disk."""
+"""Opening of media files: self-contained formats only, from the disk only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dubl.errors import (
 )
 from dubl.settings import MediaSettings
 
-# No playlist, no image sequence, no format that names other files (hls, dash, concat, image2 …).
+# Without playlists, image sequences, and formats that name other files (hls, dash, concat, image2).
 ACCEPTED_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
@@ -46,53 +46,56 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(ACCEPTED_
 
 
 def open_container(path: str) -> InputContainer:
-    """Opens a file for reading; a context manager that closes it.
+    """Opens a file for reading, as a context manager.
 
-    Raises SourceNotFound, EmptyFile, NotAVideo, or TruncatedVideo for a file that begins like a
-    video, but whose index is missing.
+    Raises SourceNotFound, EmptyFile, NotAVideo, or TruncatedVideo if the file begins like a video
+    but has no index.
     """
     file = Path(path)
     if not file.is_file():
-        raise SourceNotFound("the file is not there any more")
+        raise SourceNotFound("the file no longer exists")
     if file.stat().st_size == 0:
         raise EmptyFile("the file has no bytes")
     try:
         container: InputContainer = av.open(f"file:{file.absolute()}", options=_OPTIONS)
     except av.error.ArgumentError as exc:
-        raise NotAVideo("the format of the file is not among the accepted containers") from exc
+        raise NotAVideo("the file's container format is not supported") from exc
     except (av.error.FFmpegError, UnicodeDecodeError) as exc:
         if begins_like_video(file):
             raise TruncatedVideo("the file begins like a video, but its index is missing") from exc
-        raise NotAVideo("the file is no media file that can be read") from exc
+        raise NotAVideo("the file is not a readable media file") from exc
     return container
 
 
 def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
-    """The first stream of moving pictures, its decoder bounded; cover art does not count.
+    """The first video stream, with a bounded decoder. Cover art is ignored.
 
     Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
     """
     if len(container.streams) > settings.max_streams:
         raise VideoTooComplex(
-            f"the file has {len(container.streams)} streams, at most {settings.max_streams} are "
-            "taken",
+            f"the file has {len(container.streams)} streams; media.max_streams allows "
+            f"{settings.max_streams}",
             context={"streams": len(container.streams), "limit_streams": settings.max_streams},
         )
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue
         if stream.codec_context is None:
-            raise UnsupportedCodec("there is no decoder for the video's codec")
+            raise UnsupportedCodec("the video's codec has no decoder")
         stream.codec_context.thread_count = settings.decode_threads
-        # A stream may grow in its middle: no memory is taken for larger frames.
+        # The frame size may change within a stream: no memory is taken for larger frames.
         stream.codec_context.options = {"max_pixels": str(settings.max_pixels)}
         return stream
-    raise NoVideoStream("the file holds no stream of pictures")
+    raise NoVideoStream("the file has no video stream")
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The stream's packets up to the end of the file. Raises av.error.FFmpegError on damage, also
-    for a stream that first shows in the middle of the file, of which PyAV knows nothing."""
+    """The stream's packets up to the end of the file.
+
+    Raises av.error.FFmpegError on damage. This includes a new stream that appears in the middle of
+    the file, on which PyAV raises IndexError.
+    """
     try:
         yield from container.demux(stream)
     except IndexError as exc:

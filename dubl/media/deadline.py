@@ -1,4 +1,4 @@
-"""The time that one video may take."""
+"""The time limit for one video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dubl.errors import DecodeTimeout
 
 
 class Deadline:
-    """Counts down from its creation; decoding loops ask it between pictures."""
+    """Starts when it is created. Decoding loops call `check` between pictures."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -18,5 +18,6 @@ class Deadline:
         """Raises DecodeTimeout when the time is over."""
         if time.monotonic() > self._expires_at:
             raise DecodeTimeout(
-                f"decoding took longer than {self.limit_s:g} s", context={"limit_s": self.limit_s}
+                f"decoding took longer than media.decode_timeout_s ({self.limit_s:g} s)",
+                context={"limit_s": self.limit_s},
             )

@@ -1,6 +1,6 @@
-"""A process that decodes one file after another: python -m dubl.media.decode_worker.
+"""The decoding process: python -m dubl.media.decode_worker.
 
-It reads its settings and then requests from its standard input, and ends with it. Whoever owns it
+It reads its settings and then requests from standard input, and ends when that is closed. Its owner
 may kill it at any time.
 """
 
@@ -62,7 +62,7 @@ def _answer(decoder: FileDecoder, header: wire.Header, answers: BinaryIO) -> Non
 
 
 def _private_output() -> BinaryIO:
-    """The standard output for answers alone; what libraries print goes to the error output."""
+    """Standard output, reserved for answers. Output of libraries goes to standard error."""
     private = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return os.fdopen(private, "wb")

@@ -1,7 +1,7 @@
-"""The decoder: probes a file, plans its rows and lets a backend read them.
+"""The decoder: probes a file, plans its rows, and reads them with a backend.
 
-Which backend serves which input was decided by tests: PyAV reads whatever decord reads, and more,
-at no greater cost. docs/understand/decoding.md has the table.
+Tests decided which backend serves which input; docs/understand/decoding.md has the table. PyAV
+reads all that decord reads, and more, at no greater cost.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class FileDecoder:
-    """Decodes in this process (ports.Decoder). One may be shared by threads.
+    """Decodes in this process (ports.Decoder). Threads may share one.
 
-    Raises ConfigurationError when decord is asked for, but not installed.
+    Raises ConfigurationError if the settings name decord and it is not installed.
     """
 
     def __init__(self, settings: MediaSettings) -> None:
@@ -39,7 +39,8 @@ class FileDecoder:
         self._decord = DecordReader(settings) if settings.backend == "decord" else None
 
     def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-        """Reads sampled frames. Raises MediaError or DecodeTimeout, with the file's name."""
+        """Reads sampled frames. Raises MediaError or DecodeTimeout, with the file's name as
+        context."""
         started = time.perf_counter()
         try:
             clip = self._clip_of(source.path, sampling)
@@ -81,7 +82,7 @@ class FileDecoder:
                     path, probe=probe, plan=plan, sampling=sampling, deadline=deadline
                 )
             except MediaError as exc:
-                logger.info("decord gave up, PyAV takes over: %s", exc.detail)
+                logger.info("decord failed, PyAV is used instead: %s", exc.detail)
             else:
                 return self._decord, reading
         reading = self._pyav.read(
@@ -91,10 +92,10 @@ class FileDecoder:
         return self._pyav, reading
 
     def _check_readable(self, probe: Probe, sampling: Sampling) -> None:
-        """Refuses what is too short, or cut off too early to say anything about the whole.
+        """Refuses a video that is too short, or that was cut off too early.
 
-        A cut file is used when what is left has `min_frames` rows at the asked rate, or is at
-        least half of what the header claims.
+        A cut file is used if the rest has `min_frames` rows at the sampling rate, or is at least
+        half of the duration in its header.
         """
         context: dict[str, str | int | float | bool | None] = {
             "duration_s": round(probe.duration_s, 3),
@@ -103,20 +104,20 @@ class FileDecoder:
         few = probe.duration_s * sampling.rate_hz < sampling.min_frames
         if probe.is_cut and few and probe.duration_s < probe.claimed_duration_s / 2:
             raise TruncatedVideo(
-                f"only the first {probe.duration_s:.1f} s of {probe.claimed_duration_s:.1f} s are "
-                "in the file",
+                f"the file holds only the first {probe.duration_s:.1f} s of "
+                f"{probe.claimed_duration_s:.1f} s",
                 context=context,
             )
         if probe.duration_s < self._settings.min_duration_s:
             raise VideoTooShort(
-                f"the video lasts {probe.duration_s:.2f} s, at least "
-                f"{self._settings.min_duration_s:g} s are needed",
+                f"the video lasts {probe.duration_s:.2f} s; media.min_duration_s requires "
+                f"{self._settings.min_duration_s:g} s",
                 context=context,
             )
 
 
 def decord_serves(probe: Probe, sampling: Sampling) -> bool:
-    """Whether decord reads the true pictures of such a file (docs/understand/decoding.md)."""
+    """Whether decord reads such a file correctly (docs/understand/decoding.md)."""
     return (
         probe.codec in ("h264", "hevc", "vp9")
         and probe.container.startswith(("mov,", "matroska,"))
@@ -128,11 +129,11 @@ def decord_serves(probe: Probe, sampling: Sampling) -> bool:
 
 
 def _check_enough(reading: Reading, plan: SamplingPlan, sampling: Sampling) -> None:
-    """A damaged file must give `min_frames` rows or half of the planned ones."""
+    """Refuses a damaged file with less than `min_frames` rows and less than half of the plan."""
     count = len(reading.frames)
     if count < min(sampling.min_frames, len(plan)) and count < len(plan) / 2:
         raise TruncatedVideo(
-            f"only {count} of {len(plan)} sampled pictures can be decoded",
+            f"only {count} of {len(plan)} sampled pictures could be decoded",
             context={"decoded_frames": count, "planned_frames": len(plan)},
         )
 

@@ -1,4 +1,4 @@
-"""Decoding with decord, which finds pictures by number. It has no build for every platform."""
+"""Decoding with decord, which addresses pictures by number. It is optional."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def decord_is_installed() -> bool:
 
 
 class DecordReader:
-    """Reads the planned pictures by their number; pictures arrive scaled (bilinear).
+    """Reads the planned pictures by their number, scaled (bilinear) by decord.
 
-    decord's FFmpeg takes no list of formats and may see a playlist where PyAV's saw a video: files
-    that do not begin like a video are not shown to it.
+    decord cannot be restricted to a list of formats and could open a playlist. So it only gets
+    files that begin like a video.
     """
 
     name = "decord"
@@ -46,11 +46,11 @@ class DecordReader:
         sampling: Sampling,
         deadline: Deadline,
     ) -> Reading:
-        """As FrameReader.read. Raises NotAVideo or TruncatedVideo on whatever decord refuses."""
+        """As FrameReader.read. Raises NotAVideo or TruncatedVideo if decord fails."""
         import decord
 
         if not begins_like_video(Path(path)):
-            raise NotAVideo("the file does not begin like those that decord serves")
+            raise NotAVideo("the file does not begin like a format that decord may read")
         size = (probe.width, probe.height)
         layout = layout_for(
             *(size[::-1] if probe.orientation.transposed else size), sampling=sampling
@@ -66,7 +66,7 @@ class DecordReader:
         times_s -= times_s.min()
         numbers = _nearest(times_s, plan)
         if np.any(np.abs(times_s[numbers] - plan.picture_times_s) > _CLOCK_S):
-            raise NotAVideo("decord reads other times from the file than FFmpeg does")
+            raise NotAVideo("decord and FFmpeg read different times from the file")
         for start in range(0, len(plan), _BATCH_ROWS):
             deadline.check()
             batch = numbers[start : start + _BATCH_ROWS]

@@ -1,7 +1,7 @@
-"""Passing over the rest of a group of pictures once its last wanted picture has been read.
+"""Skipping of packets that need not be decoded.
 
-A key frame and all that follows it up to the next one can be decoded alone. Where the next wanted
-picture lies in a later group, packets up to that group's key frame need not be decoded.
+A group of pictures begins with a key frame and can be decoded alone. If the next wanted picture
+lies in a later group, packets up to that group's key frame are dropped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CLOCK_S = 1e-3
 
 
 class Step(Enum):
-    """What to do with a packet."""
+    """The action for a packet."""
 
     DECODE = "decode"
     DROP = "drop"
@@ -24,10 +24,10 @@ class Step(Enum):
 
 
 class GroupSkipper:
-    """Judges packets in the order of the file.
+    """Chooses the action for each packet, in the order of the file.
 
-    wanted_s float64 [N]: times of the wanted pictures; key_times_s float64 [K], growing. Without
-    key frames nothing is dropped.
+    wanted_s float64 [N]: times of the wanted pictures. key_times_s float64 [K]: ascending times of
+    key frames; if empty, nothing is dropped.
     """
 
     def __init__(self, wanted_s: Float64Array, key_times_s: Float64Array) -> None:
@@ -38,8 +38,8 @@ class GroupSkipper:
         self._latest_key_s = -np.inf
         self._dropping = False
 
-    def judge(self, row: int, *, time_s: float, is_key: bool) -> Step:
-        """`row` is the next wanted picture, `time_s` and `is_key` are the packet's."""
+    def step(self, row: int, *, time_s: float, is_key: bool) -> Step:
+        """The action for a packet; `row` is the next wanted picture."""
         if row >= len(self._needed_s):
             return Step.DECODE
         needed_s = self._needed_s[row] - _CLOCK_S

@@ -1,15 +1,17 @@
-"""What is kept of videos for people to look at: small pictures, the features of a query, and the
-file itself, in one folder a video.
+"""The evidence store: small pictures, features of queries, and files, for reviewers.
+
+One folder for each video:
 
     kept/queries/3f/3f9a…/about.json  pictures.bin  features.npz  video
     kept/references/…/about.json  pictures.bin  video
 
-A folder gets its name when it is complete. Names are hashes of ids: an id is anybody's text.
+A folder gets its final name when it is complete. Names are hashes of ids, as ids are untrusted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -22,11 +24,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dubl.errors import EvidenceNotKept, StoreUnavailable
-from dubl.media.thumbnails import thumbnails
 from dubl.settings import EvidenceSettings
-from dubl.types import FeatureSpec, FrameClip, KeptVideo, VideoFeatures, VideoSource
+from dubl.types import (
+    WHOLE_FRAME,
+    FeatureSpec,
+    FrameClip,
+    KeptVideo,
+    Uint8Array,
+    VideoFacts,
+    VideoFeatures,
+    VideoSource,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +46,22 @@ ABOUT, PICTURES, FEATURES, VIDEO = "about.json", "pictures.bin", "features.npz",
 MEDIA_TYPES = {
     "mov": "video/mp4",
     "mp4": "video/mp4",
-    "matroska": "video/webm",  # which browsers try to play; they refuse video/x-matroska unseen
+    "matroska": "video/webm",  # browsers try to play it, but refuse video/x-matroska
     "webm": "video/webm",
     "ogg": "video/ogg",
 }
 UNKNOWN_TYPE = "application/octet-stream"
-LEFTOVER_S = 3600.0
+LEFTOVER_S = 3600.0  # age of an unfinished folder that a crash must have left; chosen
+
+MAX_PICTURES = 1200  # of one video; chosen: 20 minutes of a reference at one a second
+QUALITY = 82  # of JPEG, in percent; chosen
 
 
 class KeptVideos:
-    """A folder on a disk that all replicas share. Writers may meet: the last one stays."""
+    """A folder on a disk that all replicas share. Of concurrent writers, the last one wins."""
 
     def __init__(self, folder: Path, settings: EvidenceSettings, *, spool_dir: Path) -> None:
-        """Files that lie in `spool_dir` are kept with their video; others stay where they are."""
+        """Files in `spool_dir` are stored in the video's folder; others stay where they are."""
         self._folder = folder
         self._settings = settings
         self._spool_dir = spool_dir.resolve()
@@ -55,13 +69,13 @@ class KeptVideos:
     def keep_query(
         self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
     ) -> None:
-        """Raises StoreUnavailable."""
+        """Stores the evidence of a check. Raises StoreUnavailable."""
         with self._new_folder(QUERIES, check_id) as folder:
             _write_features(folder / FEATURES, features)
             self._write(folder, check_id, source, clip)
 
     def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
-        """Raises StoreUnavailable."""
+        """Stores the evidence of a reference. Raises StoreUnavailable."""
         with self._new_folder(REFERENCES, reference_id) as folder:
             self._write(folder, reference_id, source, clip)
 
@@ -81,16 +95,18 @@ class KeptVideos:
             raise _not_kept(QUERIES, check_id) from exc
 
     def query_picture(self, check_id: str, at_s: float) -> bytes:
-        """JPEG of the frame that is kept nearest to `at_s`. Raises EvidenceNotKept."""
+        """JPEG of the stored frame nearest to `at_s`. Raises EvidenceNotKept."""
         return self._picture(QUERIES, check_id, at_s)
 
     def reference_picture(self, reference_id: str, at_s: float) -> bytes:
-        """JPEG of the frame that is kept nearest to `at_s`. Raises EvidenceNotKept."""
+        """JPEG of the stored frame nearest to `at_s`. Raises EvidenceNotKept."""
         return self._picture(REFERENCES, reference_id, at_s)
 
     def reference_file(self, reference_id: str) -> VideoSource:
-        """The copy that is kept of a file that was uploaded or fetched; its sum is not needed.
-        Raises EvidenceNotKept."""
+        """The stored copy of an uploaded or fetched file, without its SHA-256.
+
+        Raises EvidenceNotKept.
+        """
         path = self._place(REFERENCES, reference_id) / VIDEO
         try:
             size_bytes = path.stat().st_size
@@ -99,15 +115,17 @@ class KeptVideos:
         return VideoSource(path=str(path), sha256="", size_bytes=size_bytes, name=reference_id)
 
     def keep_again(self, earlier_id: str, check_id: str) -> None:
-        """Keeps of another check of the same video what is kept of an earlier one. Raises
-        EvidenceNotKept, StoreUnavailable."""
+        """Stores the evidence of an earlier check for another check of the same video.
+
+        Raises EvidenceNotKept, StoreUnavailable.
+        """
         about, ends = self._read(QUERIES, earlier_id)
         with self._new_folder(QUERIES, check_id) as folder:
             shutil.copytree(
                 self._place(QUERIES, earlier_id), folder, copy_function=os.link, dirs_exist_ok=True
             )
             inside = VIDEO if (folder / VIDEO).exists() else about.video_path
-            (folder / ABOUT).unlink()  # the earlier one's, under another name
+            (folder / ABOUT).unlink()  # a link to the earlier check's file
             _write_about(folder, replace(about, id=check_id, video_path=inside), ends)
 
     def remove_query(self, check_id: str) -> None:
@@ -117,8 +135,10 @@ class KeptVideos:
         shutil.rmtree(self._place(REFERENCES, reference_id), ignore_errors=True)
 
     def sweep(self) -> int:
-        """Removes queries after their time, what a crash left behind, and, while all is more than
-        `max_bytes`, the oldest queries and then the oldest files of references. How many."""
+        """Removes expired queries and unfinished folders; returns the number of removed videos.
+
+        Above `max_bytes` it also removes the oldest queries, then the oldest reference files.
+        """
         now = time.time()
         removed = 0
         queries = sorted(self._videos(QUERIES), key=_age)
@@ -140,7 +160,7 @@ class KeptVideos:
             _remove(victim)
             removed += 1
         if removed:
-            logger.info("removed %d kept videos", removed)
+            logger.info("removed the evidence of %d videos", removed)
         return removed
 
     def _videos(self, kind: str) -> Iterator[Path]:
@@ -163,7 +183,7 @@ class KeptVideos:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError as exc:
-            raise StoreUnavailable(f"a video could not be kept: {exc.strerror}") from exc
+            raise StoreUnavailable(f"evidence could not be stored: {exc.strerror}") from exc
 
     def _write(self, folder: Path, identifier: str, source: VideoSource, clip: FrameClip) -> None:
         times_s, pictures = thumbnails(clip)
@@ -182,13 +202,13 @@ class KeptVideos:
         _write_about(folder, about, np.cumsum([0, *map(len, pictures)]).tolist())
 
     def _keep_file(self, folder: Path, path: Path) -> str:
-        """What `video_path` says: the name of the file inside, another path, or nothing."""
+        """The `video_path` to store: the file's name in the folder, another path, or ""."""
         if not self._settings.keep_videos:
             return ""
         if path.parent.resolve() != self._spool_dir:
             return str(path)
         try:
-            os.link(path, folder / VIDEO)  # the spool forgets its name for it later
+            os.link(path, folder / VIDEO)  # the spool removes its own name later
         except OSError:
             shutil.copyfile(path, folder / VIDEO)
         return VIDEO
@@ -225,18 +245,18 @@ def _write_about(folder: Path, about: KeptVideo, ends: list[int]) -> None:
 
 def _not_kept(kind: str, identifier: str) -> EvidenceNotKept:
     what = "check" if kind == QUERIES else "reference"
-    return EvidenceNotKept(f"nothing to look at is kept of {what} '{identifier}'")
+    return EvidenceNotKept(f"no evidence is stored for {what} '{identifier}'")
 
 
 def _media_type(container: str) -> str:
-    """From FFmpeg's names of a container ("mov,mp4,m4a,3gp")."""
+    """The media type for FFmpeg's names of a container ("mov,mp4,m4a,3gp")."""
     return next(
         (MEDIA_TYPES[one] for one in container.split(",") if one in MEDIA_TYPES), UNKNOWN_TYPE
     )
 
 
 def _write_features(path: Path, features: VideoFeatures) -> None:
-    # Not compressed: float16 noise becomes only 10 % smaller.
+    # Not compressed: float16 features would become only 10 % smaller.
     with path.open("wb") as file:
         np.savez(
             file,
@@ -262,7 +282,7 @@ def _read_features(path: Path) -> VideoFeatures:
 
 
 def _age(path: Path) -> float:
-    """When it was kept, in seconds since 1970; now, for what is gone."""
+    """Modification time in seconds since 1970; now, if the file no longer exists."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -279,3 +299,18 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def thumbnails(clip: FrameClip) -> tuple[tuple[float, ...], list[bytes]]:
+    """Times in seconds and JPEGs of whole frames, evenly thinned to at most MAX_PICTURES."""
+    rows = np.flatnonzero(clip.views == WHOLE_FRAME)
+    rows = rows[:: max(1, -(-len(rows) // MAX_PICTURES))]
+    times_s = tuple(round(float(time_s), 4) for time_s in clip.timestamps_s[rows])
+    return times_s, [_jpeg(clip.frames[row], clip.facts) for row in rows]
+
+
+def _jpeg(frame: Uint8Array, facts: VideoFacts) -> bytes:
+    picture = Image.fromarray(frame).resize(facts.size_within(frame.shape[0]))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()

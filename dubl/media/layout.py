@@ -1,9 +1,8 @@
-"""Where videos are shown inside the picture: within bars, on stacked screens, as an inset.
+"""Layout: rectangles of a picture that show a video (inside bars, stacked screens, an inset).
 
-What was composed shows in edges that stand still, are straight to the pixel and run exactly from
-one end to the other: of the picture, or of a rectangle. Edges of things in the scene seldom do.
-The thresholds were set on real clips with a static camera, whose walls, doors and tables are the
-hardest to tell apart from what was composed.
+Edges of a composed picture stand still, are straight to the pixel, and run exactly from one end of
+the picture (or of a rectangle) to the other. Edges in a scene seldom do. All thresholds were chosen
+on real clips with a static camera: their walls, doors and tables are the hardest negatives.
 """
 
 from __future__ import annotations
@@ -18,31 +17,32 @@ from numpy.typing import NDArray
 from dubl.media.edges import Maps, covers_of, maps_of, side_covers, side_places
 from dubl.types import Uint8Array
 
-MAX_PARTS = 4
-MIN_SIDE = 0.2  # of the picture's side
-MAX_AREA = 0.94  # of the picture; what leaves out less is the picture
-RIM = 0.04  # of the picture's side, within which no line is looked for
+# Chosen on real clips, see above. A "cover" is the share of a line's length that shows an edge.
+MAX_PARTS = 4  # rectangles of one picture; bounds the time of a query
+MIN_SIDE = 0.2  # share of the picture's side
+MAX_AREA = 0.94  # share of the picture's area; a larger part is the picture itself
+RIM = 0.04  # share of the picture's side, in which no line is searched
 
-# A bar: rows whose levels stay around one, up to where they suddenly do not.
-FLAT_LEVELS = 10
-FLAT_SHARE = 0.97
-JUMP_SHARE = 0.4
-# A pair of bars filled with a blurred picture: detail relative to what lies between them.
-BAR_COVER = 0.35
-SOFT = 0.5
-# A line that parts two screens. Where one side is always the brighter one it may be a thing.
+# A bar: columns of one level that end suddenly.
+FLAT_LEVELS = 10  # gray levels around the median
+FLAT_SHARE = 0.97  # share of a column's pixels within FLAT_LEVELS
+JUMP_SHARE = 0.4  # share of pixels outside FLAT_LEVELS right after the bar
+# A pair of bars filled with a blurred picture.
+BAR_COVER = 0.35  # cover of both edges
+SOFT = 0.5  # detail in the bars, as a share of the detail between them
+# A line between two screens. A line with one side always brighter may be an object.
 LINE_COVER = 0.57
-ONE_SIDED = 0.85
+ONE_SIDED = 0.85  # share of the mean step that has one sign
 ONE_SIDED_COVER = 0.8
-# An inset: mean cover that is needed of two, three, four sides inside the picture, and of each.
-INSET_COVER = (0.76, 0.74, 0.63)
-SIDE_COVER = 0.3
-MAX_INSET = 0.6  # of the region
+# An inset.
+INSET_COVER = (0.76, 0.74, 0.63)  # mean cover of two, three, four sides inside the picture
+SIDE_COVER = 0.3  # cover of each side
+MAX_INSET = 0.6  # share of the region's area
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
-    """A rectangle of rows top..bottom and columns left..right, ends excluded, in pixels."""
+    """A rectangle in pixels: rows top..bottom and columns left..right, ends excluded."""
 
     top: int
     left: int
@@ -67,7 +67,7 @@ class Box:
         return Box(self.left, self.top, self.right, self.bottom)
 
     def within(self, rim: int = 0) -> tuple[slice, slice]:
-        """Its rows and columns, less a rim."""
+        """The rows and columns of the box without `rim` pixels on each side."""
         return slice(self.top + rim, self.bottom - rim), slice(self.left + rim, self.right - rim)
 
     def overlap(self, other: Box) -> float:
@@ -79,10 +79,9 @@ class Box:
 
 
 def find_parts(frames: Uint8Array) -> list[Box]:
-    """The videos that are shown inside frames [N,S,S,3], at most MAX_PARTS, largest first.
+    """Rectangles that show a video inside frames [N,S,S,3], at most MAX_PARTS, largest first.
 
-    Nothing where the picture is one video from edge to edge. S should be about 320: lines are
-    compared with what lies 4 to 10 pixels beside them.
+    Empty if one video fills the picture. S should be about 320, as edge distances are in pixels.
     """
     size = frames.shape[1]
     whole = Box(0, 0, size, size)
@@ -99,7 +98,7 @@ def _largest_first(boxes: list[Box]) -> list[Box]:
 
 
 class _Search:
-    """Takes a region apart: bars off, then in two at a line, and so on; at last an inset."""
+    """Divides a region: removes bars, splits at the clearest line, repeats; then finds an inset."""
 
     def __init__(self, maps: tuple[Maps, Maps]) -> None:
         self._upright, self._lying = maps
@@ -108,8 +107,10 @@ class _Search:
         self._rim = round(RIM * size)
 
     def parts(self, region: Box) -> tuple[list[Box], list[Box]]:
-        """Regions that are not taken apart any further, and those they were taken from: a line
-        may turn out to belong to the scene."""
+        """Regions that are not divided any further, and the regions they were taken from.
+
+        The latter are needed too, as a line may belong to the scene.
+        """
         inner = self._without_bars(region)
         pieces = self._split(inner)
         if not pieces:
@@ -144,7 +145,7 @@ class _Search:
         return Box(region.top + bar, region.left, region.bottom - bar, region.right)
 
     def _blurred_bar(self, region: Box, *, turned: bool) -> int:
-        """Width of the bars at the left and at the right (top and bottom, if turned), or 0."""
+        """Width in pixels of the bars left and right (top and bottom, if turned), or 0."""
         edges, shown = self._seen(region, turned)
         covers = covers_of(edges[shown.within()])
         near = np.max([covers, np.roll(covers, 1), np.roll(covers, -1)], axis=0)
@@ -175,7 +176,7 @@ class _Search:
         return [piece for piece in (first, second) if self._is_large(piece)]
 
     def _clearest_line(self, region: Box, *, turned: bool) -> tuple[float, int]:
-        """By how much the clearest line is clearer than it must be, and its column (row)."""
+        """The clearest line: its cover minus the needed cover, and its column (row)."""
         edges, shown = self._seen(region, turned)
         covers = covers_of(edges[shown.within()])
         covers[: self._rim] = covers[len(covers) - self._rim :] = 0
@@ -191,7 +192,7 @@ class _Search:
         return best, place
 
     def _insets(self, region: Box) -> list[Box]:
-        """The rectangle with the clearest sides that end at its corners, if one is clear."""
+        """The rectangle with the clearest sides that end at its corners, if it is clear enough."""
         columns = side_places(self._upright.edges, region.within(), self._least)
         rows = side_places(self._lying.edges, region.turned.within(), self._least)
         upright = side_covers(self._upright.edges, columns, rows, (region.left, region.right))
@@ -221,13 +222,13 @@ class _Search:
         return [Box(rows[top], columns[left], rows[bottom], columns[right])]
 
     def _seen(self, region: Box, turned: bool) -> tuple[NDArray[np.bool_], Box]:
-        """Edges and region of the picture as it is, or transposed."""
+        """Edges and region, transposed if `turned`."""
         if turned:
             return self._lying.edges, region.turned
         return self._upright.edges, region
 
     def _detail(self, box: Box, turned: bool) -> float:
-        """Mean curvature inside, away from the lines around it."""
+        """Mean curvature inside the box, without its border."""
         upright = box.turned if turned else box
         return float(
             self._upright.detail[upright.within(5)].mean()
@@ -239,7 +240,7 @@ class _Search:
 
 
 def _margins(gray: NDArray[np.int16], region: Box) -> tuple[int, int]:
-    """Widths of the flat margins at the left and at the right."""
+    """Widths in pixels of the flat margins left and right."""
     rows, columns = region.within()
     shown = gray[:, rows, columns]
     return _margin(shown), _margin(shown[:, :, ::-1])
@@ -248,7 +249,7 @@ def _margins(gray: NDArray[np.int16], region: Box) -> tuple[int, int]:
 def _margin(shown: NDArray[np.int16]) -> int:
     level = float(np.median(shown[:, :, 1]))
     if _flat_shares(shown[:, :, :1], level)[0] < FLAT_SHARE:
-        return 0  # as nearly always; the other columns need not be looked at
+        return 0  # the usual case; the other columns need not be read
     like = _flat_shares(shown, level)
     width = int(np.argmax(np.append(like, 0.0) < FLAT_SHARE))
     if width >= len(like):
@@ -257,13 +258,13 @@ def _margin(shown: NDArray[np.int16]) -> int:
 
 
 def _flat_shares(shown: NDArray[np.int16], level: float) -> NDArray[np.float64]:
-    """Per column, the share of pixels that stay around a level."""
+    """The share of each column's pixels within FLAT_LEVELS of `level`."""
     low, high = math.ceil(level - FLAT_LEVELS), math.floor(level + FLAT_LEVELS)
     shares: NDArray[np.float64] = ((shown >= low) & (shown <= high)).mean(axis=(0, 1))
     return shares
 
 
 def _one_sided(gray: NDArray[np.int16], column: int) -> bool:
-    """Whether one side of the line is nearly always the brighter one."""
+    """Whether the same side of the line is nearly always brighter."""
     steps = (gray[:, :, column + 1] - gray[:, :, column - 2]).astype(np.float32)
     return bool(np.abs(steps.mean()) > ONE_SIDED * np.abs(steps).mean())

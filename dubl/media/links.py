@@ -21,18 +21,17 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dubl"}
 
 
 def fetch_link(url: str, *, spool_dir: Path, settings: MediaSettings) -> VideoSource:
-    """Downloads a video. Each redirect is checked like the link itself. What the server says of
-    the content (type, name) counts for nothing: the decoder looks at the bytes.
+    """Downloads a video. Each redirect is checked like the link itself.
 
-    Raises SourceForbidden (a scheme or host that the settings do not allow, credentials in the
-    link, an address that is not public), SourceNotFound (404, 410), SourceUnreachable,
-    SourceTooLarge, StoreUnavailable.
+    The type and name that the server sends are ignored; only the bytes count. Raises
+    SourceForbidden (scheme or host not allowed, credentials in the link, address not public),
+    SourceNotFound (404, 410), SourceUnreachable, SourceTooLarge, StoreUnavailable.
     """
     spool = Spool(spool_dir, settings.max_size_bytes)
     countdown = Countdown(settings.link_timeout_s)
     backend = CheckedBackend(countdown, allow_private=settings.allow_private_addresses)
     target = _checked_url(url, settings)
-    # Proxies and credentials of the environment are not for links of strangers.
+    # Proxies and credentials of the environment are not used for untrusted links.
     with httpx.Client(transport=_Transport(backend), trust_env=False, headers=_HEADERS) as client:
         client.timeout = httpx.Timeout(settings.link_timeout_s, connect=_CONNECT_TIMEOUT_S)
         for _ in range(_MAX_REDIRECTS + 1):
@@ -40,14 +39,14 @@ def fetch_link(url: str, *, spool_dir: Path, settings: MediaSettings) -> VideoSo
                 if not response.has_redirect_location:
                     return _spooled(response, spool, url, settings.max_size_bytes)
                 target = _checked_url(_joined(target, response), settings)
-    raise SourceUnreachable(f"the link is redirected more than {_MAX_REDIRECTS} times")
+    raise SourceUnreachable(f"the link redirects more than {_MAX_REDIRECTS} times")
 
 
 def _joined(target: httpx.URL, response: httpx.Response) -> str:
     try:
         return str(target.join(response.headers["Location"]))
     except (httpx.InvalidURL, ValueError) as exc:
-        raise SourceUnreachable("the link is redirected to an invalid address") from exc
+        raise SourceUnreachable("the link redirects to an invalid address") from exc
 
 
 def _checked_url(text: str, settings: MediaSettings) -> httpx.URL:
@@ -57,9 +56,9 @@ def _checked_url(text: str, settings: MediaSettings) -> httpx.URL:
         raise SourceForbidden("the link is not a valid URL") from exc
     if url.scheme not in settings.link_schemes or not url.host:
         schemes = " and ".join(settings.link_schemes)
-        raise SourceForbidden(f"only {schemes} links with a host are followed")
+        raise SourceForbidden(f"the link must be a {schemes} link with a host")
     if not 0 < (url.port or 80) < 1 << 16:
-        raise SourceForbidden("the link names no valid port")
+        raise SourceForbidden("the link has an invalid port")
     if url.userinfo:
         raise SourceForbidden("the link contains credentials")
     if settings.link_hosts and not _is_listed(url.host, settings.link_hosts):
@@ -70,7 +69,7 @@ def _checked_url(text: str, settings: MediaSettings) -> httpx.URL:
 
 
 def _is_listed(host: str, listed: Sequence[str]) -> bool:
-    """Whether the host is one of the names, or lies below one that begins with a dot."""
+    """Whether the host is one of the names, or a subdomain of one that begins with a dot."""
     name = host.lower().rstrip(".")
     return any(
         name.endswith(entry.lower()) if entry.startswith(".") else name == entry.lower()
@@ -85,7 +84,7 @@ def _spooled(response: httpx.Response, spool: Spool, name: str, limit_bytes: int
     if status != httpx.codes.OK:
         raise SourceUnreachable(f"the link answered {status}", context={"status": status})
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise SourceUnreachable("the link answered with a compressed body, unasked")
+        raise SourceUnreachable("the link answered with a compressed body")
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise too_large(limit_bytes)

@@ -1,4 +1,4 @@
-"""What is done with the file of a video, wherever its upload lies: it is brought to this node."""
+"""Decoding and storing of uploads, which are first copied to this node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
 
 
 class LocalVideos:
-    """Decodes and keeps."""
+    """Decodes uploads and stores their evidence, wherever the spool is."""
 
     def __init__(self, decoder: SandboxedDecoder, kept: KeptVideos, spool: Spool) -> None:
         self._decoder = decoder
@@ -21,8 +21,7 @@ class LocalVideos:
     def decode(
         self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event | None = None
     ) -> FrameClip:
-        """Raises what decoding does, SourceNotFound, StoreUnavailable; LeaseLost when it was
-        stopped."""
+        """Raises as SandboxedDecoder.decode does, and SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
             return self._decoder.decode(
                 file, sampling=sampling, stopped=stopped or threading.Event()

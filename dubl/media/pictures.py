@@ -1,7 +1,7 @@
-"""From a decoded picture to the square that a network reads.
+"""From a decoded picture to the square input of a network.
 
-Squashed pictures are scaled with swscale's bilinear filter, whose support grows with the scale, so
-that it does not alias; it is also what decord applies. Cropped ones use bicubic, as ViSiL does.
+Squashed pictures are scaled with swscale's bilinear filter, as in decord. Its support grows with
+the scale, so it does not alias. Cropped pictures use bicubic, as in ViSiL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from dubl.types import Sampling, Uint8Array
 
-_CROP_MARGIN = 8 / 7  # 224 is cut out of 256
+_CROP_MARGIN = 8 / 7  # short side over crop; by ViSiL, which crops 224 of 256 pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,11 @@ class PictureLayout:
 
 
 def layout_for(width: int, height: int, *, sampling: Sampling) -> PictureLayout:
-    """The layout for a picture of width x height. In "crop" either side becomes
-    ceil(side * ratio / 2) * 2, with the ratio that brings the short one to 8/7 of the square."""
+    """The layout for a picture of width x height pixels.
+
+    With "crop" each side becomes ceil(side * ratio / 2) * 2, where `ratio` scales the short side to
+    8/7 of the square.
+    """
     side = sampling.frame_size
     if sampling.resize == "squash":
         return PictureLayout(width=side, height=side, side=side, interpolation="BILINEAR")
@@ -48,7 +51,7 @@ def layout_for(width: int, height: int, *, sampling: Sampling) -> PictureLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orientation:
-    """How a player turns the stored picture: transpose it, then mirror it."""
+    """How a player displays the stored picture: transposed first, then mirrored."""
 
     transposed: bool = False
     mirrored_x: bool = False
@@ -60,7 +63,7 @@ class Orientation:
 
     @property
     def clockwise_deg(self) -> int:
-        """The turn in degrees; of a mirrored picture, the turn that follows the mirroring."""
+        """The rotation in degrees, after any mirroring."""
         if self.transposed:
             return 90 if self.mirrored_x else 270
         return 180 if self.mirrored_y else 0
@@ -77,7 +80,7 @@ class Orientation:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Reads the display matrix (ISO/IEC 14496-12, 6.2.2): x' = a x + c y, y' = b x + d y.
 
-    Turns are rounded to a quarter.
+    Rotations are rounded to quarter turns.
     """
     if "DISPLAYMATRIX" not in frame.side_data:
         return Orientation()
@@ -113,5 +116,5 @@ class Scaler:
 
 
 def _even(length: float) -> int:
-    # 1e-9: a product such as 720 * (256 / 720) may lie a hair above the whole number.
+    # 1e-9: a product such as 720 * (256 / 720) may be slightly above the whole number.
     return math.ceil(length / 2 - 1e-9) * 2

@@ -1,7 +1,7 @@
-"""What a file is, from its headers and from one pass over its packets.
+"""Probing of a file: its headers, and one pass over its packets.
 
-The pass costs a few percent of decoding. It gives the true presentation times of all pictures,
-and with them the plan, a variable frame rate, and where a cut file ends.
+The pass costs a few percent of decoding. It gives the true presentation times of all pictures. The
+sampling plan needs them, and they show a variable frame rate and the end of a cut file.
 """
 
 from __future__ import annotations
@@ -30,20 +30,18 @@ from dubl.media.pictures import Orientation, orientation_of
 from dubl.settings import MediaSettings
 from dubl.types import Float64Array
 
-_DEFAULT_FRAME_RATE_HZ = 25.0
-# Intervals of a constant rate differ by the rounding of the container's clock.
-_STEADY_INTERVALS = 0.1
+_DEFAULT_FRAME_RATE_HZ = 25.0  # for files that claim none; chosen
+_STEADY_INTERVALS = 0.1  # share by which intervals of a constant rate may differ; chosen
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Facts of a file.
+    """Facts about a file.
 
-    width and height are of the stored picture; times_s float64 [P]: when each picture appears,
-    from the first one; key_times_s float64 [K]: those of key frames, empty where packets carry no
-    presentation times; origin_s: the first picture's time in the file;
-    claimed_duration_s: what the header says, 0 when it says nothing.
+    width, height: of the stored picture, in pixels. times_s float64 [P]: presentation times, from
+    the first picture. key_times_s float64 [K]: those of key frames; empty if packets have none.
+    origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown.
     """
 
     container: str
@@ -75,13 +73,13 @@ class Probe:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the pictures end clearly before the header says."""
+        """Whether the pictures end clearly before the duration in the header."""
         missing_s = self.claimed_duration_s - self.duration_s
         return missing_s > max(0.5, 0.02 * self.claimed_duration_s)
 
 
 def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Probe:
-    """Probes a file and checks the limits that show without decoding.
+    """Probes a file and checks all limits that need no decoding.
 
     Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
     VideoTooLong, VideoTooComplex, FrameTooLarge), DecodeTimeout.
@@ -115,7 +113,8 @@ def check_length(duration_s: float, settings: MediaSettings) -> None:
     """Raises VideoTooLong."""
     if duration_s > settings.max_duration_s:
         raise VideoTooLong(
-            f"the video lasts {duration_s:.1f} s, at most {settings.max_duration_s:g} s are taken",
+            f"the video lasts {duration_s:.1f} s; media.max_duration_s allows "
+            f"{settings.max_duration_s:g} s",
             context={"duration_s": round(duration_s, 3), "limit_s": settings.max_duration_s},
         )
 
@@ -158,17 +157,17 @@ def _scan(
             last_s = float((packet.duration or 0) * tick_s) or usual_s
     except av.error.FFmpegError as exc:
         if first is None:
-            raise TruncatedVideo("the file breaks off before its first picture") from exc
+            raise TruncatedVideo("the file ends before its first picture") from exc
     if not times:
-        raise TruncatedVideo("the file holds the description of a video, but no picture")
+        raise TruncatedVideo("the file describes a video but holds no picture")
     if first is None:
-        raise NotAVideo("no picture of the video can be decoded")
+        raise NotAVideo("no picture of the video could be decoded")
     ordered = np.unique(np.array(times))
     # Pictures before the first that decodes (an open group at the start) are never shown.
     origin_s = float(first.time) if has_pts and first.time is not None else ordered[0]
     ordered = ordered[ordered > origin_s - usual_s / 2] - origin_s
     if len(ordered) == 0:
-        raise NotAVideo("the times of the video's pictures make no sense")
+        raise NotAVideo("the video's pictures have invalid times")
     ordered[0] = 0.0
     return _Scan(
         first=first,
@@ -181,7 +180,8 @@ def _scan(
 def _check_count(pictures: int, limit: int) -> None:
     if pictures > limit:
         raise VideoTooComplex(
-            f"the video has more than {limit} pictures", context={"limit_pictures": limit}
+            f"the video has more pictures than media.max_pictures allows ({limit:,})",
+            context={"limit_pictures": limit},
         )
 
 
@@ -189,9 +189,9 @@ def _first_picture(packet: av.Packet) -> VideoFrame | None:
     try:
         return next(iter(packet.decode()), None)
     except av.error.DecoderNotFoundError as exc:
-        raise UnsupportedCodec("there is no decoder for the video's codec") from exc
+        raise UnsupportedCodec("the video's codec has no decoder") from exc
     except av.error.NotImplementedError as exc:
-        raise UnsupportedCodec("the decoder does not know this kind of the video's codec") from exc
+        raise UnsupportedCodec("the decoder does not support this variant of the codec") from exc
     except av.error.FFmpegError:
         return None  # a damaged picture; a later one may do
 
@@ -199,13 +199,13 @@ def _first_picture(packet: av.Packet) -> VideoFrame | None:
 def _check_size(width: int, height: int, settings: MediaSettings) -> None:
     if width * height > settings.max_pixels:
         raise FrameTooLarge(
-            f"a frame has {width}x{height} pixels, at most {settings.max_pixels} are taken",
+            f"the frame is {width}x{height} px; media.max_pixels allows {settings.max_pixels:,}",
             context={"width": width, "height": height, "limit_pixels": settings.max_pixels},
         )
 
 
 def _claimed_duration_s(container: InputContainer, stream: VideoStream) -> float:
-    """The duration of the pictures that a header claims; 0 where it speaks of other streams too."""
+    """The duration of the video stream by the header; 0 if only that of all streams is known."""
     tick_s = stream.time_base or Fraction(1, av.time_base)
     if stream.duration:
         return float(stream.duration * tick_s)

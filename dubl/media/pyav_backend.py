@@ -23,16 +23,18 @@ from dubl.media.sampling import SamplingPlan
 from dubl.settings import MediaSettings
 from dubl.types import Sampling, Uint8Array
 
-# Below this many pictures a row, the nearest reference picture may be too far from the target.
+# Pictures per sampling step; chosen. With fewer, skipping non-reference pictures loses accuracy.
 _MIN_PICTURES_A_STEP = 8
-_CLOCK_S = 1e-3
+_CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
 
 
 class PyAvReader:
-    """Decodes in order of storage, at first sparingly: the rest of a group of pictures is passed
-    over when nothing in it is wanted, and so are pictures that no other refers to, where a
-    sampling step holds many. Rows then get a picture within a quarter of a step; when one does
-    not, the file is read again in full."""
+    """Decodes in the order of the file.
+
+    The first pass is sparing: it skips groups without wanted pictures and, if a sampling step holds
+    many pictures, those that no other refers to. Each row must get a picture within a quarter of a
+    step. If one does not, or a picture is damaged, a second pass reads the whole file.
+    """
 
     name = "pyav"
 
@@ -56,7 +58,7 @@ class PyAvReader:
             if not (reading.missing or reading.errors):
                 break
         if len(reading.frames) == 0:
-            raise TruncatedVideo("no picture of the video can be decoded")
+            raise TruncatedVideo("no picture of the video could be decoded")
         return reading
 
 
@@ -108,7 +110,7 @@ class _Pass:
         return self._gatherer.reading(errors=self._errors)
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """All pictures that decode; those that do not are counted."""
+        """All pictures that can be decoded; errors are counted."""
         following = packets(container, stream)
         while True:
             self._deadline.check()
@@ -126,27 +128,27 @@ class _Pass:
             except av.error.FFmpegError:
                 self._errors += 1
             if self._errors and self._sparingly:
-                return  # the full pass makes the best of it
+                return  # the full pass follows
 
     def _is_needed(self, packet: Packet[VideoStream]) -> bool:
         if packet.pts is None or packet.time_base is None:
             return True
         time_s = float(packet.pts * packet.time_base) - self._origin_s
-        step = self._skipper.judge(self._row, time_s=time_s, is_key=packet.is_keyframe)
+        step = self._skipper.step(self._row, time_s=time_s, is_key=packet.is_keyframe)
         if step is Step.RESTART:
             packet.stream.codec_context.flush_buffers()
             self._restart_s, self._previous = time_s, None
         return step is not Step.DROP
 
     def _timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
-        """Pictures with their time from the first one; times grow. Broken pictures are left out."""
+        """Pictures with ascending times, in seconds from the first one, without damaged ones."""
         last_s = -self._interval_s
         for frame in frames:
             known_s = frame.time
             time_s = last_s + self._interval_s if known_s is None else known_s - self._origin_s
             if self._restart_s is not None:
                 if time_s < self._restart_s - _CLOCK_S:
-                    continue  # refers to the group before, which was passed over
+                    continue  # refers to the group before, which was skipped
                 self._restart_s = None
                 if frame.pict_type != PictureType.I:
                     self._errors += 1  # marked as a key frame, but is none
@@ -157,7 +159,7 @@ class _Pass:
                 yield time_s, frame
 
     def _offer(self, time_s: float, frame: VideoFrame) -> None:
-        """Serves the rows up to `time_s`, each with the nearer one of this and the last picture."""
+        """Fills the rows up to `time_s`, each with the nearer one of this and the last picture."""
         wanted = self._plan.picture_times_s
         while self._row < len(self._plan) and wanted[self._row] <= time_s + _CLOCK_S:
             earlier = self._previous

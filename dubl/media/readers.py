@@ -1,4 +1,4 @@
-"""What a decoding backend is, and the gathering of planned rows that backends share."""
+"""The interface of decoding backends, and the collection of planned rows that they share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dubl.types import Float64Array, Sampling, Uint8Array
 class Reading:
     """Rows that could be read.
 
-    frames uint8 [N,S,S,3]; timestamps_s float64 [N], growing; `missing` planned rows that had no
-    picture near enough, `errors` packets or pictures that did not decode.
+    frames uint8 [N,S,S,3]; timestamps_s float64 [N], ascending. missing: planned rows without a
+    picture near enough. errors: packets or pictures that could not be decoded.
     """
 
     frames: Uint8Array
@@ -42,12 +42,12 @@ class FrameReader(Protocol):
         sampling: Sampling,
         deadline: Deadline,
     ) -> Reading:
-        """Reads the planned rows. Raises MediaError when nothing decodes, DecodeTimeout."""
+        """Reads the planned rows. Raises MediaError if nothing can be decoded, DecodeTimeout."""
         ...
 
 
 class RowGatherer:
-    """Collects rows of a plan; its frames are the only pictures kept."""
+    """Collects rows of a plan. No other pictures are kept in memory."""
 
     def __init__(self, plan: SamplingPlan, *, side: int) -> None:
         self._plan = plan
@@ -56,8 +56,11 @@ class RowGatherer:
         self._count = 0
 
     def add(self, row: int, *, picture_time_s: float, picture: Uint8Array) -> None:
-        """Keeps `picture` as planned row `row`. A row whose time does not follow the last one's
-        has no picture of its own and counts as missing."""
+        """Stores `picture` as planned row `row`.
+
+        A row with a time not later than the last row's has no picture of its own. It counts as
+        missing.
+        """
         planned_s, row_s = self._plan.picture_times_s[row], self._plan.row_times_s[row]
         time_s = row_s if row_s > planned_s else picture_time_s
         if self._count and time_s <= self._times_s[self._count - 1]:

@@ -1,4 +1,4 @@
-"""Which pictures of a video are read: a plan made from all presentation times."""
+"""The sampling plan: which pictures of a video are read, from all presentation times."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import numpy as np
 
 from dubl.types import Float64Array, Sampling
 
-# A time in a container is rounded to its clock, milliseconds in Matroska.
-_CLOCK_S = 1e-3
+_CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingPlan:
     """Rows to be read, in order of time.
 
-    picture_times_s float64 [N]: when the wanted picture appears, from the first picture;
-    row_times_s float64 [N]: the time that the row stands for. It is later than the picture's own
-    where a picture stays on screen for longer than half a sampling step (a slide, a frozen camera).
-    `step_s` is the distance of the targets; a picture further than `tolerance_s` from the wanted
-    one does not stand in for it.
+    picture_times_s float64 [N]: presentation time of the wanted picture, from the first picture.
+    row_times_s float64 [N]: the time of the row. It is later than the picture's time if the picture
+    stays on screen for longer than half a sampling step (a slide, a frozen camera).
+    step_s: seconds between target times. tolerance_s: seconds by which a picture may differ from
+    the wanted one.
     """
 
     picture_times_s: Float64Array
@@ -35,10 +34,10 @@ class SamplingPlan:
 def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -> SamplingPlan:
     """Plans one row each 1 / rate_hz seconds, or `min_frames` evenly spread ones if that is more.
 
-    times_s float64 [P]: presentation times of all pictures, growing, the first is 0.
-    Of a target time the picture on screen is taken, or its successor where that is nearer and at
-    most half a step away. A picture is taken once, unless it is held. Where `sampling.times_s` are
-    given, each of them has the picture nearest to it.
+    times_s float64 [P]: presentation times of all pictures, ascending from 0. For each target time
+    the picture on screen is taken, or its successor if that is nearer and at most half a step away.
+    A picture is taken only once, unless it stays on screen. With `sampling.times_s`, the nearest
+    picture is taken for each of these times.
     """
     if sampling.times_s:
         return _plan_times(times_s, np.array(sampling.times_s))
@@ -67,7 +66,7 @@ def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -
 
 
 def _plan_times(times_s: Float64Array, targets: Float64Array) -> SamplingPlan:
-    """Each picture once: who asks for more times than there are pictures gets fewer rows."""
+    """The nearest pictures, each only once: there may be fewer rows than targets."""
     following = np.clip(np.searchsorted(times_s, targets), 1, max(1, len(times_s) - 1))
     following = np.minimum(following, len(times_s) - 1)
     before = np.maximum(following - 1, 0)

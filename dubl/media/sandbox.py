@@ -1,4 +1,4 @@
-"""Decoding in processes that may hang or die on a file without harm to anybody else."""
+"""Decoding in child processes, which may hang or crash without harm to others."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from dubl.types import MAX_VIEWS, FrameClip, Sampling, VideoSource
 logger = logging.getLogger(__name__)
 
 _WORKER = (sys.executable, "-m", "dubl.media.decode_worker")
+# All values are chosen.
 _START_TIMEOUT_S = 120.0
-# The process looks at the clock between pictures; it is killed only when it does not.
+# The process checks its own deadline between pictures. It is killed this factor and time later.
 _PATIENCE = 1.1
 _PATIENCE_S = 1.0
-# How often whoever waits for an answer looks whether anybody still wants it.
-_LOOK_S = 0.25
+_POLL_S = 0.25  # seconds between two looks at `stopped`
 _NEVER = threading.Event()
-_UNWANTED = "nobody waits for the frames of this file any more"
-_KEPT_BYTES = 2000
-# The share of the room for files that a process may keep between files.
-_KEPT_ROOM = 0.5
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TZ")
+_UNWANTED = "decoding was stopped: the job was cancelled or another process runs it"
+_LOG_BYTES = 2000  # of the process's error output, for the log
+_MAX_GROWTH = 0.5  # share of the memory limit by which a process may grow between files
+_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TZ")
 
 
 class SandboxedDecoder:
-    """Decodes in child processes (ports.Decoder). Threads may share one; `processes` files are
-    decoded at a time, further callers wait."""
+    """Decodes in child processes (ports.Decoder). Threads may share one.
+
+    At most `processes` files are decoded at a time; further callers wait.
+    """
 
     def __init__(
         self, settings: MediaSettings, *, processes: int = 1, command: Sequence[str] = _WORKER
@@ -72,9 +73,9 @@ class SandboxedDecoder:
         sampling: Sampling,
         stopped: threading.Event = _NEVER,
     ) -> FrameClip:
-        """Reads sampled frames; the process is ended when `stopped` is set meanwhile.
+        """Reads sampled frames. Setting `stopped` ends the process.
 
-        Raises MediaError, DecodeTimeout, DecoderCrashed; LeaseLost when it was stopped.
+        Raises MediaError, DecodeTimeout, DecoderCrashed, and LeaseLost if it was stopped.
         """
         worker = self._idle.get()
         try:
@@ -83,7 +84,7 @@ class SandboxedDecoder:
             self._idle.put(worker)
 
     def close(self) -> None:
-        """Ends all processes; a file that is being decoded fails with DecoderCrashed."""
+        """Ends all processes. A file being decoded fails with DecoderCrashed."""
         for worker in self._workers:
             worker.close()
 
@@ -97,11 +98,11 @@ class _TimedOut(Exception):
 
 
 class _Stopped(Exception):
-    """Nobody wants the answer any more."""
+    """`stopped` was set."""
 
 
 class _Worker:
-    """One process, replaced when it had to be killed or has died."""
+    """One process. It is replaced after it was killed or has crashed."""
 
     def __init__(self, settings: MediaSettings, command: Sequence[str]) -> None:
         self._settings = settings
@@ -128,7 +129,7 @@ class _Worker:
 
     def close(self) -> None:
         self._closed = True
-        self._process.kill()  # whoever waits for an answer gets none
+        self._process.kill()  # a waiting caller gets DecoderCrashed
         with self._lock:
             self._end()
 
@@ -144,19 +145,19 @@ class _Worker:
         except (_TimedOut, _Died, ValueError) as exc:
             status = self._restart()
             raise DecoderCrashed(
-                "the decoding process does not start", context={"exit_status": status}
+                "the decoding process did not start", context={"exit_status": status}
             ) from exc
         if not opening.get("confined"):
-            logger.warning("this platform has no filter of system calls for decoding processes")
+            logger.warning("decoding processes run without a system-call filter on this platform")
         self._ready = True
         self._size_bytes = _address_space(self._process.pid)
 
     def _replace_grown(self) -> None:
-        """Files of strangers make libraries lose memory: the next file must not pay for it."""
+        """Replaces a process that has grown: untrusted files can make libraries leak memory."""
         if not self._ready or self._closed:
             return
         room = self._settings.decode_memory_bytes - self._size_bytes
-        if _address_space(self._process.pid) - self._size_bytes > room * _KEPT_ROOM:
+        if _address_space(self._process.pid) - self._size_bytes > room * _MAX_GROWTH:
             self._restart()
 
     def _guarded(self, source: VideoSource, sampling: Sampling) -> FrameClip:
@@ -170,18 +171,18 @@ class _Worker:
             self._restart()
             limit_s = self._settings.decode_timeout_s
             raise DecodeTimeout(
-                f"decoding took longer than {limit_s:g} s and was ended",
+                f"decoding took longer than media.decode_timeout_s ({limit_s:g} s) and was stopped",
                 context={"limit_s": limit_s, "name": source.name},
             ) from exc
         except (_Died, BrokenPipeError, ValueError) as exc:
             status = self._restart()
             raise DecoderCrashed(
-                "the decoding process died on the file",
+                "the decoding process crashed on the file",
                 context={"exit_status": status, "name": source.name},
             ) from exc
 
     def _ask(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        if self._stopped.is_set():  # while others were served
+        if self._stopped.is_set():  # while this file waited for a process
             raise LeaseLost(_UNWANTED)
         expires_at = time.monotonic() + self._limit_s
         self._write(wire.request(source, sampling))
@@ -197,7 +198,7 @@ class _Worker:
         return clip
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The folder above the package is where "-m" finds it.
+        # "-m" finds the package in the folder above it.
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -215,7 +216,7 @@ class _Worker:
         try:
             self._write(self._settings.model_dump(mode="json"))
         except BrokenPipeError:
-            logger.warning("a decoding process ended while it started")
+            logger.warning("a decoding process ended during its start")
         return process
 
     def _restart(self) -> int:
@@ -245,7 +246,7 @@ class _Worker:
         self._read_into(memoryview(head), expires_at)
         (length,) = wire.LENGTH.unpack(head)
         if length > wire.MAX_HEADER_BYTES:
-            raise ValueError("the process speaks another language")
+            raise ValueError("the process sent an invalid header")
         body = bytearray(length)
         self._read_into(memoryview(body), expires_at)
         return wire.unpack(bytes(body))
@@ -259,7 +260,7 @@ class _Worker:
             left_s = expires_at - time.monotonic()
             if left_s <= 0:
                 raise _TimedOut
-            if not poll.poll(min(left_s, _LOOK_S) * 1e3):
+            if not poll.poll(min(left_s, _POLL_S) * 1e3):
                 if self._stopped.is_set():
                     raise _Stopped
                 continue
@@ -270,7 +271,7 @@ class _Worker:
 
 
 def _address_space(pid: int) -> int:
-    """Bytes; 0 where the platform does not tell, or the process is gone."""
+    """Size of the address space in bytes; 0 if unknown, or if the process has ended."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()[0]
     except (OSError, IndexError):
@@ -279,15 +280,15 @@ def _address_space(pid: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """What the process needs of ours; credentials stay here."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    """The environment variables of the process, without credentials."""
+    passed = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    return {**passed, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _drain(process: subprocess.Popen[bytes], last_words: bytearray) -> None:
-    """Keeps the end of what the process writes, so that it never waits for a reader."""
+    """Reads the process's error output to its end, so that it never blocks; keeps the last part."""
     assert process.stderr is not None
     with process.stderr as stream:
         while chunk := stream.read(1 << 16):
             last_words += chunk
-            del last_words[:-_KEPT_BYTES]
+            del last_words[:-_LOG_BYTES]

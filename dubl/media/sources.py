@@ -1,4 +1,4 @@
-"""Videos that already lie on this machine's disk."""
+"""Videos on this machine's disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dubl.types import VideoSource
 
 
 def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
-    """A file inside one of `settings.allowed_roots`, links resolved; it is not copied.
+    """A file inside one of `settings.allowed_roots`, with links resolved. It is not copied.
 
-    Raises SourceForbidden (also for files that do not exist, outside the roots), SourceNotFound,
+    Raises SourceForbidden (for any path outside the roots, existing or not), SourceNotFound,
     SourceTooLarge.
     """
     try:
@@ -24,9 +24,9 @@ def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
     except (OSError, RuntimeError, ValueError) as exc:  # endless links, a zero byte, too long
         raise SourceForbidden("the path cannot be resolved") from exc
     if not any(file.is_relative_to(root) for root in roots):
-        raise SourceForbidden("the path lies outside the allowed folders")
+        raise SourceForbidden("the path is outside media.allowed_roots")
     if not is_file:
-        raise SourceNotFound("there is no such file")
+        raise SourceNotFound("the file does not exist")
     size_bytes = file.stat().st_size
     if size_bytes > settings.max_size_bytes:
         raise too_large(settings.max_size_bytes)
@@ -36,7 +36,7 @@ def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal. Raises SourceNotFound when it cannot be read."""
+    """SHA-256 of a file, in hexadecimal. Raises SourceNotFound if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

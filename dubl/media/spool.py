@@ -1,5 +1,7 @@
-"""Files taken in from outside lie in the spool until their video has been worked on: in a folder
-that all nodes see, or in an object store, where a file goes as soon as it was received."""
+"""The spool: received files wait here until their job is done.
+
+It is a folder that all nodes share, or an object store, to which each received file is moved.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,11 @@ _UNFINISHED = ".part"
 
 
 class Spool:
-    """Spooled files. Their names are random, whatever the caller calls them. With `remote`, the
-    folder holds what is being received or read on this node, and the store all else."""
+    """Spooled files, under random names.
+
+    With `remote`, the folder holds only files that this node is receiving or reading; all others
+    are in the object store.
+    """
 
     def __init__(
         self, spool_dir: Path, max_size_bytes: int, remote: ObjectFolder | None = None
@@ -38,11 +43,11 @@ class Spool:
 
     @property
     def place(self) -> str:
-        """What the paths of spooled files begin with."""
+        """The prefix of the paths of spooled files."""
         return str(self._folder.absolute()) if self._remote is None else self._remote.place
 
     def writer(self, name: str) -> SpoolWriter:
-        """Begins a file that the caller calls `name`. Raises StoreUnavailable."""
+        """Starts a file with the caller's name `name`. Raises StoreUnavailable."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / uuid.uuid4().hex
@@ -51,8 +56,10 @@ class Spool:
             raise _unavailable(exc) from exc
 
     def share(self, source: VideoSource) -> VideoSource:
-        """A file of the folder, where every node finds it. Raises StoreUnavailable; the file is
-        removed then."""
+        """Makes a file of the folder available to all nodes.
+
+        Raises StoreUnavailable; then the file is removed.
+        """
         if self._remote is None:
             return source
         path = Path(source.path)
@@ -64,8 +71,10 @@ class Spool:
 
     @contextmanager
     def local(self, source: VideoSource) -> Iterator[VideoSource]:
-        """The same video as a file on this node, while the block runs. Raises SourceNotFound,
-        StoreUnavailable."""
+        """The same video as a file on this node, for the duration of the block.
+
+        Raises SourceNotFound, StoreUnavailable.
+        """
         if self._remote is None or not self._holds(source):
             yield source
             return
@@ -78,8 +87,10 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def remove(self, source: VideoSource) -> None:
-        """Removes a spooled file; files elsewhere, and files already gone, are left alone. What a
-        store does not remove, the reconciler finds."""
+        """Removes a spooled file. Files elsewhere and missing files are ignored.
+
+        If the object store fails, the reconciler removes the file later.
+        """
         path = Path(source.path)
         if self._remote is not None and self._holds(source):
             try:
@@ -90,8 +101,11 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def copy_to(self, folder: Path) -> None:
-        """Copies all files into a new folder. One that goes meanwhile belongs to a job that has
-        ended since; run again, a registration finds its reference. Raises StoreUnavailable."""
+        """Copies all files into a new folder. Raises StoreUnavailable.
+
+        A file that disappears during the copy belongs to a job that has just ended, so it is not
+        needed.
+        """
         folder.mkdir()
         if self._remote is not None:
             for item in self._remote.list():
@@ -104,7 +118,10 @@ class Spool:
                     shutil.copyfile(path, folder / path.name)
 
     def take_back(self, folder: Path) -> None:
-        """Puts such a copy into the spool; an absent one is empty. Raises StoreUnavailable."""
+        """Restores a copy made by `copy_to`; a missing folder is an empty copy.
+
+        Raises StoreUnavailable.
+        """
         for path in sorted(folder.glob("*")):
             if self._remote is not None:
                 self._remote.put(path, path.name)
@@ -116,8 +133,10 @@ class Spool:
         return source.path.rpartition("/")[0] == self.place
 
     def remove_older_than(self, age_s: float, *, keep: Iterable[VideoSource] = ()) -> int:
-        """Removes what a crash has left behind, but for `keep`; returns how many files. Raises
-        StoreUnavailable."""
+        """Removes old files that a crash has left, except `keep`; returns their number.
+
+        Raises StoreUnavailable.
+        """
         limit, count = time.time() - age_s, 0
         kept = {Path(source.path).name for source in keep}
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
@@ -135,8 +154,8 @@ class Spool:
 
 
 class SpoolWriter:
-    """A file in the making. `commit` makes it a VideoSource; leaving the `with` block without
-    that removes it."""
+    """An unfinished file. `commit` turns it into a VideoSource; leaving the `with` block without
+    `commit` removes it."""
 
     def __init__(
         self,
@@ -167,7 +186,7 @@ class SpoolWriter:
         self.discard()
 
     def write(self, chunk: bytes) -> None:
-        """Adds bytes. Raises SourceTooLarge, StoreUnavailable; the file is removed then."""
+        """Adds bytes. Raises SourceTooLarge, StoreUnavailable; then the file is removed."""
         size_bytes = self._size_bytes + len(chunk)
         if size_bytes > self._max_size_bytes:
             self.discard()
@@ -181,8 +200,10 @@ class SpoolWriter:
         self._size_bytes = size_bytes
 
     def commit(self) -> VideoSource:
-        """Gives the file its final name in one step, and what the spool makes of it; by then it is
-        on the disk, as the job that will name it is. Raises StoreUnavailable."""
+        """Flushes the file to disk, gives it its final name atomically, and shares it.
+
+        Raises StoreUnavailable.
+        """
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -204,13 +225,14 @@ class SpoolWriter:
         try:
             self._file.close()  # may flush, and fail where the disk is full
         except OSError:
-            logger.warning("an unfinished file of the spool did not close cleanly")
+            logger.warning("an unfinished file of the spool could not be closed cleanly")
         self._part.unlink(missing_ok=True)
 
 
 def too_large(limit_bytes: int) -> SourceTooLarge:
     return SourceTooLarge(
-        f"the file has more than {limit_bytes} bytes", context={"limit_bytes": limit_bytes}
+        f"the file is larger than the limit of {limit_bytes:,} bytes",
+        context={"limit_bytes": limit_bytes},
     )
 
 

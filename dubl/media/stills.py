@@ -1,4 +1,4 @@
-"""One picture: an image file, or the frame of a video at an instant."""
+"""A single picture: an image file, or the frame of a video at one instant."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from dubl.media.pictures import Scaler, orientation_of
 from dubl.settings import MediaSettings
 from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts
 
-# Each reads one self-contained picture; "image2" would read what a file name stands for.
+# Each reads one self-contained picture. "image2" would read other files by pattern.
 IMAGE_FORMATS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe")
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM")
 
 
 def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSettings) -> FrameClip:
-    """A clip of one whole frame. Raises MediaError, DecodeTimeout; VideoTooShort when the video
-    ends before `at_s`."""
+    """A clip of one whole frame.
+
+    Raises MediaError, DecodeTimeout, and VideoTooShort if the video ends before `at_s`.
+    """
     started = time.perf_counter()
     deadline = Deadline(settings.decode_timeout_s)
     with _opened(path) as container:
         frame, origin_s = _frame_at(container, at_s, settings, deadline)
         if frame.width * frame.height > settings.max_pixels:
             raise FrameTooLarge(
-                f"the picture has {frame.width}x{frame.height} pixels, at most "
-                f"{settings.max_pixels} are taken"
+                f"the picture is {frame.width}x{frame.height} px; media.max_pixels allows "
+                f"{settings.max_pixels:,}"
             )
         orientation = orientation_of(frame)
         picture = Scaler(sampling=sampling, orientation=orientation).draw(frame)
@@ -66,7 +68,7 @@ def _opened(path: str) -> InputContainer:
     try:
         container: InputContainer = av.open(f"file:{Path(path).absolute()}", options=options)
     except av.error.FFmpegError as exc:
-        raise NotAVideo("the picture cannot be read; send PNG, JPEG, WebP or BMP") from exc
+        raise NotAVideo("the picture cannot be read. Send PNG, JPEG, WebP or BMP.") from exc
     return container
 
 
@@ -78,17 +80,17 @@ def _is_avi(path: str) -> bool:
 def _frame_at(
     container: InputContainer, at_s: float, settings: MediaSettings, deadline: Deadline
 ) -> tuple[VideoFrame, float]:
-    """The picture on screen at that time, and the time of the first one in the file."""
+    """The picture on screen at `at_s`, and the time of the first picture in the file."""
     stream = video_stream(container, settings=settings)
     origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
     try:
         if at_s > settings.max_duration_s:
-            raise VideoTooShort(f"no video is taken that has a picture at {at_s:g} s")
+            raise VideoTooShort(f"{at_s:g} s is beyond media.max_duration_s")
         if at_s > 0:
             container.seek(int((at_s + origin_s) * av.time_base), backward=True)
         shown = _last_until(_frames(container, settings, deadline), at_s + origin_s)
     except av.error.FFmpegError as exc:
-        raise TruncatedVideo(f"the picture at {at_s:g} s cannot be decoded") from exc
+        raise TruncatedVideo(f"the picture at {at_s:g} s could not be decoded") from exc
     if shown is None:
         raise VideoTooShort(f"the video has no picture at {at_s:g} s")
     return shown, origin_s
@@ -103,8 +105,7 @@ def _frames(
 
 
 def _last_until(frames: Iterator[VideoFrame], until_s: float) -> VideoFrame | None:
-    """The last picture that appears until then, or the first one; nothing when they all end
-    clearly before."""
+    """The last picture up to `until_s`, or the first one; None if all end clearly earlier."""
     shown: VideoFrame | None = None
     for frame in frames:
         if shown is not None and (frame.time or 0.0) > until_s + 1e-3:

@@ -1,8 +1,8 @@
-"""Views of a query: the whole frame, and parts of it that may be what was copied.
+"""Views of a query: the whole frame, and parts of it that may be the copy.
 
-View 0 is the whole frame. "parts" adds what bars frame, the screens of a stacked picture and an
-inset; "thorough" adds the mirrored and the turned frame, tall and very wide pictures as the parts
-of a usual one that they may be, halves and the middle of the frame.
+View 0 is the whole frame. "parts" adds the picture inside bars, stacked screens, and an inset.
+"all" adds test-time augmentation: mirrored and rotated frames, tall and very wide pictures at a
+usual shape, the halves and the middle of the frame.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from numpy.typing import NDArray
 from dubl.media.layout import MAX_PARTS, Box, find_parts
 from dubl.types import MAX_VIEWS, WHOLE_FRAME, Float64Array, Sampling, Uint8Array
 
-WORKING_SIDE = 320
-# Rows of all views of a video, as many as whole frames of an hour at two a second. The longer a
-# video, the fewer views of it there are: memory and the embedder's time are bounded.
+# All values are chosen.
+WORKING_SIDE = 320  # pixels of the pictures in which a layout is searched
+# Rows of all views of a video: an hour of whole frames at two a second. Longer videos get fewer
+# views, which bounds memory and the embedder's time.
 MAX_ROWS = 7200
-# A layout of its own is looked for between cuts that are at least this far apart.
-SHOT_ROWS = 6
-MAX_SHOTS = 24
-CUT_LEVELS = 30
-SAME_BOX = 0.9
-# Width over height from which a picture is rather cut out of another one, and the usual ones.
-TALL, WIDE = 0.8, 2.4
-USUAL_SHAPE, USUAL_WIDE_SHAPE = 4 / 3, 16 / 9
-BLUR_SIDE = 8
+SHOT_ROWS = 6  # rows; shorter shots are not searched for a layout
+MAX_SHOTS = 24  # longest shots that are searched; bounds the time
+CUT_LEVELS = 30  # gray levels, mean change between two rows that counts as a cut
+SAME_BOX = 0.9  # intersection over union from which two boxes are the same part
+TALL, WIDE = 0.8, 2.4  # width over height; beyond them a picture is probably cropped
+USUAL_SHAPE, USUAL_WIDE_SHAPE = 4 / 3, 16 / 9  # width over height of uncropped pictures
+BLUR_SIDE = 8  # pixels of the picture whose enlargement is the blurred margin
 
-_THUMBNAIL_STEP = 16
+_THUMBNAIL_STEP = 16  # pixels between the samples that are compared to find cuts
 
 Turn = Callable[[Uint8Array], Uint8Array]
 
@@ -47,7 +46,7 @@ _TURNS: tuple[Turn, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A rectangle of the picture that holds for `rows` [N] of the clip."""
+    """A rectangle of the picture, and the rows [N] of the clip in which it shows a video."""
 
     box: Box
     rows: NDArray[np.bool_]
@@ -55,8 +54,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """Rows of all views, view after view: frames uint8 [M,S,S,3], timestamps_s float64 [M],
-    views uint8 [M]."""
+    """Rows of all views, one view after the other: frames uint8 [M,S,S,3], timestamps_s float64
+    [M], views uint8 [M]."""
 
     frames: Uint8Array
     timestamps_s: Float64Array
@@ -64,13 +63,16 @@ class Views:
 
 
 def has_views(sampling: Sampling, *, rows: int) -> bool:
-    """Whether views are made at all: not of "crop"ped pictures, whose margin is gone, and not
-    where whole frames alone are as many rows as there may be."""
+    """Whether views are made at all.
+
+    Cropped pictures ("crop") have none, as their margin is missing. Long videos have none, as their
+    whole frames alone take MAX_ROWS / 2 or more.
+    """
     return sampling.views != "whole" and sampling.resize == "squash" and 2 * rows <= MAX_ROWS
 
 
 def whole_frames(frames: Uint8Array, timestamps_s: Float64Array) -> Views:
-    """The one view that is always there."""
+    """View 0, which always exists."""
     views = np.full(len(frames), WHOLE_FRAME, dtype=np.uint8)
     return Views(frames=frames, timestamps_s=timestamps_s, views=views)
 
@@ -78,9 +80,9 @@ def whole_frames(frames: Uint8Array, timestamps_s: Float64Array) -> Views:
 def views_of(
     frames: Uint8Array, timestamps_s: Float64Array, *, sampling: Sampling, shape: float = 1.0
 ) -> Views:
-    """All views of frames [N,S,S,3], where S is better larger than frame_size: WORKING_SIDE.
+    """All views of frames [N,S,S,3]; S should be WORKING_SIDE.
 
-    shape: width over height of the picture before it was squashed.
+    shape: width over height of the picture before it was squashed to a square.
     """
     size, count = frames.shape[1], len(frames)
     everything = np.ones(count, dtype=bool)
@@ -88,7 +90,7 @@ def views_of(
     room = min(MAX_ROWS // count, MAX_VIEWS) - 1
     parts = find_views(frames)[:room]
     extra = [(_cut(frames, part, sampling), part.rows) for part in parts]
-    if sampling.views == "thorough":
+    if sampling.views == "all":
         shapes = [shape, *(shape * part.box.width / part.box.height for part in parts)]
         shown = [(whole, everything), *extra]
         extra += [
@@ -112,8 +114,8 @@ def views_of(
 def find_views(frames: Uint8Array) -> list[Part]:
     """Parts of frames [N,S,S,3], longest and largest first.
 
-    They are looked for between cuts, since a composed picture may have been spliced into a plain
-    video. What holds for half of the clip, or shows only in the clip as a whole, holds for all.
+    They are searched between cuts, as a composed picture may be spliced into a plain video. A part
+    found in more than half of the clip, or only in the clip as a whole, is used for all rows.
     """
     found: list[Part] = []
     for start, stop in _shots(frames):
@@ -140,7 +142,7 @@ def _add(found: list[Part], box: Box, start: int, stop: int, *, count: int) -> N
 
 
 def _shots(frames: Uint8Array) -> list[tuple[int, int]]:
-    """Rows from cut to cut, the longest shots; none where there is no cut."""
+    """The longest shots, as rows from cut to cut; empty if there is no cut."""
     step = _THUMBNAIL_STEP
     small = frames[:, step // 2 :: step, step // 2 :: step].astype(np.int16)
     changes = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2, 3))
@@ -152,11 +154,11 @@ def _shots(frames: Uint8Array) -> list[tuple[int, int]]:
 
 
 def _set_back(frames: Uint8Array, shape: float) -> Uint8Array:
-    """Tall (or very wide) pictures [N,S,S,3] in the middle of their own blur, as narrow as they
-    are within a picture of a usual shape.
+    """Tall (or very wide) pictures [N,S,S,3], placed in a picture of a usual shape over a blurred
+    background.
 
-    Squashed to a square, a cut-out is drawn out to many times its width, and is little like the
-    picture that it was cut from.
+    Squashed to a square, a cropped picture is stretched so much that it no longer resembles the
+    original.
     """
     share = shape / USUAL_SHAPE if shape < 1 else USUAL_WIDE_SHAPE / shape
     side = frames.shape[1]
@@ -180,14 +182,14 @@ def _pieces(size: int) -> list[Box]:
 
 
 def _cut(frames: Uint8Array, part: Part, sampling: Sampling) -> Uint8Array:
-    """The part's rows of frames, scaled to frame_size as whole pictures are."""
+    """The part in its rows of frames, scaled to frame_size like whole pictures."""
     rows, columns = part.box.within()
     shown = frames[part.rows][:, rows, columns]
     return _resized(shown, sampling.frame_size, sampling.frame_size)
 
 
 def _resized(frames: Uint8Array, width: int, height: int) -> Uint8Array:
-    """Frames [N,H,W,3] at another size."""
+    """Frames [N,H,W,3], scaled to [N,height,width,3]."""
     reformatter = VideoReformatter()
     scaled: Uint8Array = np.empty((len(frames), height, width, 3), dtype=np.uint8)
     for place, frame in enumerate(frames):

@@ -1,7 +1,7 @@
 """Messages between a decoding process and its owner: a length, a JSON header, raw bytes.
 
-The process works on files of strangers, so that nothing it says is unpickled, and what it
-announces is checked before memory is taken for it.
+The process reads untrusted files. So its messages are never unpickled, and announced sizes are
+checked before memory is allocated.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MAX_HEADER_BYTES = 1 << 20
 
 
 def pack(header: Mapping[str, object]) -> bytes:
-    """A header with its length in front."""
+    """A header, preceded by its length."""
     body = json.dumps(header).encode()
     return LENGTH.pack(len(body)) + body
 
 
 def unpack(body: bytes) -> Header:
-    """Raises ValueError when `body` is no JSON object."""
+    """The header in `body`. Raises ValueError if that is not a JSON object."""
     try:
         header = json.loads(body)
     except RecursionError as exc:
@@ -44,7 +44,7 @@ def unpack(body: bytes) -> Header:
 
 
 def receive(stream: BinaryIO) -> Header | None:
-    """The next header of a blocking stream; nothing at its end."""
+    """The next header of a blocking stream; None at its end."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -58,7 +58,7 @@ def request(source: VideoSource, sampling: Sampling) -> Header:
 def parse_request(header: Header) -> tuple[VideoSource, Sampling]:
     source, sampling = header["source"], header["sampling"]
     if not isinstance(source, dict) or not isinstance(sampling, dict):
-        raise ValueError("a request holds a source and a sampling")
+        raise ValueError("a request must have a source and a sampling")
     return VideoSource(**source), Sampling(**sampling)
 
 
@@ -76,7 +76,7 @@ def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
 
 
 def buffers(clip: FrameClip) -> tuple[memoryview, ...]:
-    """The bytes of the clip's arrays, in the order of the wire; for reading or for filling."""
+    """The bytes of the clip's arrays, in the order of transmission, for reading or writing."""
     return (
         clip.timestamps_s.data.cast("B"),
         clip.views.data.cast("B"),
@@ -91,17 +91,17 @@ def send_error(stream: BinaryIO, error: DublError) -> None:
 
 
 def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
-    """The clip that a header announces, its arrays still to be filled.
+    """The clip that a header announces, with arrays still to be filled.
 
-    Raises ValueError when the header makes no sense, or the error that it carries.
+    Raises ValueError if the header is invalid, and the DublError that a header carries.
     """
     if "error" in header:
         raise _error(header)
     rows, facts, timings = header.get("rows"), header.get("facts"), header.get("timings_ms")
     if not isinstance(facts, dict) or not isinstance(timings, dict):
-        raise ValueError("the answer lacks its facts")
+        raise ValueError("the answer has no facts")
     if not isinstance(rows, int) or not 0 < rows <= max_rows:
-        raise ValueError(f"the answer announces {rows} rows, at most {max_rows} were asked for")
+        raise ValueError(f"the answer announces {rows} rows; at most {max_rows} were requested")
     return FrameClip(
         frames=np.empty((rows, frame_size, frame_size, 3), dtype=np.uint8),
         timestamps_s=np.empty(rows, dtype=np.float64),

@@ -54,7 +54,7 @@ class Sampling:
     `resize`: "squash" scales to frame_size x frame_size whatever the aspect; "crop" scales the
     short side to frame_size * 8 / 7 and cuts the center square (256 → 224, ViSiL).
     `views`: "whole" frames alone, as references have them; "parts" adds what bars frame, stacked
-    screens and insets where there are any; "thorough" adds mirrored and turned frames, halves and
+    screens and insets where there are any; "all" adds mirrored and turned frames, halves and
     the middle to that. Cropped pictures have whole frames alone.
     `still_at_s`: of the whole file only the picture at that time; an image file has one.
     `times_s`: instead of regular ones the pictures at these times, ascending; they come as whole
@@ -65,7 +65,7 @@ class Sampling:
     min_frames: int
     frame_size: int
     resize: Literal["squash", "crop"] = "squash"
-    views: Literal["whole", "parts", "thorough"] = "whole"
+    views: Literal["whole", "parts", "all"] = "whole"
     still_at_s: float | None = None
     times_s: tuple[float, ...] = ()
 

@@ -14,7 +14,7 @@ from dubl.types import MAX_VIEWS, Sampling, Uint8Array
 SIDE = 320
 WHOLE = Box(0, 0, SIDE, SIDE)
 PARTS = Sampling(rate_hz=2.0, min_frames=4, frame_size=64, views="parts")
-THOROUGH = Sampling(rate_hz=2.0, min_frames=4, frame_size=64, views="thorough")
+ALL_VIEWS = Sampling(rate_hz=2.0, min_frames=4, frame_size=64, views="all")
 
 
 @cache
@@ -154,8 +154,8 @@ def test_views_are_numbered_and_share_the_times() -> None:
     assert np.abs(views.frames[12:].astype(int) - whole.astype(int)).mean() < 8
 
 
-def test_thorough_views_show_the_frame_mirrored_and_turned() -> None:
-    views = views_of(_moving(19), np.arange(12) / 2, sampling=THOROUGH)
+def test_all_views_show_the_frame_mirrored_and_turned() -> None:
+    views = views_of(_moving(19), np.arange(12) / 2, sampling=ALL_VIEWS)
     whole = views.frames[views.views == 0]
     for expected in (whole[:, :, ::-1], np.rot90(whole, axes=(1, 2)), whole[:, ::-1, ::-1]):
         shown = [views.frames[views.views == number] for number in np.unique(views.views)]
@@ -164,8 +164,8 @@ def test_thorough_views_show_the_frame_mirrored_and_turned() -> None:
 
 
 def test_a_long_clip_has_fewer_views() -> None:
-    assert has_views(THOROUGH, rows=MAX_ROWS // 2)
-    assert not has_views(THOROUGH, rows=MAX_ROWS // 2 + 1)
+    assert has_views(ALL_VIEWS, rows=MAX_ROWS // 2)
+    assert not has_views(ALL_VIEWS, rows=MAX_ROWS // 2 + 1)
 
 
 def test_cropped_pictures_have_no_views() -> None:
@@ -174,13 +174,13 @@ def test_cropped_pictures_have_no_views() -> None:
 
 
 @pytest.mark.parametrize(("shape", "axis", "share"), [(9 / 16, 2, 27 / 64), (4.0, 1, 4 / 9)])
-def test_a_closer_look_sets_a_cut_out_back_into_a_usual_shape(
+def test_a_second_pass_sets_a_cut_out_back_into_a_usual_shape(
     shape: float, axis: int, share: float
 ) -> None:
     video = _moving(19)
     times_s = np.arange(12) / 2
-    plain = views_of(video, times_s, sampling=THOROUGH, shape=16 / 9)
-    cut_out = views_of(video, times_s, sampling=THOROUGH, shape=shape)
+    plain = views_of(video, times_s, sampling=ALL_VIEWS, shape=16 / 9)
+    cut_out = views_of(video, times_s, sampling=ALL_VIEWS, shape=shape)
     assert len(np.unique(cut_out.views)) == len(np.unique(plain.views)) + 1
     whole, back = (cut_out.frames[cut_out.views == view] for view in (0, 1))
     middle = round(64 * share)
