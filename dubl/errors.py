@@ -18,32 +18,32 @@ DublError
 │   │   ├── VideoTooLong           longer than allowed
 │   │   ├── FrameTooLarge          more pixels a frame than allowed
 │   │   └── VideoTooComplex        more streams or pictures than allowed
-│   ├── Unauthorized           no key, or one that is not known
+│   ├── Unauthorized           no key, or an unknown key
 │   ├── Forbidden              the key does not allow this
 │   ├── InvalidRequest         a field is missing, unknown or out of range
-│   │   └── InvalidRights          a license window, excluded segment or action that cannot be
-│   ├── StateConflict          not possible in the state that the job is in
+│   │   └── InvalidRights          invalid license window, excluded segment or action
+│   ├── StateConflict          not possible in the job's current state
 │   └── NotFound               no such reference, check, job, key or library
 │       ├── JobNotFound
 │       ├── ReferenceNotFound
 │       ├── CheckNotFound
 │       ├── KeyNotFound
-│       └── EvidenceNotKept        the check's pictures and features are gone, or never were kept
+│       └── EvidenceNotKept        pictures and features are not stored, or no longer
 ├── ResourceError              the service's limits
 │   ├── DecodeTimeout              the file took longer than its deadline
-│   ├── DecoderCrashed             the decoder process died on this file
-│   ├── DeadlineExceeded           the request's own time is over
-│   ├── RateLimited                the key's requests or jobs are used up for now
+│   ├── DecoderCrashed             the decoding process crashed on this file
+│   ├── DeadlineExceeded           the request's time limit is over
+│   ├── RateLimited                the key has reached its limit of requests or jobs
 │   ├── Overloaded                 queues are full; try again later
-│   ├── ServiceInterrupted         what did the work was lost again and again
-│   └── LeaseLost                  the job was cancelled, or another process does it now
+│   ├── ServiceInterrupted         the working process was lost repeatedly
+│   └── LeaseLost                  the job was cancelled, or another process runs it
 └── OperatorError              the installation's fault
     ├── ConfigurationError         a setting is wrong; names the key
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
     └── StoreUnavailable           the library or the ledger cannot be read or written
         ├── StoreHeld                  another process holds the ledger
-        └── StoreTooNew                a newer version of Dubl has written it
+        └── StoreTooNew                written by a newer version of Dubl
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ ContextValue = str | int | float | bool | None
 class DublError(Exception):
     """Base of all domain errors.
 
-    `detail` is one sentence for the person who must act, `hint` says what to do about it,
-    `context` holds plain values for logs and answers.
+    `detail`: what happened, in one sentence. `hint`: what to do about it. `context`: plain values
+    for logs and answers.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -69,7 +69,7 @@ class DublError(Exception):
         self.context: dict[str, ContextValue] = dict(context or {})
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions with keyword-only arguments do not unpickle by themselves.
+        # By default, exceptions with keyword-only arguments cannot be unpickled.
         return (_rebuild, (type(self), self.detail, self.context))
 
     def with_context(self, context: dict[str, ContextValue]) -> Self:
@@ -120,7 +120,7 @@ class MediaError(InputError):
 
 class EmptyFile(MediaError):
     code = "empty_file"
-    hint = "The file has no bytes; upload it again."
+    hint = "Upload the file again."
 
 
 class NotAVideo(MediaError):
@@ -130,12 +130,12 @@ class NotAVideo(MediaError):
 
 class NoVideoStream(MediaError):
     code = "no_video_stream"
-    hint = "The file holds no picture; send one with a video stream."
+    hint = "Send a file with a video stream."
 
 
 class TruncatedVideo(MediaError):
     code = "truncated_video"
-    hint = "The file ends before its content does; upload it again."
+    hint = "The file is incomplete. Upload it again."
 
 
 class UnsupportedCodec(MediaError):
@@ -145,7 +145,7 @@ class UnsupportedCodec(MediaError):
 
 class VideoTooShort(MediaError):
     code = "video_too_short"
-    hint = "The video is shorter than media.min_duration_s."
+    hint = "Send a longer video, or lower media.min_duration_s."
 
 
 class VideoTooLong(MediaError):
@@ -160,17 +160,17 @@ class FrameTooLarge(MediaError):
 
 class VideoTooComplex(MediaError):
     code = "video_too_complex"
-    hint = "Re-encode the video at an ordinary frame rate, with one stream of pictures."
+    hint = "Re-encode the video with a usual frame rate and one video stream."
 
 
 class Unauthorized(InputError):
     code = "unauthorized"
-    hint = "Send `Authorization: Bearer KEY`; an administrator makes keys with `dubl keys create`."
+    hint = "Send `Authorization: Bearer KEY`. Administrators create keys with `dubl keys create`."
 
 
 class Forbidden(InputError):
     code = "forbidden"
-    hint = "Use a key with the scope and the library that this needs."
+    hint = "Use a key with the required scope and library."
 
 
 class InvalidRequest(InputError):
@@ -179,7 +179,7 @@ class InvalidRequest(InputError):
 
 class InvalidRights(InvalidRequest):
     code = "invalid_rights"
-    hint = "docs/use/rights.md shows rights with license windows and excluded segments."
+    hint = "See docs/use/rights.md for valid rights."
 
 
 class StateConflict(InputError):
@@ -208,9 +208,7 @@ class KeyNotFound(NotFound):
 
 class EvidenceNotKept(NotFound):
     code = "evidence_not_kept"
-    hint = (
-        "Evidence is kept as `evidence.keep` and `evidence.retention_s` say; check the video again."
-    )
+    hint = "Check the video again. evidence.keep and evidence.retention_s limit what is stored."
 
 
 class ResourceError(DublError):
@@ -219,24 +217,24 @@ class ResourceError(DublError):
 
 class DecodeTimeout(ResourceError):
     code = "decode_timeout"
-    hint = "The file decodes too slowly; re-encode it, or raise media.decode_timeout_s."
+    hint = "Re-encode the file, or raise media.decode_timeout_s."
 
 
 class DecoderCrashed(ResourceError):
     code = "decoder_crashed"
-    hint = "The file breaks the decoder; re-encode it."
+    hint = "Re-encode the file."
 
 
 class DeadlineExceeded(ResourceError):
     code = "deadline_exceeded"
-    hint = "Ask again, or without Prefer: wait and fetch the result later."
+    hint = "Send the request again, or send it without Prefer: wait and fetch the result later."
 
 
 class RateLimited(ResourceError):
-    """`retry_after_s` in the context says when the next request is taken."""
+    """`retry_after_s` in the context: seconds until the next request is accepted."""
 
     code = "rate_limited"
-    hint = "Wait for the time in Retry-After, or ask for a higher limit of the key."
+    hint = "Wait for the time in Retry-After, or ask for a higher limit for the key."
 
 
 class Overloaded(ResourceError):
@@ -246,7 +244,7 @@ class Overloaded(ResourceError):
 
 class ServiceInterrupted(ResourceError):
     code = "service_interrupted"
-    hint = "Look into the service's log, then queue the job again."
+    hint = "Check the service's log, then queue the job again."
 
 
 class LeaseLost(ResourceError):
@@ -264,8 +262,8 @@ class ConfigurationError(OperatorError):
 class FeatureSpaceMismatch(OperatorError):
     code = "feature_space_mismatch"
     hint = (
-        "Start with the weights that filled this store; docs/operate/new-weights.md says how "
-        "to bring in new ones."
+        "Start with the weights that filled this store. docs/operate/new-weights.md describes "
+        "how to change them."
     )
 
 
@@ -279,9 +277,9 @@ class StoreUnavailable(OperatorError):
 
 class StoreHeld(StoreUnavailable):
     code = "store_held"
-    hint = "While a service runs, name it with --url; some commands want a key in DUBL_API_KEY."
+    hint = "If a service is running, name it with --url. Some commands need DUBL_API_KEY."
 
 
 class StoreTooNew(StoreUnavailable):
     code = "store_too_new"
-    hint = "Start the version of Dubl that wrote it, or restore a back-up that is older."
+    hint = "Start the version of Dubl that wrote it, or restore an older back-up."

@@ -1,6 +1,6 @@
-"""The one typed configuration: configs/*.yaml < environment DUBL__SECTION__KEY < overrides.
+"""The typed configuration: configs/*.yaml < environment DUBL__SECTION__KEY < overrides.
 
-Nothing else in Dubl reads files of settings or the environment.
+Nothing else in Dubl reads settings files or the environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dubl.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DUBL__"
 PACKAGE = Path(__file__).resolve().parent
-# Where `configs/local.yaml` is looked for: here, in the installed package, in the checkout.
+# Places of `configs/local.yaml`: the current folder, the installed package, the checkout.
 PLACES = (Path(), PACKAGE, PACKAGE.parent)
 SECRETS = (
     ("access", "root_key"),
@@ -46,38 +46,39 @@ class MediaSettings(Section):
 
     allowed_roots: tuple[Path, ...] = Field(
         default=(),
-        description="folders from which videos may be registered by path, and where files of "
-        "archives are looked at once more",
+        description="folders from which videos may be registered by path; files of archives in "
+        "them are read again when pixels are compared",
     )
     allow_private_addresses: bool = Field(
         default=False,
-        description="whether links may point into private networks; never to link-local addresses",
+        description="whether links may point into private networks; link-local addresses are "
+        "never allowed",
     )
     link_schemes: tuple[Literal["http", "https"], ...] = Field(
         default=("http", "https"), min_length=1
     )
     link_hosts: tuple[str, ...] = Field(
         default=(),
-        description="hosts that links may name, '.example.org' for all below it; empty: any",
+        description="allowed hosts of links; '.example.org' allows all its subdomains; empty: any",
     )
     link_timeout_s: float = Field(
-        default=60.0, gt=0, description="a whole download, from the first look-up on"
+        default=60.0, gt=0, description="time limit of a whole download, with name resolution"
     )
     max_size_bytes: int = Field(default=2 * 1024**3, gt=0)
     min_duration_s: float = Field(default=0.5, ge=0)
     max_duration_s: float = Field(default=4 * 3600.0, gt=0)
     max_pixels: int = Field(default=7680 * 4320, gt=0, description="pixels of one frame")
     max_pictures: int = Field(
-        default=4_000_000, gt=0, description="pictures of one video: 4 h at 240 Hz are 3.5 million"
+        default=4_000_000, gt=0, description="pictures of one video; 4 h at 240 Hz are 3.5 million"
     )
     max_streams: int = Field(default=128, gt=0, description="streams of one file, of any kind")
     decode_timeout_s: float = Field(default=600.0, gt=0)
     backend: Literal["pyav", "decord"] = Field(
-        default="pyav", description="decord serves only what it was shown to read truly"
+        default="pyav", description="with decord, PyAV still reads what decord reads wrongly"
     )
     decode_threads: int = Field(default=1, ge=1)
     decode_processes: int = Field(
-        default=2, ge=1, description="files that one Decoder replica decodes at a time"
+        default=2, ge=1, description="files that one Decoder replica decodes at the same time"
     )
     decode_memory_bytes: int = Field(
         default=8 * 1024**3, gt=0, description="address space of a decoding process"
@@ -101,16 +102,16 @@ class MediaSettings(Section):
 
 
 class SpoolSettings(Section):
-    """Where uploads lie until they are worked on."""
+    """Storage of uploads until their job is done."""
 
     uri: str = Field(
         default="",
-        description="object-store address, for nodes without a common disk; empty: in data_dir",
+        description="object-store address, for nodes without a shared disk; empty: in data_dir",
     )
 
 
 class ModelSettings(Section):
-    """Which network describes frames, and where it runs."""
+    """The network that embeds frames."""
 
     weights: str = Field(
         default="dubl-compact", description="name of shipped weights, or a folder with a card.json"
@@ -121,51 +122,50 @@ class ModelSettings(Section):
 
 
 class CandidateSettings(Section):
-    """Weights that are tried beside those that answer; docs/operate/new-weights.md."""
+    """A second model that is tried beside the answering one; docs/operate/new-weights.md."""
 
-    weights: str = Field(
-        default="", description="as model.weights; empty: there is no second feature space"
-    )
+    weights: str = Field(default="", description="as model.weights; empty: no second feature space")
     shadow_share: float = Field(
-        default=0.1, ge=0, le=1, description="of checks that both spaces answer, to be compared"
+        default=0.1, ge=0, le=1, description="share of checks answered by both, for comparison"
     )
 
 
 class IndexSettings(Section):
-    """The library's tables, and how candidates are searched in them."""
+    """The library's tables, and the search in them."""
 
     uri: str = Field(default="", description="folder or object-store address; empty: in data_dir")
     hits_per_frame: int = Field(default=20, ge=1)
     min_hit_similarity: float = Field(default=0.3, ge=-1, le=1)
     max_candidates: int = Field(default=20, ge=1)
     consistency_interval_s: float = Field(
-        default=0.5, ge=0, description="how old a reader's view of the tables may be"
+        default=0.5, ge=0, description="greatest age of a reader's view of the tables"
     )
     max_query_frames: int = Field(
-        default=1200, ge=1, description="distinct frames of a query that are searched for"
+        default=1200, ge=1, description="distinct frames of a query that are searched at most"
     )
     ann_min_frames: int = Field(
-        default=20_000, ge=1, description="from how many frames on the search is approximate"
+        default=20_000, ge=1, description="number of frames from which the search is approximate"
     )
     ann_index: Literal["ivf_rq", "ivf_pq", "ivf_flat", "ivf_hnsw_sq"] = Field(
-        default="ivf_rq", description="ivf_flat stands in where its codes do not fit the dimensions"
+        default="ivf_rq",
+        description="ivf_flat is used if the number of dimensions does not allow codes",
     )
     retrain_share: float = Field(
         default=0.5,
         gt=0,
-        description="growth or loss since training from which the index is trained anew",
+        description="relative growth or loss since the training from which the index is retrained",
     )
     probed_partitions: int = Field(
-        default=0, ge=0, description="parts of the index that are searched; 0: by its size"
+        default=0, ge=0, description="partitions of the index that are searched; 0: by its size"
     )
     refine_factor: int = Field(
-        default=2, ge=1, description="hits compared in full for each one that is returned"
+        default=2, ge=1, description="hits compared in full for each returned one"
     )
     upkeep_interval_s: float = Field(
-        default=60.0, gt=0, description="after how long what was written is compacted and indexed"
+        default=60.0, gt=0, description="time between two runs of compaction and indexing"
     )
     keep_versions_s: float = Field(
-        default=3600.0, ge=0, description="how long readers may use a version after it was replaced"
+        default=3600.0, ge=0, description="time for which readers may use a replaced version"
     )
 
 
@@ -173,22 +173,22 @@ class MatchingSettings(Section):
     """Re-ranking and alignment of the best candidates."""
 
     rerank_candidates: int = Field(default=10, ge=1)
-    max_segments: int = Field(default=8, ge=1, description="segments reported for a pair")
+    max_segments: int = Field(default=8, ge=1, description="segments reported for one pair")
     min_segment_s: float = Field(default=1.0, gt=0)
     min_speed: float = Field(default=0.25, gt=0)
     max_speed: float = Field(default=4.0, gt=0)
     negative_libraries: tuple[str, ...] = Field(
         default=(),
-        description="libraries of common material (intros, credits, black): no match is reported "
-        "with them, and what of a query they show does not count for others; docs/use/rights.md",
+        description="libraries of common material (intros, credits, black). They never match, and "
+        "parts of a query that they contain do not count; docs/use/rights.md",
     )
     negative_similarity: float = Field(
-        default=0.7, ge=0, le=1, description="of a stretch that counts as common material"
+        default=0.7, ge=0, le=1, description="similarity of a segment that is common material"
     )
 
 
 class PolicySettings(Section):
-    """Probabilities from which a match counts."""
+    """Thresholds on the probability of a match. They decide outcome and effort of a check."""
 
     version: str = "1"
     duplicate_probability: float = Field(default=0.9, ge=0, le=1)
@@ -197,15 +197,15 @@ class PolicySettings(Section):
         default=0.02,
         ge=0,
         le=1,
-        description="from which probability on a match that is no duplicate yet is looked at once "
-        "more with all views; 1: never",
+        description="probability from which a match below duplicate gets a second pass with all "
+        "views; 1: never",
     )
     sure_probability: float = Field(
         default=0.97,
         ge=0,
         le=1,
-        description="from which probability on a match is believed without a look at its pixels; "
-        "those of a less probable one, from second_look_probability on, are compared",
+        description="probability from which a match needs no pixel comparison; pixels are compared "
+        "from second_look_probability up to it",
     )
 
     @model_validator(mode="after")
@@ -216,81 +216,80 @@ class PolicySettings(Section):
 
 
 class EvidenceSettings(Section):
-    """What is kept of a checked video, so that a person can see why a match was found."""
+    """Storage of evidence: it shows reviewers why a match was found."""
 
     keep: Literal["none", "matches", "all"] = Field(
         default="matches",
-        description="of which checks features and small pictures are kept: of none, of those with "
-        "a match that a person is shown, or of all",
+        description="checks whose features and small pictures are stored: none, those with a "
+        "reported match, or all",
     )
     keep_videos: bool = Field(
         default=True,
-        description="whether uploaded files are kept as well, those of references and those of "
-        "the checks above, so that both can be played side by side",
+        description="whether uploaded files of references and of these checks are stored too, so "
+        "that both can be played side by side",
     )
     retention_s: float = Field(
-        default=30 * 86400.0, gt=0, description="how long what is kept of a check stays"
+        default=30 * 86400.0, gt=0, description="time for which evidence of a check is stored"
     )
     max_bytes: int = Field(
         default=20 * 1024**3,
         gt=0,
-        description="of all that is kept; above it the oldest goes first",
+        description="size of all evidence; above it the oldest is removed first",
     )
 
 
 class LookbackSettings(Section):
-    """Matching backwards: new references are looked for in earlier uploads; docs/use/rights.md."""
+    """Matching backwards: new references are searched in earlier uploads; docs/use/rights.md."""
 
     keep_uploads: bool = Field(
         default=False,
-        description="whether the features of every checked upload are kept; off, because that "
-        "keeps something of what matched nothing, takes disk, and time of each check",
+        description="whether the features of every checked upload are stored. Off by default: it "
+        "stores data of videos without a match, and takes disk space and time",
     )
     retention_s: float = Field(default=30 * 86400.0, gt=0)
     max_uploads: int = Field(
-        default=100, ge=1, description="earlier uploads that are compared with a new reference"
+        default=100, ge=1, description="earlier uploads compared with a new reference at most"
     )
     delay_s: float = Field(
         default=30.0,
         ge=0,
-        description="after how long a new reference is looked for, so that checks under way have "
-        "kept their uploads",
+        description="wait after a registration, so that running checks have stored their uploads",
     )
 
 
 class FloodSettings(Section):
-    """When a reference matches suddenly so much that a person has to look; docs/use/rights.md."""
+    """Quarantine of references with a sudden flood of matches; docs/use/rights.md."""
 
     enabled: bool = True
     window_s: float = Field(default=3600.0, gt=0)
     history_s: float = Field(default=14 * 86400.0, gt=0)
     least: int = Field(
-        default=100, ge=1, description="different uploads that match it within the window"
+        default=100, ge=1, description="distinct uploads that match it within the window"
     )
-    factor: float = Field(default=10.0, gt=1, description="times as many as usual")
+    factor: float = Field(default=10.0, gt=1, description="multiple of the usual number")
 
 
 class LedgerSettings(Section):
-    """Jobs, verdicts and decisions. A file that is lost comes back from its last snapshot."""
+    """Jobs, verdicts and decisions. A lost file is restored from its last snapshot."""
 
     path: str = Field(default="", description="DuckDB file; empty: in data_dir")
     snapshots: str = Field(
         default="",
-        description="object-store address for copies of the file, from which it is restored where "
-        "it is absent; empty: none are made",
+        description="object-store address for copies of the file, from which a missing file is "
+        "restored; empty: no copies",
     )
     snapshot_interval_s: float = Field(
-        default=60.0, gt=0, description="how much of the newest work may be lost with the file"
+        default=60.0, gt=0, description="time between snapshots; newer work is lost with the file"
     )
     keep_snapshots: int = Field(default=24, ge=1)
 
 
 class ServeSettings(Section):
-    """Behavior of the online service; placement stands in serve_config.yaml."""
+    """Behavior of the online service. Its placement is in serve_config.yaml."""
 
     broker: Literal["embedded", "rabbitmq"] = Field(
         default="embedded",
-        description="who hands out accepted jobs: the ledger to the ingress's own replicas, or "
+        description="distribution of accepted jobs: by the ledger to the ingress's replicas, or by "
         "RabbitMQ to consumers",
     )
     broker_url: SecretStr = Field(
@@ -307,44 +306,44 @@ class ServeSettings(Section):
         default=0,
         ge=0,
         description="requests that may wait for their result at one ingress; 0: as many as it has "
-        "CPUs, at least 2; bounds how much slower they are answered than on an idle machine",
+        "CPUs, at least 2. It bounds their delay under load",
     )
-    max_queued_jobs: int = Field(default=256, ge=1, description="accepted jobs not yet finished")
+    max_queued_jobs: int = Field(default=256, ge=1, description="accepted, unfinished jobs")
     max_requests: int = Field(
-        default=256, ge=1, description="HTTP requests under way at one ingress"
+        default=256, ge=1, description="concurrent HTTP requests at one ingress"
     )
     max_batch_items: int = Field(default=500, ge=1, description="videos in one batch")
     job_timeout_s: float = Field(
-        default=1800.0, gt=0, description="one attempt from start to verdict"
+        default=1800.0, gt=0, description="time limit of one attempt, from start to verdict"
     )
-    job_tries: int = Field(default=5, ge=1, description="attempts before a job is given up as dead")
+    job_tries: int = Field(default=5, ge=1, description="attempts before a job is marked as dead")
     retry_delay_s: float = Field(default=1.0, gt=0, description="doubles with every attempt")
     lease_s: float = Field(
-        default=20.0, gt=0, description="how soon a job of a killed process is taken over"
+        default=20.0, gt=0, description="time until a job of a killed process is taken over"
     )
     reconcile_interval_s: float = Field(default=300.0, gt=0)
     keep_dead_s: float = Field(
-        default=7 * 86400.0, gt=0, description="how long a dead job's upload is kept"
+        default=7 * 86400.0, gt=0, description="time for which a dead job's upload is stored"
     )
     embed_batch_clips: int = Field(default=4, ge=1)
     embed_batch_wait_s: float = Field(default=0.02, ge=0)
 
 
 class WebhookSettings(Section):
-    """Who is told when jobs end. Addresses obey the rules for links."""
+    """Notifications about finished jobs. Addresses obey the rules for links."""
 
     secret: SecretStr = Field(
         default=SecretStr(""), description="whsec_ and base64; from the environment only"
     )
     library_urls: Mapping[str, str] = Field(
-        default={}, description="address by library, told of each of its jobs"
+        default={}, description="address by library, notified about each of its jobs"
     )
     timeout_s: float = Field(default=15.0, gt=0)
     give_up_s: float = Field(default=86400.0, gt=0)
 
 
 class AccessSettings(Section):
-    """Who may use the service; docs/operate/access.md."""
+    """Access to the service; docs/operate/access.md."""
 
     keys: Literal["auto", "required", "off"] = Field(
         default="auto",
@@ -352,22 +351,22 @@ class AccessSettings(Section):
     )
     root_key: SecretStr = Field(
         default=SecretStr(""),
-        description="an administrator's key that the ledger need not hold, dubl_root_ and 32 "
-        "characters or more; from the environment only",
+        description="an administrator's key outside the ledger: dubl_root_ and at least 32 "
+        "characters; from the environment only",
     )
     requests_per_minute: int = Field(
-        default=600, ge=1, description="of one key at one ingress, where the key names no other"
+        default=600, ge=1, description="of one key at one ingress, unless the key has its own limit"
     )
     jobs_per_day: int = Field(
-        default=0, ge=0, description="of one key, where the key names no other; 0: any number"
+        default=0, ge=0, description="of one key, unless the key has its own limit; 0: unlimited"
     )
     refresh_s: float = Field(
-        default=2.0, ge=0, description="how long a revoked key may still be believed"
+        default=2.0, ge=0, description="time for which a revoked key may still work"
     )
 
 
 class Settings(Section):
-    """Everything that a person may set."""
+    """All settings."""
 
     data_dir: Path = Path("data")
     media: MediaSettings = MediaSettings()
@@ -388,22 +387,22 @@ class Settings(Section):
     @model_validator(mode="after")
     def _two_models(self) -> Settings:
         if self.is_candidate:
-            raise ValueError("candidate.weights are model.weights")
+            raise ValueError("candidate.weights must differ from model.weights")
         return self
 
     @property
     def is_candidate(self) -> bool:
-        """Whether these are the candidate's own: see `candidate_settings`."""
+        """Whether these are the candidate model's own settings: see `candidate_settings`."""
         return bool(self.candidate.weights) and self.candidate.weights == self.model.weights
 
     @property
     def index_uri(self) -> str:
-        """Where the library was first made; `library_uri` knows where a feature space's lies."""
+        """Address of the library; `library_uri` gives the address of one feature space."""
         return self.index.uri or str(self.data_dir / "library")
 
     @property
     def uploads_uri(self) -> str:
-        """Features of checked uploads, beside the library; see LookbackSettings."""
+        """Address of the features of checked uploads; see LookbackSettings."""
         return f"{self.index_uri.rstrip('/')}_uploads"
 
     @property
@@ -412,7 +411,7 @@ class Settings(Section):
 
     @property
     def kept_dir(self) -> Path:
-        """What is kept for people to look at; see EvidenceSettings."""
+        """Folder of the evidence; see EvidenceSettings."""
         return self.data_dir / "kept"
 
     @property
@@ -428,9 +427,9 @@ def load_settings(
 ) -> Settings:
     """Reads `path`, then the environment, then `section.key=value` overrides; later ones win.
 
-    `path` is taken from the current folder or, where nothing lies there, from what Dubl ships.
-    Values of the environment and of overrides are read as YAML ("2" is a number, "[a, b]" a list).
-    Relative folders are taken from the current one. Raises ConfigurationError naming the key.
+    `path` is searched in the current folder, then among the shipped files. Values of the
+    environment and of overrides are YAML ("2" is a number, "[a, b]" a list). Relative folders are
+    relative to the current one. Raises ConfigurationError, which names the key.
     """
     tree = _read_yaml(Path(path)) if path is not None else {}
     _refuse_secrets(tree, str(path))
@@ -442,9 +441,9 @@ def load_settings(
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise ConfigurationError(f"'{override}' is not of the form section.key=value")
+            raise ConfigurationError(f"'{override}' must have the form section.key=value")
         if tuple(key.strip().split(".")) in SECRETS:
-            raise ConfigurationError(f"'{key}' is a secret: set it in the environment")
+            raise ConfigurationError(f"'{key}' is a secret. Set it in the environment.")
         _assign(tree, key.strip().split("."), _parse(key, text))
     return _validate(tree)
 
@@ -469,8 +468,8 @@ def _refuse_secrets(tree: Tree, path: str) -> None:
         values = tree.get(section)
         if isinstance(values, dict) and key in values:
             raise ConfigurationError(
-                f"'{section}.{key}' is a secret: take it out of {path} and set "
-                f"{ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}"
+                f"'{section}.{key}' is a secret. Remove it from {path} and set "
+                f"{ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}."
             )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key allows. ADMIN allows everything."""
+    """The permission of a key. ADMIN allows everything."""
 
     CHECK = "check"
     REGISTER = "register"
@@ -17,9 +17,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """An API key as it is kept: of its secret only the SHA-256. `libraries` empty: all of them;
-    limits of 0: those of the settings. Times are UTC, ISO 8601; `revoked_at` is empty while it
-    works."""
+    """An API key as stored, with the SHA-256 of its secret only.
+
+    `libraries` empty: all libraries. Limits of 0: those of the settings. Times are UTC, ISO 8601;
+    `revoked_at` is empty while the key is valid.
+    """
 
     id: str
     name: str
@@ -33,5 +35,5 @@ class ApiKey:
 
     @property
     def prefix(self) -> str:
-        """What may be shown: enough to tell keys apart."""
+        """The public part of the key, which identifies it."""
         return f"dubl_{self.id}"

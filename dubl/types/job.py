@@ -1,4 +1,4 @@
-"""Accepted work, and the webhooks that tell of its end."""
+"""Jobs, and the webhooks about their end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JobState(StrEnum):
 
 
 class JobRank(IntEnum):
-    """Which jobs are taken first; within a rank, the oldest."""
+    """Priority of a job: the lowest rank first, and within a rank the oldest job."""
 
     WAITED_FOR = 0
     ORDINARY = 1
@@ -36,7 +36,7 @@ class JobRank(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to end a job. Each attempt has its own; only the latest counts."""
+    """The right to finish a job. Each attempt has its own; only the latest is valid."""
 
     job_id: str
     attempt: int
@@ -44,7 +44,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a running job is: what it does, and the share of the usual work that is done."""
+    """Progress of a running job: its current step, and the finished share of the usual work."""
 
     stage: str = ""
     share: float = 0.0
@@ -55,14 +55,15 @@ NO_PROGRESS = Progress()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Accepted work. `subject_id` is the id of the check, reference or batch asked for; `request`
-    holds what is needed to run it again. `result_id` is what came out when it is done (for bytes
-    that were registered before, the id of that reference, and `created` is False); `error_code`
-    and `error_detail` say why it failed, or why it is tried again. `dead`: given up after its last
-    try though its input may be good; it can be queued again. `callbacks` are addresses that are
-    told of the end. `request_id` and `traceparent` (W3C) are those of the request that it was
-    accepted by. `space_id`: the feature space that answers, as of when this attempt was handed out;
-    empty for that of `model.weights`. Times are UTC, ISO 8601, empty while they lie ahead."""
+    """An accepted job. Times are UTC, ISO 8601, empty until they happen.
+
+    subject_id: id of the requested check, reference or batch. request: all that is needed to run
+    the job again. result_id: id of the result; for bytes that were registered before, the existing
+    reference, with `created` false. error_code, error_detail: the last error. dead: given up after
+    the last attempt; it can be queued again. callbacks: addresses of webhooks. request_id,
+    traceparent (W3C): of the accepting request. space_id: feature space of this attempt; empty:
+    that of `model.weights`.
+    """
 
     id: str
     kind: JobKind
@@ -98,7 +99,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A webhook: that a job ended, told to one address until it answers or a day is over.
+    """A webhook about a finished job, sent to one address until it answers or a day has passed.
 
     `status` is the last HTTP status (0: no answer), `error` what went wrong last."""
 

@@ -1,4 +1,4 @@
-"""References, and what is known of the library that holds them."""
+"""References, their registration, and the state of their library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAIN_LIBRARY = "main"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceDraft:
-    """What a caller says of a video to be registered."""
+    """The caller's facts about a video to be registered."""
 
     id: str
     library: str = MAIN_LIBRARY
@@ -27,8 +27,10 @@ class ReferenceDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A registered video, without its features. `created_at` is UTC, ISO 8601. damaged: only the
-    part of its file that could be read is in the library."""
+    """A registered video, without its features.
+
+    `created_at` is UTC, ISO 8601. damaged: only part of its file could be read.
+    """
 
     id: str
     library: str
@@ -54,9 +56,11 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexHealth:
-    """The vector index of the library's frames. `index_type` is "exact" while there is none.
-    `recall` is that of the last audit since the training, 1 for exact search, and nothing where
-    none was made."""
+    """State of the vector index of the library's frames.
+
+    `index_type` is "exact" without an index. `recall`: of the last audit since the training; 1 for
+    exact search; None without an audit.
+    """
 
     index_type: str
     frames: int
@@ -68,10 +72,10 @@ class IndexHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptVideo:
-    """What is kept of a video for people to look at: small pictures of whole frames at
-    `picture_times_s`, ascending, and `video_path`, a file to play, empty for none.
+    """Stored evidence of a video, for reviewers.
 
-    `width` and `height` are those of the video, after rotation; `media_type` as HTTP names it.
+    picture_times_s: times of small pictures of whole frames, ascending. video_path: a file to play;
+    empty: none. width, height: of the video after rotation. media_type: as in HTTP.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What becomes of its features: CandidateSet → MatchSet → Verdict, kept as a Check."""
+"""The later hops of a query: CandidateSet → MatchSet → Verdict, stored as a Check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dubl.types.video import Timings
 
 
 class Outcome(StrEnum):
-    """What the decision says of a query."""
+    """The decision on a query."""
 
     DUPLICATE = "duplicate"
     REVIEW = "review"
@@ -29,7 +29,7 @@ class FrameHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A reference worth a look, with the frame hits that speak for it."""
+    """A retrieved reference, with the frame hits that support it."""
 
     reference_id: str
     library: str
@@ -48,7 +48,7 @@ class CandidateSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFound:
-    """A reference that shows a picture; `times_s` ascending, where it is most alike."""
+    """A reference that shows a picture; `times_s`: ascending times of the most similar frames."""
 
     reference_id: str
     library: str
@@ -58,8 +58,10 @@ class FrameFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A common stretch, in seconds of either video. Starts lie before ends on both sides;
-    a copy that plays backwards says so in `reversed`."""
+    """A segment that both videos share, in seconds of either video.
+
+    Starts are before ends on both sides; `reversed` marks a copy that plays backwards.
+    """
 
     query_start_s: float
     query_end_s: float
@@ -79,13 +81,14 @@ class Segment:
 class Match:
     """A re-ranked candidate.
 
-    `similarity` in [0,1]: 1 is identical. `segments` best first, possibly none, without what lies
-    in excluded segments of the reference (`excluded_s` of it did) or is common material
-    (`common_s`). `rejected`: a person said of these very bytes that they do not copy this
-    reference. `rights`: what the decision made of it, `outcome`: what its library's thresholds
-    make of its probability alone; None in verdicts of older versions. `agreement`: how alike the
-    pixels of both move, in [0,1], where the features left doubt and that could be told; `ceiling`:
-    the most that it may make of the probability (a shared intro moves alike too).
+    similarity: in [0,1]; 1 is identical.
+    segments: best first, possibly none, without `excluded_s` seconds in excluded segments of the
+    reference and `common_s` seconds of common material.
+    rejected: a reviewer decided that these bytes do not copy this reference.
+    rights: the ruling under the reference's rights.
+    outcome: of the probability alone, by the library's thresholds; None in old verdicts.
+    agreement: pixel correlation, in [0,1]; None if pixels were not compared.
+    ceiling: highest probability that the pixel correlation may give.
     """
 
     reference_id: str
@@ -104,8 +107,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchSet:
-    """Matches, most probable first. damaged: part of the query could not be read. `rights`: of the
-    references in it, by id, where there are any."""
+    """Matches, most probable first.
+
+    damaged: part of the query could not be read. rights: of the matched references, by id.
+    """
 
     matches: tuple[Match, ...]
     index_version: int
@@ -116,11 +121,11 @@ class MatchSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer: an outcome and every re-ranked match (the HTTP layer hides weak ones), those
-    that count first. `probability` is that of the best one that counts.
+    """The answer: an outcome, and every re-ranked match, those that count first.
 
-    damaged: it is about the part of the query that could be read. `action`: the strictest that the
-    owners of what was found want, unless it is unique. `context`: what was asked about.
+    The HTTP layer hides weak matches. probability: of the best match that counts. damaged: only
+    part of the query could be read. action: the strictest action of the owners of the found
+    references. context: territory, channel and time of the check.
     """
 
     outcome: Outcome
@@ -137,8 +142,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A verdict as the ledger keeps it, with what was asked. `earlier_id`: the check of the same
-    upload that was made before the reference was there."""
+    """A verdict as stored in the ledger, with its question.
+
+    `earlier_id`: an earlier check of the same upload, before the reference was registered.
+    """
 
     id: str
     query_name: str

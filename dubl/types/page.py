@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Item]):
-    """One page of a listing; `next_cursor` is empty on the last one."""
+    """One page of a listing; `next_cursor` is empty on the last page."""
 
     items: tuple[Item, ...]
     next_cursor: str
@@ -26,7 +26,7 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagePosition:
-    """Where a page ended in a listing by time, newest first; a cursor is its opaque text."""
+    """The end of a page in a listing by time, newest first; a cursor is its opaque text."""
 
     created_at: str
     id: str
@@ -38,7 +38,7 @@ class PagePosition:
 
     @classmethod
     def from_cursor(cls, cursor: str) -> Self:
-        """Raises InvalidRequest for text that no page gave."""
+        """The position in a cursor. Raises InvalidRequest for any other text."""
         try:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             match json.loads(base64.urlsafe_b64decode(padded)):
@@ -46,5 +46,5 @@ class PagePosition:
                     (created_at + identity).encode()  # no halves of surrogate pairs
                     return cls(created_at=created_at, id=identity)
         except (ValueError, RecursionError) as exc:
-            raise InvalidRequest("the cursor is not one that a page gave") from exc
-        raise InvalidRequest("the cursor is not one that a page gave")
+            raise InvalidRequest("the cursor is invalid. Use next_cursor of a page.") from exc
+        raise InvalidRequest("the cursor is invalid. Use next_cursor of a page.")

@@ -1,4 +1,4 @@
-"""People's decisions on matches."""
+"""Decisions of reviewers on matches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from enum import StrEnum
 
 
 class Decision(StrEnum):
-    """What a person says of a match. A comment decides nothing; "licensed" is a copy that may be
-    shown; "reopened" takes an earlier decision back."""
+    """A reviewer's decision on a match.
+
+    "licensed": a copy that may be shown. "reopened": withdraws an earlier decision. "comment":
+    decides nothing.
+    """
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
@@ -18,7 +21,7 @@ class Decision(StrEnum):
 
 
 class ReviewState(StrEnum):
-    """Where a match stands: by the latest decision on it."""
+    """The state of a match, by its latest decision."""
 
     OPEN = "open"
     CONFIRMED = "confirmed"
@@ -41,7 +44,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewItem:
-    """A match as the review queue shows it. `created_at` is the check's."""
+    """A match in the review queue. `created_at` is that of its check."""
 
     check_id: str
     reference_id: str

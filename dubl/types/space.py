@@ -1,4 +1,4 @@
-"""Feature spaces in service, and how they compare."""
+"""Feature spaces in service, and the comparison of their answers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ class Space:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceSwitch:
-    """From when on the space answered; `previous_id` did before it (empty: that of
-    `model.weights`). `by` is the key's id. `rollback`: it was the one before already."""
+    """A switch to another answering space, at `created_at`.
+
+    previous_id: the space before it; empty: that of `model.weights`. by: id of the key. rollback:
+    whether the switch went back to the previous space.
+    """
 
     number: int
     space_id: str
@@ -38,8 +41,10 @@ class SpaceSwitch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """What a space that does not answer says of a check. `agrees`: the same outcome and, unless
-    that is unique, a reference in common."""
+    """The verdict of the other space on a check.
+
+    `agrees`: the same outcome and, unless that is unique, a reference in common.
+    """
 
     check_id: str
     space_id: str
@@ -53,8 +58,8 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Shadows of one space: how many, how many agree, and how often one outcome stood against
-    another (answered, shadow)."""
+    """Summary of one space's shadows: their number, the number that agree, and the number of each
+    pair of differing outcomes (answered, shadow)."""
 
     count: int = 0
     agreed: int = 0

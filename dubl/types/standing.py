@@ -1,4 +1,4 @@
-"""What decisions of people and floods of matches make of a library."""
+"""Prior decisions: rejected references, quarantines, and thresholds fitted to decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryPolicy:
-    """A library's own thresholds, fitted to so many decisions; `number` grows with each fit."""
+    """A library's own thresholds, fitted to `decisions` decisions; `number` grows with each fit."""
 
     library: str
     number: int
@@ -21,14 +21,14 @@ class LibraryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedMatch:
-    """A match on which a person has decided: `copied` unless it was rejected."""
+    """A match that a reviewer has decided; `copied` unless it was rejected."""
 
     probability: float
     copied: bool
 
 
 class QuarantineState(StrEnum):
-    """HELD until a person decides; KEPT in quarantine by a person; RELEASED."""
+    """HELD until a reviewer decides; KEPT in quarantine, or RELEASED, by a reviewer."""
 
     HELD = "held"
     KEPT = "kept"
@@ -37,7 +37,10 @@ class QuarantineState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
-    """A reference that so many different uploads matched lately, and so many usually."""
+    """A reference with a flood of matches.
+
+    uploads: distinct uploads that matched it in the last window; usual: in a usual window.
+    """
 
     reference_id: str
     library: str
@@ -52,8 +55,11 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the ledger knows that a decision depends on: references that people said these bytes do
-    not copy, references in quarantine, and libraries' own thresholds by name."""
+    """Prior decisions that a new decision depends on.
+
+    rejected: ids of references that, by reviewers, these bytes do not copy. quarantined: ids of
+    references in quarantine. policies: libraries' own thresholds, by library.
+    """
 
     rejected: frozenset[str] = frozenset()
     quarantined: frozenset[str] = frozenset()
@@ -62,7 +68,7 @@ class Standing:
 
 NO_STANDING = Standing()
 
-# Decisions of people before a library's thresholds are fitted to them.
+# Decided matches needed to fit a library's thresholds; chosen.
 MIN_DECISIONS = 30
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a video: VideoSource → FrameClip → VideoFeatures."""
+"""The first hops of a video: VideoSource → FrameClip → VideoFeatures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_VIEWS = 14  # of one instant, the whole frame included
 class VideoSource:
     """A video file on this machine's disk.
 
-    `path` is local and readable, `name` is what the caller called it (file name or link).
+    `path` is local and readable; `name` is the caller's name for it (file name or link).
     """
 
     path: str
@@ -47,15 +47,15 @@ class VideoSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Which frames of a video are read, and at which size.
+    """The frames of a video to read, and their size in pixels.
 
-    One frame each 1 / `rate_hz` seconds, but at least `min_frames` where the file has them: a
+    One frame each 1 / `rate_hz` seconds, but at least `min_frames` if the file has them: a
     two-second clip at one frame a second would leave nothing to align.
-    `resize`: "squash" scales to frame_size x frame_size whatever the aspect; "crop" scales the
-    short side to frame_size * 8 / 7 and cuts the center square (256 → 224, ViSiL).
-    `views`: "whole" frames alone, as references have them; "parts" adds what bars frame, stacked
-    screens and insets where there are any; "all" adds mirrored and turned frames, halves and
-    the middle to that. Cropped pictures have whole frames alone.
+    `resize`: "squash" scales to frame_size x frame_size, ignoring the aspect ratio; "crop" scales
+    the short side to frame_size * 8 / 7 and cuts out the center square (256 → 224, ViSiL).
+    `views`: "whole" frames only, as for references; "parts" adds the picture inside bars, stacked
+    screens and insets; "all" adds mirrored and rotated frames, halves and the middle. Cropped
+    pictures have whole frames only.
     `still_at_s`: of the whole file only the picture at that time; an image file has one.
     `times_s`: instead of regular ones the pictures at these times, ascending; they come as whole
     frames.
@@ -72,7 +72,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """What probing and decoding told about the file. Sizes are after rotation, in pixels."""
+    """Facts about the file from probing and decoding. Sizes are after rotation, in pixels."""
 
     duration_s: float
     width: int
@@ -85,7 +85,7 @@ class VideoFacts:
     damaged: bool = False
 
     def size_within(self, side: int) -> tuple[int, int]:
-        """Width and height of the video's shape whose longer side is `side`."""
+        """Width and height in pixels, in the video's shape, with `side` as the longer side."""
         longer = max(self.width, self.height, 1)
         return max(1, round(side * self.width / longer)), max(1, round(side * self.height / longer))
 
@@ -140,8 +140,8 @@ class VideoFeatures:
     """Features of one video: N rows in the order of FrameClip.
 
     descriptors float16 [N,D'] unit length; region_features float16 [N,R,D];
-    timestamps_s float64 [N]; views uint8 [N]. damaged: part of the file could not be read, and
-    these are the features of the rest.
+    timestamps_s float64 [N]; views uint8 [N]. damaged: part of the file could not be read; these
+    are the features of the rest.
     """
 
     descriptors: Float16Array

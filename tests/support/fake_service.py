@@ -306,4 +306,4 @@ def _subject(order: CheckOrder | ReferenceOrder) -> str:
 def _refuse(cursor: str) -> None:
     """There is one page only: no cursor is one that a page gave."""
     if cursor:
-        raise InvalidRequest("the cursor is not one that a page gave")
+        raise InvalidRequest("the cursor is invalid. Use next_cursor of a page.")
