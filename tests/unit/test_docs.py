@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dubl.client.client import Client
+from dubl.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -63,6 +64,15 @@ def test_every_module_and_target_that_a_page_calls_is_there(page: Path) -> None:
 def _module(name: str) -> bool:
     path = PROJECT.joinpath(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists() or "NAME" in name
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=_page_id)
+def test_every_setting_that_a_page_names_is_there(page: Path) -> None:
+    sections = {name: getattr(Settings(), name) for name in Settings.model_fields}
+    named = re.findall(rf"`({'|'.join(sections)})\.([a-z_]+)[=:` ]", page.read_text("utf-8"))
+    ends = {"duckdb", "json", "pt"}  # of files
+    lost = [f"{section}.{key}" for section, key in named if not hasattr(sections[section], key)]
+    assert [name for name in lost if name.split(".")[1] not in ends] == []
 
 
 def test_every_method_in_the_clients_table_is_there() -> None:
