@@ -9,6 +9,7 @@ import pytest
 
 from dubl.client.client import Client
 from dubl.settings import Settings
+from tests.support.settings_page import PAGE, settings_page
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -73,6 +74,11 @@ def test_every_setting_that_a_page_names_is_there(page: Path) -> None:
     ends = {"duckdb", "json", "pt"}  # of files
     lost = [f"{section}.{key}" for section, key in named if not hasattr(sections[section], key)]
     assert [name for name in lost if name.split(".")[1] not in ends] == []
+
+
+def test_the_page_of_settings_is_that_of_their_model() -> None:
+    current = PAGE.read_text(encoding="utf-8") == settings_page()
+    assert current, "run `python -m tests.support.settings_page`"
 
 
 def test_every_method_in_the_clients_table_is_there() -> None:
