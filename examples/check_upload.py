@@ -7,8 +7,7 @@ Exits with 10 for a duplicate, 11 when a person should look, 0 otherwise.
 
 import sys
 
-from dubl.client.client import Client
-from dubl.client.errors import JobFailed
+from dubl import Client, JobFailed
 
 EXITS = {"unique": 0, "duplicate": 10, "review": 11}
 

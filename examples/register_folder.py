@@ -7,8 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from dubl.client.async_client import AsyncClient
-from dubl.client.errors import ApiError
+from dubl import ApiError, AsyncClient
 
 AT_ONCE = 4
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}

@@ -5,7 +5,7 @@ python examples/review_queue.py http://localhost:8000 [CHECK REFERENCE]
 
 import sys
 
-from dubl.client.client import Client
+from dubl import Client
 
 
 def main(address: str, *pair: str) -> None:

@@ -7,8 +7,7 @@ FILMS.zip holds films; FILM is one more. UPLOAD is a copy of FILM, OTHER_UPLOAD 
 
 import sys
 
-from dubl.client.client import Client
-from dubl.client.models import Check, ExcludedSegment, LicenseWindow, Rights
+from dubl import Check, Client, ExcludedSegment, LicenseWindow, Rights
 
 REVIEWER = "Anna"
 

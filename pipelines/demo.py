@@ -21,7 +21,7 @@ import typer
 
 from dubl.client.client import Client
 from dubl.client.errors import ClientError
-from dubl.client.models import Check, Segment
+from dubl.contract.bodies import Check, Segment
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.casting import Cast, drawn_cast, find_videos

@@ -1,53 +1,127 @@
-"""The client that waits.
+"""The clients: one for event loops, one that waits.
 
 with Client("http://localhost:8000") as dubl:
     check = dubl.check("upload.mp4")
     print(check.outcome, [match.reference_id for match in check.matches])
+
+async with AsyncClient("http://localhost:8000") as dubl:
+    check = await dubl.check("upload.mp4")
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import BinaryIO, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from dubl.client import admin_operations, operations
-from dubl.client.admin_operations import OnProgress
-from dubl.client.administration import Administration
-from dubl.client.desk import Desk
-from dubl.client.errors import StillRunning
-from dubl.client.exchange import (
-    Retries,
-    build,
-    may_repeat,
-    not_reachable,
-    opened,
-    read,
-    read_readiness,
-    refusal,
-    require_alive,
-)
-from dubl.client.models import (
-    Accepted,
-    Check,
-    Library,
-    Page,
-    Readiness,
-    Reference,
-    Rights,
-)
-from dubl.client.operations import Operation
+from dubl.client.exchange import Operation, Retries, build, refusal
+from dubl.client.operations import Operations
 
+P = ParamSpec("P")
 Result = TypeVar("Result")
+Call = Callable[Concatenate[Operations, P], Coroutine[object, object, Result]]
 
 
-class Client(Desk, Administration):
-    """Thread-safe as httpx is. Every method raises ApiError, NotReachable."""
+class AsyncClient(Operations):
+    """A service, asked from an event loop."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        api_key: str = "",
+        timeout_s: float = 60.0,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`transport` stands in for the network, in tests for example."""
+        self._retries = retries or Retries()
+        self._http = httpx.AsyncClient(
+            base_url=address, headers=_headers(api_key), timeout=timeout_s, transport=transport
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _send(
+        self, operation: Operation[Result], file: BinaryIO | None = None
+    ) -> httpx.Response:
+        return await self._http.send(build(self._http, operation, file))
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _store(self, address: str, path: Path) -> None:
+        async with self._http.stream("GET", address) as response:
+            if not response.is_success:
+                await response.aread()
+                raise refusal(response)
+            with path.open("xb") as file:
+                async for chunk in response.aiter_bytes():
+                    file.write(chunk)
+
+
+class _Blocking(Operations):
+    """Never suspends: whatever is awaited is done when it comes back."""
+
+    def __init__(self, http: httpx.Client, retries: Retries) -> None:
+        self._http = http
+        self._retries = retries
+
+    async def _send(
+        self, operation: Operation[Result], file: BinaryIO | None = None
+    ) -> httpx.Response:
+        return self._http.send(build(self._http, operation, file))
+
+    async def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def _store(self, address: str, path: Path) -> None:
+        with self._http.stream("GET", address) as response:
+            if not response.is_success:
+                response.read()
+                raise refusal(response)
+            with path.open("xb") as file:
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+
+
+def waited(call: Call[P, Result]) -> Callable[Concatenate[Client, P], Result]:
+    """The same call, for a caller that waits."""
+
+    @wraps(call)
+    def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        coroutine = call(client._calls, *args, **kwargs)
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        coroutine.close()
+        raise RuntimeError(f"{call} waited for something that only an event loop can do")
+
+    return method
+
+
+class Client:
+    """A service, asked by a thread that waits. Thread-safe as httpx is."""
 
     def __init__(
         self,
@@ -59,11 +133,10 @@ class Client(Desk, Administration):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`transport` stands in for the network, in tests for example."""
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._retries = retries or Retries()
         self._http = httpx.Client(
-            base_url=address, headers=headers, timeout=timeout_s, transport=transport
+            base_url=address, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
+        self._calls = _Blocking(self._http, retries or Retries())
 
     def __enter__(self) -> Self:
         return self
@@ -79,214 +152,46 @@ class Client(Desk, Administration):
     def close(self) -> None:
         self._http.close()
 
-    def check(
-        self,
-        file: Path | str = "",
-        *,
-        link: str = "",
-        id: str = "",  # noqa: A002
-        libraries: Sequence[str] = (),
-        channel: str = "",
-        territory: str = "",
-        time: str = "",
-        callback_url: str = "",
-        timeout_s: float = 600.0,
-        on_progress: OnProgress | None = None,
-    ) -> Check:
-        """The verdict on a file or link, however long it takes within `timeout_s`, for where
-        (`channel`, `territory` of two letters) and when (ISO 8601; else now) it is to be shown.
-        `on_progress` is told the stage and the share of the usual work that is done.
+    # Documented in Operations.
+    check = waited(Operations.check)
+    submit_check = waited(Operations.submit_check)
+    wait_for_check = waited(Operations.wait_for_check)
+    list_checks = waited(Operations.list_checks)
+    nearest = waited(Operations.nearest)
+    search_frame = waited(Operations.search_frame)
+    get_evidence = waited(Operations.get_evidence)
+    download = waited(Operations.download)
+    save = waited(Operations.save)
+    register = waited(Operations.register)
+    get_reference = waited(Operations.get_reference)
+    list_references = waited(Operations.list_references)
+    update_reference = waited(Operations.update_reference)
+    delete_reference = waited(Operations.delete_reference)
+    list_libraries = waited(Operations.list_libraries)
+    get_library_policy = waited(Operations.get_library_policy)
+    calibrate_library = waited(Operations.calibrate_library)
+    review_queue = waited(Operations.review_queue)
+    list_reviews = waited(Operations.list_reviews)
+    review = waited(Operations.review)
+    list_quarantines = waited(Operations.list_quarantines)
+    decide_quarantine = waited(Operations.decide_quarantine)
+    submit_batch = waited(Operations.submit_batch)
+    get_job = waited(Operations.get_job)
+    wait_for_job = waited(Operations.wait_for_job)
+    list_jobs = waited(Operations.list_jobs)
+    cancel_job = waited(Operations.cancel_job)
+    requeue_job = waited(Operations.requeue_job)
+    list_deliveries = waited(Operations.list_deliveries)
+    replay_delivery = waited(Operations.replay_delivery)
+    create_key = waited(Operations.create_key)
+    list_keys = waited(Operations.list_keys)
+    revoke_key = waited(Operations.revoke_key)
+    list_spaces = waited(Operations.list_spaces)
+    missing_references = waited(Operations.missing_references)
+    switch_space = waited(Operations.switch_space)
+    roll_back_space = waited(Operations.roll_back_space)
+    readiness = waited(Operations.readiness)
 
-        Raises JobFailed when the video cannot be checked, StillRunning after the time.
-        """
-        accepted = self.submit_check(
-            file,
-            link=link,
-            id=id,
-            libraries=libraries,
-            channel=channel,
-            territory=territory,
-            time=time,
-            callback_url=callback_url,
-        )
-        deadline = monotonic() + timeout_s
-        if on_progress is not None:
-            tell = admin_operations.telling(on_progress)
-            self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
-        return self.wait_for_check(accepted.id, timeout_s=max(deadline - monotonic(), 0.0))
 
-    def submit_check(
-        self,
-        file: Path | str = "",
-        *,
-        link: str = "",
-        id: str = "",  # noqa: A002
-        libraries: Sequence[str] = (),
-        channel: str = "",
-        territory: str = "",
-        time: str = "",
-        callback_url: str = "",
-    ) -> Accepted:
-        """Asks, and comes back at once."""
-        operation = operations.submit_check(
-            file=Path(file) if file else None,
-            link=link,
-            fields={
-                "id": id,
-                "channel": channel,
-                "territory": territory,
-                "time": time,
-                "callback_url": callback_url,
-            },
-            libraries=libraries,
-        )
-        return self._ask(operation)
-
-    def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:
-        """Raises JobFailed, StillRunning."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            wait_s = operations.poll_s(deadline)
-            answer = self._ask(operations.get_check(check_id, wait_s=wait_s))
-            if isinstance(answer, Check):
-                return answer
-            self._pause(answer, deadline)
-
-    def list_checks(
-        self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
-    ) -> Page[Check]:
-        return self._ask(
-            operations.list_checks(
-                outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
-            )
-        )
-
-    def register(
-        self,
-        file: Path | str = "",
-        *,
-        link: str = "",
-        path: str = "",
-        id: str = "",  # noqa: A002
-        library: str = "",
-        title: str = "",
-        owner: str = "",
-        metadata: Mapping[str, object] | None = None,
-        rights: Rights | None = None,
-        timeout_s: float = 600.0,
-    ) -> Reference:
-        """Registers a file, a link, or a path on the service's machine, and waits until it is
-        ready. What was there already is given as it is.
-
-        Raises JobFailed when the video cannot be registered, StillRunning after the time.
-        """
-        deadline = time.monotonic() + timeout_s
-        fields = {"id": id, "library": library, "title": title, "owner": owner}
-        operation = operations.submit_reference(
-            file=Path(file) if file else None,
-            link=link,
-            path=path,
-            fields={
-                **fields,
-                "metadata": dict(metadata or {}),
-                "rights": operations.plain(rights) if rights else {},
-            },
-            wait_s=operations.poll_s(deadline),
-        )
-        answer = self._ask(operation)
-        while not isinstance(answer, Reference):
-            self._pause(answer, deadline)
-            wait_s = operations.poll_s(deadline)
-            answer = self._ask(operations.get_reference(answer.id, wait_s=wait_s))
-        return answer
-
-    def get_reference(self, reference_id: str) -> Reference:
-        """Raises ApiError, StillRunning while it is being registered."""
-        answer = self._ask(operations.get_reference(reference_id))
-        if isinstance(answer, Reference):
-            return answer
-        require_alive(answer)
-        raise StillRunning(answer.id)
-
-    def list_references(
-        self,
-        *,
-        library: str = "",
-        owner: str = "",
-        text: str = "",
-        limit: int = 50,
-        cursor: str = "",
-    ) -> Page[Reference]:
-        return self._ask(
-            operations.list_references(
-                library=library, owner=owner, text=text, limit=limit, cursor=cursor
-            )
-        )
-
-    def update_reference(
-        self,
-        reference_id: str,
-        *,
-        title: str | None = None,
-        owner: str | None = None,
-        metadata: Mapping[str, object] | None = None,
-        rights: Rights | None = None,
-    ) -> Reference:
-        """Changes what is given; rights as a whole, and later checks see them at once."""
-        change = {
-            "title": title,
-            "owner": owner,
-            "metadata": metadata,
-            "rights": operations.plain(rights) if rights else None,
-        }
-        given = {name: value for name, value in change.items() if value is not None}
-        return self._ask(operations.update_reference(reference_id, given))
-
-    def delete_reference(self, reference_id: str) -> None:
-        self._ask(operations.delete_reference(reference_id))
-
-    def list_libraries(self) -> tuple[Library, ...]:
-        return self._ask(operations.list_libraries())
-
-    def readiness(self) -> Readiness:
-        """Whether requests are taken, and what is waited for."""
-        try:
-            answer = self._http.get("/readyz")
-        except httpx.HTTPError as exc:
-            raise not_reachable(exc) from exc
-        return read_readiness(answer)
-
-    def save(self, address: str, path: Path) -> None:
-        """Writes what an address answers to a new file, however large. Raises OSError."""
-        try:
-            with self._http.stream("GET", address) as response:
-                if not response.is_success:
-                    response.read()
-                    raise refusal(response)
-                with path.open("xb") as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
-        except httpx.HTTPError as exc:
-            raise not_reachable(exc) from exc
-
-    def _pause(self, accepted: Accepted, deadline: float) -> None:
-        """Before asking again. Raises JobFailed, StillRunning."""
-        require_alive(accepted)
-        if time.monotonic() >= deadline:
-            raise StillRunning(accepted.id)
-        time.sleep(operations.POLL_PAUSE_S)
-
-    def _ask(self, operation: Operation[Result]) -> Result:
-        with opened(operation) as file:
-            for number in range(1, self._retries.tries + 1):
-                outcome: httpx.Response | httpx.HTTPError
-                try:
-                    outcome = self._http.send(build(self._http, operation, file))
-                except httpx.HTTPError as exc:
-                    outcome = exc
-                if number == self._retries.tries or not may_repeat(operation, outcome):
-                    break
-                time.sleep(self._retries.pause_after(number, outcome))
-        if isinstance(outcome, httpx.HTTPError):
-            raise not_reachable(outcome) from outcome
-        return read(operation, outcome)
+def _headers(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}

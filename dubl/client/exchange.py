@@ -1,23 +1,23 @@
-"""Between operations and httpx: requests, answers, and when to ask again."""
+"""Between calls and httpx: requests, answers, and when to ask again."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from dubl.client.errors import ApiError, JobFailed, NotReachable
-from dubl.client.models import Accepted, Readiness
-from dubl.client.operations import Operation
+from dubl.contract.bodies import Accepted, Readiness
 
 Result = TypeVar("Result")
+Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
 # The service has not begun with what it answers so.
 REFUSED = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
@@ -25,6 +25,21 @@ REFUSED = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILA
 INTERRUPTED = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT})
 LONGEST_PAUSE_S = 30.0
 WAIT_MARGIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[Result]):
+    """One request. `repeatable`: it may be sent again although an earlier one may have arrived.
+    Empty values of `query` are left out."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], Result]
+    query: Query = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+    file: Path | None = None
+    wait_s: float = 0.0
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +78,7 @@ def build(
             write=timeout.write,
             pool=timeout.pool,
         )
-    query = dict(operation.query)
+    query = {k: v for k, v in operation.query.items() if v not in ("", (), None)}
     if file is None:
         return http.build_request(
             operation.method,

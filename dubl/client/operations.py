@@ -1,274 +1,600 @@
-"""What can be asked of the service: the request and how its answer is read, without any I/O, so
-that the client that waits and the one that does not are the same."""
+"""Each call of the client, written once and free of I/O: AsyncClient and Client do what is awaited
+here, one in an event loop, one in the caller's thread."""
 
 from __future__ import annotations
 
-import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from time import monotonic
+from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, TypeAdapter
+import httpx
+from pydantic import TypeAdapter
 
-from dubl.client.guard import Calibration, LibraryPolicy, Quarantine
-from dubl.client.models import (
+from dubl.client.errors import StillRunning
+from dubl.client.exchange import (
+    Operation,
+    Query,
+    Retries,
+    may_repeat,
+    not_reachable,
+    opened,
+    read,
+    read_readiness,
+    require_alive,
+)
+from dubl.contract.bodies import (
     Accepted,
+    Calibration,
     Check,
+    Delivery,
     Evidence,
     FrameFound,
+    Items,
     Job,
+    Key,
     Library,
+    LibraryPolicy,
     Match,
+    MissingReference,
+    NewKey,
     Page,
+    Quarantine,
+    Readiness,
     Reference,
     Review,
-    ReviewItem,
+    ReviewQueue,
     Rights,
+    Spaces,
+    SpaceSwitch,
 )
+from dubl.types import MIN_DECISIONS
 
 Result = TypeVar("Result")
-Model = TypeVar("Model", bound=BaseModel)
-Fields = Mapping[str, object]
+OnProgress = Callable[[str, float], None]
+OnJob = Callable[[Job], None]
 
 LONGEST_POLL_S = 20.0
 POLL_PAUSE_S = 0.2
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation(Generic[Result]):
-    """One request. `repeatable`: it may be sent again although an earlier one may have arrived."""
-
-    method: str
-    path: str
-    read: Callable[[bytes], Result]
-    query: Mapping[str, str | int | Sequence[str]] = field(default_factory=dict)
-    body: Fields | None = None
-    file: Path | None = None
-    wait_s: float = 0.0
-    repeatable: bool = True
-
-
-def submit_check(
-    *, file: Path | None, link: str, fields: Fields, libraries: Sequence[str]
-) -> Operation[Accepted]:
-    """With an id of its own, so that it may be repeated: the first verdict of an id stays."""
-    return Operation(
-        method="POST",
-        path="/v1/checks",
-        query={"library": tuple(libraries)} if libraries else {},
-        read=reading(Accepted),
-        body={"id": str(uuid.uuid4()), **_submission(fields, link=link)},
-        file=file,
-    )
-
-
-def get_check(check_id: str, *, wait_s: float = 0.0) -> Operation[Check | Accepted]:
-    path = f"/v1/checks/{quote(check_id, safe='')}"
-    return Operation(
-        method="GET", path=path, read=reading_either(_CHECK_OR_ACCEPTED), wait_s=wait_s
-    )
-
-
-def list_checks(
-    *, outcome: str, reference_id: str, limit: int, cursor: str
-) -> Operation[Page[Check]]:
-    query = {"outcome": outcome, "reference_id": reference_id, "limit": limit, "cursor": cursor}
-    return Operation(method="GET", path="/v1/checks", query=given(query), read=reading(Page[Check]))
-
-
-def submit_reference(
-    *, file: Path | None, link: str, path: str, fields: Fields, wait_s: float
-) -> Operation[Reference | Accepted]:
-    """May be repeated: the same bytes registered twice in a library are one reference."""
-    return Operation(
-        method="POST",
-        path="/v1/references",
-        read=reading_either(_REFERENCE_OR_ACCEPTED),
-        body=_submission(fields, link=link, path=path),
-        file=file,
-        wait_s=wait_s,
-    )
-
-
-def get_reference(reference_id: str, *, wait_s: float = 0.0) -> Operation[Reference | Accepted]:
-    return Operation(
-        method="GET",
-        path=_reference(reference_id),
-        read=reading_either(_REFERENCE_OR_ACCEPTED),
-        wait_s=wait_s,
-    )
-
-
-def list_references(
-    *, library: str, owner: str, text: str, limit: int, cursor: str
-) -> Operation[Page[Reference]]:
-    query = {"library": library, "owner": owner, "q": text, "limit": limit, "cursor": cursor}
-    return Operation(
-        method="GET", path="/v1/references", query=given(query), read=reading(Page[Reference])
-    )
-
-
-def update_reference(reference_id: str, change: Fields) -> Operation[Reference]:
-    return Operation(
-        method="PATCH", path=_reference(reference_id), body=change, read=reading(Reference)
-    )
-
-
-def plain(rights: Rights) -> Fields:
-    """As the service takes them."""
-    return rights.model_dump(mode="json")
-
-
-def delete_reference(reference_id: str) -> Operation[None]:
-    return Operation(method="DELETE", path=_reference(reference_id), read=lambda _: None)
-
-
-def list_libraries() -> Operation[tuple[Library, ...]]:
-    return Operation(
-        method="GET", path="/v1/libraries", read=lambda body: _LIBRARIES.validate_json(body).items
-    )
-
-
-def get_job(job_id: str) -> Operation[Job]:
-    return Operation(method="GET", path=f"/v1/jobs/{quote(job_id, safe='')}", read=reading(Job))
-
-
-def list_nearest(check_id: str, *, m: int) -> Operation[tuple[Match, ...]]:
-    return Operation(
-        method="GET",
-        path=f"/v1/checks/{quote(check_id, safe='')}/nearest",
-        query={"m": m},
-        read=lambda body: _MATCHES.validate_json(body).items,
-    )
-
-
-def search_frame(
-    file: Path, *, time_s: float, library: str, limit: int
-) -> Operation[tuple[FrameFound, ...]]:
-    return Operation(
-        method="POST",
-        path="/v1/search/frame",
-        query={"limit": limit},
-        body={"time_s": time_s, **({"library": library} if library else {})},
-        file=file,
-        read=lambda body: _FRAMES.validate_json(body).items,
-    )
-
-
-def get_evidence(check_id: str, reference_id: str) -> Operation[Evidence]:
-    ids = (quote(check_id, safe=""), quote(reference_id, safe=""))
-    path = f"/v1/checks/{ids[0]}/matches/{ids[1]}/evidence"
-    return Operation(method="GET", path=path, read=reading(Evidence))
-
-
-def poll_s(deadline: float) -> float:
-    """How long an answer may be waited for, when all is to be over at `deadline` (monotonic)."""
-    return min(max(deadline - time.monotonic(), 0.0), LONGEST_POLL_S)
-
-
-def get_bytes(address: str) -> Operation[bytes]:
-    """A picture or file at an address that an answer named."""
-    return Operation(method="GET", path=address, read=lambda body: body)
-
-
-def review_queue(*, state: str, limit: int, cursor: str) -> Operation[Page[ReviewItem]]:
-    query = given({"state": state, "limit": limit, "cursor": cursor})
-    return Operation(
-        method="GET", path="/v1/reviews/queue", query=query, read=reading(Page[ReviewItem])
-    )
-
-
-def list_reviews(
-    *, check_id: str, reference_id: str, limit: int, cursor: str
-) -> Operation[Page[Review]]:
-    query = {"check_id": check_id, "reference_id": reference_id, "limit": limit, "cursor": cursor}
-    return Operation(
-        method="GET", path="/v1/reviews", query=given(query), read=reading(Page[Review])
-    )
-
-
-def review(body: Fields) -> Operation[Review]:
-    """Never repeated by itself: each one is an entry of the history."""
-    return Operation(
-        method="POST", path="/v1/reviews", body=body, read=reading(Review), repeatable=False
-    )
-
-
-def list_quarantines(*, status: str) -> Operation[tuple[Quarantine, ...]]:
-    return Operation(
-        method="GET",
-        path="/v1/reviews/quarantine",
-        query=given({"status": status}),
-        read=lambda body: _QUARANTINES.validate_json(body).items,
-    )
-
-
-def decide_quarantine(body: Fields) -> Operation[Quarantine]:
-    return Operation(
-        method="POST",
-        path="/v1/reviews/quarantine",
-        body=body,
-        read=reading(Quarantine),
-        repeatable=False,
-    )
-
-
-def library_policy(library: str) -> Operation[LibraryPolicy]:
-    path = f"/v1/libraries/{quote(library, safe='')}/policy"
-    return Operation(method="GET", path=path, read=reading(LibraryPolicy))
-
-
-def calibrate(library: str, body: Fields) -> Operation[Calibration]:
-    """Never repeated by itself: each one that is adopted is a version of the thresholds."""
-    path = f"/v1/libraries/{quote(library, safe='')}/calibrate"
-    return Operation(
-        method="POST", path=path, body=body, read=reading(Calibration), repeatable=False
-    )
-
-
-class _Quarantines(BaseModel):
-    items: tuple[Quarantine, ...]
-
-
-class _Matches(BaseModel):
-    items: tuple[Match, ...]
-
-
-class _Frames(BaseModel):
-    items: tuple[FrameFound, ...]
-
-
-class _Libraries(BaseModel):
-    items: tuple[Library, ...]
-
-
 _CHECK_OR_ACCEPTED: TypeAdapter[Check | Accepted] = TypeAdapter(Check | Accepted)
 _REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Reference | Accepted)
-_LIBRARIES = TypeAdapter(_Libraries)
-_MATCHES = TypeAdapter(_Matches)
-_QUARANTINES = TypeAdapter(_Quarantines)
-_FRAMES = TypeAdapter(_Frames)
 
 
-def reading_either(adapter: TypeAdapter[Result]) -> Callable[[bytes], Result]:
-    return lambda body: adapter.validate_json(body)
+class Operations(ABC):
+    """What can be asked of a service. Every call raises ApiError, NotReachable."""
+
+    _retries: Retries
+
+    @abstractmethod
+    async def _send(
+        self, operation: Operation[Result], file: BinaryIO | None = None
+    ) -> httpx.Response:
+        """One try. Raises httpx.HTTPError."""
+
+    @abstractmethod
+    async def _pause(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    async def _store(self, address: str, path: Path) -> None:
+        """Writes an answer to a new file. Raises httpx.HTTPError, ApiError, OSError."""
+
+    async def check(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        id: str = "",  # noqa: A002
+        libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
+        callback_url: str = "",
+        timeout_s: float = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Check:
+        """The verdict on a file or link, for where (`channel`, `territory` of two letters) and
+        when (ISO 8601; else now) it is to be shown. Waits up to `timeout_s`. `on_progress` gets
+        the stage and the share of the usual work that is done.
+
+        Raises JobFailed when the video cannot be checked, StillRunning after the time.
+        """
+        accepted = await self.submit_check(
+            file,
+            link=link,
+            id=id,
+            libraries=libraries,
+            channel=channel,
+            territory=territory,
+            time=time,
+            callback_url=callback_url,
+        )
+        deadline = monotonic() + timeout_s
+        if on_progress is not None:
+            tell = _told_by_jobs(on_progress)
+            await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
+        return await self.wait_for_check(accepted.id, timeout_s=max(deadline - monotonic(), 0.0))
+
+    async def submit_check(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        id: str = "",  # noqa: A002
+        libraries: Sequence[str] = (),
+        channel: str = "",
+        territory: str = "",
+        time: str = "",
+        callback_url: str = "",
+    ) -> Accepted:
+        """Asks, and comes back at once."""
+        # An id of its own lets it be repeated: the first verdict of an id stays.
+        fields = {
+            "id": id or str(uuid.uuid4()),
+            "link": link,
+            "channel": channel,
+            "territory": territory,
+            "time": time,
+            "callback_url": callback_url,
+        }
+        operation = Operation(
+            method="POST",
+            path="/v1/checks",
+            read=Accepted.model_validate_json,
+            query={"library": tuple(libraries)},
+            body=_given(fields),
+            file=_path(file),
+        )
+        return await self._ask(operation)
+
+    async def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:
+        """Raises JobFailed, StillRunning."""
+        deadline = monotonic() + timeout_s
+        while True:
+            operation = Operation(
+                method="GET",
+                path=f"/v1/checks/{_quoted(check_id)}",
+                read=_CHECK_OR_ACCEPTED.validate_json,
+                wait_s=_poll_s(deadline),
+            )
+            answer = await self._ask(operation)
+            if isinstance(answer, Check):
+                return answer
+            await self._pause_before_asking(answer, deadline)
+
+    async def list_checks(
+        self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Check]:
+        """Finished checks, newest first."""
+        query: Query = {
+            "outcome": outcome,
+            "reference_id": reference_id,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/v1/checks", Page[Check].model_validate_json, query)
+
+    async def nearest(self, check_id: str, *, m: int = 5) -> tuple[Match, ...]:
+        """The nearest references to a checked video, however far."""
+        path = f"/v1/checks/{_quoted(check_id)}/nearest"
+        return (await self._get(path, Items[Match].model_validate_json, {"m": m})).items
+
+    async def search_frame(
+        self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
+    ) -> tuple[FrameFound, ...]:
+        """References that show a picture: an image, or the frame of a video at `time_s`."""
+        operation = Operation(
+            method="POST",
+            path="/v1/search/frame",
+            read=Items[FrameFound].model_validate_json,
+            query={"limit": limit},
+            body=_given({"time_s": time_s, "library": library}),
+            file=Path(file),
+        )
+        return (await self._ask(operation)).items
+
+    async def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
+        """Why a match was found."""
+        path = f"/v1/checks/{_quoted(check_id)}/matches/{_quoted(reference_id)}/evidence"
+        return await self._get(path, Evidence.model_validate_json)
+
+    async def download(self, address: str) -> bytes:
+        """A picture or file at an address that an answer named."""
+        return await self._get(address, bytes)
+
+    async def save(self, address: str, path: Path) -> None:
+        """Writes what an address answers to a new file, however large. Raises OSError."""
+        try:
+            await self._store(address, path)
+        except httpx.HTTPError as exc:
+            raise not_reachable(exc) from exc
+
+    async def register(
+        self,
+        file: Path | str = "",
+        *,
+        link: str = "",
+        path: str = "",
+        id: str = "",  # noqa: A002
+        library: str = "",
+        title: str = "",
+        owner: str = "",
+        metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
+        timeout_s: float = 600.0,
+    ) -> Reference:
+        """Registers a file, a link, or a path on the service's machine, and waits until it is
+        ready. What was there already is given as it is.
+
+        Raises JobFailed when the video cannot be registered, StillRunning after the time.
+        """
+        deadline = monotonic() + timeout_s
+        fields = {
+            "link": link,
+            "path": path,
+            "id": id,
+            "library": library,
+            "title": title,
+            "owner": owner,
+            "metadata": dict(metadata or {}),
+            "rights": _plain(rights),
+        }
+        # May be repeated: the same bytes registered twice in a library are one reference.
+        operation = Operation(
+            method="POST",
+            path="/v1/references",
+            read=_REFERENCE_OR_ACCEPTED.validate_json,
+            body=_given(fields),
+            file=_path(file),
+            wait_s=_poll_s(deadline),
+        )
+        answer = await self._ask(operation)
+        while not isinstance(answer, Reference):
+            await self._pause_before_asking(answer, deadline)
+            answer = await self._reference(answer.id, wait_s=_poll_s(deadline))
+        return answer
+
+    async def get_reference(self, reference_id: str) -> Reference:
+        """Raises ApiError, StillRunning while it is being registered."""
+        answer = await self._reference(reference_id)
+        if isinstance(answer, Reference):
+            return answer
+        require_alive(answer)
+        raise StillRunning(answer.id)
+
+    async def list_references(
+        self,
+        *,
+        library: str = "",
+        owner: str = "",
+        text: str = "",
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page[Reference]:
+        """References, newest first; `text` is looked for in id, title and source."""
+        query: Query = {
+            "library": library,
+            "owner": owner,
+            "q": text,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/v1/references", Page[Reference].model_validate_json, query)
+
+    async def update_reference(
+        self,
+        reference_id: str,
+        *,
+        title: str | None = None,
+        owner: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        rights: Rights | None = None,
+    ) -> Reference:
+        """Changes what is given; rights as a whole, and later checks see them at once."""
+        change = {"title": title, "owner": owner, "metadata": metadata, "rights": _plain(rights)}
+        operation = Operation(
+            method="PATCH",
+            path=f"/v1/references/{_quoted(reference_id)}",
+            read=Reference.model_validate_json,
+            body={name: value for name, value in change.items() if value is not None},
+        )
+        return await self._ask(operation)
+
+    async def delete_reference(self, reference_id: str) -> None:
+        """Removes a reference from every answer at once."""
+        path = f"/v1/references/{_quoted(reference_id)}"
+        await self._ask(Operation(method="DELETE", path=path, read=bytes))
+
+    async def list_libraries(self) -> tuple[Library, ...]:
+        """Libraries with the number of their references."""
+        return (await self._get("/v1/libraries", Items[Library].model_validate_json)).items
+
+    async def get_library_policy(self, library: str) -> LibraryPolicy:
+        """The thresholds that hold for matches with this library's references."""
+        path = f"/v1/libraries/{_quoted(library)}/policy"
+        return await self._get(path, LibraryPolicy.model_validate_json)
+
+    async def calibrate_library(
+        self, library: str, *, least_decisions: int = MIN_DECISIONS, adopt: bool = True
+    ) -> Calibration:
+        """Fits a library's thresholds to what people decided of its matches."""
+        path = f"/v1/libraries/{_quoted(library)}/calibrate"
+        body = {"least_decisions": least_decisions, "adopt": adopt}
+        return await self._post(path, Calibration.model_validate_json, body)
+
+    async def review_queue(
+        self, *, state: str = "open", limit: int = 50, cursor: str = ""
+    ) -> ReviewQueue:
+        """Matches that wait for a person, those of the newest checks first."""
+        query: Query = {"state": state, "limit": limit, "cursor": cursor}
+        return await self._get("/v1/reviews/queue", ReviewQueue.model_validate_json, query)
+
+    async def list_reviews(
+        self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Review]:
+        """Decisions and comments, newest first."""
+        query: Query = {
+            "check_id": check_id,
+            "reference_id": reference_id,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/v1/reviews", Page[Review].model_validate_json, query)
+
+    async def review(
+        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+    ) -> Review:
+        """`decision`: confirmed, rejected, licensed, reopened or comment."""
+        body = {
+            "check_id": check_id,
+            "reference_id": reference_id,
+            "decision": decision,
+            "reviewer": reviewer,
+            "note": note,
+        }
+        return await self._post("/v1/reviews", Review.model_validate_json, body)
+
+    async def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
+        """References that suddenly matched far more than usual, newest first."""
+        read = Items[Quarantine].model_validate_json
+        return (await self._get("/v1/reviews/quarantine", read, {"status": status})).items
+
+    async def decide_quarantine(
+        self, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+    ) -> Quarantine:
+        """`decision`: release or keep."""
+        body = {
+            "reference_id": reference_id,
+            "decision": decision,
+            "reviewer": reviewer,
+            "note": note,
+        }
+        return await self._post("/v1/reviews/quarantine", Quarantine.model_validate_json, body)
+
+    async def submit_batch(
+        self,
+        archive: Path | str = "",
+        *,
+        links: Sequence[str] = (),
+        kind: str = "check",
+        library: str = "",
+        owner: str = "",
+        callback_url: str = "",
+    ) -> Accepted:
+        """Many videos as one job: a zip, or links. `kind`: check or reference."""
+        fields = {
+            "links": list(links),
+            "kind": kind,
+            "library": library,
+            "owner": owner,
+            "callback_url": callback_url,
+        }
+        return await self._post(
+            "/v1/batches", Accepted.model_validate_json, _given(fields), file=_path(archive)
+        )
+
+    async def get_job(self, job_id: str) -> Job:
+        """How far accepted work is."""
+        return await self._get(f"/v1/jobs/{_quoted(job_id)}", Job.model_validate_json)
+
+    async def wait_for_job(
+        self, job_id: str, *, timeout_s: float = 600.0, on_job: OnJob | None = None
+    ) -> Job:
+        """The job when it has ended, however; `on_job` gets it each time it is looked at.
+
+        Raises StillRunning after the time.
+        """
+        deadline = monotonic() + timeout_s
+        while True:
+            job = await self.get_job(job_id)
+            if on_job is not None:
+                on_job(job)
+            if job.ended:
+                return job
+            if monotonic() >= deadline:
+                raise StillRunning(job_id)
+            await self._pause(POLL_PAUSE_S)
+
+    async def list_jobs(
+        self,
+        *,
+        status: str = "",
+        batch: str = "",
+        dead: bool | None = None,
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Page[Job]:
+        """`batch` keeps the children of one, `dead` those that were given up, or the others."""
+        query: Query = {
+            "status": status,
+            "batch": batch,
+            "dead": dead,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return await self._get("/v1/jobs", Page[Job].model_validate_json, query)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Ends a job, and a batch with its children."""
+        path = f"/v1/jobs/{_quoted(job_id)}"
+        return await self._ask(Operation(method="DELETE", path=path, read=Job.model_validate_json))
+
+    async def requeue_job(self, job_id: str) -> Job:
+        """Queues a dead job again."""
+        path = f"/v1/jobs/{_quoted(job_id)}/requeue"
+        return await self._ask(Operation(method="POST", path=path, read=Job.model_validate_json))
+
+    async def list_deliveries(
+        self, *, job_id: str = "", status: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[Delivery]:
+        """Webhooks, newest first."""
+        query: Query = {"job_id": job_id, "status": status, "limit": limit, "cursor": cursor}
+        return await self._get("/v1/deliveries", Page[Delivery].model_validate_json, query)
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        """Delivers a webhook once more."""
+        path = f"/v1/deliveries/{_quoted(delivery_id)}/replay"
+        return await self._post(path, Delivery.model_validate_json)
+
+    async def create_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str],
+        libraries: Sequence[str] = (),
+        requests_per_minute: int = 0,
+        jobs_per_day: int = 0,
+    ) -> NewKey:
+        """The token is in this answer and nowhere else."""
+        body = {
+            "name": name,
+            "scopes": list(scopes),
+            "libraries": list(libraries),
+            "requests_per_minute": requests_per_minute,
+            "jobs_per_day": jobs_per_day,
+        }
+        return await self._post("/v1/keys", NewKey.model_validate_json, body)
+
+    async def list_keys(self) -> tuple[Key, ...]:
+        """All keys, the revoked ones too, without their secrets."""
+        return (await self._get("/v1/keys", Items[Key].model_validate_json)).items
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """Makes a key worthless."""
+        path = f"/v1/keys/{_quoted(key_id)}"
+        return await self._ask(Operation(method="DELETE", path=path, read=Key.model_validate_json))
+
+    async def list_spaces(self, *, since: str = "") -> Spaces:
+        """Feature spaces in service, which one answers, and how the other one compares: by shadows
+        since a time (ISO 8601), or by all."""
+        return await self._get("/v1/spaces", Spaces.model_validate_json, {"since": since})
+
+    async def missing_references(
+        self, space_id: str, *, limit: int = 500, cursor: str = ""
+    ) -> Page[MissingReference]:
+        """What a space lacks and another one holds, in the order of ids."""
+        path = f"/v1/spaces/{_quoted(space_id)}/missing"
+        query: Query = {"limit": limit, "cursor": cursor}
+        return await self._get(path, Page[MissingReference].model_validate_json, query)
+
+    async def switch_space(
+        self, space_id: str, *, force: bool = False, note: str = ""
+    ) -> SpaceSwitch:
+        """Lets a space answer from now on; `force`: even if it lacks references."""
+        body = {"space_id": space_id, "force": force, "note": note}
+        return await self._post("/v1/spaces/switch", SpaceSwitch.model_validate_json, body)
+
+    async def roll_back_space(self, *, note: str = "") -> SpaceSwitch:
+        """Lets the space answer again that did before the last switch."""
+        read = SpaceSwitch.model_validate_json
+        return await self._post("/v1/spaces/rollback", read, {"note": note})
+
+    async def readiness(self) -> Readiness:
+        """Whether requests are taken, and what is waited for."""
+        try:
+            answer = await self._send(Operation(method="GET", path="/readyz", read=bytes))
+        except httpx.HTTPError as exc:
+            raise not_reachable(exc) from exc
+        return read_readiness(answer)
+
+    async def _reference(self, reference_id: str, *, wait_s: float = 0.0) -> Reference | Accepted:
+        operation = Operation(
+            method="GET",
+            path=f"/v1/references/{_quoted(reference_id)}",
+            read=_REFERENCE_OR_ACCEPTED.validate_json,
+            wait_s=wait_s,
+        )
+        return await self._ask(operation)
+
+    async def _get(
+        self,
+        path: str,
+        read: Callable[[bytes], Result],
+        query: Query | None = None,
+    ) -> Result:
+        return await self._ask(Operation(method="GET", path=path, read=read, query=query or {}))
+
+    async def _post(
+        self,
+        path: str,
+        read: Callable[[bytes], Result],
+        body: Mapping[str, object] | None = None,
+        *,
+        file: Path | None = None,
+    ) -> Result:
+        """What must not happen twice is never repeated by itself."""
+        operation = Operation(
+            method="POST", path=path, read=read, body=body, file=file, repeatable=False
+        )
+        return await self._ask(operation)
+
+    async def _ask(self, operation: Operation[Result]) -> Result:
+        with opened(operation) as file:
+            for number in range(1, self._retries.tries + 1):
+                outcome: httpx.Response | httpx.HTTPError
+                try:
+                    outcome = await self._send(operation, file)
+                except httpx.HTTPError as exc:
+                    outcome = exc
+                if number == self._retries.tries or not may_repeat(operation, outcome):
+                    break
+                await self._pause(self._retries.pause_after(number, outcome))
+        if isinstance(outcome, httpx.HTTPError):
+            raise not_reachable(outcome) from outcome
+        return read(operation, outcome)
+
+    async def _pause_before_asking(self, accepted: Accepted, deadline: float) -> None:
+        """Raises JobFailed, StillRunning."""
+        require_alive(accepted)
+        if monotonic() >= deadline:
+            raise StillRunning(accepted.id)
+        await self._pause(POLL_PAUSE_S)
 
 
-def reading(kind: type[Model]) -> Callable[[bytes], Model]:
-    return lambda body: kind.model_validate_json(body)
+def _told_by_jobs(on_progress: OnProgress) -> OnJob:
+    return lambda job: on_progress(job.stage, job.progress)
 
 
-def _submission(fields: Fields, *, link: str = "", path: str = "") -> dict[str, object]:
-    every = {**fields, "link": link, "path": path}
-    return {name: value for name, value in every.items() if value}
+def _poll_s(deadline: float) -> float:
+    """How long an answer may be waited for, when all is to be over at `deadline` (monotonic)."""
+    return min(max(deadline - monotonic(), 0.0), LONGEST_POLL_S)
 
 
-def given(query: Mapping[str, object]) -> dict[str, str | int | Sequence[str]]:
-    return {name: str(value) for name, value in query.items() if value != ""}
+def _path(file: Path | str) -> Path | None:
+    return Path(file) if file else None
 
 
-def _reference(reference_id: str) -> str:
-    return f"/v1/references/{quote(reference_id, safe='')}"
+def _plain(rights: Rights | None) -> Mapping[str, object] | None:
+    return None if rights is None else rights.model_dump(mode="json")
+
+
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
+    """Fields that say anything."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _quoted(identifier: str) -> str:
+    return quote(identifier, safe="")

@@ -1,7 +1,7 @@
-"""Dubl in this process, on a data folder that no service holds: the questions of
-dubl.client.client.Client, with the same answers.
+"""Dubl in this process, on a data folder that no service holds: methods, parameters and answers of
+dubl.client.client.Client.
 
-with LocalDubl(load_settings("configs/local.yaml")) as dubl:
+with LocalClient("data") as dubl:
     print(dubl.check("upload.mp4").outcome)
 """
 
@@ -9,44 +9,70 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from dubl.assembly import make_ledger
-from dubl.client import models
-from dubl.client.admin_operations import OnProgress
-from dubl.client.guard import Calibration
+from dubl.client.operations import OnProgress
+from dubl.contract.bodies import (
+    Calibration,
+    Check,
+    FrameFound,
+    Library,
+    LibraryPolicy,
+    Match,
+    Page,
+    Quarantine,
+    Reference,
+    Review,
+    ReviewItem,
+    ReviewQueue,
+    Rights,
+)
+from dubl.errors import InvalidRequest
 from dubl.ledger.statements import utc_now
 from dubl.library_calibration import calibrate_library
-from dubl.local.answers import (
-    check_answer,
-    frame_answer,
-    reference_answer,
-    review_answer,
-    review_item_answer,
-)
 from dubl.local.steps import LocalSteps
+from dubl.matching.decision import policy_of
+from dubl.rights import terms
 from dubl.rights.parsing import parse_context, parse_rights
-from dubl.rights.terms import Rights
-from dubl.settings import Settings
-from dubl.types import MAIN_LIBRARY, Check, Decision, Outcome, ReferenceDraft, ReviewState
+from dubl.settings import Settings, load_settings
+from dubl.types import (
+    MAIN_LIBRARY,
+    MIN_DECISIONS,
+    Decision,
+    Outcome,
+    QuarantineState,
+    ReferenceDraft,
+    ReviewState,
+    Standing,
+)
+from dubl.types import Check as Checked
+
+QUARANTINE_DECISIONS = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 def nothing(_stage: str, _share: float) -> None:
-    """For who does not care how far it is."""
+    """Default progress callback; does nothing."""
 
 
-class LocalDubl:
-    """Holds the ledger until it is closed. Methods raise DublError as the steps do."""
+class LocalClient:
+    """Holds the ledger until it is closed. Methods raise DublError. What only a service has (jobs,
+    batches, webhooks, keys, feature spaces) is not here."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises StoreHeld while a service, or another command, holds the data folder."""
-        self._settings = settings
-        self._ledger = make_ledger(settings)
-        self._steps = LocalSteps(settings)
+    def __init__(self, data: Path | str = "data", *, settings: Settings | None = None) -> None:
+        """A data folder with the defaults, or what `settings` say.
+
+        Raises StoreHeld while a service, or another command, holds the data folder.
+        """
+        self._settings = settings or load_settings(overrides=[f"data_dir={data}"])
+        self._ledger = make_ledger(self._settings)
+        self._steps = LocalSteps(self._settings)
 
     def __enter__(self) -> Self:
         return self
@@ -68,15 +94,23 @@ class LocalDubl:
         file: Path | str = "",
         *,
         link: str = "",
+        id: str = "",  # noqa: A002
         libraries: Sequence[str] = (),
         channel: str = "",
         territory: str = "",
         time: str = "",
+        callback_url: str = "",
+        timeout_s: float = 600.0,  # noqa: ARG002
         on_progress: OnProgress | None = None,
-    ) -> models.Check:
-        """The verdict on a file or link, for where and when it is to be shown; it is kept in the
-        ledger, with what a person needs to look at it."""
-        started, check_id, created_at = perf_counter(), str(uuid.uuid4()), utc_now()
+    ) -> Check:
+        """The verdict on a file or link, for where and when it is to be shown. It is kept in the
+        ledger, with what a person needs to look at it. Takes as long as it takes.
+
+        Raises InvalidRequest for a `callback_url`: only a service calls back.
+        """
+        if callback_url:
+            raise InvalidRequest("`callback_url` needs a service: a data folder calls nobody back")
+        started, check_id, created_at = perf_counter(), id or str(uuid.uuid4()), utc_now()
         context = parse_context(channel=channel, territory=territory, time=time or created_at)
         with self._steps.obtained(file, link) as source:
             verdict = self._steps.check(
@@ -88,7 +122,7 @@ class LocalDubl:
                 tell=on_progress or nothing,
             )
         total_ms = (perf_counter() - started) * 1000
-        check = Check(
+        check = Checked(
             id=check_id,
             query_name=source.name,
             query_sha256=source.sha256,
@@ -97,34 +131,46 @@ class LocalDubl:
             verdict=replace(verdict, timings_ms={**verdict.timings_ms, "total": total_ms}),
         )
         self._ledger.record_check(check)
-        return check_answer(check, least=self._settings.policy.review_probability)
+        return self._shown(check)
+
+    def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:  # noqa: ARG002
+        """A check that was made before. Raises CheckNotFound."""
+        return self._shown(self._ledger.get_check(check_id))
+
+    def nearest(self, check_id: str, *, m: int = 5) -> tuple[Match, ...]:
+        """The nearest references to a checked video, however far."""
+        ranked = self._ledger.get_check(check_id).verdict.nearest()
+        return tuple(map(Match.of, ranked[:m]))
 
     def register(
         self,
         file: Path | str = "",
         *,
         link: str = "",
+        path: str = "",
         id: str = "",  # noqa: A002
         library: str = "",
         title: str = "",
         owner: str = "",
         metadata: Mapping[str, object] | None = None,
-        rights: models.Rights | None = None,
-    ) -> models.Reference:
-        """Registers a file or link. What was there already is given as it is."""
+        rights: Rights | None = None,
+        timeout_s: float = 600.0,  # noqa: ARG002
+    ) -> Reference:
+        """Registers a file, a link or a path of this machine. What was there already is given as
+        it is. Takes as long as it takes."""
         draft = ReferenceDraft(
             id=id or str(uuid.uuid4()),
             library=library or MAIN_LIBRARY,
             title=title,
             owner=owner,
             metadata=dict(metadata or {}),
-            rights=_parsed(rights or models.Rights()),
+            rights=_parsed(rights or Rights()),
         )
-        with self._steps.obtained(file, link) as source:
-            return reference_answer(self._steps.register(source, draft))
+        with self._steps.obtained(file or path, link) as source:
+            return Reference.of(self._steps.register(source, draft))
 
-    def get_reference(self, reference_id: str) -> models.Reference:
-        return reference_answer(self._steps.store.get(reference_id))
+    def get_reference(self, reference_id: str) -> Reference:
+        return Reference.of(self._steps.store.get(reference_id))
 
     def list_references(
         self,
@@ -134,12 +180,11 @@ class LocalDubl:
         text: str = "",
         limit: int = 50,
         cursor: str = "",
-    ) -> models.Page[models.Reference]:
+    ) -> Page[Reference]:
         page = self._steps.store.list(
             library=library, owner=owner, q=text, limit=limit, cursor=cursor
         )
-        items = tuple(reference_answer(one) for one in page.items)
-        return models.Page(items=items, next_cursor=page.next_cursor or None)
+        return Page[Reference].of(page, Reference.of)
 
     def update_reference(
         self,
@@ -148,8 +193,8 @@ class LocalDubl:
         title: str | None = None,
         owner: str | None = None,
         metadata: Mapping[str, object] | None = None,
-        rights: models.Rights | None = None,
-    ) -> models.Reference:
+        rights: Rights | None = None,
+    ) -> Reference:
         """Changes what is given; rights as a whole, and later checks see them at once."""
         changed = self._steps.store.update(
             reference_id,
@@ -158,7 +203,7 @@ class LocalDubl:
             metadata=metadata,
             rights=None if rights is None else _parsed(rights),
         )
-        return reference_answer(changed)
+        return Reference.of(changed)
 
     def delete_reference(self, reference_id: str) -> None:
         self._steps.store.delete(reference_id)
@@ -166,62 +211,91 @@ class LocalDubl:
 
     def search_frame(
         self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
-    ) -> tuple[models.FrameFound, ...]:
+    ) -> tuple[FrameFound, ...]:
         """References that show a picture: an image, or the frame of a video at `time_s`."""
         libraries = [library] if library else []
         with self._steps.obtained(file, "") as source:
             found = self._steps.find_frame(source, time_s, libraries=libraries, limit=limit)
-        return tuple(frame_answer(one) for one in found)
+        return tuple(map(FrameFound.of, found))
 
-    def list_libraries(self) -> tuple[models.Library, ...]:
+    def list_libraries(self) -> tuple[Library, ...]:
         counts = sorted(self._steps.store.libraries().items())
-        return tuple(models.Library(name=name, references=count) for name, count in counts)
+        return tuple(Library(name=name, references=count) for name, count in counts)
 
     def list_checks(
         self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
-    ) -> models.Page[models.Check]:
+    ) -> Page[Check]:
         page = self._ledger.list_checks(
-            outcome=Outcome(outcome) if outcome else None,
+            outcome=_one_of(Outcome, outcome, "outcome") if outcome else None,
             reference_id=reference_id,
             limit=limit,
             cursor=cursor,
         )
-        least = self._settings.policy.review_probability
-        items = tuple(check_answer(one, least=least) for one in page.items)
-        return models.Page(items=items, next_cursor=page.next_cursor or None)
+        return Page[Check].of(page, self._shown)
 
     def review_queue(
         self, *, state: str = "open", limit: int = 50, cursor: str = ""
-    ) -> models.Page[models.ReviewItem]:
+    ) -> ReviewQueue:
+        least = self._settings.policy.review_probability
         page = self._ledger.reviews.queue(
-            state=ReviewState(state),
-            least_probability=self._settings.policy.review_probability,
+            state=_one_of(ReviewState, state, "state"),
+            least_probability=least,
             by_policy=True,
             limit=limit,
             cursor=cursor,
         )
-        items = tuple(review_item_answer(one) for one in page.items)
-        return models.Page(items=items, next_cursor=page.next_cursor or None)
+        counts = self._ledger.reviews.counts(least_probability=least)
+        return ReviewQueue(
+            items=tuple(map(ReviewItem.of, page.items)),
+            next_cursor=page.next_cursor,
+            counts={name.value: count for name, count in counts.items()},
+        )
 
     def list_reviews(
         self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
-    ) -> models.Page[models.Review]:
+    ) -> Page[Review]:
         page = self._ledger.reviews.list(
             check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
         )
-        items = tuple(review_answer(one) for one in page.items)
-        return models.Page(items=items, next_cursor=page.next_cursor or None)
+        return Page[Review].of(page, Review.of)
 
     def review(
         self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
-    ) -> models.Review:
+    ) -> Review:
+        """`decision`: confirmed, rejected, licensed, reopened or comment."""
         said = self._ledger.reviews.record(
-            check_id, reference_id, decision=Decision(decision), reviewer=reviewer, note=note
+            check_id,
+            reference_id,
+            decision=_one_of(Decision, decision, "decision"),
+            reviewer=reviewer,
+            note=note,
         )
-        return review_answer(said)
+        return Review.of(said)
+
+    def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
+        """References that suddenly matched far more than usual, newest first."""
+        state = _one_of(QuarantineState, status, "status") if status else None
+        return tuple(map(Quarantine.of, self._ledger.guard.list(state=state)))
+
+    def decide_quarantine(
+        self, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+    ) -> Quarantine:
+        """`decision`: release or keep."""
+        if decision not in QUARANTINE_DECISIONS:
+            raise InvalidRequest(f"`decision` must be one of {', '.join(QUARANTINE_DECISIONS)}")
+        decided = self._ledger.guard.decide(
+            reference_id, state=QUARANTINE_DECISIONS[decision], reviewer=reviewer, note=note
+        )
+        return Quarantine.of(decided)
+
+    def get_library_policy(self, library: str) -> LibraryPolicy:
+        """The thresholds that hold for matches with this library's references."""
+        policies = self._ledger.policies.current()
+        used = policy_of(library, self._settings.policy, Standing(policies=policies))
+        return LibraryPolicy.of(library, used, policies.get(library))
 
     def calibrate_library(
-        self, library: str, *, least_decisions: int = 30, adopt: bool = True
+        self, library: str, *, least_decisions: int = MIN_DECISIONS, adopt: bool = True
     ) -> Calibration:
         """Raises InvalidRequest for too few decisions."""
         report = calibrate_library(
@@ -231,10 +305,22 @@ class LocalDubl:
             least_decisions=least_decisions,
             adopt=adopt,
         )
-        facts = {"library": library, "adopted": adopt, **asdict(report)}
-        return Calibration.model_validate(facts)
+        return Calibration.of(library, report, adopted=adopt)
+
+    def _shown(self, check: Checked) -> Check:
+        """With the matches that the service would show."""
+        least = self._settings.policy.review_probability
+        return Check.of(check, min_probability=least, by_policy=True)
 
 
-def _parsed(rights: models.Rights) -> Rights:
+def _parsed(rights: Rights) -> terms.Rights:
     """Raises InvalidRights."""
     return parse_rights(rights.model_dump(mode="json"))
+
+
+def _one_of(kind: type[Kind], value: str, name: str) -> Kind:
+    """Raises InvalidRequest."""
+    try:
+        return kind(value)
+    except ValueError as exc:
+        raise InvalidRequest(f"`{name}` must be one of {', '.join(kind)}") from exc

@@ -28,7 +28,7 @@ from dubl.assembly import (
     reference_sampling,
     still_sampling,
 )
-from dubl.client.admin_operations import OnProgress
+from dubl.client.operations import OnProgress
 from dubl.errors import DublError
 from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
 from dubl.media.sources import hash_file

@@ -139,6 +139,10 @@ class Verdict:
     action: Action = Action.BLOCK
     context: CheckContext = ANYWHERE
 
+    def nearest(self) -> list[Match]:
+        """The matches that were compared in full, most probable first."""
+        return sorted(self.matches, key=lambda match: (-match.probability, -match.similarity))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:

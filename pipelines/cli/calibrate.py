@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.guard import Calibration, Precision
+from dubl.contract.bodies import Calibration, Precision
 from dubl.types import MIN_DECISIONS
 from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dubl.client.errors import ClientError
-from dubl.client.models import Check
+from dubl.contract.bodies import Check
 from dubl.errors import DublError, InputError
 from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import (

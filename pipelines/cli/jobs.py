@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.models import Job
+from dubl.contract.bodies import Job
 from pipelines.cli.options import AsJson, Key, Url, connected, told_errors
 from pipelines.cli.show import print_json, print_table
 

@@ -10,7 +10,7 @@ import typer
 
 from dubl.client.client import Client
 from dubl.client.errors import ClientError, JobFailed
-from dubl.client.models import Job, Reference, Rights
+from dubl.contract.bodies import Job, Reference, Rights
 from dubl.errors import DublError, InputError, ResourceError
 from pipelines.cli.desk import Desk, opened_desk
 from pipelines.cli.options import (

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from dubl.client.models import ExcludedSegment, LicenseWindow, Rights
+from dubl.contract.bodies import ExcludedSegment, LicenseWindow, Rights
 from dubl.rights.terms import Action as Action
 from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, Config, Data, Key, Url, told_errors

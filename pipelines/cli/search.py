@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.models import FrameFound
+from dubl.contract.bodies import FrameFound
 from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
 from pipelines.cli.references import print_references

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.models import Space, SpaceSwitch
+from dubl.contract.bodies import Space, SpaceSwitch
 from pipelines.cli.options import AsJson, Key, Url, connected, told_errors
 from pipelines.cli.show import print_json, print_table
 

@@ -44,10 +44,7 @@ def search_router(context: Context) -> APIRouter:
     async def nearest(check_id: str, request: Request, m: Limit = 5) -> bodies.Items[bodies.Match]:
         """The `m` nearest references, however far: of those that the check compared in full."""
         check = visible(await service.get_check(check_id), request)
-        ranked = sorted(
-            check.verdict.matches, key=lambda match: (-match.probability, -match.similarity)
-        )
-        return bodies.Items[bodies.Match].of(ranked[:m], bodies.Match.of)
+        return bodies.Items[bodies.Match].of(check.verdict.nearest()[:m], bodies.Match.of)
 
     return router
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dubl.client.client import Client
-from dubl.client.models import Check, ExcludedSegment, LicenseWindow, Match, Rights
+from dubl.contract.bodies import Check, ExcludedSegment, LicenseWindow, Match, Rights
 from dubl.settings import Settings, load_settings
 from tests.integration.conftest import WEBHOOK_SECRET, Clips
 from tests.support.in_process import running_app

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dubl.client.models import Check, Context, Match, Ruling, Segment
+from dubl.contract.bodies import Check, Context, Match, Ruling, Segment
 from dubl.evaluation.suite_truth import TrueMatch, TrueQuery
+from dubl.rights.terms import Action
 from pipelines.demo import Asked
 
 COPY = TrueQuery(attack="trim", matches=(TrueMatch(reference="a", q=(0.0, 5.0), r=(3.0, 8.0)),))
 STRANGER = TrueQuery(attack="stranger", matches=())
 RULING = Ruling(
-    action="block",
+    action=Action.BLOCK,
     licensed=False,
     counts=True,
     quarantined=False,
@@ -33,12 +34,14 @@ def asked(
         library="main",
         similarity=0.9,
         probability=0.9,
+        agreement=None,
         rejected=False,
         segments=(shown,),
         rights=RULING,
     )
     answer = Check(
         id="c",
+        status="done",
         outcome=outcome,
         probability=0.9,
         matches=(match,),
@@ -50,7 +53,7 @@ def asked(
         policy_version="1",
         index_version=1,
         earlier_id=None,
-        action="block",
+        action=Action.BLOCK,
         context=Context(channel=None, territory=None, time=None),
         damaged=False,
         timings_ms={},
