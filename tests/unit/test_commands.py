@@ -179,7 +179,7 @@ def test_decisions_become_thresholds_by_command(address: str, service: FakeServi
 def test_a_data_folder_has_no_decisions_to_calibrate_by(tmp_path: Path) -> None:
     few = CliRunner().invoke(app, ["calibrate", "films", "--data", str(tmp_path)], env={})
     assert few.exit_code == 1
-    assert "0 matches" in few.output
+    assert "0 decided matches" in few.output
 
 
 def test_every_command_loads_and_has_its_help() -> None:
