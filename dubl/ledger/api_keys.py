@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
-from dubl.ledger.database import Database, Row
+from dubl.ledger.database import Database
+from dubl.ledger.records import KEYS
 from dubl.ledger.statements import utc_now
 from dubl.types import ApiKey, Scope
 
@@ -23,17 +24,6 @@ ROOT = "root"
 ROOT_SECRET_LENGTH = 32
 _ID_BYTES = 6
 _SECRET_BYTES = 32
-_COLUMNS = (
-    "id",
-    "name",
-    "secret_sha256",
-    "scopes",
-    "libraries",
-    "requests_per_minute",
-    "jobs_per_day",
-    "created_at",
-    "revoked_at",
-)
 
 
 class NewKey(NamedTuple):
@@ -99,27 +89,12 @@ class ApiKeys:
         self._database = database
 
     def add(self, key: ApiKey) -> None:
-        values = [
-            key.id,
-            key.name,
-            key.secret_sha256,
-            [scope.value for scope in key.scopes],
-            list(key.libraries),
-            key.requests_per_minute,
-            key.jobs_per_day,
-            key.created_at,
-            key.revoked_at,
-        ]
-        marks = ", ".join("?" for _ in _COLUMNS)
         with self._database.transaction("keep a key") as connection:
-            connection.execute(
-                f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})", values
-            )
+            KEYS.put(connection, key)
 
     def list(self) -> tuple[ApiKey, ...]:
         """All keys, the revoked ones too, oldest first."""
-        statement = f"SELECT {', '.join(_COLUMNS)} FROM api_keys ORDER BY created_at, id"
-        return tuple(_to_key(row) for row in self._database.rows(statement))
+        return KEYS.objects(self._database.rows(KEYS.select("ORDER BY created_at, id")))
 
     def revoke(self, key_id: str) -> ApiKey:
         """Raises KeyNotFound; a key that is revoked already stays as it is."""
@@ -148,21 +123,3 @@ class ApiKeys:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _to_key(row: Row) -> ApiKey:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    scopes, libraries = values["scopes"], values["libraries"]
-    assert isinstance(scopes, list)
-    assert isinstance(libraries, list)
-    return ApiKey(
-        id=str(values["id"]),
-        name=str(values["name"]),
-        secret_sha256=str(values["secret_sha256"]),
-        scopes=tuple(Scope(scope) for scope in scopes),
-        libraries=tuple(libraries),
-        requests_per_minute=int(str(values["requests_per_minute"])),
-        jobs_per_day=int(str(values["jobs_per_day"])),
-        created_at=str(values["created_at"]),
-        revoked_at=str(values["revoked_at"]),
-    )

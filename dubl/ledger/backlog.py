@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import TypeAdapter
+
 from dubl.ledger.database import Database
 from dubl.ledger.endings import UNFINISHED
 from dubl.ledger.statements import utc_now
@@ -18,6 +20,7 @@ COUNTS = f"""
         (SELECT count(*) FROM deliveries WHERE state = 'pending')
     FROM jobs WHERE {UNFINISHED} OR dead
 """
+COUNTED = TypeAdapter(list[tuple[int, int, int, str | None, int]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +37,14 @@ class Backlog:
 
 def read_backlog(database: Database) -> Backlog:
     now = utc_now()
-    ((queued, running, dead, oldest, deliveries),) = database.rows(COUNTS, [now])
+    found = COUNTED.validate_python(database.rows(COUNTS, [now]))
+    ((queued, running, dead, oldest, deliveries),) = found
     return Backlog(
-        queued=int(str(queued)),
-        running=int(str(running)),
-        dead=int(str(dead)),
-        deliveries=int(str(deliveries)),
-        oldest_due_s=_seconds_between(str(oldest), now) if oldest else 0.0,
+        queued=queued,
+        running=running,
+        dead=dead,
+        deliveries=deliveries,
+        oldest_due_s=_seconds_between(oldest, now) if oldest else 0.0,
     )
 
 

@@ -12,8 +12,8 @@ import duckdb
 
 from dubl.errors import JobNotFound, LeaseLost
 from dubl.ledger.database import Value
-from dubl.ledger.records import DELIVERY_COLUMNS, delivery_row, to_callbacks
-from dubl.ledger.statements import insert, utc_now
+from dubl.ledger.records import DELIVERIES, JOBS
+from dubl.ledger.statements import utc_now
 from dubl.types import Delivery, DeliveryState, JobState, Lease
 
 UNFINISHED = "state IN ('queued', 'running')"
@@ -51,17 +51,17 @@ def end_job(
     """Ends a job, and the batch that it was the last child of."""
     statement = (
         "UPDATE jobs SET state = ?, finished_at = ?, result_id = ?, created = ?, error_code = ?, "
-        "error_detail = ?, dead = ? WHERE id = ? RETURNING parent_id, callbacks"
+        f"error_detail = ?, dead = ? WHERE id = ? RETURNING {JOBS.columns}"
     )
     values: list[Value] = [state.value, utc_now(), result_id, created, code, detail, dead, job_id]
     row = connection.execute(statement, values).fetchone()
     if row is None:
         raise no_job(job_id)
-    parent_id, callbacks = row
-    for url in to_callbacks(callbacks):
+    job = JOBS.object(row)
+    for url in job.callbacks:
         _announce(connection, job_id, url)
-    if parent_id:
-        end_batch(connection, parent_id)
+    if job.parent_id:
+        end_batch(connection, job.parent_id)
 
 
 def end_batch(connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
@@ -90,4 +90,4 @@ def _announce(connection: duckdb.DuckDBPyConnection, job_id: str, url: str) -> N
         created_at=now,
         next_attempt_at=now,
     )
-    insert(connection, "deliveries", DELIVERY_COLUMNS, delivery_row(delivery))
+    DELIVERIES.put(connection, delivery)

@@ -15,25 +15,15 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from dubl.errors import NotFound, StateConflict
-from dubl.ledger.database import Database, Row, Value
+from dubl.ledger.database import Database
 from dubl.ledger.recent_matches import RecentMatches
+from dubl.ledger.records import QUARANTINES
 from dubl.ledger.statements import utc_now
 from dubl.settings import FloodSettings
 from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = (
-    "reference_id",
-    "library",
-    "state",
-    "uploads",
-    "usual",
-    "created_at",
-    "reviewer",
-    "note",
-    "decided_at",
-)
 UPLOADS = """
 SELECT count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= $since),
     count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < $since)
@@ -77,8 +67,8 @@ class Guard:
     def list(self, *, state: QuarantineState | None = None) -> tuple[Quarantine, ...]:
         """Newest first."""
         where, values = ("WHERE state = ?", [state.value]) if state is not None else ("", [])
-        statement = f"SELECT {', '.join(COLUMNS)} FROM quarantines {where} ORDER BY created_at DESC"
-        return tuple(_quarantine(row) for row in self._database.rows(statement, values))
+        statement = QUARANTINES.select(f"{where} ORDER BY created_at DESC")
+        return QUARANTINES.objects(self._database.rows(statement, values))
 
     def decide(
         self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
@@ -208,39 +198,10 @@ def _hold(
         row[0] != QuarantineState.RELEASED or quarantine.uploads < settings.factor * int(row[1])
     ):
         return False
-    values: list[Value] = [
-        quarantine.reference_id,
-        quarantine.library,
-        quarantine.state.value,
-        quarantine.uploads,
-        quarantine.usual,
-        quarantine.created_at,
-        "",
-        "",
-        "",
-    ]
-    marks = ", ".join("?" for _ in COLUMNS)
-    connection.execute(
-        f"INSERT OR REPLACE INTO quarantines ({', '.join(COLUMNS)}) VALUES ({marks})", values
-    )
+    QUARANTINES.put(connection, quarantine, replace=True)
     return True
 
 
 def _shifted(now: str, seconds: float) -> str:
     moment = datetime.fromisoformat(now).astimezone(UTC) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _quarantine(row: Row) -> Quarantine:
-    values = dict(zip(COLUMNS, row, strict=True))
-    return Quarantine(
-        reference_id=str(values["reference_id"]),
-        library=str(values["library"]),
-        state=QuarantineState(str(values["state"])),
-        uploads=int(str(values["uploads"])),
-        usual=float(str(values["usual"])),
-        created_at=str(values["created_at"]),
-        reviewer=str(values["reviewer"]),
-        note=str(values["note"]),
-        decided_at=str(values["decided_at"]),
-    )

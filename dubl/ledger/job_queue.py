@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import duckdb
+from pydantic import TypeAdapter
 
 from dubl.errors import Overloaded, ServiceInterrupted, StateConflict
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
-from dubl.ledger.records import JOB_COLUMNS, job_row, to_job
+from dubl.ledger.records import JOBS
 from dubl.ledger.spaces import Spaces
-from dubl.ledger.statements import insert, newest, page, utc_now
+from dubl.ledger.statements import utc_now
 from dubl.types import NO_PROGRESS, Job, JobRank, JobState, Lease, Page, Progress
 
-COLUMNS = ", ".join(JOB_COLUMNS)
+COUNTS = TypeAdapter(list[tuple[JobState, int]])
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
 # Every so many jobs handed out, the oldest goes first whatever its rank: no job waits for ever.
 FAIR_SHARE = 4
@@ -163,12 +164,11 @@ class JobQueue:
         """Ends a job, and the children that it has; those that were ended. Raises StateConflict
         when it has ended already, JobNotFound."""
         with self._database.transaction("cancel a job") as connection:
-            rows = connection.execute(
-                f"SELECT {COLUMNS} FROM jobs WHERE (id = ? OR parent_id = ?) AND {UNFINISHED} "
-                "ORDER BY parent_id",  # the batch before its children, which would end it
-                [job_id, job_id],
-            ).fetchall()
-            jobs = [to_job(row) for row in rows]
+            # The batch before its children, which would end it.
+            statement = JOBS.select(
+                f"WHERE (id = ? OR parent_id = ?) AND {UNFINISHED} ORDER BY parent_id"
+            )
+            jobs = JOBS.objects(connection.execute(statement, [job_id, job_id]).fetchall())
             if job_id not in {job.id for job in jobs}:
                 self._require_conflict(connection, job_id)
             for job in jobs:
@@ -215,8 +215,8 @@ class JobQueue:
             conditions["parent_id = ?"] = parent_id
         if dead is not None:
             conditions["dead = ?"] = dead
-        rows = newest(self._database, JOB_COLUMNS, "jobs", conditions, limit=limit, cursor=cursor)
-        return page([self._seen(to_job(row)) for row in rows], limit)
+        found = JOBS.newest(self._database, conditions, limit=limit, cursor=cursor)
+        return replace(found, items=tuple(self._seen(job) for job in found.items))
 
     def kept(self, *, dead_since: str) -> tuple[Job, ...]:
         """Jobs whose input is still needed: unfinished ones, and those that died after then."""
@@ -225,7 +225,8 @@ class JobQueue:
     def count_children(self, job_id: str) -> dict[JobState, int]:
         """How many children of a batch are in each state; every state is named."""
         statement = "SELECT state, count(*) FROM jobs WHERE parent_id = ? GROUP BY state"
-        return self._counts(statement, [job_id])
+        counted = dict(COUNTS.validate_python(self._database.rows(statement, [job_id])))
+        return {state: counted.get(state, 0) for state in JobState}
 
     def _claim_next(self, lease_s: float, older_than_s: float) -> Job | None:
         with self._database.transaction("hand out a job") as connection:
@@ -251,34 +252,28 @@ class JobQueue:
         return self._claim_next(lease_s, older_than_s)
 
     def _where(self, condition: str, *values: Value) -> tuple[Job, ...]:
-        statement = f"SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY created_at, id"
-        return tuple(self._seen(to_job(row)) for row in self._database.rows(statement, values))
+        statement = JOBS.select(f"WHERE {condition} ORDER BY created_at, id")
+        return tuple(map(self._seen, JOBS.objects(self._database.rows(statement, values))))
 
     def _one(self, condition: str, value: str) -> Job:
-        latest = "ORDER BY created_at DESC, id DESC LIMIT 1"
-        statement = f"SELECT {COLUMNS} FROM jobs WHERE {condition} {latest}"
+        statement = JOBS.select(f"WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 1")
         rows = self._database.rows(statement, [value])
         if not rows:
             raise no_job(value)
-        return self._seen(to_job(rows[0]))
+        return self._seen(JOBS.object(rows[0]))
 
     def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
         """The feature space that answers now does so for this attempt, whatever comes."""
         row = connection.execute(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, "
-            f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {COLUMNS}",
+            f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {JOBS.columns}",
             [utc_now(plus_s=lease_s), job_id],
         ).fetchone()
         assert row is not None, "the job was read in this transaction"
-        return replace(to_job(row), space_id=self._spaces.current())
+        return replace(JOBS.object(row), space_id=self._spaces.current())
 
     def _seen(self, job: Job) -> Job:
         return replace(job, progress=self._progress.get(job.id, NO_PROGRESS))
-
-    def _counts(self, statement: str, values: Sequence[Value]) -> dict[JobState, int]:
-        rows = self._database.rows(statement, values)
-        counted = {str(name): int(str(count)) for name, count in rows}
-        return {state: counted.get(state.value, 0) for state in JobState}
 
     def _require_conflict(self, connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
         row = connection.execute("SELECT state FROM jobs WHERE id = ?", [job_id]).fetchone()
@@ -290,9 +285,8 @@ class JobQueue:
 def _insert_job(
     connection: duckdb.DuckDBPyConnection, job: Job, tries: int, *, due_in_s: float = 0.0
 ) -> None:
-    columns = (*JOB_COLUMNS, "tries_left", "due_at")
     due_at = utc_now(plus_s=due_in_s) if due_in_s else " "
-    insert(connection, "jobs", columns, [*job_row(job), tries, due_at])
+    JOBS.add(connection, job, extra={"tries_left": tries, "due_at": due_at})
 
 
 def _bury(connection: duckdb.DuckDBPyConnection, job_id: str, code: str, detail: str) -> None:

@@ -22,12 +22,11 @@ from dubl.ledger.guard import Guard, alert
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
-from dubl.ledger.records import CHECK_COLUMNS, VERDICT_COLUMNS, check_row, to_check
+from dubl.ledger.records import CHECKS
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
-from dubl.ledger.statements import insert, newest, page
 from dubl.settings import FloodSettings
-from dubl.types import Check, JobState, Lease, Outcome, Page, Standing
+from dubl.types import Check, JobState, Lease, Outcome, Page, Standing, Verdict
 
 NO_GUARD = FloodSettings(enabled=False)
 MAX_CLAIMS = 10_000  # ids of checks that may be under way
@@ -110,13 +109,12 @@ class Ledger:
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
                 return
-            if insert(connection, "checks", CHECK_COLUMNS + VERDICT_COLUMNS, check_row(check)):
+            if CHECKS.add(connection, check, extra=_reported(check.verdict)):
                 record_matches(connection, check)
             else:
-                statement = f"SELECT {', '.join(CHECK_COLUMNS)} FROM checks WHERE id = ?"
-                row = connection.execute(statement, [check.id]).fetchone()
+                row = connection.execute(CHECKS.select("WHERE id = ?"), [check.id]).fetchone()
                 assert row is not None, "it stood in the way of this one"
-                claim_of(check).require_same(claim_of(to_check(row)))
+                claim_of(check).require_same(claim_of(CHECKS.object(row)))
             flooded = self.guard.watch(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
@@ -151,11 +149,10 @@ class Ledger:
 
     def get_check(self, check_id: str) -> Check:
         """Raises CheckNotFound."""
-        statement = f"SELECT {', '.join(CHECK_COLUMNS)} FROM checks WHERE id = ?"
-        rows = self._database.rows(statement, [check_id])
+        rows = self._database.rows(CHECKS.select("WHERE id = ?"), [check_id])
         if not rows:
             raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
-        return to_check(rows[0])
+        return CHECKS.object(rows[0])
 
     def list_checks(
         self,
@@ -174,11 +171,20 @@ class Ledger:
             conditions["outcome = ?"] = outcome.value
         if reference_id:
             conditions["top_reference_id = ?"] = reference_id
-        rows = newest(
-            self._database, CHECK_COLUMNS, "checks", conditions, limit=limit, cursor=cursor
-        )
-        return page([to_check(row) for row in rows], limit)
+        return CHECKS.newest(self._database, conditions, limit=limit, cursor=cursor)
 
     def backlog(self) -> Backlog:
         """How much accepted work there is."""
         return read_backlog(self._database)
+
+
+def _reported(verdict: Verdict) -> dict[str, Value]:
+    """Columns that repeat parts of the verdict, to filter and to report by."""
+    return {
+        "outcome": verdict.outcome.value,
+        "probability": verdict.probability,
+        "model_id": verdict.model_id,
+        "policy_version": verdict.policy_version,
+        "index_version": verdict.index_version,
+        "top_reference_id": verdict.matches[0].reference_id if verdict.matches else "",
+    }

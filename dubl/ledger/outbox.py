@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dubl.errors import NotFound
 from dubl.ledger.database import Database, Value
-from dubl.ledger.records import DELIVERY_COLUMNS, to_delivery
-from dubl.ledger.statements import newest, page, utc_now
+from dubl.ledger.records import DELIVERIES
+from dubl.ledger.statements import utc_now
 from dubl.types import Delivery, DeliveryState, Page
-
-COLUMNS = ", ".join(DELIVERY_COLUMNS)
 
 
 class Outbox:
@@ -24,10 +22,10 @@ class Outbox:
             rows = connection.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
                 "SELECT id FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ? "
-                f"ORDER BY next_attempt_at, id LIMIT ?) RETURNING {COLUMNS}",
+                f"ORDER BY next_attempt_at, id LIMIT ?) RETURNING {DELIVERIES.columns}",
                 [utc_now(plus_s=lease_s), utc_now(), limit],
             ).fetchall()
-        return tuple(sorted((to_delivery(row) for row in rows), key=lambda item: item.created_at))
+        return tuple(sorted(DELIVERIES.objects(rows), key=lambda item: item.created_at))
 
     def delivered(self, delivery: Delivery, *, status: int) -> None:
         changes = "state = 'delivered', status = ?, error = '', delivered_at = ?"
@@ -49,12 +47,12 @@ class Outbox:
         with self._database.transaction("replay a delivery") as connection:
             rows = connection.execute(
                 "UPDATE deliveries SET state = 'pending', next_attempt_at = ?, attempts = 0, "
-                f"delivered_at = '' WHERE id = ? RETURNING {COLUMNS}",
+                f"delivered_at = '' WHERE id = ? RETURNING {DELIVERIES.columns}",
                 [utc_now(), delivery_id],
             ).fetchall()
             if not rows:
                 raise NotFound(f"there is no delivery '{delivery_id}'")
-        return to_delivery(rows[0])
+        return DELIVERIES.object(rows[0])
 
     def _record(self, delivery: Delivery, changes: str, values: list[Value]) -> None:
         # An attempt that was taken for lost says nothing any more.
@@ -79,7 +77,4 @@ class Outbox:
             conditions["job_id = ?"] = job_id
         if state is not None:
             conditions["state = ?"] = state.value
-        rows = newest(
-            self._database, DELIVERY_COLUMNS, "deliveries", conditions, limit=limit, cursor=cursor
-        )
-        return page([to_delivery(row) for row in rows], limit)
+        return DELIVERIES.newest(self._database, conditions, limit=limit, cursor=cursor)

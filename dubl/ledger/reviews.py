@@ -9,24 +9,16 @@ check: the next one who uploads the same bytes may have no license.
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 
 import duckdb
+from pydantic import TypeAdapter
 
 from dubl.errors import NotFound
-from dubl.ledger.database import Database, Row, Value
-from dubl.ledger.statements import insert, newest, page
+from dubl.ledger.database import Database, Value
+from dubl.ledger.records import REVIEWS, Records
+from dubl.ledger.statements import utc_now
 from dubl.types import Check, Decision, Page, PagePosition, Review, ReviewItem, ReviewState
 
-REVIEW_COLUMNS = (
-    "id",
-    "check_id",
-    "reference_id",
-    "decision",
-    "reviewer",
-    "note",
-    "created_at",
-)
 # `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.
 DECIDED = """
 WITH decisions AS (
@@ -41,6 +33,7 @@ WITH decisions AS (
     FROM decisions GROUP BY query_sha256, reference_id
 )
 """
+SEPARATOR = "\x1f"  # sorts before all that is in an id
 STATE = """CASE
     WHEN s.decision = 'rejected' THEN 'rejected'
     WHEN d.decision IN ('confirmed', 'rejected', 'licensed') THEN d.decision
@@ -49,11 +42,13 @@ STATE = """CASE
 QUEUE = f"""{DECIDED}
 SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
     {STATE} AS state, coalesce(d.reviewer, '') AS reviewer, c.created_at,
-    m.check_id || chr(31) || m.reference_id AS place, m.outcome
+    m.check_id || '{SEPARATOR}' || m.reference_id AS place, m.outcome
 FROM matches m JOIN checks c ON c.id = m.check_id
 LEFT JOIN decided d ON d.check_id = m.check_id AND d.reference_id = m.reference_id
 LEFT JOIN settled s ON s.query_sha256 = c.query_sha256 AND s.reference_id = m.reference_id
 """
+ITEMS = Records(ReviewItem, f"({QUEUE})")
+COUNTS = TypeAdapter(list[tuple[ReviewState, int]])
 # Which matches a person may have to look at, with the settings' review threshold for older ones.
 LISTED = "CASE WHEN outcome = '' THEN probability >= ? ELSE outcome <> 'unique' END"
 
@@ -77,9 +72,10 @@ class Reviews:
                 decision=decision,
                 reviewer=reviewer,
                 note=note,
-                created_at=_now(),
+                # The latest decision holds, however soon it follows another one.
+                created_at=utc_now(timespec="microseconds"),
             )
-            insert(connection, "reviews", REVIEW_COLUMNS, _review_row(review))
+            REVIEWS.put(connection, review)
         return review
 
     def list(
@@ -90,10 +86,7 @@ class Reviews:
         conditions: dict[str, Value] = {
             f"{name} = ?": value for name, value in wanted.items() if value
         }
-        rows = newest(
-            self._database, REVIEW_COLUMNS, "reviews", conditions, limit=limit, cursor=cursor
-        )
-        return page([_review(row) for row in rows], limit)
+        return REVIEWS.newest(self._database, conditions, limit=limit, cursor=cursor)
 
     def queue(
         self,
@@ -122,23 +115,22 @@ class Reviews:
             position = PagePosition.from_cursor(cursor)
             conditions.append("(created_at, place) < (?, ?)")
             values += [position.created_at, position.id]
-        statement = (
-            f"SELECT * EXCLUDE outcome FROM ({QUEUE}) WHERE {' AND '.join(conditions)} "
-            "ORDER BY created_at DESC, place DESC LIMIT ?"
+        statement = ITEMS.select(
+            f"WHERE {' AND '.join(conditions)} ORDER BY created_at DESC, place DESC LIMIT ?"
         )
-        rows = self._database.rows(statement, [*values, limit + 1])
-        items = tuple(_item(row) for row in rows[:limit])
-        if len(rows) <= limit:
-            return Page(items=items, next_cursor="")
-        last = PagePosition(created_at=str(rows[limit - 1][8]), id=str(rows[limit - 1][9]))
-        return Page(items=items, next_cursor=last.cursor)
+        found = ITEMS.objects(self._database.rows(statement, [*values, limit + 1]))
+        if len(found) <= limit:
+            return Page(items=found, next_cursor="")
+        last = found[limit - 1]
+        place = f"{last.check_id}{SEPARATOR}{last.reference_id}"
+        after = PagePosition(created_at=last.created_at, id=place)
+        return Page(items=found[:limit], next_cursor=after.cursor)
 
     def counts(self, *, least_probability: float = 0.0) -> dict[ReviewState, int]:
         """How many matches are in each state, chosen as `by_policy` does; every state is named."""
         statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {LISTED} GROUP BY state"
-        rows = self._database.rows(statement, [least_probability])
-        found = {str(state): int(str(count)) for state, count in rows}
-        return {state: found.get(state.value, 0) for state in ReviewState}
+        found = dict(COUNTS.validate_python(self._database.rows(statement, [least_probability])))
+        return {state: found.get(state, 0) for state in ReviewState}
 
     def rejected_references(self, query_sha256: str) -> frozenset[str]:
         """References that these bytes were said not to copy."""
@@ -175,49 +167,3 @@ def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, referen
             f"check '{check_id}' has no match with reference '{reference_id}'",
             context={"check_id": check_id, "reference_id": reference_id},
         )
-
-
-def _review_row(review: Review) -> list[Value]:
-    """Values of REVIEW_COLUMNS."""
-    return [
-        review.id,
-        review.check_id,
-        review.reference_id,
-        review.decision.value,
-        review.reviewer,
-        review.note,
-        review.created_at,
-    ]
-
-
-def _review(row: Row) -> Review:
-    values = {name: str(value) for name, value in zip(REVIEW_COLUMNS, row, strict=True)}
-    return Review(
-        id=values["id"],
-        check_id=values["check_id"],
-        reference_id=values["reference_id"],
-        decision=Decision(values["decision"]),
-        reviewer=values["reviewer"],
-        note=values["note"],
-        created_at=values["created_at"],
-    )
-
-
-def _item(row: Row) -> ReviewItem:
-    check_id, reference_id, library, probability, similarity, name, state, reviewer, at, _ = row
-    return ReviewItem(
-        check_id=str(check_id),
-        reference_id=str(reference_id),
-        library=str(library),
-        probability=float(str(probability)),
-        similarity=float(str(similarity)),
-        query_name=str(name),
-        state=ReviewState(str(state)),
-        reviewer=str(reviewer),
-        created_at=str(at),
-    )
-
-
-def _now() -> str:
-    """Microseconds: the latest decision holds, however soon it follows another one."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
+
 from dubl.errors import StateConflict
-from dubl.ledger.database import Database, Row, Value
-from dubl.ledger.statements import insert, utc_now
+from dubl.ledger.database import Database
+from dubl.ledger.records import SHADOWS, SWITCHES
+from dubl.ledger.statements import utc_now
 from dubl.types import Comparison, Outcome, Shadow, SpaceSwitch
 
-SWITCH_COLUMNS = (
-    "number",
-    "space_id",
-    "previous_id",
-    "created_at",
-    "by_key",
-    "note",
-    "rollback",
-)
-SHADOW_COLUMNS = (
-    "check_id",
-    "space_id",
-    "model_id",
-    "outcome",
-    "probability",
-    "top_reference_id",
-    "agrees",
-    "created_at",
-)
+# Space, what answered, what the other said, how many checks, how many of them agree.
+COMPARED = TypeAdapter(list[tuple[str, Outcome, Outcome, int, int]])
 
 
 class Spaces:
@@ -45,8 +31,7 @@ class Spaces:
 
     def history(self) -> tuple[SpaceSwitch, ...]:
         """All switches, newest first."""
-        statement = f"SELECT {', '.join(SWITCH_COLUMNS)} FROM spaces ORDER BY number DESC"
-        return tuple(_switch(row) for row in self._database.rows(statement))
+        return SWITCHES.objects(self._database.rows(SWITCHES.select("ORDER BY number DESC")))
 
     def switch(self, space_id: str, *, previous_id: str, by: str, note: str) -> SpaceSwitch:
         """Lets the space answer from now on; `previous_id` is the one that did.
@@ -70,7 +55,7 @@ class Spaces:
     def record_shadow(self, shadow: Shadow) -> None:
         """The first one of a check stays."""
         with self._database.transaction("record a shadow") as connection:
-            insert(connection, "shadows", SHADOW_COLUMNS, _shadow_row(shadow))
+            SHADOWS.add(connection, shadow)
 
     def comparisons(self, *, since: str = "") -> dict[str, Comparison]:
         """Shadows since then, by the space that did not answer."""
@@ -80,15 +65,13 @@ class Spaces:
             WHERE s.created_at >= ? GROUP BY ALL ORDER BY ALL
         """
         found: dict[str, Comparison] = {}
-        rows = self._database.rows(statement, [since])
+        rows = COMPARED.validate_python(self._database.rows(statement, [since]))
         for space_id, answered, shadow, count, agreed in rows:
-            before = found.get(str(space_id), Comparison())
-            pair = (Outcome(str(answered)), Outcome(str(shadow)))
-            number = int(str(count))
-            differing = {} if pair[0] is pair[1] else {pair: number}
-            found[str(space_id)] = Comparison(
-                count=before.count + number,
-                agreed=before.agreed + int(str(agreed)),
+            before = found.get(space_id, Comparison())
+            differing = {} if answered is shadow else {(answered, shadow): count}
+            found[space_id] = Comparison(
+                count=before.count + count,
+                agreed=before.agreed + agreed,
                 differing={**before.differing, **differing},
             )
         return found
@@ -98,34 +81,15 @@ class Spaces:
     ) -> SpaceSwitch:
         with self._database.transaction("switch the feature space") as connection:
             row = connection.execute("SELECT coalesce(max(number), 0) FROM spaces").fetchone()
-            number = int(row[0]) + 1 if row is not None else 1
-            values: list[Value] = [number, space_id, previous_id, utc_now(), by, note, rollback]
-            insert(connection, "spaces", SWITCH_COLUMNS, values)
+            switch = SpaceSwitch(
+                number=int(row[0]) + 1 if row is not None else 1,
+                space_id=space_id,
+                previous_id=previous_id,
+                created_at=utc_now(),
+                by=by,
+                note=note,
+                rollback=rollback,
+            )
+            SWITCHES.put(connection, switch)
         self._current = space_id
-        return _switch(tuple(values))
-
-
-def _switch(row: Row) -> SpaceSwitch:
-    values = dict(zip(SWITCH_COLUMNS, row, strict=True))
-    return SpaceSwitch(
-        number=int(str(values["number"])),
-        space_id=str(values["space_id"]),
-        previous_id=str(values["previous_id"]),
-        created_at=str(values["created_at"]),
-        by=str(values["by_key"]),
-        note=str(values["note"]),
-        rollback=bool(values["rollback"]),
-    )
-
-
-def _shadow_row(shadow: Shadow) -> list[Value]:
-    return [
-        shadow.check_id,
-        shadow.space_id,
-        shadow.model_id,
-        shadow.outcome.value,
-        shadow.probability,
-        shadow.top_reference_id,
-        shadow.agrees,
-        shadow.created_at,
-    ]
+        return switch
