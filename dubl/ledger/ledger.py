@@ -96,7 +96,7 @@ class Ledger:
         with self._database.transaction("move uploads") as connection:
             connection.execute(
                 "UPDATE jobs SET request = replace(request, ?, ?) WHERE finished_at = '' OR dead",
-                [json.dumps(f"{old}/")[1:-1], json.dumps(f"{new}/")[1:-1]],
+                [json.dumps(f"{place}/", ensure_ascii=False)[1:-1] for place in (old, new)],
             )
 
     def record_check(self, check: Check, *, lease: Lease | None = None) -> None:

@@ -174,14 +174,15 @@ def test_a_dead_job_can_be_queued_again_and_no_other(ledger: Ledger) -> None:
 
 def test_uploads_of_unfinished_and_dead_jobs_move_with_the_spool(ledger: Ledger) -> None:
     for name, tries in (("waits", 5), ("dead", 1), ("done", 5)):
-        request = {"video": {"upload": {"path": f"/old/{name}"}}}
+        request = {"video": {"upload": {"path": f"/старое/{name}"}}}
         ledger.jobs.create(job(name, request=request), tries=tries, lease_s=LONG_S)
     ledger.jobs.retry(Lease(job_id="dead", attempt=1), code="x", detail="", delay_s=0)
     ledger.jobs.finish(Lease(job_id="done", attempt=1), result_id="r", created=True)
-    ledger.move_uploads("/old", "/new")
+    ledger.move_uploads("/старое", "/new folder")
     paths = [ledger.jobs.get(name).request["video"] for name in ("waits", "dead", "done")]
     assert paths == [
-        {"upload": {"path": path}} for path in ("/new/waits", "/new/dead", "/old/done")
+        {"upload": {"path": path}}
+        for path in ("/new folder/waits", "/new folder/dead", "/старое/done")
     ]
 
 
