@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dubl import errors
 from dubl.client.client import Client
 from dubl.settings import Settings
+from serve_app.api.problems import status_of
 from tests.support.settings_page import PAGE, settings_page
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -74,6 +76,20 @@ def test_every_setting_that_a_page_names_is_there(page: Path) -> None:
     ends = {"duckdb", "json", "pt"}  # of files
     lost = [f"{section}.{key}" for section, key in named if not hasattr(sections[section], key)]
     assert [name for name in lost if name.split(".")[1] not in ends] == []
+
+
+def test_codes_stand_beside_their_status() -> None:
+    rows = re.findall(
+        r"^\| ([\d, ]+) \| (`.*?`) \|", (DOCS / "use" / "http.md").read_text("utf-8"), re.MULTILINE
+    )
+    told = {code: row[0] for row in rows for code in re.findall(r"`(\w+)`", row[1])}
+    statuses = {kind.code: str(int(status_of(kind))) for kind in _kinds(errors.DublError)}
+    assert len(told) > 20
+    assert [code for code, told_as in told.items() if statuses[code] not in told_as] == []
+
+
+def _kinds(kind: type[errors.DublError]) -> list[type[errors.DublError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _kinds(child))]
 
 
 def test_the_page_of_settings_is_that_of_their_model() -> None:
