@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dubl import errors
-from dubl.client.client import Client
+import dubl
+from dubl import Client, errors
 from dubl.settings import Settings
 from serve_app.api.problems import status_of
 from tests.support.settings_page import PAGE, settings_page
@@ -95,6 +95,14 @@ def _kinds(kind: type[errors.DublError]) -> list[type[errors.DublError]]:
 def test_the_page_of_settings_is_that_of_their_model() -> None:
     current = PAGE.read_text(encoding="utf-8") == settings_page()
     assert current, "run `python -m tests.support.settings_page`"
+
+
+def test_every_name_that_pages_import_from_dubl_is_there() -> None:
+    programs = "".join(_python(page.read_text("utf-8")) for page in PRESENT)
+    lines = re.findall(r"^from dubl import (.+)$", programs, flags=re.MULTILINE)
+    named = {name for line in lines for name in line.split(", ")}
+    assert {"Client", "LocalClient"} <= named
+    assert named - set(dir(dubl)) == set()
 
 
 def test_every_method_in_the_clients_table_is_there() -> None:
