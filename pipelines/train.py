@@ -13,17 +13,14 @@ docs/extend/training.md says what each makes, of what, and what to do with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from dubl.assembly import make_decoder, make_embedder
 from dubl.errors import DublError
-from dubl.footage.scenes import scene_frames
 from dubl.settings import load_settings
 from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import (
@@ -35,9 +32,6 @@ from dubl.training.pair_run import STEPS, PairRun
 from dubl.training.pairs import read_pairs
 from dubl.training.run_folder import require_fresh
 from dubl.training.whitening_run import fit_own_whitening
-
-SCENE_SIZE = (284, 160)
-SCENE_S = 12.0
 
 ConfigOption = Annotated[Path, typer.Option(help="Training configuration, YAML.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder for data, checkpoints and the result.")]
@@ -74,7 +68,7 @@ def comparator(
 
     def prepare(folder: Path) -> Callable[[], Path]:
         settings = parse_comparator_config(config.read_text(encoding="utf-8"))
-        return lambda: ComparatorRun(settings, folder, paint_scene).run(resume=True)
+        return lambda: ComparatorRun(settings, folder).run(resume=True)
 
     _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
 
@@ -90,7 +84,7 @@ def whitening(
 
     def train() -> Path:
         settings = parse_comparator_config(config.read_text(encoding="utf-8"))
-        return fit_own_whitening(backbone, settings, output, paint_scene)
+        return fit_own_whitening(backbone, settings, output)
 
     _run(train)
 
@@ -113,12 +107,6 @@ def pairs(
         return run.run(labeled, steps=steps)
 
     _run(train)
-
-
-def paint_scene(seed: int, rate_hz: float) -> Iterator[NDArray[np.uint8]]:
-    """Frames of the generated scene of this seed."""
-    frames = scene_frames(seed=seed, duration_s=SCENE_S, size=SCENE_SIZE, frame_rate=rate_hz)
-    return (frame.image for frame in frames)
 
 
 def _train(

@@ -12,23 +12,21 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from dubl.errors import ConfigurationError
+from dubl.footage.frames import RATE_HZ, Frames
+from dubl.footage.scenes import scene_frames
 from dubl.training.config import ClipSettings
 from dubl.training.descriptor_run import license_filter
 
-Frames = NDArray[np.uint8]
-PaintScene = Callable[[int, float], Iterator[Frames]]
-RATE_HZ = 2.0
 LONGEST_S = 12.0
+SCENE_SIZE = (284, 160)
 SHOT_FRAMES = (4, 10)
 HELD_OUT_SCENES = 1_000_000  # added to the seeds of generated scenes that are held out
 
@@ -46,18 +44,12 @@ class Clip:
     read: Callable[[], Frames] = field(repr=False, compare=False)
 
 
-def list_clips(
-    settings: ClipSettings, paint_scene: PaintScene, *, size: int, seed: int
-) -> list[Clip]:
-    """All clips of the sources, squashed to `size`, the same for the same seed.
-
-    `paint_scene` gives the frames, uint8 [H, W, 3] each, of the generated scene of a seed at a
-    rate: the shell has it from dubl.evaluation, a sibling of this package.
-    """
+def list_clips(settings: ClipSettings, *, size: int, seed: int) -> list[Clip]:
+    """All clips of the sources, squashed to `size`, the same for the same seed."""
     clips = [
         *(_videos(settings, size) if settings.videos is not None else ()),
-        *_scenes(paint_scene, settings, size, seed, validation=False),
-        *_scenes(paint_scene, settings, size, seed + HELD_OUT_SCENES, validation=True),
+        *_scenes(settings, size, seed, validation=False),
+        *_scenes(settings, size, seed + HELD_OUT_SCENES, validation=True),
         *(_picture_clips(settings, size, seed) if settings.images is not None else ()),
     ]
     if not clips:
@@ -99,9 +91,7 @@ def _video_frames(path: Path, duration_s: float, settings: ClipSettings, size: i
     return _at_least(np.stack(kept), settings.min_frames)
 
 
-def _scenes(
-    paint: PaintScene, settings: ClipSettings, size: int, seed: int, *, validation: bool
-) -> Iterator[Clip]:
+def _scenes(settings: ClipSettings, size: int, seed: int, *, validation: bool) -> Iterator[Clip]:
     count = settings.validation_scenes if validation else settings.scenes
     for number in range(seed * 10_000, seed * 10_000 + count):
         yield Clip(
@@ -111,13 +101,13 @@ def _scenes(
             source="generated scenes",
             license="none needed",
             validation=validation,
-            read=partial(_scene_frames, paint, number, size),
+            read=partial(_scene_frames, number, size),
         )
 
 
-def _scene_frames(paint: PaintScene, number: int, size: int) -> Frames:
-    painted = islice(paint(number, RATE_HZ), int(LONGEST_S * RATE_HZ))
-    return np.stack([square(Image.fromarray(frame), size) for frame in painted])
+def _scene_frames(number: int, size: int) -> Frames:
+    painted = scene_frames(seed=number, duration_s=LONGEST_S, size=SCENE_SIZE, frame_rate=RATE_HZ)
+    return np.stack([square(Image.fromarray(frame.image), size) for frame in painted])
 
 
 def _picture_clips(settings: ClipSettings, size: int, seed: int) -> Iterator[Clip]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from dubl.assembly import feature_spec, weights_folder
+from dubl.footage.frames import Frames
 from dubl.models.checkpoints import ModelCard
 from dubl.models.comparator import save_comparator
 from dubl.models.networks import load_network
@@ -26,7 +27,7 @@ from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.clip_batches import ClipBatches
-from dubl.training.clips import Frames, PaintScene, list_clips
+from dubl.training.clips import list_clips
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
 from dubl.training.config import ClipSettings, ComparatorConfig
@@ -46,7 +47,7 @@ Figures = dict[str, dict[str, dict[str, float]]]
 class ComparatorRun:
     """Embeds clips, trains on their features, exports the network that did best."""
 
-    def __init__(self, config: ComparatorConfig, folder: Path, paint_scene: PaintScene) -> None:
+    def __init__(self, config: ComparatorConfig, folder: Path) -> None:
         torch.set_num_threads(config.run.threads)
         torch.manual_seed(config.run.seed)
         self._config, self._folder = config, folder
@@ -54,7 +55,7 @@ class ComparatorRun:
         self._workers = Workers.current()
         with self._workers.leader_first():
             self._pack = open_feature_pack(
-                config.weights, config.clips, folder, paint_scene, seed=config.run.seed
+                config.weights, config.clips, folder, seed=config.run.seed
             )
         self._queries = {
             name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
@@ -131,16 +132,14 @@ class ComparatorRun:
         }
 
 
-def open_feature_pack(
-    weights: str, clips: ClipSettings, folder: Path, paint_scene: PaintScene, *, seed: int
-) -> FeaturePack:
+def open_feature_pack(weights: str, clips: ClipSettings, folder: Path, *, seed: int) -> FeaturePack:
     """The pack of these weights in a run's folder, made (or completed) first where it is absent."""
     settings = load_settings(None, [f"model.weights={weights}"], environment={})
     spec = feature_spec(settings)
     place = folder / f"pack-{spec.weights_sha256[:12]}"
     if (place / "items.json").is_file():
         return FeaturePack(place)
-    listed = list_clips(clips, paint_scene, size=spec.frame_size, seed=seed)
+    listed = list_clips(clips, size=spec.frame_size, seed=seed)
     return build_feature_pack(listed, frame_embedder(settings), clips, place, seed=seed)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from dubl.models.checkpoints import ModelCard
 from dubl.models.limac import FRAME_SIZE, FrameNormalizer, ResnetRegions, fit_whitening, save_limac
 from dubl.models.published import build_extractor, load_resnet
-from dubl.training.clips import Clip, PaintScene, list_clips
+from dubl.training.clips import Clip, list_clips
 from dubl.training.config import ComparatorConfig
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ def fit_own_whitening(
     backbone: Path,
     config: ComparatorConfig,
     folder: Path,
-    paint_scene: PaintScene,
     *,
     components: int = COMPONENTS,
 ) -> Path:
@@ -40,7 +39,7 @@ def fit_own_whitening(
     """
     torch.set_num_threads(config.run.threads)
     regions = load_resnet(backbone)
-    listed = list_clips(config.clips, paint_scene, size=FRAME_SIZE, seed=config.run.seed)
+    listed = list_clips(config.clips, size=FRAME_SIZE, seed=config.run.seed)
     clips = [clip for clip in listed if not clip.validation]
     whitening = fit_whitening(_region_batches(regions, clips), components=components)
     card = ModelCard(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from dubl.footage.textures import procedural_picture
+from dubl.footage.video_file import Size, TimedFrame
 
 LICENSES = ("CC0-1.0", "MIT", "no licence file", "MIT; clips cut from public videos")
 
@@ -37,3 +39,13 @@ def write_archive(folder: Path, *, count: int, size: int = 96) -> Path:
             )
     archive.with_suffix(".json").write_text(json.dumps(entries))
     return archive
+
+
+def short_scene(
+    *, seed: int, duration_s: float, size: Size, frame_rate: float
+) -> Iterator[TimedFrame]:
+    """A picture every two seconds in place of a generated scene, which takes longer to paint."""
+    rng = np.random.default_rng(seed)
+    for index in range(int(duration_s / 2)):
+        image = procedural_picture(rng, size=min(size) // 2)
+        yield TimedFrame(time_s=index / frame_rate, image=image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,20 @@ from dubl.errors import ConfigurationError
 from dubl.footage import clips
 from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
 from dubl.footage.edits.registry import PICTURE_EDITS
-from dubl.footage.frames import edited_frames
+from dubl.footage.frames import Frames, edited_frames
 from dubl.footage.textures import gradient, procedural_picture
-from dubl.training.clips import Clip, Frames, list_clips
+from dubl.training.clips import Clip, list_clips
 from dubl.training.config import ClipSettings
 from dubl.training.feature_pack import ORIGINAL, FeaturePack, build_feature_pack
-from tests.unit.training.packs import write_archive
+from tests.unit.training.packs import short_scene, write_archive
 
 SIZE = 72
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-
-
-def paint(seed: int, rate_hz: float) -> Iterator[Frames]:
-    rng = np.random.default_rng(seed)
-    return (procedural_picture(rng, size=64) for _ in range(int(3 * rate_hz)))
+    monkeypatch.setattr("dubl.training.clips.scene_frames", short_scene)
 
 
 @pytest.fixture
@@ -52,7 +47,7 @@ def still(seed: int = 0) -> Frames:
 
 
 def test_scenes_and_films_of_pictures_become_clips(settings: ClipSettings) -> None:
-    listed = list_clips(settings, paint, size=SIZE, seed=0)
+    listed = list_clips(settings, size=SIZE, seed=0)
     assert [clip.kind for clip in listed] == ["scene"] * 3 + ["pictures"] * 4
     assert [clip.validation for clip in listed][:3] == [False, False, True]
     for clip in listed:
@@ -63,9 +58,7 @@ def test_scenes_and_films_of_pictures_become_clips(settings: ClipSettings) -> No
 
 
 def test_a_film_stays_in_one_folder_of_pictures(settings: ClipSettings) -> None:
-    films = [
-        clip for clip in list_clips(settings, paint, size=SIZE, seed=0) if clip.kind == "pictures"
-    ]
+    films = [clip for clip in list_clips(settings, size=SIZE, seed=0) if clip.kind == "pictures"]
     assert {film.scene.rpartition("/")[0] for film in films} == {"some/pictures"}
     assert len({film.name for film in films}) == len(films)
 
@@ -73,7 +66,7 @@ def test_a_film_stays_in_one_folder_of_pictures(settings: ClipSettings) -> None:
 def test_no_source_is_an_error() -> None:
     nothing = ClipSettings(scenes=0, validation_scenes=0)
     with pytest.raises(ConfigurationError, match="no clip"):
-        list_clips(nothing, paint, size=SIZE, seed=0)
+        list_clips(nothing, size=SIZE, seed=0)
 
 
 def test_the_original_is_hardly_changed() -> None:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
-from dubl.footage.textures import procedural_picture
 from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training import comparator_run
-from dubl.training.clips import Frames
 from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import (
     ComparatorConfig,
     parse_comparator_config,
     parse_training_config,
 )
+from tests.unit.training.packs import short_scene
 
 TINY = """
 clips: {scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames: 4}
@@ -33,17 +30,13 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-
-
-def paint(seed: int, rate_hz: float) -> Iterator[Frames]:
-    rng = np.random.default_rng(seed)
-    return (procedural_picture(rng, size=64) for _ in range(int(2 * rate_hz)))
+    monkeypatch.setattr("dubl.training.clips.scene_frames", short_scene)
 
 
 def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) -> None:
-    run = ComparatorRun(parse_comparator_config(TINY), tmp_path / "run", paint)
+    run = ComparatorRun(parse_comparator_config(TINY), tmp_path / "run")
     export = run.run(resume=False)
     assert (tmp_path / "run/loss.png").is_file()
     results = json.loads((tmp_path / "run/validation.json").read_text())
@@ -60,10 +53,10 @@ def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) 
 
 def test_a_run_resumes_with_the_features_that_are_there(tmp_path: Path) -> None:
     config = parse_comparator_config(TINY)
-    ComparatorRun(config, tmp_path, paint).run(resume=False)
+    ComparatorRun(config, tmp_path).run(resume=False)
     (items,) = tmp_path.glob("pack-*/items.json")
     before = items.stat().st_mtime_ns
-    again = ComparatorRun(config, tmp_path, paint)
+    again = ComparatorRun(config, tmp_path)
     again.run(resume=True)
     assert items.stat().st_mtime_ns == before
 
@@ -78,15 +71,15 @@ def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(comparator_run, "save_comparator", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            ComparatorRun(config, tmp_path, paint).run(resume=True)
-    export = ComparatorRun(config, tmp_path, paint).run(resume=True)
+            ComparatorRun(config, tmp_path).run(resume=True)
+    export = ComparatorRun(config, tmp_path).run(resume=True)
     assert (export / COMPARATOR_FILE).is_file()
     assert set(json.loads((tmp_path / "validation.json").read_text())) == {"plain", "2"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    run = ComparatorRun(parse_comparator_config(TINY), tmp_path, paint)
+    run = ComparatorRun(parse_comparator_config(TINY), tmp_path)
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"last\.pt is no checkpoint"):
         run.run(resume=True)
@@ -94,16 +87,16 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_damaged_figures_are_named(tmp_path: Path) -> None:
     config = parse_comparator_config(TINY)
-    ComparatorRun(config, tmp_path, paint).run(resume=True)
+    ComparatorRun(config, tmp_path).run(resume=True)
     (tmp_path / "validation.json").write_text('{"plain"')
     with pytest.raises(ConfigurationError, match=r"validation\.json"):
-        ComparatorRun(config, tmp_path, paint).run(resume=True)
+        ComparatorRun(config, tmp_path).run(resume=True)
 
 
 def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
     config = parse_comparator_config(TINY.replace("validation_scenes: 2", "validation_scenes: 0"))
     with pytest.raises(ConfigurationError, match="held out"):
-        ComparatorRun(config, tmp_path, paint)
+        ComparatorRun(config, tmp_path)
 
 
 def test_the_configuration_that_ships_is_valid() -> None:
