@@ -1,7 +1,7 @@
 """The only place where steps are built from settings.
 
-What a step stands on is imported inside the function that builds it: a process that only decodes
-must load neither LanceDB nor DuckDB nor a network, which are most of a process's memory.
+Each function imports what its step needs. So a process that only decodes does not load LanceDB,
+DuckDB or a network, which take most of a process's memory.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "models" / "weights"
 
 
 def make_decoder(settings: Settings) -> SandboxedDecoder:
-    """A decoder whose work happens in a child process."""
+    """A decoder that works in child processes."""
     from dubl.media.sandbox import SandboxedDecoder
 
     return SandboxedDecoder(settings.media, processes=settings.media.decode_processes)
 
 
 def make_local_videos(settings: Settings) -> LocalVideos:
-    """That decoder, and what is kept for people, for uploads wherever they lie."""
+    """A decoder and the evidence store, for uploads in any spool."""
     from dubl.media.local_videos import LocalVideos
 
     return LocalVideos(make_decoder(settings), make_kept_videos(settings), make_spool(settings))
@@ -56,8 +56,8 @@ def make_verifier(
     *,
     open_file: Callable[[str], VideoSource],
 ) -> Verifier | None:
-    """Looks at the pixels of doubtful matches; None where the model's calibration does not say
-    what they are worth."""
+    """The pixel comparison of doubtful matches; None if the model's calibration has no weights for
+    it."""
     from dubl.matching.verification import Verifier
 
     calibration = calibration_of(weights_folder(settings))
@@ -67,7 +67,7 @@ def make_verifier(
 
 
 def make_embedder(settings: Settings) -> Embedder:
-    """The configured network, by torch on a GPU where there is one, else by OpenVINO."""
+    """The configured network: with torch on a GPU if there is one, else with OpenVINO."""
     from dubl.models.embedder import ClipEmbedder
 
     network = _make_network(settings)
@@ -76,25 +76,25 @@ def make_embedder(settings: Settings) -> Embedder:
 
 
 def candidate_settings(settings: Settings) -> Settings:
-    """Those of the candidate: everything is built from them as from any others.
+    """Settings with the candidate model in place of the answering one.
 
-    Raises ConfigurationError where none is named, or its feature space is that of model.weights.
+    Raises ConfigurationError if no candidate is set, or its feature space is that of model.weights.
     """
     weights = settings.candidate.weights
     if not weights:
-        raise ConfigurationError("candidate.weights names no weights")
+        raise ConfigurationError("candidate.weights is not set")
     model = settings.model.model_copy(update={"weights": weights})
     theirs = settings.model_copy(update={"model": model})
     if feature_spec(theirs) == feature_spec(settings):
         raise ConfigurationError(
-            f"candidate.weights: '{weights}' are the weights of model.weights, "
+            f"candidate.weights '{weights}' must differ from model.weights "
             f"'{settings.model.weights}'"
         )
     return theirs
 
 
 def space_settings(settings: Settings) -> tuple[Settings, ...]:
-    """Those of each feature space in service, that of model.weights first."""
+    """Settings of each feature space in service, that of model.weights first."""
     if not settings.candidate.weights or settings.is_candidate:
         return (settings,)
     return (settings, candidate_settings(settings))
@@ -122,8 +122,10 @@ def make_library(settings: Settings) -> SpacedLibrary:
 def make_store(
     settings: Settings, *, read_only: bool = False, caches: Caches | None = None
 ) -> LibraryStore:
-    """The library, opened for the configured model's feature space. Only a candidate's may begin
-    beside another; else raises FeatureSpaceMismatch."""
+    """The library in the configured model's feature space.
+
+    Only a candidate may start a space beside another one; else this raises FeatureSpaceMismatch.
+    """
     from dubl.index.spaces import library_uri
     from dubl.index.store import LibraryStore
     from dubl.index.tables import SEARCH_CACHES
@@ -139,7 +141,7 @@ def make_store(
 
 
 def make_uploads(settings: Settings) -> UploadStore | None:
-    """Where features of checked uploads are kept; None where they are not."""
+    """The store of uploads' features; None if they are not stored."""
     if not settings.lookback.keep_uploads:
         return None
     from dubl.index.uploads import UploadStore
@@ -180,7 +182,7 @@ def make_reranker(settings: Settings) -> Reranker:
 
 
 def make_spool(settings: Settings) -> Spool:
-    """Uploads that are to be worked on; every replica may read and write them."""
+    """The spool of uploads, which every replica may read and write."""
     from dubl.media.spool import Spool
     from dubl.objects import ObjectFolder
 
@@ -189,14 +191,14 @@ def make_spool(settings: Settings) -> Spool:
 
 
 def make_kept_videos(settings: Settings) -> KeptVideos:
-    """What is kept for people to look at; every replica may read and write it."""
+    """The evidence store, which every replica may read and write."""
     from dubl.media.keeping import KeptVideos
 
     return KeptVideos(settings.kept_dir, settings.evidence, spool_dir=settings.spool_dir)
 
 
 def make_explainer(settings: Settings) -> Explainer:
-    """Of checks in any feature space in service."""
+    """The explainer of checks in all feature spaces in service."""
     from dubl.matching.explanation import Explainer, SpaceReader
     from dubl.models.numpy_comparator import NumpyComparator
 
@@ -211,9 +213,10 @@ def make_explainer(settings: Settings) -> Explainer:
 
 
 def make_ledger(settings: Settings) -> Ledger:
-    """Brought back from its newest copy where that is younger. Not for two at once in one process.
+    """The ledger, restored from its newest copy if that is newer. Only one per process.
 
-    Raises StoreUnavailable; StoreHeld while another process has it."""
+    Raises StoreUnavailable, and StoreHeld while another process holds it.
+    """
     from dubl.ledger.ledger import Ledger
 
     snapshots = make_snapshots(settings)
@@ -223,7 +226,7 @@ def make_ledger(settings: Settings) -> Ledger:
 
 
 def make_snapshots(settings: Settings) -> Snapshots | None:
-    """Copies of the ledger elsewhere, where an address is set for them."""
+    """Copies of the ledger in an object store; None if no address is set."""
     from dubl.ledger.snapshots import Snapshots
     from dubl.objects import ObjectFolder
 
@@ -238,12 +241,12 @@ def query_sampling(settings: Settings) -> Sampling:
 
 
 def closer_sampling(settings: Settings) -> Sampling:
-    """That of a second look, for queries of which the first one leaves doubt."""
+    """The sampling of a second pass, for doubtful queries: all views."""
     return replace(query_sampling(settings), views="all")
 
 
 def still_sampling(space: Space, at_s: float) -> Sampling:
-    """One picture, as references have it."""
+    """The sampling of one picture at `at_s`, like a reference's frames."""
     return replace(space.reference, still_at_s=at_s)
 
 
@@ -252,13 +255,13 @@ def reference_sampling(settings: Settings) -> Sampling:
 
 
 def model_id(settings: Settings) -> str:
-    """Name and first digits of the weights, as verdicts show it."""
+    """Name and first 12 digits of the weights, as in verdicts."""
     spec = feature_spec(settings)
     return f"{spec.model_id}@{spec.weights_sha256[:12]}"
 
 
 def feature_spec(settings: Settings) -> FeatureSpec:
-    """The configured model's feature space, read from its card alone."""
+    """The configured model's feature space, from its card."""
     path = weights_folder(settings) / "card.json"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -271,23 +274,23 @@ def feature_spec(settings: Settings) -> FeatureSpec:
             **{name: value for name, value in values.items() if name in known},
         )
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise WeightsUnavailable(f"{path} is no model card: {exc}") from exc
+        raise WeightsUnavailable(f"{path} is not a model card: {exc}") from exc
 
 
 def calibration_of(folder: Path) -> Calibration:
     """The calibration in a model's folder.
 
-    Raises WeightsUnavailable where there is none: such a model may fill a library, but gives no
-    verdict, since similarities of different networks mean different things.
+    Raises WeightsUnavailable if there is none. Such a model can fill a library but cannot give
+    verdicts, as similarities of different networks are not comparable.
     """
     from dubl.matching.calibration import CALIBRATION_FILE, load_calibration
 
     path = folder / CALIBRATION_FILE
     if not path.exists():
         raise WeightsUnavailable(
-            f"the model in {folder} is not calibrated: make an attack suite of your own videos "
-            "(python -m pipelines.make_attacks) and fit it with "
-            f"`python -m pipelines.calibrate SUITE --weights {folder}`"
+            f"the model in {folder} has no calibration. Make an attack suite of your videos "
+            "(python -m pipelines.make_attacks), then run "
+            f"`python -m pipelines.calibrate SUITE --weights {folder}`."
         )
     return load_calibration(path)
 

@@ -1,4 +1,4 @@
-"""Protocols by which the library's siblings meet; dubl/assembly.py chooses who fulfills them."""
+"""Protocols through which sibling packages use each other; dubl/assembly.py binds them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Decoder(Protocol):
 
 
 class Embedder(Protocol):
-    """Describes frames. Batch-first: the one method serves requests and archives."""
+    """Embeds frames. One batch method serves both requests and archives."""
 
     @property
     def spec(self) -> FeatureSpec: ...
@@ -39,7 +39,7 @@ class Embedder(Protocol):
 
 
 class Retriever(Protocol):
-    """Finds references whose frames are near the query's."""
+    """Finds references with frames similar to the query's."""
 
     def retrieve(
         self,
@@ -58,14 +58,14 @@ class Retriever(Protocol):
 
 
 class ReferenceFeatures(Protocol):
-    """Stored features of references, for whoever compares with them."""
+    """Stored features and rights of references."""
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
-        """Features by reference id; ids that are gone are left out."""
+        """Features by reference id; missing references are left out."""
         ...
 
     def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
-        """Rights by reference id; ids that are gone are left out."""
+        """Rights by reference id; missing references are left out."""
         ...
 
 
@@ -82,19 +82,19 @@ class Comparator(Protocol):
 
 
 class MatrixComparator(Comparator, Protocol):
-    """A comparator that shows what its network makes of a matrix."""
+    """A comparator that also returns its network's output matrix."""
 
     def cleaned_matrix(self, query: Float16Array, reference: Float16Array) -> Float32Array | None:
-        """Similarity in [0,1] after the network, a cell for each four by four frames; None where
-        there is no network."""
+        """Similarity in [0,1] after the network, a cell for four by four frames each; None without
+        a network."""
         ...
 
 
 class KeptVideos(Protocol):
-    """What is kept of checked videos and of references, for people to look at."""
+    """The stored evidence of checks and references, for reviewers."""
 
     def query(self, check_id: str) -> KeptVideo:
-        """Raises EvidenceNotKept, as all of these do."""
+        """Raises EvidenceNotKept, like all methods."""
         ...
 
     def reference(self, reference_id: str) -> KeptVideo: ...
@@ -102,17 +102,17 @@ class KeptVideos(Protocol):
     def query_features(self, check_id: str) -> VideoFeatures: ...
 
     def query_picture(self, check_id: str, at_s: float) -> bytes:
-        """JPEG of the kept frame nearest to `at_s`."""
+        """JPEG of the stored frame nearest to `at_s`."""
         ...
 
     def reference_picture(self, reference_id: str, at_s: float) -> bytes: ...
 
     def reference_file(self, reference_id: str) -> VideoSource:
-        """The copy that is kept of a reference's file."""
+        """The stored copy of a reference's file."""
         ...
 
 
 class Reranker(Protocol):
-    """Compares the query with each candidate in full and aligns their common segments."""
+    """Compares the query with each candidate in full, and aligns their shared segments."""
 
     def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet: ...

@@ -1,8 +1,8 @@
 """`dubl backup` and `dubl restore`.
 
-A running service holds the ledger: it gives out a copy over HTTP. The library is read where it
-lies, so that these commands run where its folder or object store can be reached. A back-up itself
-may lie in a folder or in an object store.
+A running service holds the ledger, so its copy is fetched over HTTP. The library is read directly:
+run these commands on a machine that can access its folder or object store. The back-up may be in a
+folder or in an object store.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def backup(
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Copies library, ledger and unfinished uploads to an empty folder or prefix."""
+    """Copies library, ledger and unfinished uploads to an empty folder or object-store prefix."""
     with told_errors():
         settings = command_settings(data, config)
 
@@ -54,7 +54,7 @@ def backup(
             return
         store = ObjectFolder(place)
         if store.list():
-            raise InvalidRequest(f"{store.place} is not empty")
+            raise InvalidRequest(f"{store.place} is not empty. Use an empty prefix.")
         with tempfile.TemporaryDirectory() as folder:
             facts = write_backup(Path(folder), settings, copy_ledger=copy_ledger)
             _put(Path(folder), store)
@@ -62,7 +62,7 @@ def backup(
 
 
 def restore(place: Place, data: Data = DATA, config: Config = None) -> None:
-    """Brings a back-up into a data folder without a ledger; the service must be down."""
+    """Restores a back-up into a data folder without a ledger. Stop the service first."""
     with told_errors():
         settings = command_settings(data, config)
         if not is_object_address(place):
@@ -74,7 +74,7 @@ def restore(place: Place, data: Data = DATA, config: Config = None) -> None:
 
 
 def _put(folder: Path, store: ObjectFolder) -> None:
-    """The manifest last: objects without it are no back-up."""
+    """Stores the manifest last: without it, the objects are not a back-up."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in sorted(paths, key=lambda path: path.name == MANIFEST):
         store.put(path, str(path.relative_to(folder)))

@@ -1,4 +1,4 @@
-"""`dubl calibrate`: a library's own thresholds, from what people decided of its matches."""
+"""`dubl calibrate`: a library's own thresholds, from review decisions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pipelines.cli.desk import opened_desk
 from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
 from pipelines.cli.show import print_json, print_table
 
-HEADINGS = ("outcome", "threshold", "decided from there on", "of them copies", "95 %")
+HEADINGS = ("outcome", "threshold", "decided above it", "share of copies", "95 % interval")
 
 
 def calibrate(
-    library: Annotated[str, typer.Argument(help="library whose matches people decided on")],
+    library: Annotated[str, typer.Argument(help="library with decided matches")],
     least_decisions: Annotated[
-        int, typer.Option(min=1, help="fewer decisions are too few")
+        int, typer.Option(min=1, help="fail with fewer decisions")
     ] = MIN_DECISIONS,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show what would come out, change nothing")
+        bool, typer.Option("--dry-run", help="show the result, change nothing")
     ] = False,
     url: Url = "",
     data: Data = DATA,
@@ -29,9 +29,9 @@ def calibrate(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Fits a library's thresholds to people's decisions; they hold from the next check on.
+    """Fits a library's thresholds to review decisions. They apply from the next check on.
 
-    Of a running service (--url) it needs an administrator's key.
+    With a running service (--url), an administrator's key is needed.
     """
     with told_errors(), opened_desk(url, key, data, config) as desk:
         found = desk.calibrate_library(library, least_decisions=least_decisions, adopt=not dry_run)
@@ -44,9 +44,9 @@ def calibrate(
 
 def _rows(found: Calibration) -> list[tuple[str, ...]]:
     return [
-        _row("duplicate, so far", found.duplicate_before),
+        _row("duplicate, current", found.duplicate_before),
         _row("duplicate, fitted", found.duplicate_after),
-        _row("review, so far", found.review_before),
+        _row("review, current", found.review_before),
         _row("review, fitted", found.review_after),
     ]
 

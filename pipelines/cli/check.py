@@ -1,4 +1,4 @@
-"""`dubl check`: do these videos copy one of the library?"""
+"""`dubl check`: checks whether videos copy a reference of the library."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ LINKS = ("http://", "https://")
 def check(
     videos: Annotated[list[str], typer.Argument(help="files or links", metavar="VIDEO")],
     library: Annotated[
-        list[str] | None, typer.Option(help="may be repeated; without it, all libraries")
+        list[str] | None, typer.Option(help="may be repeated; default: all libraries")
     ] = None,
-    channel: Annotated[str, typer.Option(help="where it is to be shown")] = "",
+    channel: Annotated[str, typer.Option(help="channel where the video will be shown")] = "",
     territory: Annotated[str, typer.Option(help="country, two letters")] = "",
-    time: Annotated[str, typer.Option(help="when, ISO 8601; else now")] = "",
+    time: Annotated[str, typer.Option(help="time for licenses, ISO 8601; default: now")] = "",
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Asks a service (--url), or the data folder in this process.
+    """Checks videos with a service (--url), or with the data folder in this process.
 
-    Ends with 10 when one is a duplicate, else 11 when a person should look at one, 0 when all are
-    unique; 1 when one could not be checked.
+    Exit codes: 1 if a video could not be checked; else 10 if one is a duplicate; else 11 if one
+    needs review; else 0, all are unique.
     """
     _require_files(videos)
     with (
@@ -77,11 +77,11 @@ def check(
 def _require_files(videos: list[str]) -> None:
     for video in videos:
         if not video.startswith(LINKS) and not Path(video).is_file():
-            raise typer.BadParameter(f"there is no file '{video}'", param_hint="VIDEO")
+            raise typer.BadParameter(f"file '{video}' does not exist", param_hint="VIDEO")
 
 
 def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
-    """The answer; one bad video does not keep the others from theirs."""
+    """The answer; None after an error of this video, so that the others are still checked."""
     link = video if video.startswith(LINKS) else ""
     bar.begin(video)
     try:

@@ -1,4 +1,4 @@
-"""`dubl doctor`: what is wrong with an installation, in words."""
+"""`dubl doctor`: finds problems of an installation."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def doctor(
     config: Annotated[Path | None, typer.Option(help="the service's settings file")] = None,
     url: Url = "",
     host: Annotated[
-        str, typer.Option(help="address that the service is to listen on")
+        str, typer.Option(help="address on which the service will listen")
     ] = "127.0.0.1",
-    number: Annotated[int, typer.Option("--port", help="port that it is to listen on")] = 8000,
+    number: Annotated[int, typer.Option("--port", help="port of the service")] = 8000,
     cluster: Annotated[
-        str, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster to look at")
+        str, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster to examine")
     ] = "",
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Looks at Python, packages, weights, decoder, network, data folder, ports and memory; with
-    --url at a service, with --cluster at a cluster.
+    """Examines Python, packages, weights, decoder, network, data folder, port and memory.
 
-    Ends with 1 when there is a problem; notes are no problems.
+    With --url it also examines a service, with --cluster a cluster. Exit code 1 means a problem;
+    notes are not problems.
     """
     findings = []
     for finding in _findings(data, config, url, key, host, number, cluster):
@@ -62,7 +62,7 @@ def _findings(
     try:
         settings = command_settings(data, config)
     except ConfigurationError as exc:
-        yield from_error("settings", exc, "Every key is in dubl/settings.py.")
+        yield from_error("settings", exc, "dubl/settings.py lists all keys.")
         return
     yield fine("settings", str(config) if config else "the defaults")
     try:

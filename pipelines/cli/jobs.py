@@ -1,4 +1,4 @@
-"""`dubl jobs`: accepted work of a running service."""
+"""`dubl jobs`: jobs of a running service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.cli.show import print_json, print_table
 jobs_app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Accepted work of a service: list, cancel, queue again.",
+    help="Jobs of a service: list, cancel, queue again.",
 )
 HEADINGS = ("job", "kind", "name", "status", "stage", "share", "accepted", "error")
 LOCAL = "http://127.0.0.1:8000"
@@ -23,9 +23,9 @@ JobId = Annotated[str, typer.Argument(metavar="JOB")]
 @jobs_app.command("list")
 def list_jobs(
     status: Annotated[str, typer.Option(help="queued, running, done, failed or cancelled")] = "",
-    batch: Annotated[str, typer.Option(help="the children of this one")] = "",
+    batch: Annotated[str, typer.Option(help="only the jobs of this batch")] = "",
     dead: Annotated[
-        bool, typer.Option("--dead", help="given up though their input may be good")
+        bool, typer.Option("--dead", help="only jobs that were given up after their last attempt")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     url: Url = LOCAL,
@@ -46,7 +46,7 @@ def list_jobs(
 
 @jobs_app.command("cancel")
 def cancel(job_id: JobId, url: Url = LOCAL, key: Key = "") -> None:
-    """Ends a job, and a batch with its children."""
+    """Cancels a job; a batch with all its jobs."""
     with told_errors(), connected(url, key) as client:
         typer.echo(f"{client.cancel_job(job_id).status} {job_id}")
 

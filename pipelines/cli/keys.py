@@ -1,7 +1,7 @@
-"""`dubl keys`: API keys, in a running service or, while there is none, in its ledger.
+"""`dubl keys`: API keys of a running service, or of its ledger while the service is stopped.
 
-DuckDB lets one process write: while the service runs it holds the ledger, and keys are made
-through it, with --url and an administrator's key in DUBL_API_KEY.
+DuckDB allows one writing process. A running service holds the ledger, so keys are created through
+it, with --url and an administrator's key in DUBL_API_KEY.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pipelines.cli.options import (
 )
 
 keys_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="API keys: who may use the service."
+    add_completion=False, no_args_is_help=True, help="API keys: create, list, revoke."
 )
 
 
 @keys_app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="who or what the key is for")],
+    name: Annotated[str, typer.Argument(help="person or program that uses the key")],
     scope: Annotated[list[Scope], typer.Option(help="may be repeated")],
     library: Annotated[
-        list[str] | None, typer.Option(help="may be repeated; without it, all libraries")
+        list[str] | None, typer.Option(help="may be repeated; default: all libraries")
     ] = None,
     requests_per_minute: Annotated[int, typer.Option(min=0, help="0: as in the settings")] = 0,
     jobs_per_day: Annotated[int, typer.Option(min=0, help="0: as in the settings")] = 0,
@@ -44,7 +44,7 @@ def create(
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Makes a key and prints it: this once."""
+    """Creates a key and prints it. It is not shown again."""
     with told_errors():
         if url:
             with connected(url, key) as client:
@@ -71,7 +71,7 @@ def create(
 
 @keys_app.command("list")
 def list_keys(url: Url = "", data: Data = DATA, config: Config = None, key: Key = "") -> None:
-    """Prints a JSON object a key, without secrets."""
+    """Prints one JSON object for each key, without secrets."""
     with told_errors():
         if url:
             with connected(url, key) as client:
@@ -85,13 +85,13 @@ def list_keys(url: Url = "", data: Data = DATA, config: Config = None, key: Key 
 
 @keys_app.command("revoke")
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="id or prefix, as `dubl keys list` shows it")],
+    key_id: Annotated[str, typer.Argument(help="id or prefix, from `dubl keys list`")],
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Makes a key worthless."""
+    """Revokes a key."""
     wanted = key_id.removeprefix("dubl_")
     with told_errors():
         if url:

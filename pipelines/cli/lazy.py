@@ -1,4 +1,4 @@
-"""Commands that are imported when they are run: `dubl --help` loads none of them."""
+"""Commands that are imported only when they run: `dubl --help` loads none of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:  # typer's own copy of click
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A command of the list: where it stands (`module:name` of a function or a Typer), and what
-    the list says of it."""
+    """A command in the list, with its help text.
+
+    `place`: `module:name` of a function or a Typer.
+    """
 
     name: str
     place: str
@@ -28,7 +30,7 @@ class Entry:
 
 
 class LazyCommand(TyperCommand):
-    """Stands in the list for a command that is not imported yet."""
+    """A placeholder in the list for a command that is not imported yet."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.name, help=entry.help, rich_help_panel=entry.panel)

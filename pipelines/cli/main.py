@@ -1,7 +1,6 @@
 """The `dubl` command.
 
-Exit codes: 0 done, for `check` unique; 10 duplicate; 11 a person should look; 1 an error; 2 wrong
-usage.
+Exit codes: 0 success (for `check`: unique), 10 duplicate, 11 review, 1 error, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ ENTRIES = (
     Entry(
         name="check",
         place="pipelines.cli.check:check",
-        help="Tells whether videos copy one of the library.",
+        help="Checks whether videos copy a reference of the library.",
         panel=VIDEOS,
     ),
     Entry(
@@ -31,7 +30,7 @@ ENTRIES = (
     Entry(
         name="search",
         place="pipelines.cli.search:search",
-        help="Finds references by words, or by a picture.",
+        help="Finds references by text or by a picture.",
         panel=VIDEOS,
     ),
     Entry(
@@ -49,19 +48,19 @@ ENTRIES = (
     Entry(
         name="reviews",
         place="pipelines.cli.reviews:reviews_app",
-        help="What waits for a person, and decisions.",
+        help="The review queue, and decisions.",
         panel=PEOPLE,
     ),
     Entry(
         name="calibrate",
         place="pipelines.cli.calibrate:calibrate",
-        help="Fits a library's thresholds to people's decisions.",
+        help="Fits a library's thresholds to review decisions.",
         panel=PEOPLE,
     ),
     Entry(
         name="report",
         place="pipelines.cli.report:report",
-        help="Duplicates, decisions and errors over time, as a page and as data.",
+        help="Reports duplicates, decisions and errors over time, as a page and as data.",
         panel=PEOPLE,
     ),
     Entry(
@@ -73,7 +72,7 @@ ENTRIES = (
     Entry(
         name="evaluate",
         place="pipelines.evaluate:main",
-        help="Measures how good a model is on a set.",
+        help="Measures the quality of a model on a data set.",
         panel=MODELS,
     ),
     Entry(
@@ -85,19 +84,19 @@ ENTRIES = (
     Entry(
         name="demo",
         place="pipelines.demo:main",
-        help="Shows the main job from end to end.",
+        help="Shows registration and checks from end to end.",
         panel=OPERATION,
     ),
     Entry(
         name="doctor",
         place="pipelines.cli.doctor:doctor",
-        help="Finds what is wrong with an installation.",
+        help="Finds problems of an installation.",
         panel=OPERATION,
     ),
     Entry(
         name="jobs",
         place="pipelines.cli.jobs:jobs_app",
-        help="Accepted work of a service: list, cancel, queue again.",
+        help="Jobs of a service: list, cancel, queue again.",
         panel=OPERATION,
     ),
     Entry(
@@ -109,7 +108,7 @@ ENTRIES = (
     Entry(
         name="keys",
         place="pipelines.cli.keys:keys_app",
-        help="API keys: who may use the service.",
+        help="API keys: create, list, revoke.",
         panel=OPERATION,
     ),
     Entry(
@@ -121,7 +120,7 @@ ENTRIES = (
     Entry(
         name="restore",
         place="pipelines.cli.backup:restore",
-        help="Brings a back-up into a data folder.",
+        help="Restores a back-up into a data folder.",
         panel=OPERATION,
     ),
 )

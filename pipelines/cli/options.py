@@ -1,4 +1,4 @@
-"""Options that commands share, and how their errors are told."""
+"""Options that commands share, and the output of errors."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ KEY_VARIABLE = "DUBL_API_KEY"
 FAILED, WRONG_USAGE = 1, 2
 TRIES, PAUSE_S = 3, 0.3
 
-Data = Annotated[Path, typer.Option(help="the service's data folder, while it is down")]
+Data = Annotated[Path, typer.Option(help="data folder, while no service uses it")]
 Config = Annotated[Path | None, typer.Option(help="the service's settings file")]
 Url = Annotated[
     str, typer.Option(envvar="DUBL_URL", help="address of the running service, http://host:port")
 ]
 # From the environment alone: what stands on a command line is seen by others on the machine.
 Key = Annotated[str, typer.Option(envvar=KEY_VARIABLE, hidden=True)]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line, for programs")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object for each line")]
 DATA = Path("data")
 
 
 def command_settings(data: Path, config: Path | None) -> Settings:
-    """Settings of the service: its file, or the defaults with its data folder."""
+    """Settings from the service's file, or the defaults with its data folder."""
     return load_settings(config, [] if config else [f"data_dir={data}"])
 
 
 def connected(url: str, key: str) -> Client:
-    """A client that gives up soon: somebody waits at a terminal."""
+    """A client with few retries, as a person waits at a terminal."""
     from dubl.client.client import Client
     from dubl.client.exchange import Retries
 
@@ -47,7 +47,7 @@ def connected(url: str, key: str) -> Client:
 
 @contextmanager
 def opened_ledger(settings: Settings) -> Iterator[Ledger]:
-    """The ledger's file. Raises StoreHeld while the service has it."""
+    """The ledger's file. Raises StoreHeld while the service uses it."""
     from dubl.assembly import make_ledger
 
     with closing(make_ledger(settings)) as ledger:
@@ -56,7 +56,7 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 
 @contextmanager
 def told_errors() -> Iterator[None]:
-    """One line for an error, and its exit status."""
+    """Prints an error as one line and exits with its status."""
     try:
         yield
     except (DublError, ClientError) as exc:

@@ -42,7 +42,7 @@ SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".wmv", ".fl
 MAX_LISTED = 500
 
 Library = Annotated[str, typer.Option(help="name of the library")]
-Owner = Annotated[str, typer.Option(help="who holds the rights")]
+Owner = Annotated[str, typer.Option(help="holder of the rights")]
 Metadata = Annotated[str, typer.Option(help="a JSON object")]
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
@@ -53,8 +53,8 @@ def add(
         list[str], typer.Argument(help="files, folders, a zip (with --url) or links")
     ],
     library: Library = "main",
-    id: Annotated[str, typer.Option(help="of a single video; else one is made")] = "",  # noqa: A002
-    title: Annotated[str, typer.Option(help="of a single video; else its file name")] = "",
+    id: Annotated[str, typer.Option(help="for a single video; default: a new id")] = "",  # noqa: A002
+    title: Annotated[str, typer.Option(help="for a single video; default: its file name")] = "",
     owner: Owner = "",
     metadata: Metadata = "{}",
     rights: RightsText = "{}",
@@ -64,18 +64,18 @@ def add(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Registers videos, or gives the references that have these bytes already.
+    """Registers videos. For known files it prints the existing references.
 
-    Ends with 1 when one could not be registered. For archives of any size: `dubl index`.
+    Exit code 1 means that a video could not be registered. Use `dubl index` for large archives.
     """
     about, allowed = _metadata(metadata), read_rights(rights)
     wanted = _expanded(videos)
     if len(wanted) > 1 and (id or title):
-        raise typer.BadParameter("--id and --title are of a single video")
+        raise typer.BadParameter("--id and --title need a single video")
     with told_errors(), progress_bar(len(wanted)) as bar:
         zips = [one for one in wanted if one.lower().endswith(".zip")]
         if zips and not url:
-            raise typer.BadParameter("a zip is taken in by a service: name it with --url")
+            raise typer.BadParameter("a zip needs a service; name it with --url")
         added: list[Reference | None] = []
         with opened_desk(url, key, data, config) as desk:
             for one in wanted:
@@ -127,7 +127,7 @@ def libraries(
 def show(
     reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
 ) -> None:
-    """Prints all that is known of a reference, as JSON."""
+    """Prints a reference as JSON."""
     with told_errors(), opened_desk(url, key, data, config) as desk:
         print_json(desk.get_reference(reference_id))
 
@@ -138,16 +138,16 @@ def edit(
     title: Annotated[str | None, typer.Option()] = None,
     owner: Annotated[str | None, typer.Option()] = None,
     metadata: Annotated[str | None, typer.Option(help="a JSON object")] = None,
-    action: Annotated[Action | None, typer.Option(help="what its owner wants done")] = None,
+    action: Annotated[Action | None, typer.Option(help="the owner's action for copies")] = None,
     min_copied_s: Annotated[
-        float | None, typer.Option(min=0, help="fewer copied seconds do not count")
+        float | None, typer.Option(min=0, help="shorter copies, in seconds, do not count")
     ] = None,
     url: Url = "",
     data: Data = DATA,
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Changes what is given, and prints the reference as JSON."""
+    """Changes the given fields, and prints the reference as JSON."""
     about = None if metadata is None else _metadata(metadata)
     with told_errors(), opened_desk(url, key, data, config) as desk:
         rights = changed_rights(
@@ -168,7 +168,7 @@ def delete(
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Removes references from every answer at once."""
+    """Deletes references. They disappear from all answers at once."""
     with told_errors(), opened_desk(url, key, data, config) as desk:
         for reference_id in reference_ids:
             desk.delete_reference(reference_id)
@@ -186,7 +186,7 @@ def _registered(
     metadata: dict[str, object],
     rights: Rights,
 ) -> Reference | None:
-    """One bad video does not keep the others out."""
+    """The reference; None after an error of this video, so that the others are still added."""
     link = video if "://" in video else ""
     try:
         return desk.register(
@@ -209,7 +209,7 @@ def _registered(
 def _unzipped(
     url: str, key: str, archive: str, library: str, owner: str, bar: Bar
 ) -> list[Reference | None]:
-    """What became of a zip's videos, by one job of the service."""
+    """Registers a zip's videos by one job of the service; None for each failed video."""
     with connected(url, key) as client:
         batch = client.submit_batch(archive, kind="reference", library=library, owner=owner)
         job = client.wait_for_job(
@@ -229,7 +229,7 @@ def _unzipped(
 
 
 def _children(client: Client, job_id: str) -> list[Job]:
-    """Newest first."""
+    """The jobs of a batch, newest first."""
     found: list[Job] = []
     cursor = ""
     while True:
@@ -241,7 +241,7 @@ def _children(client: Client, job_id: str) -> list[Job]:
 
 
 def _expanded(videos: list[str]) -> list[str]:
-    """Folders as the videos below them."""
+    """The videos, with folders replaced by the videos in them."""
     found: list[str] = []
     for video in videos:
         path = Path(video)
@@ -253,9 +253,9 @@ def _expanded(videos: list[str]) -> list[str]:
         elif path.is_file():
             found.append(video)
         else:
-            raise typer.BadParameter(f"there is no file '{video}'")
+            raise typer.BadParameter(f"file '{video}' does not exist")
     if not found:
-        raise typer.BadParameter("there is no video in it")
+        raise typer.BadParameter("the folder contains no video")
     return found
 
 
@@ -263,7 +263,7 @@ def _metadata(text: str) -> dict[str, object]:
     try:
         value = json.loads(text)
     except ValueError as exc:
-        raise typer.BadParameter(f"--metadata is no JSON: {exc}") from exc
+        raise typer.BadParameter(f"--metadata is not valid JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise typer.BadParameter("--metadata must be a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""`dubl report`: what a service, a data folder or a back-up tells of past work."""
+"""`dubl report`: a report on past checks, from a service, a data folder or a back-up."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Export(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A copy of a ledger, the references beside it, and who sees what was done to a copy."""
+    """The source of a report: a copy of a ledger, its references, and a function for edit hints."""
 
     about: str
     ledger: Path
@@ -66,12 +66,12 @@ class Origin:
 
 def report(
     out: Annotated[Path, typer.Option(help="folder to write to")] = Path("report"),
-    days: Annotated[int, typer.Option(min=0, help="how far back; 0: all")] = 90,
+    days: Annotated[int, typer.Option(min=0, help="days of history; 0: all")] = 90,
     hints: Annotated[
-        int, typer.Option(min=0, help="duplicates whose evidence is looked at for edits")
+        int, typer.Option(min=0, help="newest duplicates that are examined for edits")
     ] = HINTS_OF,
     export: Annotated[
-        list[Export] | None, typer.Option(help="also write every table so; may be repeated")
+        list[Export] | None, typer.Option(help="also export all tables; may be repeated")
     ] = None,
     backup: Annotated[
         Path | None, typer.Option(help="read a back-up instead", exists=True, file_okay=False)
@@ -82,9 +82,10 @@ def report(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Writes OUT/report.html: duplicates by day, owner and edit, decisions of people, errors.
+    """Writes OUT/report.html: duplicates by day, owner and edit, review decisions, errors.
 
-    Of a running service (--url) it needs an administrator's key: it reads a copy of the ledger.
+    With a running service (--url), an administrator's key is needed, as a copy of the ledger is
+    read.
     """
     with told_errors(), tempfile.TemporaryDirectory(prefix="dubl-report-") as home:
         with _origin(Path(home), url, key, data, config, backup) as origin:
@@ -127,7 +128,7 @@ def _origin(
         return
     settings = command_settings(data, config)
     if not settings.ledger_path.exists():
-        raise StoreUnavailable(f"there is no ledger in {settings.data_dir}")
+        raise StoreUnavailable(f"{settings.data_dir} has no ledger")
     with opened_ledger(settings) as opened:
         opened.copy_to(ledger)
     store = make_store(settings, read_only=True)
@@ -142,7 +143,7 @@ def _origin(
 
 def _of_backup(folder: Path, ledger: Path) -> Origin:
     if not (folder / MANIFEST).is_file():
-        raise StoreUnavailable(f"{folder} holds no back-up")
+        raise StoreUnavailable(f"{folder} is not a back-up")
     shutil.copyfile(folder / LEDGER_FILE, ledger)
     _bring_up(ledger)
     references = pq.read_table(folder / REFERENCES_FILE, columns=REFERENCES.names)
@@ -150,7 +151,7 @@ def _of_backup(folder: Path, ledger: Path) -> Origin:
 
 
 def _bring_up(ledger: Path) -> None:
-    """To the present version of its tables."""
+    """Upgrades the ledger to the current version of its tables."""
     with closing(Ledger(ledger)):
         pass
 
@@ -166,7 +167,7 @@ def _listed(client: Client) -> pa.Table:
 
 
 def _hints(origin: Origin, most: int) -> tuple[pa.Table, int]:
-    """Edits of the newest duplicates, and of how many something is kept."""
+    """Edits of the newest duplicates, and the number of those with stored evidence."""
     rows: list[dict[str, str]] = []
     looked_at = 0
     if origin.hinted is not None and most:

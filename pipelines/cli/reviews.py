@@ -1,4 +1,4 @@
-"""`dubl reviews`: what waits for a person, and decisions."""
+"""`dubl reviews`: the review queue, and decisions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_err
 from pipelines.cli.show import print_json, print_table
 
 reviews_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="What waits for a person, and decisions."
+    add_completion=False, no_args_is_help=True, help="The review queue, and decisions."
 )
 QUEUE = ("video", "reference", "library", "probability", "state", "check")
 HISTORY = ("when", "decision", "reviewer", "note", "check", "reference")
 
 
 class Shown(StrEnum):
-    """States of matches by which the queue can be asked."""
+    """States by which the queue can be filtered."""
 
     OPEN = ReviewState.OPEN.value
     CONFIRMED = ReviewState.CONFIRMED.value
@@ -38,7 +38,7 @@ def queue(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Lists matches in one state, those of the newest checks first."""
+    """Lists matches in one state, newest checks first."""
     with told_errors(), opened_desk(url, key, data, config) as desk:
         items = desk.review_queue(state=state.value, limit=limit).items
     if as_json:
@@ -64,7 +64,7 @@ def decide(
     check_id: Annotated[str, typer.Argument(metavar="CHECK")],
     reference_id: Annotated[str, typer.Argument(metavar="REFERENCE")],
     decision: Annotated[Decision, typer.Argument()],
-    reviewer: Annotated[str, typer.Option(help="who decides")] = "",
+    reviewer: Annotated[str, typer.Option(help="name of the reviewer")] = "",
     note: Annotated[str, typer.Option()] = "",
     url: Url = "",
     data: Data = DATA,
@@ -72,7 +72,7 @@ def decide(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Adds a decision, or a comment, to the history of a match."""
+    """Adds a decision or a comment to the history of a match."""
     with told_errors(), opened_desk(url, key, data, config) as desk:
         entry = desk.review(
             check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note

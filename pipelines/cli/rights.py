@@ -1,4 +1,4 @@
-"""`dubl references license | unlicense | exclude | include`: what owners allow."""
+"""`dubl references license | unlicense | exclude | include`: the rights of references."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_rights(text: str) -> Rights:
 def changed_rights(
     rights: Rights, *, action: Action | None, min_copied_s: float | None
 ) -> Rights | None:
-    """With what is given; None when nothing is."""
+    """The rights with the given changes; None without changes."""
     given = {
         "action": None if action is None else action.value,
         "min_copied_s": min_copied_s,
@@ -48,8 +48,8 @@ def add_rights_commands(app: typer.Typer) -> None:
 
 def license_reference(
     reference_id: Id,
-    since: Annotated[str, typer.Option("--from", help="ISO 8601; else open")] = "",
-    until: Annotated[str, typer.Option(help="the first instant without it; else open")] = "",
+    since: Annotated[str, typer.Option("--from", help="start, ISO 8601; default: open")] = "",
+    until: Annotated[str, typer.Option(help="end, exclusive; default: open")] = "",
     territory: Annotated[list[str] | None, typer.Option(help="country, two letters")] = None,
     channel: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
     url: Url = "",
@@ -57,7 +57,7 @@ def license_reference(
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Adds a license window: copies within it do not count."""
+    """Adds a license window. Copies within it do not count."""
     window = LicenseWindow.model_validate(
         {
             "from": since or None,
@@ -76,7 +76,7 @@ def license_reference(
 def unlicense(
     reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
 ) -> None:
-    """Revokes every license window."""
+    """Removes all license windows."""
     _replace(reference_id, {"license_windows": ()}, url, key, data, config)
 
 
@@ -90,7 +90,7 @@ def exclude(
     config: Config = None,
     key: Key = "",
 ) -> None:
-    """Excludes seconds that prove nothing, such as an intro."""
+    """Excludes a segment, such as an intro. Copies of it do not count."""
     segment = ExcludedSegment(start_s=start_s, end_s=end_s, label=label)
     with told_errors(), opened_desk(url, key, data, config) as desk:
         rights = desk.get_reference(reference_id).rights
@@ -102,7 +102,7 @@ def exclude(
 def include(
     reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
 ) -> None:
-    """Takes every excluded segment back."""
+    """Removes all excluded segments."""
     _replace(reference_id, {"excluded_segments": ()}, url, key, data, config)
 
 

@@ -1,4 +1,4 @@
-"""`dubl search`: references by words, or by a picture."""
+"""`dubl search`: references by text or by a picture."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def search(
     what: Annotated[
         str, typer.Argument(help="part of an id, a title or a source; or an image or video file")
     ],
-    at: Annotated[float, typer.Option(min=0, help="second of the video whose frame it is")] = 0.0,
-    library: Annotated[str, typer.Option(help="without it, all libraries")] = "",
-    owner: Annotated[str, typer.Option(help="of what words find")] = "",
+    at: Annotated[float, typer.Option(min=0, help="second of a video file")] = 0.0,
+    library: Annotated[str, typer.Option(help="default: all libraries")] = "",
+    owner: Annotated[str, typer.Option(help="only in a search by text")] = "",
     limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN)] = 10,
     url: Url = "",
     data: Data = DATA,
@@ -32,9 +32,9 @@ def search(
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Finds references by words; or, for a file, those that show its picture.
+    """Finds references by text; or, for a file, references that show its picture.
 
-    A picture's similarity is no verdict: frames of strangers may be alike too.
+    The similarity of a picture is not a verdict: frames of other videos may be similar too.
     """
     with told_errors(), opened_desk(url, key, data, config) as desk:
         if Path(what).is_file():

@@ -1,4 +1,4 @@
-"""`dubl serve`: becomes `python -m serve_app.main`, whose options these are."""
+"""`dubl serve`: replaces its process by `python -m serve_app.main`, with the same options."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def serve(
         list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
     ] = None,
 ) -> None:
-    """Starts the service on this machine; Ctrl-C or SIGTERM ends it.
+    """Starts the service on this machine. Ctrl-C or SIGTERM stops it.
 
-    A restart with the same data folder goes on where it was.
+    A restart with the same data folder continues all accepted jobs.
     """
     command = [sys.executable, "-m", "serve_app.main", "--data", str(data), "--host", host]
     command += ["--port", str(port), *(["--config", str(config)] if config else [])]
     for override in overrides or []:
         command += ["--set", override]
-    # Ray gives new clusters tokens, and must be told to use them before it is imported.
+    # Ray must be told to use token authentication before it is imported.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # The service in place of this process: signals go to it alone.
+    # The service replaces this process, so it gets all signals.
     os.execv(sys.executable, command)

@@ -1,6 +1,6 @@
-"""What commands print: tables for people, a JSON object a line for programs, and how far work is.
+"""Output of commands: tables, JSON lines, and progress bars.
 
-Progress goes to the error stream, and only to a terminal.
+Progress bars go to standard error, and only to a terminal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAGES = {
     "queued": "waiting",
     "source": "fetching",
     "decode": "decoding",
-    "embed": "describing",
+    "embed": "embedding",
     "retrieve": "searching",
     "rerank": "comparing",
     "verify": "comparing pixels",
@@ -35,7 +35,7 @@ def print_json(item: BaseModel | Mapping[str, object]) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as what stands in them; on a terminal no wider than that."""
+    """Prints a table with columns as wide as their content, at most as wide as the terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")
@@ -46,7 +46,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Bar:
-    """How far one of many is."""
+    """Progress of one piece of work among many."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -71,7 +71,7 @@ class Bar:
 
 @contextmanager
 def progress_bar(total: int) -> Iterator[Bar]:
-    """A bar over `total` pieces of work."""
+    """A progress bar over `total` pieces of work."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""`dubl spaces`: which feature space of a running service answers. Needs an administrator's key."""
+"""`dubl spaces`: feature spaces of a running service. Needs an administrator's key."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ HEADINGS = (
 )
 PAGE = 5000
 LOCAL = "http://127.0.0.1:8000"
-SpaceId = Annotated[str, typer.Argument(metavar="SPACE", help="as `dubl spaces list` shows it")]
-Note = Annotated[str, typer.Option(help="why, for the history")]
+SpaceId = Annotated[str, typer.Argument(metavar="SPACE", help="id, from `dubl spaces list`")]
+Note = Annotated[str, typer.Option(help="reason, for the history")]
 
 
 @spaces_app.command("list")
 def list_spaces(
-    history: Annotated[bool, typer.Option("--history", help="switches, newest first")] = False,
-    since: Annotated[str, typer.Option(help="shadow checks from this time on, ISO 8601")] = "",
+    history: Annotated[bool, typer.Option("--history", help="list switches, newest first")] = False,
+    since: Annotated[str, typer.Option(help="count shadow checks since, ISO 8601")] = "",
     url: Url = LOCAL,
     as_json: AsJson = False,
     key: Key = "",
 ) -> None:
-    """Lists the spaces in service, or when which one was chosen."""
+    """Lists the feature spaces in service, or the history of switches."""
     with told_errors(), connected(url, key) as client:
         found = client.list_spaces(since=since)
     if as_json:
@@ -57,8 +57,10 @@ def list_spaces(
 
 @spaces_app.command("missing")
 def missing(space_id: SpaceId, url: Url = LOCAL, key: Key = "") -> None:
-    """Prints what a space lacks as a list for `dubl index --space candidate`. A path is empty where
-    nobody knows of the file."""
+    """Prints the references that a space lacks, as a list for `dubl index --space candidate`.
+
+    The path is empty if the file is unknown.
+    """
     out = csv.writer(sys.stdout, lineterminator="\n")
     with told_errors(), connected(url, key) as client:
         out.writerow(("id", "path", "library", "source"))
@@ -74,24 +76,24 @@ def missing(space_id: SpaceId, url: Url = LOCAL, key: Key = "") -> None:
 def switch(
     space_id: SpaceId,
     force: Annotated[
-        bool, typer.Option("--force", help="even if it lacks references of the other one")
+        bool, typer.Option("--force", help="switch even if the space lacks references")
     ] = False,
     note: Note = "",
     url: Url = LOCAL,
     key: Key = "",
 ) -> None:
-    """Lets a space answer from now on."""
+    """Switches to another answering space."""
     with told_errors(), connected(url, key) as client:
         made = client.switch_space(space_id, force=force, note=note)
-    typer.echo(f"{made.space_id} answers, {made.previous_id} before")
+    typer.echo(f"{made.space_id} answers now; before it: {made.previous_id}")
 
 
 @spaces_app.command("rollback")
 def rollback(note: Note = "", url: Url = LOCAL, key: Key = "") -> None:
-    """Lets the space answer again that did before the last switch."""
+    """Switches back to the previous answering space."""
     with told_errors(), connected(url, key) as client:
         made = client.roll_back_space(note=note)
-    typer.echo(f"{made.space_id} answers, {made.previous_id} before")
+    typer.echo(f"{made.space_id} answers now; before it: {made.previous_id}")
 
 
 def _space(one: Space) -> tuple[str, ...]:

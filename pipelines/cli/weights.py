@@ -18,7 +18,7 @@ weights_app = typer.Typer(
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """Names the weights that can be fetched, with license and address."""
+    """Lists the weights that can be downloaded, with license and address."""
     for preset in PRESETS.values():
         comparator = preset.comparator
         typer.echo(f"{preset.name:20} {comparator.license:12} {comparator.url}")
@@ -26,10 +26,10 @@ def list_weights() -> None:
 
 @weights_app.command("fetch")
 def fetch_weights(
-    name: Annotated[str, typer.Argument(help="one of `dubl weights list`")],
-    folder: Annotated[Path, typer.Option(help="where the files go")] = Path("data/weights"),
+    name: Annotated[str, typer.Argument(help="name, from `dubl weights list`")],
+    folder: Annotated[Path, typer.Option(help="folder for the files")] = Path("data/weights"),
 ) -> None:
-    """Downloads a published model's files into FOLDER, where they are not there, and makes a model
-    of them that `model.weights` can name."""
+    """Downloads the missing files of a published model to FOLDER, and converts them to a model for
+    `model.weights`."""
     with told_errors():
         typer.echo(str(fetch_model(find_preset(name), folder)))

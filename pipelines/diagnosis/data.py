@@ -1,4 +1,4 @@
-"""The data folder: may it be written, does it fit the program, is there room, who holds it?"""
+"""Findings about the data folder: access, disk space, versions, and the process that holds it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ GIB = 1024**3
 
 
 def look_at_data(settings: Settings, spaces: Sequence[Settings]) -> Iterator[Finding]:
-    """With the library in each feature space."""
+    """Findings about the data folder, and about the library in each feature space."""
     folder = settings.data_dir
     if not folder.is_dir():
-        yield note("data folder", f"there is no {folder} yet", "The service makes it at its start.")
+        yield note("data folder", f"{folder} does not exist yet", "The service creates it.")
         return
     yield writable(folder)
     yield free_disk(folder)
@@ -42,9 +42,9 @@ def writable(folder: Path) -> Finding:
         return problem(
             "data folder",
             f"{folder} cannot be written: {exc.strerror}",
-            "Give it to the user that runs the service: `chown`, or another --data.",
+            "Make it writable for the service's user (`chown`), or choose another --data.",
         )
-    return fine("data folder", f"{folder} can be written")
+    return fine("data folder", f"{folder} is writable")
 
 
 def free_disk(folder: Path) -> Finding:
@@ -54,18 +54,18 @@ def free_disk(folder: Path) -> Finding:
         return problem(
             "disk",
             shown,
-            "Make room: nothing can be accepted soon. `evidence.max_bytes` bounds what is kept to "
-            "look at.",
+            "Free disk space, or the service will soon refuse requests. `evidence.max_bytes` "
+            "limits the size of evidence.",
         )
     if free_bytes < LITTLE_BYTES:
-        return note("disk", shown, "Uploads lie here while they are worked on: make room.")
+        return note("disk", shown, "Free disk space: uploads are stored here during their jobs.")
     return fine("disk", shown)
 
 
 def ledger(path: Path) -> Finding:
-    """Its version, or who holds it."""
+    """The version of the ledger's tables, or the process that holds it."""
     if not path.exists():
-        return note("ledger", f"there is no {path} yet", "The service makes it at its start.")
+        return note("ledger", f"{path} does not exist yet", "The service creates it.")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
@@ -74,7 +74,7 @@ def ledger(path: Path) -> Finding:
             return note(
                 "ledger",
                 f"another process holds it: {_holder(str(exc))}",
-                "That is right while the service runs: then name it with --url.",
+                "This is normal while the service runs. Examine it with --url.",
             )
         return problem("ledger", str(exc), _RESTORE)
     except duckdb.Error as exc:
@@ -83,12 +83,12 @@ def ledger(path: Path) -> Finding:
     if version > SCHEMA_VERSION:
         return problem(
             "ledger",
-            f"its tables have version {version}, this program knows {SCHEMA_VERSION}",
+            f"its tables have version {version}; this program supports {SCHEMA_VERSION}",
             "Use the newer program that wrote it, or restore an older back-up.",
         )
     if version < SCHEMA_VERSION:
-        return note("ledger", f"version {version} of its tables", "The next start brings it up.")
-    return fine("ledger", f"version {version} of its tables, nobody holds it")
+        return note("ledger", f"tables of version {version}", "The next start upgrades them.")
+    return fine("ledger", f"tables of version {version}, not in use")
 
 
 def port(host: str, number: int) -> Finding:
@@ -100,13 +100,13 @@ def port(host: str, number: int) -> Finding:
             return note(
                 "port",
                 f"{host}:{number} is not free: {exc.strerror}",
-                "A service may run there: look with --url. Else choose another with --port.",
+                "If a service runs there, examine it with --url. Else choose another --port.",
             )
     return fine("port", f"{host}:{number} is free")
 
 
 def library(settings: Settings) -> Finding:
-    """In the settings' own feature space; opening it would make its tables where there are none."""
+    """The library in the settings' feature space. Missing tables are not created."""
     try:
         uri = library_uri(settings.index_uri, feature_spec(settings), beside=settings.is_candidate)
         if is_folder(uri) and not any(Path(uri).glob("*.lance")):
@@ -118,7 +118,7 @@ def library(settings: Settings) -> Finding:
     recall = "" if health.recall is None else f", recall {health.recall:.3f}"
     shown = f"{count} references, {health.frames} frames, search {health.index_type}{recall}"
     if health.recall is not None and health.recall < 0.9:
-        return note("library", shown, "Train the index anew: `python -m pipelines.build_index`.")
+        return note("library", shown, "Retrain the index: `python -m pipelines.build_index`.")
     return fine("library", shown)
 
 
@@ -126,14 +126,14 @@ def _nothing_there(settings: Settings) -> Finding:
     if settings.is_candidate:
         return note(
             "library",
-            f"nothing is in the feature space of {settings.model.weights}",
+            f"the feature space of {settings.model.weights} is empty",
             "Fill it: `python -m pipelines.index_archive ARCHIVE --space candidate`.",
         )
     return note("library", "it is empty", "Add videos: `dubl references add`, `dubl index`.")
 
 
 def _holder(text: str) -> str:
-    """DuckDB names the process in the middle of a long sentence."""
+    """The process, from the middle of DuckDB's message."""
     start = text.find("held in")
     return text[start:].split(". ")[0] if start >= 0 else text.split("\n")[0]
 

@@ -1,4 +1,4 @@
-"""What a check found, and what to do about it."""
+"""Findings of `dubl doctor`, with advice."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dubl.errors import DublError
 
 class State(StrEnum):
     OK = "ok"
-    NOTE = "note"  # works, but somebody should know
+    NOTE = "note"  # works, but is unusual
     PROBLEM = "problem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`advice` is empty where there is nothing to do."""
+    """`advice`: what to do; empty if nothing."""
 
     topic: str
     state: State
@@ -38,5 +38,5 @@ def problem(topic: str, text: str, advice: str) -> Finding:
 
 
 def from_error(topic: str, error: DublError | ClientError, advice: str = "") -> Finding:
-    """An error's own words, and its hint where nothing better is known."""
+    """A problem with the error's detail, and its hint or else `advice`."""
     return problem(topic, error.detail, error.hint or advice)

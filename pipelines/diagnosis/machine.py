@@ -1,4 +1,4 @@
-"""This machine: Python, packages, memory, files, clock."""
+"""Findings about this machine: Python, packages, memory, open files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def python_version(version: tuple[int, int]) -> Finding:
 
 
 def packages(project: str) -> Finding:
-    """Whether everything that the project asks for is installed, in a version that it takes."""
+    """Whether all required packages are installed in an accepted version."""
     try:
         wanted = [Requirement(text) for text in metadata.requires(project) or []]
     except metadata.PackageNotFoundError:
@@ -61,23 +61,23 @@ def packages(project: str) -> Finding:
         return problem("packages", "; ".join(wrong), REINSTALL)
     named = [f"{name} {metadata.version(name)}" for name in ("ray", "lancedb", "duckdb", "av")]
     own = metadata.version(project)
-    return fine("packages", f"{project} {own}, all {len(asked)} it asks for: {', '.join(named)}, …")
+    return fine("packages", f"{project} {own}, all {len(asked)} required: {', '.join(named)}, …")
 
 
 def shared_memory(folder: Path) -> Finding:
-    """Ray's object memory lies there; without it, it takes the disk, and is slow."""
+    """Free shared memory for Ray's objects. Without it Ray uses the disk, which is slow."""
     try:
         free_bytes = shutil.disk_usage(folder).free
     except OSError:
-        return note("shared memory", f"there is no {folder}", "Expect Ray to use the disk instead.")
+        return note("shared memory", f"{folder} does not exist", "Ray will use the disk instead.")
     shown = f"{free_bytes / GIB:.1f} GiB free in {folder}"
     if free_bytes >= WANTED_SHARED_BYTES:
         return fine("shared memory", shown)
     return note(
         "shared memory",
         shown,
-        "Give a container more: `docker run --shm-size=4g`, `shm_size` in compose; an emptyDir of "
-        "medium Memory on Kubernetes.",
+        "Give a container more: `docker run --shm-size=4g`, `shm_size` in compose, or an emptyDir "
+        "of medium Memory on Kubernetes.",
     )
 
 
@@ -93,7 +93,7 @@ def _memory() -> Finding:
     shown = f"{size_bytes / GIB:.1f} GiB"
     if size_bytes >= WANTED_MEMORY_BYTES:
         return fine("memory", shown)
-    return note("memory", shown, "The whole service on one machine wants 4 GiB.")
+    return note("memory", shown, "The whole service on one machine needs 4 GiB.")
 
 
 def _open_files() -> Finding:

@@ -1,4 +1,4 @@
-"""The model and the decoders: do they load, and do they do their work?"""
+"""Findings about model and decoder: they are loaded and run on a small video."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dubl.types import FrameClip, VideoSource
 from pipelines.diagnosis.finding import Finding, fine, from_error, problem
 from pipelines.diagnosis.machine import REINSTALL
 
-# Of the film by which decoder and network are tried.
+# Frames, pixels and rate of the test video.
 FRAMES, SIDE, RATE_HZ = 24, 160, 12.0
 
 
@@ -38,13 +38,13 @@ def look_at_model(settings: Settings) -> Iterator[Finding]:
         yield from_error("weights", exc, REINSTALL)
         return
     spec = feature_spec(settings)
-    yield fine("weights", f"{spec.model_id}@{spec.weights_sha256[:12]} is what its card says")
+    yield fine("weights", f"{spec.model_id}@{spec.weights_sha256[:12]} matches its card")
     try:
         clip = _tried_decoder(settings)
     except DublError as exc:
         yield from_error("decoder", exc, REINSTALL)
         return
-    yield fine("decoder", f"{clip.facts.backend} reads a {clip.facts.codec} film")
+    yield fine("decoder", f"{clip.facts.backend} reads {clip.facts.codec} video")
     yield _tried_network(settings, clip)
 
 
@@ -78,5 +78,5 @@ def _tried_network(settings: Settings, clip: FrameClip) -> Finding:
     except DublError as exc:
         return from_error("network", exc, REINSTALL)
     if not np.isfinite(features.descriptors).all():
-        return problem("network", "it gives numbers that are none", "Set `model.device=cpu`.")
-    return fine("network", f"describes {clip.frames.shape[0]} frames")
+        return problem("network", "its output is not finite", "Set `model.device=cpu`.")
+    return fine("network", f"embeds {clip.frames.shape[0]} frames")

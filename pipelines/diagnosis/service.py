@@ -1,4 +1,4 @@
-"""A running service: does it answer, is it ready, does the key work, do the clocks agree?"""
+"""Findings about a running service: readiness, key, clock; and about a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipelines.diagnosis.finding import Finding, fine, from_error, note, problem
 
 CLOCK_S = 30.0
 CLUSTER_WAIT_S = 60.0
-NO_CLOCK = "Run an NTP client on both machines: signatures of webhooks are valid for minutes."
+NO_CLOCK = "Run an NTP client on both machines. Signatures of webhooks are valid for minutes only."
 
 
 def look_at_service(client: Client) -> Iterator[Finding]:
-    """All about a service that can be reached; else the one reason why not."""
+    """All findings about a service; only the error if it cannot be reached."""
     try:
         state = client.readiness()
     except ClientError as exc:
@@ -28,26 +28,26 @@ def look_at_service(client: Client) -> Iterator[Finding]:
     if not state.ready:
         missing = ", ".join(state.waiting_for)
         yield problem(
-            "service", f"it answers, but waits for {missing}", "Look into its log: DATA/logs."
+            "service", f"it is not ready; it waits for {missing}", "Check its log in DATA/logs."
         )
     else:
-        yield fine("service", "it takes requests")
+        yield fine("service", "it accepts requests")
     yield _access(client)
     yield clock(state.date, time.time())
 
 
 def clock(date: str, now_s: float) -> Finding:
-    """`date` as HTTP writes it; nothing where the service told none."""
+    """`date`: the HTTP header of the service's answer; may be empty."""
     if not date:
-        return note("clock", "the service does not tell its time")
+        return note("clock", "the service does not send its time")
     apart_s = abs(parsedate_to_datetime(date).timestamp() - now_s)
     if apart_s > CLOCK_S:
-        return problem("clock", f"{apart_s:.0f} s apart from the service's", NO_CLOCK)
-    return fine("clock", "agrees with the service's")
+        return problem("clock", f"it differs from the service's by {apart_s:.0f} s", NO_CLOCK)
+    return fine("clock", "it agrees with the service's")
 
 
 def look_at_cluster(address: str) -> Finding:
-    """Asked in a process of its own: joining a cluster that is not there takes long."""
+    """Examines a cluster in a separate process, as joining a missing cluster takes long."""
     command = [sys.executable, "-m", "pipelines.cluster_facts", address]
     try:
         answer = subprocess.run(
@@ -61,7 +61,7 @@ def look_at_cluster(address: str) -> Finding:
     facts = json.loads(answer.stdout)
     shown = f"{facts['nodes']} nodes, {facts['cpus']:g} CPUs, {facts['gpus']:g} GPUs"
     if not facts["free_cpus"]:
-        return note("cluster", f"{shown}, no CPU is free", "What is placed next must wait.")
+        return note("cluster", f"{shown}, no CPU is free", "New replicas must wait.")
     return fine("cluster", f"{shown}, {facts['free_cpus']:g} CPUs free")
 
 
@@ -73,7 +73,7 @@ def _access(client: Client) -> Finding:
     except ClientError as exc:
         return from_error("service", exc)
     references = sum(one.references for one in libraries)
-    return fine("key", f"may read: {len(libraries)} libraries, {references} references")
+    return fine("key", f"it can read {len(libraries)} libraries with {references} references")
 
 
 _CLUSTER = "Check the address (ray://host:10001 or host:6379) and RAY_AUTH_MODE."

@@ -274,13 +274,13 @@ def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, su
     dialog.get_by_label("Until (UTC)").fill("2019-01-01T00:00")
     dialog.get_by_label("Countries").fill("DE, FR")
     page.keyboard.press("Enter")
-    expect(dialog.get_by_role("alert")).to_contain_text("ends before it begins")
+    expect(dialog.get_by_role("alert")).to_contain_text("is before its start")
     dialog.get_by_label("Until (UTC)").fill("")
     assert Axe().run(page).response["violations"] == []
     keep_picture(page, "rights")
     dialog.get_by_label("Countries").press("Enter")
     expect(dialog).to_have_count(0)
-    expect(page.locator(".rights")).to_contain_text("without an end · DE, FR · every channel")
+    expect(page.locator(".rights")).to_contain_text("without end · DE, FR · all channels")
 
     check(page, path)
     expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
@@ -310,7 +310,7 @@ def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, su
 
     dialog = edit_rights(page)
     dialog.get_by_role("button", name="Remove: Segment 1").press("Enter")
-    dialog.get_by_label("Least copied seconds").press("Enter")
+    dialog.get_by_label("Minimum copied seconds").press("Enter")
     expect(dialog).to_have_count(0)
     check(page, path)
     expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
@@ -340,7 +340,7 @@ def test_a_quarantine_is_shown_until_a_person_decides(page: Page) -> None:
     page.route("**/v1/reviews/quarantine", answer)
     for place in ("#/queue", "#/references/first", "#/status"):
         visit(page, place)
-        expect(page.locator(".quarantine")).to_contain_text("140 different uploads match it")
+        expect(page.locator(".quarantine")).to_contain_text("Matches of 140 different uploads")
         assert Axe().run(page).response["violations"] == []
     keep_picture(page, "quarantine")
     page.get_by_role("button", name="Release: first").press("Enter")
@@ -373,8 +373,8 @@ def test_a_zip_is_taken_in_and_what_failed_in_it_is_named(
 
 def test_duplicates_inside_a_library_are_a_graph_to_walk(page: Page) -> None:
     page.goto("/#/library")
-    page.get_by_role("link", name="Duplicates inside").click()
-    expect(page.get_by_role("heading", name="Duplicates inside")).to_be_visible()
+    page.get_by_role("link", name="Duplicates in the library").click()
+    expect(page.get_by_role("heading", name="Duplicates in the library")).to_be_visible()
     page.get_by_label("Library", exact=True).select_option("main")
     expect(page.get_by_role("status").first).to_contain_text("Clusters: 1, copies: 2")
     expect(page.locator(".graph circle")).to_have_count(3)
@@ -389,7 +389,7 @@ def test_duplicates_inside_a_library_are_a_graph_to_walk(page: Page) -> None:
 
 def test_the_status_page_tells_of_queues_and_of_the_search(page: Page) -> None:
     page.goto("/#/status")
-    expect(page.get_by_text("Takes requests")).to_be_visible()
+    expect(page.get_by_text("Accepts requests")).to_be_visible()
     index = page.locator(".facts section", has_text="Freshness")
     expect(index).to_contain_text("Frames")
     expect(index).to_contain_text("100%")
@@ -424,7 +424,7 @@ def test_evidence_that_is_gone_leaves_the_decision(page: Page, address: str, sui
     with Client(address) as client:
         assert client.http.delete(f"/v1/checks/{identifier}/evidence").status_code == 204
     page.reload()
-    expect(page.get_by_text("evidence is kept for a limited time")).to_be_visible()
+    expect(page.get_by_text("Evidence is stored for a limited time")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Confirm"))).to_be_visible()
 
 

@@ -225,8 +225,8 @@ def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: Fa
     assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "state_conflict")
     service.switchboard.lacking.clear()
     told = run(address, "spaces", "switch", NEW, "--note", "better").stdout
-    assert told == f"{NEW} answers, {OLD} before\n"
-    assert run(address, "spaces", "rollback").stdout == f"{OLD} answers, {NEW} before\n"
+    assert told == f"{NEW} answers now; before it: {OLD}\n"
+    assert run(address, "spaces", "rollback").stdout == f"{OLD} answers now; before it: {NEW}\n"
     newest, first = run(address, "spaces", "list", "--history").stdout.splitlines()[1:]
     assert "rollback" in newest
     assert "better" in first
