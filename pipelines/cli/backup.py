@@ -25,7 +25,7 @@ from pipelines.cli.options import (
     command_settings,
     connected,
     opened_ledger,
-    told_errors,
+    printed_errors,
 )
 
 Place = Annotated[str, typer.Argument(metavar="DIR", help="folder or s3:// address of the back-up")]
@@ -39,7 +39,7 @@ def backup(
     key: Key = "",
 ) -> None:
     """Copies library, ledger and unfinished uploads to an empty folder or object-store prefix."""
-    with told_errors():
+    with printed_errors():
         settings = command_settings(data, config)
 
         def copy_ledger(target: Path) -> None:
@@ -63,7 +63,7 @@ def backup(
 
 def restore(place: Place, data: Data = DATA, config: Config = None) -> None:
     """Restores a back-up into a data folder without a ledger. Stop the service first."""
-    with told_errors():
+    with printed_errors():
         settings = command_settings(data, config)
         if not is_object_address(place):
             _tell("restored", restore_backup(Path(place), settings))

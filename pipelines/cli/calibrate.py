@@ -8,8 +8,8 @@ import typer
 
 from dubl.contract.bodies import Calibration, Precision
 from dubl.types import MIN_DECISIONS
-from pipelines.cli.desk import opened_desk
-from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.backends import opened_backend
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, printed_errors
 from pipelines.cli.show import print_json, print_table
 
 HEADINGS = ("outcome", "threshold", "decided above it", "share of copies", "95 % interval")
@@ -33,8 +33,10 @@ def calibrate(
 
     With a running service (--url), an administrator's key is needed.
     """
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        found = desk.calibrate_library(library, least_decisions=least_decisions, adopt=not dry_run)
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        found = backend.calibrate_library(
+            library, least_decisions=least_decisions, adopt=not dry_run
+        )
     if as_json:
         print_json(found)
         return

@@ -12,7 +12,7 @@ import typer
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
 from dubl.errors import DublError, InputError
-from pipelines.cli.desk import opened_desk
+from pipelines.cli.backends import opened_backend
 from pipelines.cli.options import (
     DATA,
     FAILED,
@@ -21,8 +21,8 @@ from pipelines.cli.options import (
     Data,
     Key,
     Url,
-    tell_error,
-    told_errors,
+    print_error,
+    printed_errors,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
 
@@ -52,12 +52,12 @@ def check(
     """
     _require_files(videos)
     with (
-        told_errors(),
-        opened_desk(url, key, data, config) as desk,
+        printed_errors(),
+        opened_backend(url, key, data, config) as backend,
         progress_bar(len(videos)) as bar,
     ):
         ask = partial(
-            desk.check,
+            backend.check,
             libraries=library or [],
             channel=channel,
             territory=territory,
@@ -89,7 +89,7 @@ def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
     except (DublError, ClientError) as exc:
         if not _is_about_the_video(exc):
             raise
-        tell_error(exc, about=video)
+        print_error(exc, about=video)
         return None
     finally:
         bar.end()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dubl.contract.bodies import Job
-from pipelines.cli.options import AsJson, Key, Url, connected, told_errors
+from pipelines.cli.options import AsJson, Key, Url, connected, printed_errors
 from pipelines.cli.show import print_json, print_table
 
 jobs_app = typer.Typer(
@@ -33,7 +33,7 @@ def list_jobs(
     key: Key = "",
 ) -> None:
     """Lists jobs, newest first."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         items = client.list_jobs(
             status=status, batch=batch, dead=True if dead else None, limit=limit
         ).items
@@ -47,14 +47,14 @@ def list_jobs(
 @jobs_app.command("cancel")
 def cancel(job_id: JobId, url: Url = LOCAL, key: Key = "") -> None:
     """Cancels a job; a batch with all its jobs."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         typer.echo(f"{client.cancel_job(job_id).status} {job_id}")
 
 
 @jobs_app.command("requeue")
 def requeue(job_id: JobId, url: Url = LOCAL, key: Key = "") -> None:
     """Queues a dead job again."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         typer.echo(f"{client.requeue_job(job_id).status} {job_id}")
 
 

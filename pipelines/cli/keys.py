@@ -22,7 +22,7 @@ from pipelines.cli.options import (
     command_settings,
     connected,
     opened_ledger,
-    told_errors,
+    printed_errors,
 )
 
 keys_app = typer.Typer(
@@ -45,7 +45,7 @@ def create(
     key: Key = "",
 ) -> None:
     """Creates a key and prints it. It is not shown again."""
-    with told_errors():
+    with printed_errors():
         if url:
             with connected(url, key) as client:
                 made = client.create_key(
@@ -72,7 +72,7 @@ def create(
 @keys_app.command("list")
 def list_keys(url: Url = "", data: Data = DATA, config: Config = None, key: Key = "") -> None:
     """Prints one JSON object for each key, without secrets."""
-    with told_errors():
+    with printed_errors():
         if url:
             with connected(url, key) as client:
                 found = [item.model_dump(mode="json") for item in client.list_keys()]
@@ -93,7 +93,7 @@ def revoke(
 ) -> None:
     """Revokes a key."""
     wanted = key_id.removeprefix("dubl_")
-    with told_errors():
+    with printed_errors():
         if url:
             with connected(url, key) as client:
                 client.revoke_key(wanted)

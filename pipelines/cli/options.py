@@ -55,16 +55,16 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
+def printed_errors() -> Iterator[None]:
     """Prints an error as one line and exits with its status."""
     try:
         yield
     except (DublError, ClientError) as exc:
-        tell_error(exc)
+        print_error(exc)
         wrong = isinstance(exc, ConfigurationError)
         raise typer.Exit(WRONG_USAGE if wrong else FAILED) from exc
 
 
-def tell_error(error: DublError | ClientError, *, about: str = "") -> None:
+def print_error(error: DublError | ClientError, *, about: str = "") -> None:
     line = f"{error.code}: {error.detail} {error.hint}".rstrip()
     typer.echo(f"{about}: {line}" if about else line, err=True)

@@ -12,7 +12,7 @@ from dubl.client.client import Client
 from dubl.client.errors import ClientError, JobFailed
 from dubl.contract.bodies import Job, Reference, Rights
 from dubl.errors import DublError, InputError, ResourceError
-from pipelines.cli.desk import Desk, opened_desk
+from pipelines.cli.backends import Backend, opened_backend
 from pipelines.cli.options import (
     DATA,
     FAILED,
@@ -22,8 +22,8 @@ from pipelines.cli.options import (
     Key,
     Url,
     connected,
-    tell_error,
-    told_errors,
+    print_error,
+    printed_errors,
 )
 from pipelines.cli.rights import (
     Action,
@@ -72,19 +72,19 @@ def add(
     wanted = _expanded(videos)
     if len(wanted) > 1 and (id or title):
         raise typer.BadParameter("--id and --title need a single video")
-    with told_errors(), progress_bar(len(wanted)) as bar:
+    with printed_errors(), progress_bar(len(wanted)) as bar:
         zips = [one for one in wanted if one.lower().endswith(".zip")]
         if zips and not url:
             raise typer.BadParameter("a zip needs a service; name it with --url")
         added: list[Reference | None] = []
-        with opened_desk(url, key, data, config) as desk:
+        with opened_backend(url, key, data, config) as backend:
             for one in wanted:
                 bar.begin(one)
                 if one in zips:
                     added += _unzipped(url, key, one, library, owner, bar)
                 else:
                     known = {"id": id, "title": title or Path(one).stem, "owner": owner}
-                    added.append(_registered(desk, one, library, known, about, allowed))
+                    added.append(_registered(backend, one, library, known, about, allowed))
                 bar.end()
     found = [one for one in added if one is not None]
     print_references(found, as_json=as_json)
@@ -104,8 +104,8 @@ def list_references(
     key: Key = "",
 ) -> None:
     """Lists references, newest first."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        page = desk.list_references(library=library, owner=owner, limit=limit)
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        page = backend.list_references(library=library, owner=owner, limit=limit)
         print_references(page.items, as_json=as_json)
 
 
@@ -114,8 +114,8 @@ def libraries(
     url: Url = "", data: Data = DATA, config: Config = None, as_json: AsJson = False, key: Key = ""
 ) -> None:
     """Lists libraries with the number of their references."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        found = desk.list_libraries()
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        found = backend.list_libraries()
     if as_json:
         for one in found:
             print_json(one)
@@ -128,8 +128,8 @@ def show(
     reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
 ) -> None:
     """Prints a reference as JSON."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        print_json(desk.get_reference(reference_id))
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        print_json(backend.get_reference(reference_id))
 
 
 @references_app.command("edit")
@@ -149,12 +149,12 @@ def edit(
 ) -> None:
     """Changes the given fields, and prints the reference as JSON."""
     about = None if metadata is None else _metadata(metadata)
-    with told_errors(), opened_desk(url, key, data, config) as desk:
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
         rights = changed_rights(
-            desk.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
+            backend.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
         )
         print_json(
-            desk.update_reference(
+            backend.update_reference(
                 reference_id, title=title, owner=owner, metadata=about, rights=rights
             )
         )
@@ -169,9 +169,9 @@ def delete(
     key: Key = "",
 ) -> None:
     """Deletes references. They disappear from all answers at once."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
         for reference_id in reference_ids:
-            desk.delete_reference(reference_id)
+            backend.delete_reference(reference_id)
             typer.echo(f"deleted {reference_id}")
 
 
@@ -179,7 +179,7 @@ add_rights_commands(references_app)
 
 
 def _registered(
-    desk: Desk,
+    backend: Backend,
     video: str,
     library: str,
     known: dict[str, str],
@@ -189,7 +189,7 @@ def _registered(
     """The reference; None after an error of this video, so that the others are still added."""
     link = video if "://" in video else ""
     try:
-        return desk.register(
+        return backend.register(
             "" if link else video,
             link=link,
             library=library,
@@ -202,7 +202,7 @@ def _registered(
     except (DublError, ClientError) as exc:
         if not isinstance(exc, (JobFailed, InputError, ResourceError)):
             raise
-        tell_error(exc, about=video)
+        print_error(exc, about=video)
         return None
 
 

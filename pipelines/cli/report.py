@@ -39,7 +39,7 @@ from pipelines.cli.options import (
     command_settings,
     connected,
     opened_ledger,
-    told_errors,
+    printed_errors,
 )
 
 PAGE = "report.html"
@@ -87,7 +87,7 @@ def report(
     With a running service (--url), an administrator's key is needed, as a copy of the ledger is
     read.
     """
-    with told_errors(), tempfile.TemporaryDirectory(prefix="dubl-report-") as home:
+    with printed_errors(), tempfile.TemporaryDirectory(prefix="dubl-report-") as home:
         with _origin(Path(home), url, key, data, config, backup) as origin:
             found, looked_at = _hints(origin, hints)
             since = _day(days) if days else ""

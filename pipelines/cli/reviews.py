@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dubl.types import Decision, ReviewState
-from pipelines.cli.desk import opened_desk
-from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.backends import opened_backend
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, printed_errors
 from pipelines.cli.show import print_json, print_table
 
 reviews_app = typer.Typer(
@@ -39,8 +39,8 @@ def queue(
     key: Key = "",
 ) -> None:
     """Lists matches in one state, newest checks first."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        items = desk.review_queue(state=state.value, limit=limit).items
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        items = backend.review_queue(state=state.value, limit=limit).items
     if as_json:
         for item in items:
             print_json(item)
@@ -73,8 +73,8 @@ def decide(
     key: Key = "",
 ) -> None:
     """Adds a decision or a comment to the history of a match."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        entry = desk.review(
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        entry = backend.review(
             check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note
         )
     if as_json:
@@ -95,8 +95,10 @@ def history(
     key: Key = "",
 ) -> None:
     """Lists decisions and comments, newest first."""
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        items = desk.list_reviews(check_id=check_id, reference_id=reference_id, limit=limit).items
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        items = backend.list_reviews(
+            check_id=check_id, reference_id=reference_id, limit=limit
+        ).items
     if as_json:
         for item in items:
             print_json(item)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from dubl.contract.bodies import ExcludedSegment, LicenseWindow, Rights
 from dubl.rights.terms import Action as Action
-from pipelines.cli.desk import opened_desk
-from pipelines.cli.options import DATA, Config, Data, Key, Url, told_errors
+from pipelines.cli.backends import opened_backend
+from pipelines.cli.options import DATA, Config, Data, Key, Url, printed_errors
 from pipelines.cli.show import print_json
 
 RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
@@ -66,11 +66,11 @@ def license_reference(
             "channels": channel or (),
         }
     )
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        rights = desk.get_reference(reference_id).rights
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        rights = backend.get_reference(reference_id).rights
         windows = (*rights.license_windows, window)
         changed = rights.model_copy(update={"license_windows": windows})
-        print_json(desk.update_reference(reference_id, rights=changed).rights)
+        print_json(backend.update_reference(reference_id, rights=changed).rights)
 
 
 def unlicense(
@@ -92,11 +92,11 @@ def exclude(
 ) -> None:
     """Excludes a segment, such as an intro. Copies of it do not count."""
     segment = ExcludedSegment(start_s=start_s, end_s=end_s, label=label)
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        rights = desk.get_reference(reference_id).rights
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        rights = backend.get_reference(reference_id).rights
         segments = (*rights.excluded_segments, segment)
         changed = rights.model_copy(update={"excluded_segments": segments})
-        print_json(desk.update_reference(reference_id, rights=changed).rights)
+        print_json(backend.update_reference(reference_id, rights=changed).rights)
 
 
 def include(
@@ -114,6 +114,6 @@ def _replace(
     data: Data,
     config: Config,
 ) -> None:
-    with told_errors(), opened_desk(url, key, data, config) as desk:
-        rights = desk.get_reference(reference_id).rights.model_copy(update=change)
-        print_json(desk.update_reference(reference_id, rights=rights).rights)
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
+        rights = backend.get_reference(reference_id).rights.model_copy(update=change)
+        print_json(backend.update_reference(reference_id, rights=rights).rights)

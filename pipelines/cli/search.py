@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dubl.contract.bodies import FrameFound
-from pipelines.cli.desk import opened_desk
-from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, told_errors
+from pipelines.cli.backends import opened_backend
+from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, printed_errors
 from pipelines.cli.references import print_references
 from pipelines.cli.show import print_json, print_table
 
@@ -36,12 +36,12 @@ def search(
 
     The similarity of a picture is not a verdict: frames of other videos may be similar too.
     """
-    with told_errors(), opened_desk(url, key, data, config) as desk:
+    with printed_errors(), opened_backend(url, key, data, config) as backend:
         if Path(what).is_file():
-            found = desk.search_frame(what, time_s=at, library=library, limit=limit)
+            found = backend.search_frame(what, time_s=at, library=library, limit=limit)
             _print_frames(found, as_json=as_json)
             return
-        page = desk.list_references(library=library, owner=owner, text=what, limit=limit)
+        page = backend.list_references(library=library, owner=owner, text=what, limit=limit)
         print_references(page.items, as_json=as_json)
 
 

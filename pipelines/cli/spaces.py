@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dubl.contract.bodies import Space, SpaceSwitch
-from pipelines.cli.options import AsJson, Key, Url, connected, told_errors
+from pipelines.cli.options import AsJson, Key, Url, connected, printed_errors
 from pipelines.cli.show import print_json, print_table
 
 spaces_app = typer.Typer(
@@ -42,7 +42,7 @@ def list_spaces(
     key: Key = "",
 ) -> None:
     """Lists the feature spaces in service, or the history of switches."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         found = client.list_spaces(since=since)
     if as_json:
         for item in found.switches if history else found.items:
@@ -62,7 +62,7 @@ def missing(space_id: SpaceId, url: Url = LOCAL, key: Key = "") -> None:
     The path is empty if the file is unknown.
     """
     out = csv.writer(sys.stdout, lineterminator="\n")
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         out.writerow(("id", "path", "library", "source"))
         cursor: str | None = ""
         while cursor is not None:
@@ -83,7 +83,7 @@ def switch(
     key: Key = "",
 ) -> None:
     """Switches to another answering space."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         made = client.switch_space(space_id, force=force, note=note)
     typer.echo(f"{made.space_id} answers now; before it: {made.previous_id}")
 
@@ -91,7 +91,7 @@ def switch(
 @spaces_app.command("rollback")
 def rollback(note: Note = "", url: Url = LOCAL, key: Key = "") -> None:
     """Switches back to the previous answering space."""
-    with told_errors(), connected(url, key) as client:
+    with printed_errors(), connected(url, key) as client:
         made = client.roll_back_space(note=note)
     typer.echo(f"{made.space_id} answers now; before it: {made.previous_id}")
 

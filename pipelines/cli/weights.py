@@ -9,7 +9,7 @@ import typer
 
 from dubl.models.fetching import fetch_model
 from dubl.models.presets import PRESETS, find_preset
-from pipelines.cli.options import told_errors
+from pipelines.cli.options import printed_errors
 
 weights_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Published weights of the ViSiL family."
@@ -31,5 +31,5 @@ def fetch_weights(
 ) -> None:
     """Downloads the missing files of a published model to FOLDER, and converts them to a model for
     `model.weights`."""
-    with told_errors():
+    with printed_errors():
         typer.echo(str(fetch_model(find_preset(name), folder)))

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dubl.client.client import Client
     from dubl.local.client import LocalClient
 
-Desk: TypeAlias = "Client | LocalClient"
+Backend: TypeAlias = "Client | LocalClient"
 
 
 @contextmanager
-def opened_desk(url: str, key: str, data: Path, config: Path | None) -> Iterator[Desk]:
+def opened_backend(url: str, key: str, data: Path, config: Path | None) -> Iterator[Backend]:
     """The service at `url`; without one, the data folder. Methods raise DublError or ClientError.
 
     Raises StoreUnavailable while a service holds the folder.
