@@ -89,10 +89,10 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
     facts = read_manifest(folder)
     target = settings.ledger_path
     if target.exists():
-        raise InvalidRequest(f"there is a ledger already: {target}; restore into an empty folder")
+        raise InvalidRequest(f"{target} already exists. Restore into an empty folder.")
     try:
         if _sums(folder) != facts.sha256:
-            raise InvalidRequest(f"files in {folder} differ from what {MANIFEST} says of them")
+            raise InvalidRequest(f"files in {folder} differ from {MANIFEST}")
         make_store(settings).import_references(folder / REFERENCES_FILE)
         spool = make_spool(settings)
         spool.take_back(folder / SPOOL_FOLDER)
@@ -113,9 +113,11 @@ def read_manifest(folder: Path) -> BackupFacts:
     try:
         facts = BackupFacts(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as exc:
-        raise InvalidRequest(f"{folder} holds no back-up: {exc}") from exc
+        raise InvalidRequest(f"{folder} is not a back-up: {exc}") from exc
     if facts.format != FORMAT:
-        raise InvalidRequest(f"the back-up has format {facts.format}, this program knows {FORMAT}")
+        raise InvalidRequest(
+            f"the back-up has format {facts.format}; this program supports {FORMAT}"
+        )
     return facts
 
 

@@ -40,7 +40,7 @@ def open_system(address: str) -> tuple[fs.FileSystem, str]:
     parts = urlsplit(address)
     if parts.username or not parts.hostname:
         raise ConfigurationError(
-            "an s3 address holds a bucket and no credentials: these stand in the environment"
+            "an s3 address must have a bucket and no credentials. Set them in the environment."
         )
     options = dict(parse_qsl(parts.query))
     endpoint, region = options.get("endpoint_override"), options.get("region")
@@ -78,7 +78,7 @@ class ObjectFolder:
 
     def put(self, path: Path, name: str) -> None:
         """Stores a file."""
-        with self._answers(f"take {name}"), path.open("rb") as source:
+        with self._answers(f"store {name}"), path.open("rb") as source:
             system, root = self._opened
             if not self.address.startswith("s3://"):
                 system.create_dir(f"{root}/{name}".rpartition("/")[0])
@@ -86,12 +86,12 @@ class ObjectFolder:
                 while chunk := source.read(CHUNK_BYTES):
                     target.write(chunk)
             if system.get_file_info(f"{root}/{name}").size != path.stat().st_size:
-                raise OSError("it was cut off on the way")
+                raise OSError("the transfer was interrupted")
 
     def get(self, name: str, path: Path) -> None:
         """Fetches an object into a file. Raises SourceNotFound where there is none."""
         try:
-            with self._answers(f"give {name}"), path.open("wb") as target:
+            with self._answers(f"send {name}"), path.open("wb") as target:
                 system, root = self._opened
                 with system.open_input_stream(f"{root}/{name}") as source:
                     while chunk := source.read(CHUNK_BYTES):
@@ -131,6 +131,6 @@ class ObjectFolder:
         try:
             yield
         except FileNotFoundError as exc:
-            raise SourceNotFound(f"there is no such object in {self.place}") from exc
+            raise SourceNotFound(f"{self.place} has no such object") from exc
         except (OSError, ValueError) as exc:  # ValueError: an address that pyarrow does not know
-            raise StoreUnavailable(f"the store at {self.place} does not {action}: {exc}") from exc
+            raise StoreUnavailable(f"the store at {self.place} could not {action}: {exc}") from exc

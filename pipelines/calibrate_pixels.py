@@ -149,7 +149,7 @@ def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -
     try:
         return agreements_of(source, shown, decoder).get(one.reference)
     except DublError as exc:
-        logger.warning("%s is left out: %s", source.name, exc.detail)
+        logger.warning("%s was skipped: %s", source.name, exc.detail)
         return None
 
 

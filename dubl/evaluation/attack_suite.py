@@ -121,7 +121,7 @@ class _Suite:
     def fail(self, video: str, error: MediaError) -> None:
         failure = Failure(video=video, code=error.code, detail=error.detail)
         if failure not in self.failures:
-            logger.warning("%s is left out: %s", video, error.detail)
+            logger.warning("%s was skipped: %s", video, error.detail)
             self.failures.append(failure)
 
     def add_reference(self, path: Path) -> str:

@@ -112,7 +112,7 @@ def _embedded(
         try:
             clip = decoder.decode(video_of(folder, name), sampling=sampling)
         except MediaError as exc:
-            logger.warning("%s is left out: %s", name, exc.detail)
+            logger.warning("%s was skipped: %s", name, exc.detail)
             continue
         features[name] = embedder.embed([clip])[0]
     return features

@@ -158,7 +158,7 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
             except RuntimeError as exc:
                 if CONFLICT not in str(exc):
                     raise
-                logger.info("another process has created it: %s", exc)
+                logger.info("another process created the table: %s", exc)
 
 
 def _settle(tables: Tables) -> None:

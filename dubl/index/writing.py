@@ -92,7 +92,7 @@ def _drop_twins(
         if (reference.library, reference.sha256) in held
     }
     if late:
-        logger.warning("another writer was first with the bytes of %d references", len(late))
+        logger.warning("another writer registered the bytes of %d references first", len(late))
         for chunk in chunks(late, VALUES_PER_QUERY):
             _delete(tables.references, predicates.among("id", chunk))
         drop_frames(tables, [frames_of(one) for one in ours if one.id in late])
@@ -103,7 +103,7 @@ def _give_way(tables: Tables, items: Sequence[Reference]) -> dict[str, Reference
     """Removes our frames of references that others registered first."""
     ours = {item.id: item for item in items}
     theirs = {there.id: there for there in existing(tables, ids=ours) if there != ours[there.id]}
-    logger.warning("another writer was first to register %d references", len(theirs))
+    logger.warning("another writer registered %d references first", len(theirs))
     # References copied from another feature space have the same time in both registrations.
     left = {frames_of(ours[one]) for one in theirs} - {frames_of(one) for one in theirs.values()}
     drop_frames(tables, left)

@@ -91,7 +91,7 @@ class Database:
                 self._connection.close()
                 self._connection = _connect(self.path)
                 self._transactions_left = TRANSACTIONS_PER_CONNECTION
-                logger.info("opened the ledger %s again", self.path)
+                logger.info("reopened the ledger %s", self.path)
             try:
                 yield self._connection
             except duckdb.FatalException:
@@ -145,4 +145,4 @@ def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None
         for statement in upgrade.statements:
             connection.execute(statement)
         connection.execute("INSERT INTO schema_version VALUES (?)", [upgrade.version])
-        logger.info("the ledger %s has version %d of its tables", path, upgrade.version)
+        logger.info("upgraded the tables of the ledger %s to version %d", path, upgrade.version)

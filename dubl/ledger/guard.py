@@ -85,7 +85,7 @@ class Guard:
                     context={"reference_id": reference_id},
                 )
             if row[0] == QuarantineState.RELEASED:
-                raise StateConflict(f"reference '{reference_id}' is released already")
+                raise StateConflict(f"reference '{reference_id}' was already released")
             connection.execute(
                 "UPDATE quarantines SET state = ?, reviewer = ?, note = ?, decided_at = ? "
                 "WHERE reference_id = ?",

@@ -45,7 +45,7 @@ class Claim:
         """Raises StateConflict."""
         if (self.query_sha256, self.libraries) != (other.query_sha256, other.libraries):
             raise StateConflict(
-                f"'{self.check_id}' is the id of another check: send another one, or none",
+                f"'{self.check_id}' is the id of another check. Send another id, or none.",
                 context={"check_id": self.check_id},
             )
 

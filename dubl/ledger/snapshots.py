@@ -52,7 +52,7 @@ class Snapshots:
             path.replace(path.with_name(f"{path.name}.old"))
         _log_of(path).unlink(missing_ok=True)  # it belongs to the file that is replaced
         partial.replace(path)
-        logger.warning("the ledger %s was absent or old: restored from %s", path, names[-1])
+        logger.warning("the ledger %s was missing or old; restored it from %s", path, names[-1])
         return True
 
     def ship(self, ledger: Ledger) -> bool:
@@ -102,7 +102,7 @@ def _require_free(path: Path) -> None:
     except FileNotFoundError:
         return
     except BlockingIOError as exc:
-        raise StoreHeld(f"{path} is written by another process") from exc
+        raise StoreHeld(f"{path} is being written by another process") from exc
     except OSError as exc:
         raise StoreUnavailable(f"{path} cannot be opened: {exc}") from exc
 

@@ -40,7 +40,7 @@ class Spaces:
         """
         current = self.current()
         if current not in ("", previous_id) or space_id == previous_id:
-            raise StateConflict(f"feature space '{current or previous_id}' answers now")
+            raise StateConflict(f"feature space '{current or previous_id}' already answers")
         return self._append(space_id, previous_id, by=by, note=note, rollback=False)
 
     def rollback(self, *, by: str, note: str) -> SpaceSwitch:
@@ -48,7 +48,7 @@ class Spaces:
         was none, or it was taken back already."""
         history = self.history()
         if not history or history[0].rollback:
-            raise StateConflict("there is no switch that could be taken back")
+            raise StateConflict("there is no earlier switch to roll back")
         last = history[0]
         return self._append(last.previous_id, last.space_id, by=by, note=note, rollback=True)
 

@@ -109,7 +109,7 @@ class LocalClient:
         Raises InvalidRequest for a `callback_url`: only a service calls back.
         """
         if callback_url:
-            raise InvalidRequest("`callback_url` needs a service: a data folder calls nobody back")
+            raise InvalidRequest("`callback_url` needs a running service")
         started, check_id, created_at = perf_counter(), id or str(uuid.uuid4()), utc_now()
         context = parse_context(channel=channel, territory=territory, time=time or created_at)
         with self._steps.obtained(file, link) as source:

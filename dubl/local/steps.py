@@ -231,4 +231,4 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except DublError as exc:
-        logger.warning("nothing is kept to look at: %s: %s", exc.code, exc.detail)
+        logger.warning("evidence could not be stored: %s: %s", exc.code, exc.detail)

@@ -81,10 +81,10 @@ def read_state(content: bytes, *, name: str) -> dict[str, Tensor]:
 def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
     """`loaded` as a state dict, or WeightsUnavailable."""
     if not isinstance(loaded, dict) or not loaded:
-        raise WeightsUnavailable(f"{name} holds no state dict")
+        raise WeightsUnavailable(f"{name} does not hold a state dict")
     state = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
     if len(state) != len(loaded):
-        raise WeightsUnavailable(f"{name} holds other things than tensors")
+        raise WeightsUnavailable(f"{name} holds other objects than tensors")
     return state
 
 

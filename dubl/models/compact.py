@@ -154,7 +154,7 @@ def load_compact(folder: Path) -> CompactNet:
     try:
         network.load_state_dict(checkpoint.state)
     except RuntimeError as exc:
-        raise WeightsUnavailable(f"the weights in {folder} are not this network's") from exc
+        raise WeightsUnavailable(f"the weights in {folder} do not fit this network") from exc
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

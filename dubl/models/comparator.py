@@ -39,7 +39,7 @@ def load_comparator(folder: Path) -> Visil | None:
     other weights than those beside it.
     """
     if not (folder / COMPARATOR_FILE).exists():
-        logger.info("no %s in %s: plain Chamfer similarity", COMPARATOR_FILE, folder)
+        logger.info("no %s in %s; plain Chamfer similarity is used", COMPARATOR_FILE, folder)
         return None
     state, card = load_checkpoint(
         folder, weights_file=COMPARATOR_FILE, card_file=COMPARATOR_CARD_FILE

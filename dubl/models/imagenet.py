@@ -28,7 +28,7 @@ class ImageNetRegions:
         try:
             state = weights.get_state_dict(progress=False, check_hash=True)
         except (OSError, RuntimeError) as exc:
-            raise WeightsUnavailable(f"torchvision's {weights} cannot be had: {exc}") from exc
+            raise WeightsUnavailable(f"torchvision's {weights} cannot be loaded: {exc}") from exc
         kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
         self._network.cnn.load_state_dict(kept)
 

@@ -210,7 +210,7 @@ def load_limac(folder: Path) -> LimacNetwork:
             extractor = LimacExtractor(components=int(card.feature["region_dims"]))
         extractor.load_state_dict(state, assign=True)
     except (RuntimeError, KeyError, ValueError) as exc:
-        raise WeightsUnavailable(f"the weights in {folder} are no L-iMAC extractor") from exc
+        raise WeightsUnavailable(f"the weights in {folder} do not fit L-iMAC") from exc
     return LimacNetwork(extractor).eval().requires_grad_(False)
 
 

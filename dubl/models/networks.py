@@ -21,5 +21,6 @@ def load_network(folder: Path) -> nn.Module:
     """
     name = network_name(folder)
     if name not in LOADERS:
-        raise WeightsUnavailable(f"{folder}: no network is called '{name}': {', '.join(LOADERS)}")
+        known = ", ".join(LOADERS)
+        raise WeightsUnavailable(f"{folder} has the unknown network '{name}'; known: {known}")
     return LOADERS[name](folder)

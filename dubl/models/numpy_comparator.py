@@ -50,7 +50,7 @@ class NumpyComparator:
         """
         self._network = _Network.read(folder) if (folder / COMPARATOR_FILE).exists() else None
         if self._network is None:
-            logger.info("no %s in %s: plain Chamfer similarity", COMPARATOR_FILE, folder)
+            logger.info("no %s in %s; plain Chamfer similarity is used", COMPARATOR_FILE, folder)
 
     def similarity(self, query: Float16Array, reference: Float16Array) -> float:
         """Similarity in [0,1], the larger of both directions: a piece inside a longer video
@@ -193,7 +193,7 @@ def check_features(card: ModelCard, folder: Path) -> None:
     if trained_on is not None and trained_on != read_card(folder).sha256:
         raise WeightsUnavailable(
             f"{folder / COMPARATOR_FILE} was trained on the features of other weights than those "
-            "beside it: train it anew, or take it away"
+            "beside it. Train it again, or remove it."
         )
 
 

@@ -54,7 +54,7 @@ def _model(state: State, frame_size: int, *, folder: Path) -> openvino.Model:
     try:
         outputs = _Graph(state).features(frames)
     except (KeyError, RuntimeError) as exc:
-        raise WeightsUnavailable(f"the weights in {folder} are not this network's") from exc
+        raise WeightsUnavailable(f"the weights in {folder} do not fit this network") from exc
     return openvino.Model(outputs, [frames], "compact")
 
 

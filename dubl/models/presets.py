@@ -122,5 +122,5 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset
 def find_preset(name: str) -> Preset:
     """Raises WeightsUnavailable with the known names."""
     if name not in PRESETS:
-        raise WeightsUnavailable(f"no published weights are called {name!r}: {', '.join(PRESETS)}")
+        raise WeightsUnavailable(f"unknown published weights {name!r}; known: {', '.join(PRESETS)}")
     return PRESETS[name]

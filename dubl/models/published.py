@@ -86,11 +86,11 @@ def load_whitening(path: Path, *, components: int) -> PCAWhitening:
             pca["mean"], pca["d"], pca["V"], components=components
         )
     except KeyError as exc:
-        raise WeightsUnavailable(f"{path} holds no PCA: mean, d and V are expected") from exc
+        raise WeightsUnavailable(f"{path} does not hold a PCA with mean, d and V") from exc
     except FeatureSpaceMismatch as exc:
         raise WeightsUnavailable(f"{path}: {exc.detail}") from exc
     if whitening.DVt.shape[0] != REGION_CHANNELS:
-        raise WeightsUnavailable(f"{path} is not of regions with {REGION_CHANNELS} numbers")
+        raise WeightsUnavailable(f"{path} does not fit regions of {REGION_CHANNELS} dimensions")
     return whitening
 
 
@@ -144,7 +144,7 @@ def check_published(published: PublishedFile, path: Path) -> None:
         content = path.read_bytes()
     except OSError as exc:
         raise WeightsUnavailable(
-            f"{path} cannot be read ({exc.strerror}): it is to be had at {published.url}"
+            f"{path} cannot be read ({exc.strerror}): download it from {published.url}"
         ) from exc
     digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(published.sha256_start):

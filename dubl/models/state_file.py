@@ -42,9 +42,9 @@ def read_arrays(content: bytes, *, name: str) -> State:
     except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError, EOFError) as exc:
         raise WeightsUnavailable(f"{name} does not hold weights: {exc}") from exc
     if not isinstance(loaded, dict) or not loaded:
-        raise WeightsUnavailable(f"{name} holds no state dict")
+        raise WeightsUnavailable(f"{name} does not hold a state dict")
     if not all(isinstance(value, np.ndarray) for value in loaded.values()):
-        raise WeightsUnavailable(f"{name} holds other things than tensors")
+        raise WeightsUnavailable(f"{name} holds other objects than tensors")
     return {str(key): value.astype(np.float32) for key, value in loaded.items()}
 
 

@@ -15,6 +15,6 @@ def utc_text(value: str, *, name: str) -> str:
         zoned = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
         raise InvalidRights(
-            f"`{name}` is no ISO 8601 time such as 2026-01-31 or 2026-01-31T18:00:00+03:00"
+            f"`{name}` must be an ISO 8601 time such as 2026-01-31 or 2026-01-31T18:00:00+03:00"
         ) from exc
     return zoned.isoformat(timespec="milliseconds").replace("+00:00", "Z")

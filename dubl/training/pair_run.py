@@ -138,7 +138,7 @@ class PairRun:
                 clip = self._decoder.decode(source, sampling=sampling)
                 self._features[key] = self._embedder.embed([clip])[0]
             except (InputError, ResourceError) as exc:
-                logger.warning("%s is left out: %s", path, exc.detail)
+                logger.warning("%s was skipped: %s", path, exc.detail)
                 self._left_out[str(path)] = exc.detail
                 self._features[key] = None
         return self._features[key]

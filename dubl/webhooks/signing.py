@@ -53,11 +53,11 @@ def verify(body: bytes, headers: Mapping[str, str], *, key: bytes) -> None:
     message_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
     if not timestamp.isdecimal() or abs(time.time() - int(timestamp)) > TOLERANCE_S:
-        raise InvalidRequest("the webhook's time is missing or not near the present")
+        raise InvalidRequest("the webhook's timestamp is missing, too old or in the future")
     wanted = f"{VERSION},{_signature(body, message_id, int(timestamp), key)}"
     given = headers.get("webhook-signature", "").split()
     if not any(hmac.compare_digest(wanted, signature) for signature in given):
-        raise InvalidRequest("the webhook is not signed with this key")
+        raise InvalidRequest("the webhook's signature does not match this key")
 
 
 def _signature(body: bytes, message_id: str, timestamp: int, key: bytes) -> str:

@@ -58,7 +58,7 @@ class FakeSwitchboard:
 
     async def rollback(self, *, by: str, note: str) -> SpaceSwitch:
         if not self.switches:
-            raise StateConflict("there is no switch that could be taken back")
+            raise StateConflict("there is no earlier switch to roll back")
         last = self.switches[0]
         return self._append(last.previous_id, last.space_id, by, note, rollback=True)
 

@@ -171,7 +171,7 @@ def test_an_interrupted_restore_is_done_again(tmp_path: Path, source: Settings) 
 
 def test_what_is_there_is_never_overwritten(tmp_path: Path, source: Settings) -> None:
     _save(tmp_path / "copy", source)
-    with pytest.raises(InvalidRequest, match="there is a ledger already"):
+    with pytest.raises(InvalidRequest, match="already exists"):
         restore_backup(tmp_path / "copy", source)
     target = settings_in(tmp_path / "target")
     make_store(target).register([random_entry(target, "another", seed=77)])
@@ -198,7 +198,7 @@ def test_a_damaged_copy_is_noticed(tmp_path: Path, source: Settings, name: str) 
 def test_an_unfinished_copy_is_none(tmp_path: Path, source: Settings) -> None:
     _save(tmp_path / "copy", source)
     (tmp_path / "copy" / MANIFEST).unlink()
-    with pytest.raises(InvalidRequest, match="holds no back-up"):
+    with pytest.raises(InvalidRequest, match="is not a back-up"):
         restore_backup(tmp_path / "copy", settings_in(tmp_path / "target"))
 
 
@@ -284,6 +284,6 @@ def test_the_commands_tell_what_they_did(tmp_path: Path, source: Settings) -> No
     copy, target = str(tmp_path / "copy"), str(tmp_path / "target")
     assert "saved 3 references" in run("backup", copy, "--data", str(source.data_dir))
     assert "restored 3 references" in run("restore", copy, "--data", target)
-    assert "ledger already" in run("restore", copy, "--data", target)
+    assert "already exists" in run("restore", copy, "--data", target)
     facts = json.loads((tmp_path / "copy" / MANIFEST).read_text())
     assert facts["settings"]["model"] == {"weights": "dubl-compact"}

@@ -55,7 +55,7 @@ def _describe(
             )
             frames = decoder.decode(source, sampling=SAMPLING).frames
         except (InputError, ResourceError) as exc:
-            logger.warning("peers cannot read %s: %s", name, exc.detail)
+            logger.warning("peers could not read %s: %s", name, exc.detail)
             continue
         for peer in peers:
             found[peer.name][name] = peer.describe(frames)
