@@ -1,4 +1,4 @@
-"""Makes an archive's video a file on this machine: as it lies there, or fetched into the spool."""
+"""Files of an archive's videos on this machine: local ones, or copies in the spool."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _local_file(path: str, max_size_bytes: int) -> VideoSource:
     try:
         size_bytes = file.stat().st_size
         if not file.is_file():  # a pipe or a device would never end
-            raise SourceNotFound("this is no file")
+            raise SourceNotFound("the path is not a file")
     except (OSError, ValueError) as exc:
         raise SourceNotFound(f"the file cannot be read: {exc}") from exc
     if size_bytes > max_size_bytes:

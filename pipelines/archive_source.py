@@ -1,4 +1,4 @@
-"""What an archive holds: a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix.
+"""Contents of an archive: a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix.
 
 Archives are read as a stream and always in the same order, so that a listing which was cut off can
 be read again; nothing here grows with the number of videos but one folder's names.
@@ -63,7 +63,7 @@ def open_archive(source: str, *, id_prefix: str = "") -> Iterable[ArchiveItem]:
     if is_object_uri(source):
         open_prefix(source)  # says now what is wrong with it
     elif not (Path(source).exists() or glob.has_magic(source)):
-        raise SourceNotFound(f"there is no folder, list or bucket {plain_text(source)}")
+        raise SourceNotFound(f"{plain_text(source)} is not a folder, list or bucket")
     return _Archive(source=source, id_prefix=id_prefix)
 
 
@@ -177,7 +177,7 @@ def _parquet_rows(place: Path) -> Iterator[Mapping[str, str]]:
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 yield from batch.to_pylist()
     except pa.ArrowException as exc:
-        raise InvalidRequest(f"{place} is no readable Parquet file: {exc}") from exc
+        raise InvalidRequest(f"{place} is not a readable Parquet file: {exc}") from exc
 
 
 _READERS = {".csv": _csv_rows, ".parquet": _parquet_rows}
@@ -185,7 +185,7 @@ _READERS = {".csv": _csv_rows, ".parquet": _parquet_rows}
 
 def _require_place(columns: Iterable[str], place: Path) -> None:
     if not set(PLACE_COLUMNS) & set(columns):
-        raise InvalidRequest(f"{place} has none of the columns {', '.join(PLACE_COLUMNS)}")
+        raise InvalidRequest(f"{place} must have one of the columns {', '.join(PLACE_COLUMNS)}")
 
 
 def _file_item(path: Path, root: Path) -> ArchiveItem:

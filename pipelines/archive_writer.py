@@ -1,4 +1,4 @@
-"""The one writer of an indexing job: gathers rows, commits them together, counts."""
+"""The single writer of an indexing job: collects rows, commits them together, counts them."""
 
 from __future__ import annotations
 

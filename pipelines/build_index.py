@@ -1,4 +1,4 @@
-"""Brings a library's indexes up to date, and measures what approximate search finds.
+"""Updates a library's indexes, and measures the recall of approximate search.
 
     python -m pipelines.build_index --data ./data
 
@@ -28,9 +28,9 @@ from dubl.settings import load_settings
 def main(
     config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
     data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
-    full: Annotated[bool, typer.Option(help="also rewrite the files of features")] = False,
+    full: Annotated[bool, typer.Option(help="also compact the files of features")] = False,
     queries: Annotated[int, typer.Option(help="frames of the audit; 0: none", min=0)] = 100,
-    min_recall: Annotated[float, typer.Option(help="fail below", min=0, max=1)] = 0.0,
+    min_recall: Annotated[float, typer.Option(help="fail with a lower recall", min=0, max=1)] = 0.0,
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
 ) -> None:
     """Prints a JSON summary; ends with 1 when the audit finds less than --min-recall."""
@@ -49,7 +49,7 @@ def main(
     seconds = round(time.monotonic() - started, 1)
     typer.echo(json.dumps({**asdict(health), "seconds": seconds}))
     if health.recall is not None and health.recall < min_recall:
-        typer.echo(f"the index finds {health.recall:.3f} of what exact search does", err=True)
+        typer.echo(f"the recall of the index is {health.recall:.3f}, below --min-recall", err=True)
         raise typer.Exit(code=1)
 
 

@@ -213,10 +213,10 @@ class NoFeatures:
     """Questions come with their features; nothing is looked up."""
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
-        raise LookupError(f"no features are stored here: {reference_ids}")
+        raise LookupError(f"no features of {reference_ids}")
 
     def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
-        raise LookupError(f"no rights are stored here: {reference_ids}")
+        raise LookupError(f"no rights of {reference_ids}")
 
 
 def main(

@@ -1,4 +1,4 @@
-"""Fits what the agreement of pixels makes of a probability.
+"""Fits the weights of the pixel correlation in a calibration.
 
 python -m pipelines.calibrate_pixels suite/ [suite2/ …] --weights dubl-compact
 

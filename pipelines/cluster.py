@@ -1,4 +1,4 @@
-"""The Ray cluster that a job runs on: one that is there, or one of this machine's own."""
+"""The Ray cluster of a job: an existing one, or a new one on this machine."""
 
 from __future__ import annotations
 

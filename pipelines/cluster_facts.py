@@ -1,4 +1,4 @@
-"""Prints what a Ray cluster has, as JSON: `python -m pipelines.cluster_facts ADDRESS`."""
+"""Prints the resources of a Ray cluster as JSON: `python -m pipelines.cluster_facts ADDRESS`."""
 
 from __future__ import annotations
 

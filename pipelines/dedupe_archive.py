@@ -229,11 +229,11 @@ def _bytes(value: object) -> bytes:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="folder of the report; go on with it if it is there")],
+    out: Annotated[Path, typer.Option(help="folder of the report; an unfinished one is continued")],
     config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
     data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
     library: Annotated[str, typer.Option()] = "main",
-    address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
+    address: Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
 ) -> None:
     """Writes the report and prints a JSON summary."""

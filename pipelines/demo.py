@@ -1,4 +1,4 @@
-"""`make demo`: the main job from end to end, with the real parts.
+"""`make demo`: registration and checks from end to end, with the real service.
 
 Makes a library of clips (or takes a folder of videos), edits some of them, indexes the library
 with the Ray Data job, starts the service, asks about every edited copy and every stranger over
@@ -103,10 +103,8 @@ def _agrees(segment: Segment, truth: TrueQuery) -> bool:
 
 def main(
     videos: Annotated[Path | None, typer.Option(help="use these videos")] = None,
-    folder: Annotated[Path, typer.Option(help="where everything is put; emptied first")] = Path(
-        "demo"
-    ),
-    clips: Annotated[int, typer.Option(help="clips to make")] = CLIPS,
+    folder: Annotated[Path, typer.Option(help="output folder; emptied first")] = Path("demo"),
+    clips: Annotated[int, typer.Option(help="number of generated clips")] = CLIPS,
 ) -> None:
     """Exits with 1 when an answer is wrong, with 2 when the demo cannot run."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -137,7 +135,7 @@ def _generated_cast(folder: Path, clips: int) -> Cast:
 def _own_cast(videos: Path) -> Cast:
     found = find_videos(videos)
     if len(found) < 2:
-        raise InvalidRequest(f"{videos} holds {len(found)} videos; the demo needs two or more")
+        raise InvalidRequest(f"{videos} has {len(found)} videos; the demo needs at least two")
     return drawn_cast(found, stranger_share=max(0.3, 1 / len(found)), negative_share=0, seed=SEED)
 
 

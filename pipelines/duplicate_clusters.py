@@ -1,4 +1,4 @@
-"""From confirmed pairs to clusters, and which video of a cluster to keep. Pure."""
+"""From confirmed pairs to clusters, and the video of a cluster to keep. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the search for duplicates has done so far: a DuckDB file, so that it can go on anywhere.
+"""The state of a search for duplicates: a DuckDB file, from which it can be continued.
 
 A pair is a row with its smaller id first: it is found from either side and compared once.
 """

@@ -1,4 +1,4 @@
-"""Measures how well copies are found, on a suite with known truth, and writes a report.
+"""Measures the quality of a model on a suite with known truth, and writes a report.
 
     python -m pipelines.evaluate --set suite/ --out report/ --peers
 

@@ -152,15 +152,15 @@ def main(
     data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
     library: Annotated[str, typer.Option()] = "main",
     id_prefix: Annotated[
-        str, typer.Option(help="put before ids, where archives have the same names")
+        str, typer.Option(help="prefix of ids, for archives with equal file names")
     ] = "",
-    workers: Annotated[int, typer.Option(help="decoders; 0: one a CPU", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="decoders; 0: one for each CPU", min=0)] = 0,
     batch_videos: Annotated[int, typer.Option(help="videos of one commit", min=1)] = BATCH_VIDEOS,
     max_failure_rate: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     space: Annotated[
-        Space, typer.Option(help="the feature space of model.weights, or the candidate's")
+        Space, typer.Option(help="feature space: of model.weights, or of the candidate")
     ] = Space.MODEL,
-    address: Annotated[str, typer.Option(help="Ray cluster; else RAY_ADDRESS, else one here")] = "",
+    address: Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
 ) -> None:
     """Registers every video of ARCHIVE and prints a JSON summary."""

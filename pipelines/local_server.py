@@ -1,4 +1,4 @@
-"""Starts the online service as a child process and waits until it takes requests."""
+"""Starts the online service as a child process and waits until it is ready."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _wait_ready(address: str, process: subprocess.Popen[bytes], log_path: Path) 
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServerFailed(f"the service ended at its start:\n{_tail(log_path)}")
+            raise ServerFailed(f"the service stopped during its start:\n{_tail(log_path)}")
         try:
             if httpx.get(f"{address}/readyz", timeout=10).status_code == httpx.codes.OK:
                 return

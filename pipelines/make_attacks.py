@@ -27,27 +27,27 @@ def _list_edits(asked: bool) -> None:
 
 def main(
     videos: Annotated[Path, typer.Option(help="folder of videos, read with its subfolders")],
-    out: Annotated[Path, typer.Option(help="folder to write; absent or empty")],
+    out: Annotated[Path, typer.Option(help="output folder; missing or empty")],
     edits: Annotated[
-        str, typer.Option(help="names, parted by commas, each with a strength if wanted: crop:0.8")
+        str, typer.Option(help="names, separated by commas, optionally with a strength: crop:0.8")
     ] = ",".join(REGISTRY),
     seed: Annotated[int, typer.Option(help="the same seed gives the same suite")] = 0,
     per_reference: Annotated[int, typer.Option(help="edits for each reference; 0: all")] = 4,
     stranger_share: Annotated[
-        float, typer.Option(help="share of the videos that nothing matches; they also lend footage")
+        float, typer.Option(help="share of videos used as strangers, which also provide footage")
     ] = 0.25,
     negative_share: Annotated[
         float, typer.Option(help="share of the videos cut up for hard negatives")
     ] = 0.1,
     references: Annotated[
-        Path | None, typer.Option(help="text file of the references' names; the rest: strangers")
+        Path | None, typer.Option(help="text file with names of references; the rest are strangers")
     ] = None,
-    longest_s: Annotated[float, typer.Option(help="most seconds of a video in a query")] = 60.0,
-    max_side: Annotated[int, typer.Option(help="pixels of the longer side of queries")] = 640,
+    longest_s: Annotated[float, typer.Option(help="longest part of a query, seconds")] = 60.0,
+    max_side: Annotated[int, typer.Option(help="longer side of queries, pixels")] = 640,
     _listing: Annotated[
         bool,
         typer.Option(
-            "--list-edits", help="name the edits and leave", callback=_list_edits, is_eager=True
+            "--list-edits", help="list the edits and exit", callback=_list_edits, is_eager=True
         ),
     ] = False,
 ) -> None:
@@ -82,7 +82,7 @@ def _named_cast(found: list[Path], listing: Path) -> Cast:
     names = set(listing.read_text(encoding="utf-8").split())
     missing = names - {path.name for path in found}
     if missing:
-        raise InvalidRequest(f"not among the videos: {', '.join(sorted(missing))}")
+        raise InvalidRequest(f"unknown references: {', '.join(sorted(missing))}")
     return Cast(
         references=tuple(path for path in found if path.name in names),
         strangers=tuple(path for path in found if path.name not in names),

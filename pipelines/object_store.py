@@ -35,7 +35,7 @@ def open_prefix(uri: str) -> tuple[fs.FileSystem, str]:
     with _store_answers(uri):
         system, path = open_system(uri)
         if system.get_file_info(path).type == fs.FileType.NotFound:
-            raise SourceNotFound(f"there is nothing at {uri}")
+            raise SourceNotFound(f"{uri} does not exist")
     return system, path
 
 
@@ -74,6 +74,6 @@ def _store_answers(uri: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise SourceNotFound(f"there is nothing at {uri}") from exc
+        raise SourceNotFound(f"{uri} does not exist") from exc
     except (OSError, ValueError, pa.ArrowException) as exc:
-        raise SourceUnreachable(f"the store does not give {uri}: {exc}") from exc
+        raise SourceUnreachable(f"the object store could not send {uri}: {exc}") from exc

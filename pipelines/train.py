@@ -35,8 +35,8 @@ from dubl.training.whitening_run import fit_own_whitening
 
 ConfigOption = Annotated[Path, typer.Option(help="Training configuration, YAML.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder for data, checkpoints and the result.")]
-ResumeOption = Annotated[bool, typer.Option(help="Go on from the last checkpoint.")]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that train together, by Ray.")]
+ResumeOption = Annotated[bool, typer.Option(help="Continue from the last checkpoint.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Number of training processes, with Ray.")]
 
 app = typer.Typer(add_completion=False)
 
