@@ -1,7 +1,7 @@
 #!/bin/sh
-# What the Dockerfile's first stage runs; it needs no Docker:
+# The first stage of the Dockerfile. It needs no Docker:
 #   build.sh cpu|cuda PREFIX
-# makes a virtual environment at PREFIX with pinned packages and this checkout's wheel.
+# creates a virtual environment at PREFIX with pinned packages and this checkout's wheel.
 set -eu
 variant=$1 prefix=$2
 cd "$(dirname "$0")/../.."
@@ -14,5 +14,5 @@ uv="$tools/venv/bin/uv"
 "$uv" pip install --quiet --python "$prefix/bin/python" --require-hashes -r "requirements/$variant.txt"
 "$uv" build --quiet --wheel --out-dir "$tools/dist" .
 "$uv" pip install --quiet --python "$prefix/bin/python" --no-deps "$tools"/dist/*.whl
-# Bytecode now: the image's file system is read-only for its user.
+# Compiles bytecode now, as the image's file system is read-only for its user.
 "$prefix/bin/python" -m compileall -q "$prefix/lib"
