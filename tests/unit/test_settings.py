@@ -42,6 +42,11 @@ def test_a_typo_in_the_environment_is_refused() -> None:
         load_settings(environment={"DUBL__MEDIA__QUERRY_RATE_HZ": "2"})
 
 
+def test_the_former_name_of_all_views_is_read() -> None:
+    settings = load_settings(overrides=["media.query_views=thorough"], environment={})
+    assert settings.media.query_views == "all"
+
+
 def test_a_missing_file_and_broken_yaml_are_configuration_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot read"):
         load_settings(tmp_path / "none.yaml", environment={})
@@ -72,5 +77,5 @@ def test_relative_folders_are_taken_from_the_current_one() -> None:
 
 
 def test_a_candidate_has_other_weights() -> None:
-    with pytest.raises(ConfigurationError, match=r"candidate\.weights are model\.weights"):
+    with pytest.raises(ConfigurationError, match=r"candidate\.weights must differ"):
         load_settings(overrides=["candidate.weights=dubl-compact"], environment={})
