@@ -103,7 +103,7 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 def test_clocks_that_differ_are_a_problem() -> None:
     assert clock(NOW, NOW_S + 5).state is State.OK
-    assert clock(NOW, NOW_S + 90).text == "90 s apart from the service's"
+    assert clock(NOW, NOW_S + 90).text == "it differs from the service's by 90 s"
     assert clock("", NOW_S).state is State.NOTE
 
 
@@ -126,7 +126,7 @@ def test_a_service_that_waits_and_a_key_that_is_wrong_are_told_apart(
     service.missing = ("reranker",)
     with Client(address, api_key="dubl_wrong") as client:
         found = {one.topic: one for one in look_at_service(client)}
-    assert found["service"].text == "it answers, but waits for reranker"
+    assert found["service"].text == "it is not ready; it waits for reranker"
     assert found["key"].state is State.PROBLEM
     assert "dubl keys create" in found["key"].advice
     assert found["clock"].state is State.OK
