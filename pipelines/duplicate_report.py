@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from PIL import Image
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.errors import DublError
 from dubl.ports import Decoder
+from dubl.rendering import render
 from dubl.types import Reference, Sampling, VideoSource
 from pipelines.duplicate_clusters import Cluster, picture_size
 
@@ -24,41 +24,12 @@ SHOWN_CLUSTERS = 200
 SHOWN_MEMBERS = 12
 THUMBNAIL = Sampling(rate_hz=0.01, min_frames=3, frame_size=160)
 NO_PICTURE = ""
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Duplicates</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<style>
-:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
-body { max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-section { border-top: 1px solid #8886; padding: .5rem 0 1rem; }
-.members { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; width: 13rem; }
-img, .none { width: 100%; border-radius: 4px; background: #8883; display: block; }
-.none { aspect-ratio: 16/9; display: grid; place-content: center; }
-figcaption { overflow-wrap: anywhere; }
-.keeper img, .keeper .none { outline: 3px solid #2a8; }
-small { opacity: .75; }
-h2 { font-size: 1.05rem; }
-</style></head><body>
-"""
 
 
 def write_tables(clusters: Sequence[Cluster], folder: Path) -> None:
     """duplicates.parquet and duplicates.csv: a row a video, keepers first in their clusters."""
     rows = [
-        {
-            "cluster": number,
-            "id": member.id,
-            "role": "keeper" if member is cluster.keeper else "copy",
-            "duration_s": member.duration_s,
-            "width": picture_size(member)[0],
-            "height": picture_size(member)[1],
-            "created_at": member.created_at,
-            "source": member.source,
-            "probability": _best(cluster, member),
-        }
+        {"cluster": number, **_facts(cluster, member)}
         for number, cluster in enumerate(clusters, start=1)
         for member in cluster.members
     ]
@@ -86,45 +57,35 @@ def shown_clusters(clusters: Sequence[Cluster]) -> tuple[DuplicateCluster, ...]:
 
 def write_page(clusters: Sequence[Cluster], folder: Path, *, decoder: Decoder) -> None:
     """duplicates.html with the first clusters; pictures are read from the sources anew."""
+    shown = [
+        {
+            "videos": len(cluster.members),
+            "members": [
+                {**_facts(cluster, one), "picture": _thumbnail(one, decoder)}
+                for one in cluster.members[:SHOWN_MEMBERS]
+            ],
+        }
+        for cluster in clusters[:SHOWN_CLUSTERS]
+    ]
     copies = sum(len(cluster.members) - 1 for cluster in clusters)
-    with (folder / PAGE).open("w", encoding="utf-8") as page:
-        page.write(HEAD)
-        page.write(f"<h1>{len(clusters)} clusters, {copies} copies</h1>\n")
-        page.write(
-            "<p>The keeper, outlined, is the longest; among those within a second of it, the one "
-            "with the largest picture, then the one registered first.</p>\n"
-        )
-        for number, cluster in enumerate(clusters[:SHOWN_CLUSTERS], start=1):
-            page.write(_section(number, cluster, lambda one: _thumbnail(one, decoder)))
-        if len(clusters) > SHOWN_CLUSTERS:
-            page.write(f"<p>{len(clusters) - SHOWN_CLUSTERS} more are in duplicates.csv.</p>\n")
-        page.write("</body></html>\n")
+    values = {"clusters": shown, "count": len(clusters), "copies": copies}
+    (folder / PAGE).write_text(render("duplicates.html", values), encoding="utf-8")
 
 
-def _section(number: int, cluster: Cluster, picture: Callable[[Reference], str]) -> str:
-    shown = cluster.members[:SHOWN_MEMBERS]
-    figures = "".join(_figure(one, cluster, picture(one)) for one in shown)
-    hidden = len(cluster.members) - len(shown)
-    more = f"<p>and {hidden} more</p>" if hidden else ""
-    heading = f"<h2>Cluster {number}: {len(cluster.members)} videos</h2>"
-    return f'<section>{heading}<div class="members">{figures}</div>{more}</section>\n'
-
-
-def _figure(member: Reference, cluster: Cluster, picture: str) -> str:
+def _facts(cluster: Cluster, member: Reference) -> dict[str, object]:
     width, height = picture_size(member)
-    shape = f' style="aspect-ratio:{width}/{height}"' if width and height else ""
-    image = (
-        f'<img alt="" src="data:image/jpeg;base64,{picture}"{shape}>'
-        if picture
-        else f'<div class="none"{shape}>no picture</div>'
-    )
-    role = "keeper" if member is cluster.keeper else "copy"
-    size = f", {width}×{height}" if width else ""
-    return (
-        f'<figure class="{role}">{image}<figcaption>{html.escape(member.id)}<br>'
-        f"<small>{role}, {member.duration_s:.1f} s{size}, "
-        f"probability {_best(cluster, member):.2f}</small></figcaption></figure>"
-    )
+    return {
+        "id": member.id,
+        "role": "keeper" if member is cluster.keeper else "copy",
+        "duration_s": member.duration_s,
+        "width": width,
+        "height": height,
+        "created_at": member.created_at,
+        "source": member.source,
+        "probability": max(
+            pair.probability for pair in cluster.pairs if member.id in (pair.a, pair.b)
+        ),
+    }
 
 
 def _thumbnail(reference: Reference, decoder: Decoder) -> str:
@@ -146,10 +107,6 @@ def _thumbnail(reference: Reference, decoder: Decoder) -> str:
     buffer = io.BytesIO()
     Image.fromarray(frames[len(frames) // 2]).save(buffer, "JPEG", quality=80)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _best(cluster: Cluster, member: Reference) -> float:
-    return max(pair.probability for pair in cluster.pairs if member.id in (pair.a, pair.b))
 
 
 _SCHEMA = pa.schema(

@@ -45,3 +45,13 @@ def test_a_check_needs_nothing_of_the_checkout(installed: Path, tmp_path: Path) 
     assert Path(loaded_from).is_relative_to(installed)
     assert console == "True"
     assert outcome == "duplicate"
+
+
+def test_pages_are_rendered_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    script = (
+        "from dubl.rendering import render; "
+        "print(render('duplicates.html', {'clusters': [], 'count': 0, 'copies': 0}))"
+    )
+    told = _run([sys.executable, "-P", "-c", script], site=installed, folder=tmp_path)
+    assert "color-scheme: light dark" in told
+    assert "0 clusters" in told
