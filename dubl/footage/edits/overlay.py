@@ -10,7 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from dubl.footage.clips import Clip
 from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
-from dubl.footage.textures import palette, words
+from dubl.footage.textures import as_color, palette, words
 from dubl.footage.video_file import Image
 
 Sticker = tuple[PillowImage.Image, tuple[int, int]]  # RGBA, (left, top)
@@ -33,16 +33,10 @@ def logo(clip: Clip, draw: Draw) -> EditedClip:
     """A half-transparent sign in one corner, 10 to 28 % of the width."""
     width, height = clip.size
     side = max(round(width * draw.between(0.1, 0.28)), 8)
-    ink = tuple(int(value) for value in palette(1, draw.rng)[0])
-    sign = PillowImage.new("RGBA", (side, side), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sign)
-    pen.ellipse((1, 1, side - 2, side - 2), fill=(*ink, 170), outline=(255, 255, 255, 220), width=2)
-    pen.text(
-        (side * 0.2, side * 0.3), words(1, draw.rng)[:4], font=ImageFont.load_default(side / 3)
-    )
+    shape = sign(side, draw.rng)
     left = 0 if draw.rng.uniform() < 0.5 else max(width - side, 0)
     top = 0 if draw.rng.uniform() < 0.5 else max(height - side, 0)
-    return repainted(clip, clip.size, lambda image, _: _pasted(image, [(sign, (left, top))]))
+    return repainted(clip, clip.size, lambda image, _: _pasted(image, [(shape, (left, top))]))
 
 
 @edit(Family.OVERLAY, "2-9 shapes hopping about")
@@ -51,7 +45,7 @@ def stickers(clip: Clip, draw: Draw) -> EditedClip:
     width, height = clip.size
     count = max(2, round(draw.between(2, 9)))
     shapes = [
-        _sticker(max(round(height * draw.rng.uniform(0.1, 0.24)), 6), draw) for _ in range(count)
+        sticker(max(round(height * draw.rng.uniform(0.1, 0.24)), 6), draw.rng) for _ in range(count)
     ]
     places = draw.rng.uniform(0, 0.85, (count, 2))
     phases = draw.rng.uniform(0, 6, count)
@@ -67,6 +61,29 @@ def stickers(clip: Clip, draw: Draw) -> EditedClip:
         )
 
     return repainted(clip, clip.size, paint)
+
+
+def sign(side: int, rng: np.random.Generator) -> PillowImage.Image:
+    """A half-transparent disc with a few letters, RGBA."""
+    ink = as_color(palette(1, rng)[0])
+    shape = PillowImage.new("RGBA", (side, side), (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(shape), ImageFont.load_default(side / 3)
+    pen.ellipse((1, 1, side - 2, side - 2), fill=(*ink, 170), outline=(255, 255, 255, 220), width=2)
+    pen.text((side * 0.2, side * 0.3), words(1, rng)[:4], font=font)
+    return shape
+
+
+def sticker(side: int, rng: np.random.Generator) -> PillowImage.Image:
+    """An opaque polygon with two eyes, RGBA."""
+    body, rim = (as_color(row) for row in palette(2, rng))
+    shape = PillowImage.new("RGBA", (side, side), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(shape)
+    corners = int(rng.integers(3, 9))
+    circle = (side / 2, side / 2, side / 2 - 1)
+    pen.regular_polygon(circle, corners, fill=(*body, 255), outline=(*rim, 255), width=3)
+    pen.ellipse((side * 0.3, side * 0.3, side * 0.42, side * 0.5), fill=(*rim, 255))
+    pen.ellipse((side * 0.58, side * 0.3, side * 0.7, side * 0.5), fill=(*rim, 255))
+    return shape
 
 
 def _text_page(clip: Clip, draw: Draw, lines: int) -> Sticker:
@@ -87,18 +104,6 @@ def _text_page(clip: Clip, draw: Draw, lines: int) -> Sticker:
             stroke_fill=(0, 0, 0, 255),
         )
     return page, (0, 0)
-
-
-def _sticker(side: int, draw: Draw) -> PillowImage.Image:
-    body, rim = (tuple(int(value) for value in row) for row in palette(2, draw.rng))
-    shape = PillowImage.new("RGBA", (side, side), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(shape)
-    corners = int(draw.rng.integers(3, 9))
-    circle = (side / 2, side / 2, side / 2 - 1)
-    pen.regular_polygon(circle, corners, fill=(*body, 255), outline=(*rim, 255), width=3)
-    pen.ellipse((side * 0.3, side * 0.3, side * 0.42, side * 0.5), fill=(*rim, 255))
-    pen.ellipse((side * 0.58, side * 0.3, side * 0.7, side * 0.5), fill=(*rim, 255))
-    return shape
 
 
 def _pasted(image: Image, drawn: Sequence[Sticker]) -> Image:

@@ -15,6 +15,7 @@ from dubl.footage.scenes import generate_scene_video
 from dubl.footage.video_file import Size, probe, read_frames
 from tests.support.numbered_clip import read_frame_number, write_numbered_clip
 
+PAGE = Path(__file__).resolve().parents[3] / "docs/understand/edits.md"
 RATE = 10
 SIZE = (96, 64)
 FOREIGN = 1000  # number of the first frame of the donor
@@ -244,3 +245,9 @@ def test_clips_of_two_sizes_do_not_join(clip: Clip, donor: Clip) -> None:
 def test_an_unknown_edit_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="no edit 'cropp'"):
         find_edit("cropp")
+
+
+def test_the_page_of_edits_is_that_of_the_registry() -> None:
+    rows = [f"| `{edit.name}` | {edit.family} | {edit.summary} |" for edit in REGISTRY.values()]
+    page = PAGE.read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
