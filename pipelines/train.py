@@ -64,7 +64,7 @@ def comparator(
     resume: ResumeOption = False,
     workers: WorkersOption = 1,
 ) -> None:
-    """Trains attention and comparator; comparator.pt and its card go to OUTPUT/export."""
+    """Trains attention and comparator; comparator.safetensors and its card go to OUTPUT/export."""
 
     def prepare(folder: Path) -> Callable[[], Path]:
         settings = parse_comparator_config(config.read_text(encoding="utf-8"))

@@ -241,7 +241,7 @@ def _component(item: Package) -> dict[str, object]:
 
 def _models() -> Iterator[dict[str, object]]:
     for path in sorted(WEIGHTS.rglob("*")):
-        if path.suffix in (".pt", ".npy"):
+        if path.suffix in (".safetensors", ".npy"):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             yield {
                 "type": "machine-learning-model",

@@ -1,4 +1,8 @@
-"""Model cards, and weights files that are held to them. Needs no torch."""
+"""A model's folder: `weights.safetensors` (float16 where it is ours) and `card.json`.
+
+The card says what the weights are, where they come from and how they did; it is tied to the file,
+so that no weights are ever read under another model's name. Needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from dubl.errors import WeightsUnavailable
 
-WEIGHTS_FILE = "weights.pt"
+Arrays = Mapping[str, NDArray[Any]]
+
+WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
 COMPACT = "compact"
 
@@ -21,6 +33,8 @@ class ModelCard:
 
     feature: the fields of dubl.types.FeatureSpec that depend on the network alone.
     training_data: a source each, with its license. metrics: figures by name, nested at will.
+    sha256: names the weights, and the feature space that they make, for good; file_sha256: of the
+    file that holds them now, which differs where they were written anew in another form.
     """
 
     name: str
@@ -30,24 +44,33 @@ class ModelCard:
     metrics: Mapping[str, object] = field(default_factory=dict)
     notes: str = ""
     sha256: str = ""
+    file_sha256: str = ""
 
 
-def read_weights_file(
+class Weights(NamedTuple):
+    """Arrays by name, floating ones as float32, with their card."""
+
+    arrays: Arrays
+    card: ModelCard
+
+
+def read_weights(
     folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
-) -> tuple[bytes, ModelCard]:
-    """The bytes of a weights file and its card.
-
-    Raises WeightsUnavailable when a file is absent, or the weights are not those of the card.
-    """
+) -> Weights:
+    """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
     card = read_card(folder, card_file=card_file)
     path = folder / weights_file
     try:
         content = path.read_bytes()
     except OSError as exc:
-        raise WeightsUnavailable(f"{path} cannot be read: {exc}") from exc
-    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise WeightsUnavailable(f"{path} cannot be read: {exc}{_hint(path)}") from exc
+    if hashlib.sha256(content).hexdigest() != card.file_sha256:
         raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / card_file}")
-    return content, card
+    try:
+        arrays = safetensors.numpy.load(content)
+    except (SafetensorError, KeyError, ValueError) as exc:
+        raise WeightsUnavailable(f"{path} does not hold weights: {exc}") from exc
+    return Weights({name: _single(values) for name, values in arrays.items()}, card)
 
 
 def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
@@ -65,3 +88,13 @@ def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
 def network_name(folder: Path) -> str:
     """Which network a model's folder holds: its card says, where it is not the compact one."""
     return str(read_card(folder).feature.get("network", COMPACT))
+
+
+def _single(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+def _hint(path: Path) -> str:
+    if not path.with_suffix(".pt").exists():
+        return ""
+    return f"; `dubl weights convert {path.parent}` makes it of the file of an earlier version"

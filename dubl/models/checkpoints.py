@@ -1,13 +1,8 @@
-"""A model's folder: `weights.pt` (state dict, float16 where it is ours) and `card.json`.
-
-The card says what the weights are, where they come from and how they did; its sha256 ties it to
-the file, so that no weights are ever read under another model's name.
-"""
+"""Weights of torch networks, written into and read from a model's folder (dubl.models.cards)."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import pickle
 from collections.abc import Mapping
@@ -15,11 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_weights_file
+from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_weights
 from dubl.models.cards import ModelCard as ModelCard
 from dubl.models.cards import read_card as read_card
 
@@ -40,16 +36,17 @@ def save_checkpoint(
     card_file: str = CARD_FILE,
     half: bool = True,
 ) -> ModelCard:
-    """Writes weights and card into `folder` (made if absent); returns the card with its sha256.
+    """Writes weights and card into `folder` (made if absent); returns the card with its hashes.
 
-    `half`: as float16, which is what ships; else as they are. The card goes last: a folder without
-    one, or with the card of other weights, does not load.
+    `half`: as float16, which is what ships; else as they are. A card that has a sha256 keeps it.
+    The card goes last: a folder without one, or with the card of other weights, does not load.
     """
-    buffer = io.BytesIO()
-    kept = {name: value.detach().cpu() for name, value in state.items()}
-    torch.save({name: _half(value) if half else value for name, value in kept.items()}, buffer)
-    content = buffer.getvalue()
-    stamped = replace(card, sha256=hashlib.sha256(content).hexdigest())
+    kept = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    content = safetensors.torch.save(
+        {name: _half(value) if half else value for name, value in kept.items()}
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    stamped = replace(card, sha256=card.sha256 or digest, file_sha256=digest)
     text = json.dumps(asdict(stamped), indent=2, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,18 +61,19 @@ def load_checkpoint(
     folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
 ) -> Checkpoint:
     """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
-    content, card = read_weights_file(folder, weights_file=weights_file, card_file=card_file)
-    loaded = read_state(content, name=str(folder / weights_file))
-    return Checkpoint({name: _single(value) for name, value in loaded.items()}, card)
+    arrays, card = read_weights(folder, weights_file=weights_file, card_file=card_file)
+    return Checkpoint({name: torch.from_numpy(value) for name, value in arrays.items()}, card)
 
 
-def read_state(content: bytes, *, name: str) -> dict[str, Tensor]:
-    """Tensors by name in the bytes of a torch file; `name` is for messages. Runs no code of it."""
+def read_torch_file(path: Path) -> object:
+    """What torch.save wrote into a file. Runs no code of it: tensors and plain values alone, else
+    WeightsUnavailable."""
     try:
-        loaded: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as exc:
+        raise WeightsUnavailable(f"{path} cannot be read: {exc.strerror}") from exc
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as exc:
-        raise WeightsUnavailable(f"{name} does not hold weights: {exc}") from exc
-    return require_tensors(loaded, name=name)
+        raise WeightsUnavailable(f"{path} does not hold weights: {exc}") from exc
 
 
 def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
@@ -88,12 +86,22 @@ def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
     return state
 
 
+def convert_checkpoint(path: Path, card_file: str) -> None:
+    """Writes what torch.save left at `path` in an earlier version's folder as safetensors beside
+    it. The card keeps its sha256, hence libraries their feature space.
+
+    Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card.
+    """
+    card = read_card(path.parent, card_file=card_file)
+    state = require_tensors(read_torch_file(path), name=str(path))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card.sha256:
+        raise WeightsUnavailable(f"{path} differs from the sha256 in {path.parent / card_file}")
+    name = path.with_suffix(".safetensors").name
+    save_checkpoint(path.parent, state, card, weights_file=name, card_file=card_file, half=False)
+
+
 def _half(value: Tensor) -> Tensor:
     return value.half() if value.is_floating_point() else value
-
-
-def _single(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -22,17 +22,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.architecture import (
-    DESCRIPTOR_DIMS,
-    GEM_POWER,
-    GRID,
-    LAST_CHANNELS,
-    REGION_CHANNELS,
-    REGION_DIMS,
-    STAGES,
-    STEM_CHANNELS,
-)
 from dubl.models.checkpoints import load_checkpoint
+
+FRAME_SIZE = 160
+DESCRIPTOR_DIMS = 256
+GRID = 3
+REGION_DIMS = 128
+GEM_POWER = 3.0
+# (expansion, channels, blocks, stride) of each stage; its first block carries the stride.
+STAGES: tuple[tuple[tuple[int, int, int, int], ...], ...] = (
+    ((1, 16, 1, 1),),
+    ((6, 24, 2, 2),),
+    ((6, 32, 3, 2),),
+    ((6, 64, 4, 2), (6, 96, 3, 1)),
+    ((6, 160, 3, 2), (6, 320, 1, 1)),
+)
+STEM_CHANNELS = 32
+LAST_CHANNELS = 1280
+REGION_CHANNELS = 32 + 96 + LAST_CHANNELS
 
 
 class CompactFeatures(NamedTuple):
@@ -145,7 +152,7 @@ def grid_maxima(maps: Tensor) -> Tensor:
 
 
 def load_compact(folder: Path) -> CompactNet:
-    """Reads `weights.pt`, float16, checked against the sha256 in `card.json`, ready for inference.
+    """Reads the weights, checked against the sha256 in `card.json`, ready for inference.
 
     Raises WeightsUnavailable when a file is absent, altered or does not fit the network.
     """

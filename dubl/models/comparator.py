@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def save_comparator(folder: Path, network: Visil, card: ModelCard) -> None:
-    """Writes `comparator.pt` and `comparator.json` into `folder`.
+    """Writes `comparator.safetensors` and `comparator.json` into `folder`.
 
     `card.feature` names the `weights_sha256` of the network whose features it was trained on; the
     network's own config is added.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
-from dubl.models.checkpoints import ModelCard, require_tensors
+from dubl.models.checkpoints import ModelCard, read_torch_file, require_tensors
 from dubl.models.comparator import save_comparator
 from dubl.models.limac import (
     REGION_CHANNELS,
@@ -38,15 +36,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
 
     Only tensors, plain values and argparse.Namespace (the training arguments) are unpickled.
     """
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            loaded: object = torch.load(
-                io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True
-            )
-    except OSError as exc:
-        raise WeightsUnavailable(f"{path} cannot be read: {exc.strerror}") from exc
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as exc:
-        raise WeightsUnavailable(f"{path} does not hold weights: {exc}") from exc
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        loaded = read_torch_file(path)
     if isinstance(loaded, dict) and "model" in loaded:
         loaded = loaded["model"]
     state = require_tensors(loaded, name=str(path))

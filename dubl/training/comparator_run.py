@@ -1,8 +1,8 @@
 """A whole training run of attention and comparator in one folder.
 
 The folder gets `pack-…/` (the features of one network; used as they are where they are there),
-`last.pt` (to resume), `validation.json`, `loss.png` and `export/` (`comparator.pt` and its card,
-to be put beside the weights whose features it reads).
+`last.pt` (to resume), `validation.json`, `loss.png` and `export/` (`comparator.safetensors` and its
+card, to be put beside the weights whose features it reads).
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubl.models.architecture import DESCRIPTOR_DIMS, FRAME_SIZE, GRID, REGION_DIMS
 from dubl.models.checkpoints import ModelCard, save_checkpoint
-from dubl.models.compact import CompactNet
+from dubl.models.compact import DESCRIPTOR_DIMS, FRAME_SIZE, GRID, REGION_DIMS, CompactNet
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ class CardFacts:
 
 
 def export_weights(network: CompactNet, facts: CardFacts, folder: Path) -> str:
-    """Writes `weights.pt` (float16) and `card.json`; returns the sha256 of the weights.
+    """Writes `weights.safetensors` (float16) and `card.json`; returns the sha256 of the weights.
 
     The network's function is the same for the same card: float16 is what ships.
     """

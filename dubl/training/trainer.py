@@ -18,8 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dubl.models.architecture import DESCRIPTOR_DIMS
-from dubl.models.compact import CompactFeatures, CompactNet
+from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet
 from dubl.training.config import TrainingConfig
 from dubl.training.contrastive import CPU, KeyQueue, LossTerms, LossWeights, contrastive_loss
 from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint

@@ -1,4 +1,4 @@
-"""`dubl weights`: published models."""
+"""`dubl weights`: published models, and models of earlier versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from dubl.models.cards import CARD_FILE
 from dubl.models.fetching import fetch_model
+from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
 from dubl.models.presets import PRESETS, find_preset
 from pipelines.cli.options import printed_errors
 
@@ -33,3 +35,18 @@ def fetch_weights(
     `model.weights`."""
     with printed_errors():
         typer.echo(str(fetch_model(find_preset(name), folder)))
+
+
+@weights_app.command("convert")
+def convert_weights(
+    folder: Annotated[Path, typer.Argument(help="a model's folder of an earlier version")],
+) -> None:
+    """Writes weights.pt and comparator.pt of FOLDER as safetensors, which is what is read now; a
+    library of this model stays as it is."""
+    from dubl.models.checkpoints import convert_checkpoint  # torch
+
+    with told_errors():
+        for name, card_file in (("weights.pt", CARD_FILE), ("comparator.pt", COMPARATOR_CARD_FILE)):
+            if (folder / name).exists():
+                convert_checkpoint(folder / name, card_file)
+                typer.echo(f"{folder / name} may be deleted")

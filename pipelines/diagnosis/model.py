@@ -19,7 +19,7 @@ from dubl.assembly import (
 from dubl.errors import DublError
 from dubl.footage.video_file import TimedFrame, write_video
 from dubl.media.sources import hash_file
-from dubl.models.cards import read_weights_file
+from dubl.models.cards import read_weights
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
 from pipelines.diagnosis.finding import Finding, fine, from_error, problem
@@ -32,7 +32,7 @@ FRAMES, SIDE, RATE_HZ = 24, 160, 12.0
 def look_at_model(settings: Settings) -> Iterator[Finding]:
     try:
         folder = weights_folder(settings)
-        read_weights_file(folder)
+        read_weights(folder)
         calibration_of(folder)
     except DublError as exc:
         yield from_error("weights", exc, REINSTALL)

@@ -14,7 +14,7 @@ from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
 from dubl.training.export import CardFacts, export_weights
 
 NOISE = 1e-3
-SAME = ("calibration.json", "background.npy", "comparator.pt")
+SAME = ("calibration.json", "background.npy", "comparator.safetensors")
 
 
 def other_weights(folder: Path, *, seed: int = 0) -> Path:

@@ -73,11 +73,13 @@ def test_the_bill_of_materials_names_packages_and_weights(inventory: ModuleType)
     assert components["av"]["purl"].startswith("pkg:pypi/av@")
     assert "pytest" not in components
     card = json.loads((SHIPPED_WEIGHTS / "dubl-compact" / "card.json").read_text())
-    weights = components["dubl-compact/weights.pt"]
-    assert weights["hashes"] == [{"alg": "SHA-256", "content": card["sha256"]}]
+    weights = components["dubl-compact/weights.safetensors"]
+    assert weights["hashes"] == [{"alg": "SHA-256", "content": card["file_sha256"]}]
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "comparator.pt", "background.npy"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "comparator.safetensors", "background.npy"]
+)
 def test_weights_that_are_not_those_of_their_card_are_not_loaded(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "weights"
     shutil.copytree(SHIPPED_WEIGHTS / "dubl-compact", folder)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.checkpoints import ModelCard, load_checkpoint, read_card, save_checkpoint
+from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_weights
+from dubl.models.checkpoints import (
+    ModelCard,
+    convert_checkpoint,
+    load_checkpoint,
+    read_card,
+    save_checkpoint,
+)
 
 CARD = ModelCard(
     name="test-net",
@@ -39,13 +50,20 @@ def test_saved_weights_and_card_come_back(tmp_path: Path) -> None:
 
 def test_weights_lie_in_half_precision(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(), CARD)
-    raw = torch.load(tmp_path / "weights.pt", weights_only=True)
-    assert raw["layer.weight"].dtype == torch.float16
+    raw = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
+    assert raw["layer.weight"].dtype == np.float16
+
+
+def test_weights_are_read_without_torch_as_float32(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(), CARD)
+    arrays, card = read_weights(tmp_path)
+    assert arrays["layer.weight"].dtype == np.float32
+    assert (arrays["steps"], card.name) == (7, CARD.name)
 
 
 def test_changed_weights_are_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(), CARD)
-    path = tmp_path / "weights.pt"
+    path = tmp_path / WEIGHTS_FILE
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsUnavailable, match="sha256"):
         load_checkpoint(tmp_path)
@@ -61,14 +79,68 @@ def test_absent_folder_and_broken_card_are_reported(tmp_path: Path) -> None:
 
 def test_card_without_weights_is_reported(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(), CARD)
-    (tmp_path / "weights.pt").unlink()
+    (tmp_path / WEIGHTS_FILE).unlink()
     with pytest.raises(WeightsUnavailable, match="cannot be read"):
         load_checkpoint(tmp_path)
 
 
 def test_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
     card = save_checkpoint(tmp_path, state(), CARD)
-    torch.save({"weights": {"nested": 1}}, tmp_path / "weights.pt")
+    torch.save({"weights": {"nested": 1}}, tmp_path / WEIGHTS_FILE)
     with pytest.raises(WeightsUnavailable, match="sha256"):
         load_checkpoint(tmp_path)
     assert json.loads((tmp_path / "card.json").read_text())["sha256"] == card.sha256
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x02\0\0\0\0\0\0\0[]"])
+def test_what_holds_no_weights_is_refused_though_its_hash_is_right(
+    tmp_path: Path, content: bytes
+) -> None:
+    card = asdict(CARD) | {"file_sha256": hashlib.sha256(content).hexdigest()}
+    (tmp_path / CARD_FILE).write_text(json.dumps(card))
+    (tmp_path / WEIGHTS_FILE).write_bytes(content)
+    with pytest.raises(WeightsUnavailable, match="does not hold weights"):
+        read_weights(tmp_path)
+
+
+def of_an_earlier_version(folder: Path, content: object) -> Path:
+    """A model's folder as torch.save left it."""
+    path = folder / "weights.pt"
+    torch.save(content, path)
+    card = asdict(CARD) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    del card["file_sha256"]
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    return path
+
+
+def test_weights_of_an_earlier_version_are_converted_and_keep_their_name(tmp_path: Path) -> None:
+    values = {"half": state()["layer.weight"].half(), "steps": torch.tensor(7)}
+    path = of_an_earlier_version(tmp_path, values)
+    before = read_card(tmp_path)
+    with pytest.raises(WeightsUnavailable, match="dubl weights convert"):
+        load_checkpoint(tmp_path)
+    convert_checkpoint(path, CARD_FILE)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.card.sha256 == before.sha256 != loaded.card.file_sha256
+    torch.testing.assert_close(loaded.state["half"], values["half"].float(), rtol=0, atol=0)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (pytest.fail, ("code of the file was run",))
+
+
+@pytest.mark.parametrize("content", [[1], {}, {"a": 1}, {"a": Malicious()}])
+def test_what_holds_other_things_than_tensors_is_not_converted(
+    tmp_path: Path, content: object
+) -> None:
+    path = of_an_earlier_version(tmp_path, content)
+    with pytest.raises(WeightsUnavailable):
+        convert_checkpoint(path, CARD_FILE)
+
+
+def test_an_altered_file_of_an_earlier_version_is_not_converted(tmp_path: Path) -> None:
+    path = of_an_earlier_version(tmp_path, state())
+    torch.save({"layer.weight": torch.zeros(3, 4)}, path)
+    with pytest.raises(WeightsUnavailable, match="sha256"):
+        convert_checkpoint(path, CARD_FILE)

@@ -24,7 +24,7 @@ def network() -> CompactNet:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("weights.pt", "card.json"):
+    for name in ("weights.safetensors", "card.json"):
         (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
     return tmp_path
 
@@ -105,9 +105,9 @@ def test_generalized_mean_lies_between_mean_and_maximum() -> None:
 
 
 def test_loader_refuses_altered_weights(folder: Path) -> None:
-    content = bytearray((folder / "weights.pt").read_bytes())
+    content = bytearray((folder / "weights.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / "weights.pt").write_bytes(bytes(content))
+    (folder / "weights.safetensors").write_bytes(bytes(content))
     with pytest.raises(WeightsUnavailable, match="differs from the sha256"):
         load_compact(folder)
 
@@ -124,4 +124,4 @@ def test_loader_refuses_a_card_without_hash(folder: Path) -> None:
 
 
 def test_shipped_weights_are_small() -> None:
-    assert (SHIPPED / "weights.pt").stat().st_size < 10_000_000
+    assert (SHIPPED / "weights.safetensors").stat().st_size < 10_000_000

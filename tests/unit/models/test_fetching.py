@@ -77,7 +77,7 @@ def test_files_brought_by_hand_need_no_network(
     assert folder == tmp_path / "s2vs_dns"
     assert {path.name for path in folder.iterdir()} == {
         "card.json",
-        "weights.pt",
+        "weights.safetensors",
         "comparator.json",
-        "comparator.pt",
+        "comparator.safetensors",
     }

@@ -18,6 +18,7 @@ from dubl.models.compact import load_compact
 from dubl.models.openvino_network import OpenVinoNetwork
 from dubl.models.torch_network import TorchNetwork
 from dubl.types import Uint8Array
+from pipelines.export_graph import export_graph
 
 SHIPPED = Path(__file__).resolve().parents[3] / "dubl/models/weights/dubl-compact"
 CPU = torch.device("cpu")
@@ -38,6 +39,15 @@ def test_both_runtimes_describe_frames_alike(side: int) -> None:
     np.testing.assert_allclose(ours.descriptors, by_torch.descriptors, atol=1e-3)
     np.testing.assert_allclose(ours.region_features, by_torch.region_features, atol=1e-3)
     assert ours.descriptors.dtype == by_torch.descriptors.dtype == np.float16
+
+
+def test_the_graph_exported_anew_says_the_same(tmp_path: Path) -> None:
+    export_graph(tmp_path)
+    shown = frames(2, side=97)
+    ours = OpenVinoNetwork(SHIPPED, frame_size=97, threads=1).describe(shown)
+    anew = OpenVinoNetwork(SHIPPED, frame_size=97, threads=1, graphs=tmp_path).describe(shown)
+    np.testing.assert_allclose(anew.descriptors, ours.descriptors, atol=1e-3)
+    np.testing.assert_allclose(anew.region_features, ours.region_features, atol=1e-3)
 
 
 def test_half_precision_keeps_the_features() -> None:
