@@ -134,7 +134,7 @@ def chances(settings: Settings, folder: Path, pairs: list[LabeledPair]) -> list[
     reranker = ViSiLReranker(Shelf({}), NumpyComparator(folder), calibration, settings.matching)
     return [
         probability(
-            reranker.compare(pair.query, {"it": pair.reference})["it"].evidence, calibration
+            reranker.compare(pair.query, {"it": pair.reference})["it"].signals, calibration
         )
         for pair in run.embedded(pairs)
     ]
