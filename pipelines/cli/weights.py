@@ -39,13 +39,13 @@ def fetch_weights(
 
 @weights_app.command("convert")
 def convert_weights(
-    folder: Annotated[Path, typer.Argument(help="a model's folder of an earlier version")],
+    folder: Annotated[Path, typer.Argument(help="model folder of an earlier version")],
 ) -> None:
-    """Writes weights.pt and comparator.pt of FOLDER as safetensors, which is what is read now; a
-    library of this model stays as it is."""
-    from dubl.models.checkpoints import convert_checkpoint  # torch
+    """Converts weights.pt and comparator.pt in FOLDER to safetensors. A library of this model stays
+    valid."""
+    from dubl.models.checkpoints import convert_checkpoint  # imports torch
 
-    with told_errors():
+    with printed_errors():
         for name, card_file in (("weights.pt", CARD_FILE), ("comparator.pt", COMPARATOR_CARD_FILE)):
             if (folder / name).exists():
                 convert_checkpoint(folder / name, card_file)

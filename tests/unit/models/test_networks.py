@@ -75,7 +75,7 @@ def test_a_process_that_serves_on_a_cpu_loads_no_torch(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, nn.Linear(2, 2).state_dict(), ModelCard(name="other"))
-    with pytest.raises(WeightsUnavailable, match="not this network's"):
+    with pytest.raises(WeightsUnavailable, match="do not fit this network"):
         OpenVinoNetwork(tmp_path, frame_size=160, threads=1)
 
 

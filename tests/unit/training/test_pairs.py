@@ -133,9 +133,7 @@ def chances(settings: Settings, folder: Path, pairs: list[LabeledPair]) -> list[
     )
     reranker = ViSiLReranker(Shelf({}), NumpyComparator(folder), calibration, settings.matching)
     return [
-        probability(
-            reranker.compare(pair.query, {"it": pair.reference})["it"].signals, calibration
-        )
+        probability(reranker.compare(pair.query, {"it": pair.reference})["it"].signals, calibration)
         for pair in run.embedded(pairs)
     ]
 
