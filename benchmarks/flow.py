@@ -25,7 +25,7 @@ from dubl.assembly import (
 )
 from dubl.index.rows import Entry
 from dubl.matching.decision import decide
-from dubl.matching.verification import agreements_of, shown_along
+from dubl.matching.verification import correlations_of, shown_along
 from dubl.settings import Settings
 from dubl.types import ReferenceDraft, Segment, Verdict, VideoFeatures, VideoSource
 
@@ -50,9 +50,9 @@ class InProcessFlow:
         return decide(matches, self._settings.policy, model_id=model_id(self._settings))
 
     def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
-        """What a doubtful match with `clip` costs on top: the agreement along the segment."""
+        """The pixel comparison of one doubtful match with `clip`; returns the correlation."""
         shown = shown_along(segment, "clip", make_kept_videos(self._settings))
-        return agreements_of(source, {"clip": shown}, self._decoder)["clip"].value
+        return correlations_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 
 def source_of(path: Path) -> VideoSource:

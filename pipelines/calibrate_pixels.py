@@ -43,7 +43,7 @@ from dubl.matching.calibration import (
 )
 from dubl.matching.fitting import fit_logistic
 from dubl.matching.reranker import ViSiLReranker
-from dubl.matching.verification import Agreement, agreements_of, shown_along
+from dubl.matching.verification import PixelCorrelation, correlations_of, shown_along
 from dubl.media.keeping import KeptVideos
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
@@ -63,7 +63,7 @@ class Seen:
     """A pair whose pixels were compared; `chance` is what the features say."""
 
     chance: float
-    agreement: float
+    correlation: float
     copy: bool
     source: str
 
@@ -89,12 +89,12 @@ def look_at_pixels(
                 clip = decoder.decode(source, sampling=reference_sampling(settings))
                 kept.keep_reference(one.reference, source, clip)
                 known.add(one.reference)
-            agreement = _agreement(one, suite, kept, decoder)
-            if agreement is not None:
+            correlation = _correlation(one, suite, kept, decoder)
+            if correlation is not None:
                 seen.append(
                     Seen(
                         chance=chance,
-                        agreement=agreement.value,
+                        correlation=correlation.value,
                         copy=one.copy,
                         source=one.question.source,
                     )
@@ -105,7 +105,7 @@ def look_at_pixels(
 def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
     """As many copies as the suites have among what is doubtful are taken for usual. Raises
     ValueError unless both labels occur."""
-    pieces = [pixel_signals(one.chance, one.agreement) for one in seen]
+    pieces = [pixel_signals(one.chance, one.correlation) for one in seen]
     names = [name for name in PIXEL_NAMES if name != "intercept"]
     values: Float64Array = np.array([[one[name] for name in names] for one in pieces])
     target = np.array([one.copy for one in seen], dtype=np.float64)
@@ -125,7 +125,7 @@ def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
         )
         for source in {one.source for one in seen}
     }
-    after = np.array([with_pixels(one.chance, one.agreement, fits[one.source]) for one in seen])
+    after = np.array([with_pixels(one.chance, one.correlation, fits[one.source]) for one in seen])
     before = np.array([one.chance for one in seen])
     copy = np.array([one.copy for one in seen])
     figures = {"pairs": float(len(seen)), "copies": float(copy.sum())}
@@ -143,11 +143,13 @@ def probability_of(compared: Compared, calibration: Calibration) -> float:
     return probability(compared.signals, calibration) if compared.segments else 0.0
 
 
-def _agreement(one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder) -> Agreement | None:
+def _correlation(
+    one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder
+) -> PixelCorrelation | None:
     shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
     source = video_of(suite / QUERIES, one.question.name)
     try:
-        return agreements_of(source, shown, decoder).get(one.reference)
+        return correlations_of(source, shown, decoder).get(one.reference)
     except DublError as exc:
         logger.warning("%s was skipped: %s", source.name, exc.detail)
         return None

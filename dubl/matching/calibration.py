@@ -23,7 +23,7 @@ BACKGROUND_FILE = "background.npy"
 # Cosine. Measured on edited train clips: no sure copy was below .1; slides of one template had .04.
 MIN_NORMALIZED_SIMILARITY = 0.08
 MIN_CHANCE = 1e-6  # probability; chosen, keeps the logarithm of the odds finite
-AGREEMENT_POWER = 8  # exponent; chosen, see pixel_signals
+CORRELATION_POWER = 8  # exponent; chosen, see pixel_signals
 # Names in calibration files that were written before the renaming.
 FORMER_NAMES = {"distinction": "normalized_similarity", "usual_rival": "usual_background"}
 
@@ -116,23 +116,23 @@ def ceiling(signals: Signals, calibration: Calibration) -> float:
     return calibration.edge_ceiling if bounded else 1.0
 
 
-def pixel_signals(chance: float, agreement: float) -> dict[str, float]:
+def pixel_signals(chance: float, correlation: float) -> dict[str, float]:
     """The values that the weights of PIXEL_NAMES multiply.
 
-    `agreement` is a pixel correlation in [0,1]. A high power of it separates copies (almost 1)
+    `correlation`: of the pixels, in [0,1]. A high power of it separates copies (almost 1)
     from takes of one scene (.6; .9 where people move in the same way).
     """
     odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
     return {
         "intercept": 1.0,
         "log_odds": math.log(odds / (1 - odds)),
-        "agreement": agreement**AGREEMENT_POWER,
+        "agreement": correlation**CORRELATION_POWER,
     }
 
 
-def with_pixels(chance: float, agreement: float, calibration: Calibration) -> float:
-    """The probability `chance`, corrected by the pixel correlation `agreement`; both in [0,1]."""
-    signals = pixel_signals(chance, agreement)
+def with_pixels(chance: float, correlation: float, calibration: Calibration) -> float:
+    """The probability `chance`, corrected by the pixel correlation; both in [0,1]."""
+    signals = pixel_signals(chance, correlation)
     return _logistic(sum(calibration.pixels[name] * signals[name] for name in PIXEL_NAMES))
 
 

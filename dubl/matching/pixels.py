@@ -43,7 +43,7 @@ EDGE_PX = 9  # pixels eroded from the border of the common picture
 logger = logging.getLogger(__name__)
 
 
-def pixel_agreements(
+def pixel_correlations(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
 ) -> tuple[float, ...]:
     """Pixel correlation with the reference, in [0,1], for each row of `queries`.
@@ -57,13 +57,13 @@ def pixel_agreements(
     if len(references) < MIN_PICTURES:
         return ()
     try:
-        return _agreements(references, queries)
+        return _correlations(references, queries)
     except cv2.error as exc:  # degenerate point sets
         logger.warning("pixels were not compared: OpenCV failed: %s", exc)
         return ()
 
 
-def _agreements(
+def _correlations(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
 ) -> tuple[float, ...]:
     targets = [_scaled(one) for one in references]
@@ -73,11 +73,11 @@ def _agreements(
         return ()
     if registration.mirrored:
         queries = [[mirror(one) for one in row] for row in queries]
-    agreements = _compared(targets, queries, [registration.homography] * len(targets))
-    if not agreements or not camera_stands_still(found, targets[0].shape):
-        return agreements
+    correlations = _compared(targets, queries, [registration.homography] * len(targets))
+    if not correlations or not camera_stands_still(found, targets[0].shape):
+        return correlations
     following = _compared(targets, queries, placed_each(registration))
-    return tuple(map(max, agreements, following)) if following else agreements
+    return tuple(map(max, correlations, following)) if following else correlations
 
 
 def _compared(
@@ -98,7 +98,7 @@ def _compared(
     if moving.sum() < MIN_PIXELS:
         return ()
     theirs = moves[:, moving]
-    agreements = []
+    correlations = []
     for row in queries:
         laid = [
             cv2.warpPerspective(one, placement, (width, height))
@@ -107,8 +107,8 @@ def _compared(
         ours = np.stack([_smooth(one)[moving] for one in laid])
         changes = ours - ours.mean(axis=0)
         bare = _uncovered(changes.std(axis=0) / deviation[moving])
-        agreements.append(max(0.0, _correlation(changes[:, bare], theirs[:, bare])))
-    return tuple(agreements)
+        correlations.append(max(0.0, _cosine(changes[:, bare], theirs[:, bare])))
+    return tuple(correlations)
 
 
 def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:
@@ -149,7 +149,7 @@ def _smooth(picture: Uint8Array) -> Float32Array:
     return smooth
 
 
-def _correlation(ours: Float32Array, theirs: Float32Array) -> float:
+def _cosine(ours: Float32Array, theirs: Float32Array) -> float:
     """Cosine between the changes of both sides, over all instants and places."""
     norm = np.sqrt(float((ours * ours).sum()) * float((theirs * theirs).sum()))
     return float((ours * theirs).sum() / norm) if norm > 0 else 0.0

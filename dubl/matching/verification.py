@@ -16,7 +16,7 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.pixels import SIDE, pixel_agreements
+from dubl.matching.pixels import SIDE, pixel_correlations
 from dubl.ports import Decoder, KeptVideos
 from dubl.types import (
     FrameClip,
@@ -61,7 +61,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class PixelCorrelation:
     """The pixel correlation, in [0,1], and the segment with which it was reached."""
 
     value: float
@@ -106,14 +106,14 @@ class Verifier:
             if one.reference_id in doubtful
         }
         try:
-            agreements = agreements_of(source, shown, decoder)
+            correlations = correlations_of(source, shown, decoder)
         except (StoreUnavailable, LeaseLost):
             raise
         except DublError as exc:
             logger.warning("pixels were not compared: %s: %s", exc.code, exc.detail)
             return matches
         verified = [
-            self._verified(one, agreements.get(one.reference_id)) for one in matches.matches
+            self._verified(one, correlations.get(one.reference_id)) for one in matches.matches
         ]
         verified.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3
@@ -145,15 +145,15 @@ class Verifier:
             raise EvidenceNotKept("the reference's file has changed since it was registered")
         return file
 
-    def _verified(self, match: Match, agreement: Agreement | None) -> Match:
-        if agreement is None:
+    def _verified(self, match: Match, correlation: PixelCorrelation | None) -> Match:
+        if correlation is None:
             return match
-        chance = with_pixels(match.probability, agreement.value, self._calibration)
+        chance = with_pixels(match.probability, correlation.value, self._calibration)
         return replace(
             match,
             probability=min(chance, match.ceiling),
-            agreement=agreement.value,
-            segments=(agreement.segment, *match.segments[1:]),
+            agreement=correlation.value,
+            segments=(correlation.segment, *match.segments[1:]),
         )
 
 
@@ -205,9 +205,9 @@ def other_readings(segment: Segment) -> list[Segment]:
     return [turned, from_start, to_end]
 
 
-def agreements_of(
+def correlations_of(
     source: VideoSource, shown: Mapping[str, Shown], decoder: Decoder
-) -> dict[str, Agreement]:
+) -> dict[str, PixelCorrelation]:
     """The pixel correlation of the query with each reference, by id, where it can be measured."""
     wanted = sorted(
         {
@@ -220,21 +220,23 @@ def agreements_of(
     if not wanted:
         return {}
     clip = decoder.decode(source, sampling=_whole_frames(wanted))
-    found = {identifier: _agreement(one, clip) for identifier, one in shown.items() if one.pictures}
+    found = {
+        identifier: _correlation(one, clip) for identifier, one in shown.items() if one.pictures
+    }
     return {identifier: value for identifier, value in found.items() if value is not None}
 
 
-def _agreement(shown: Shown, clip: FrameClip) -> Agreement | None:
+def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
     segments, times_s = zip(*shown.readings, strict=True)
     rows = [[_picture_at(clip, at) for at in row_s] for row_s in times_s]
-    values = pixel_agreements(shown.pictures, rows)
+    values = pixel_correlations(shown.pictures, rows)
     if not values:
         return None
     best = int(np.argmax(values))  # among equal values the first, which is the most likely
     segment: Segment = segments[best]
     if segment.reversed != shown.segment.reversed and values[best] <= MIN_BACKWARDS:
         segment = shown.segment
-    return Agreement(value=values[best], segment=segment)
+    return PixelCorrelation(value=values[best], segment=segment)
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the agreement of pixels makes of a probability follows what is known of pairs."""
+"""The fitted weights of the pixel correlation follow the labeled pairs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CALIBRATION = Calibration(intercept=0.0, weights={}, floor=0.3, level=0.3)
 
 def pairs(source: str, *, count: int = 12) -> list[Seen]:
     """Copies that agree and others that do not, all of them in doubt by their features."""
-    copies = [Seen(chance=0.6, agreement=0.97, copy=True, source=source)] * count
-    return [*copies, *[Seen(chance=0.6, agreement=0.3, copy=False, source=source)] * count]
+    copies = [Seen(chance=0.6, correlation=0.97, copy=True, source=source)] * count
+    return [*copies, *[Seen(chance=0.6, correlation=0.3, copy=False, source=source)] * count]
 
 
 def test_pairs_that_agree_become_probable_and_others_do_not() -> None:
