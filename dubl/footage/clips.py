@@ -196,8 +196,7 @@ def fitted(clip: Clip, size: Size) -> Clip:
 
     def paint(image: Image, _time_s: float) -> Image:
         canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-        canvas[top : top + height, left : left + width] = scaled(image, (width, height))
-        return canvas
+        return inlaid(canvas, image, (width, height), (left, top))
 
     return painted(clip, size, paint)
 
@@ -208,6 +207,13 @@ def scaled(image: Image, size: Size) -> Image:
         return image
     picture = PillowImage.fromarray(image).resize(size, PillowImage.Resampling.BILINEAR)
     return np.asarray(picture)
+
+
+def inlaid(canvas: Image, image: Image, size: Size, place: tuple[int, int]) -> Image:
+    """The canvas itself, with the picture at `size` on it; place: its left top corner."""
+    left, top = place
+    canvas[top : top + size[1], left : left + size[0]] = scaled(image, size)
+    return canvas
 
 
 def even(width: float, height: float) -> Size:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from dubl.footage.clips import Clip, even, fitted, scaled
+from dubl.footage.clips import Clip, even, fitted, inlaid
 from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted, whole
 from dubl.footage.edits.geometric import displaced_corners, warped
 from dubl.footage.textures import palette
@@ -34,13 +34,10 @@ def blurred_bars(clip: Clip, _draw: Draw) -> EditedClip:
     )
     part = min(size[0] / width, size[1] / height)
     inner = (round(width * part), round(height * part))
-
-    def paint(image: Image, _time_s: float) -> Image:
-        canvas = _blurred_cover(image, size)
-        _place(canvas, scaled(image, inner), (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
-        return canvas
-
-    return repainted(clip, size, paint)
+    place = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+    return repainted(
+        clip, size, lambda image, _: inlaid(_blurred_cover(image, size), image, inner, place)
+    )
 
 
 @edit(Family.FRAMING, "colored rim of 3-14 %")
@@ -53,8 +50,7 @@ def border(clip: Clip, draw: Draw) -> EditedClip:
     def paint(image: Image, _time_s: float) -> Image:
         canvas = np.empty_like(image)
         canvas[:] = fill
-        _place(canvas, scaled(image, inner), rim, rim)
-        return canvas
+        return inlaid(canvas, image, inner, (rim, rim))
 
     return repainted(clip, clip.size, paint)
 
@@ -92,7 +88,3 @@ def _blurred_cover(image: Image, size: Size) -> Image:
     picture = PillowImage.fromarray(image).resize(small, box=box)
     soft = picture.filter(ImageFilter.GaussianBlur(max(small[0] / 24, 1)))
     return np.array(soft.resize(size, PillowImage.Resampling.BILINEAR)) // 4 * 3
-
-
-def _place(canvas: Image, image: Image, left: int, top: int) -> None:
-    canvas[top : top + image.shape[0], left : left + image.shape[1]] = image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubl.footage.clips import Clip, Mix, even, mixed, scaled
+from dubl.footage.clips import Clip, Mix, even, inlaid, mixed, scaled
 from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, whole
 from dubl.footage.video_file import Image, Size
 
@@ -14,15 +14,18 @@ def pip_inset(clip: Clip, draw: Draw) -> EditedClip:
     """The copy is the small picture, 55 to 28 % wide, over another video."""
     host = draw.foreign()
     inner, place = _inset(clip.size, host.size, draw.between(0.55, 0.28), draw)
-    mix = _inlaid(inner, place)
-    return _with_foreign(clip, draw, host.size, lambda image, foreign: mix(foreign, image))
+    return _with_foreign(
+        clip, draw, host.size, lambda image, foreign: inlaid(foreign.copy(), image, inner, place)
+    )
 
 
 @edit(Family.MIXING, "another video small over it, 22-50 % wide", needs_donor=True)
 def pip_over(clip: Clip, draw: Draw) -> EditedClip:
     """Another video is the small picture, 22 to 50 % wide, over the copy."""
     inner, place = _inset(draw.foreign().size, clip.size, draw.between(0.22, 0.5), draw)
-    return _with_foreign(clip, draw, clip.size, _inlaid(inner, place))
+    return _with_foreign(
+        clip, draw, clip.size, lambda image, foreign: inlaid(image.copy(), foreign, inner, place)
+    )
 
 
 @edit(Family.MIXING, "beside another video, 65-35 % of the picture", needs_donor=True)
@@ -55,18 +58,6 @@ def _inset(small: Size, large: Size, part: float, draw: Draw) -> tuple[Size, tup
     left = rim if draw.rng.uniform() < 0.5 else large[0] - width - rim
     top = rim if draw.rng.uniform() < 0.5 else large[1] - height - rim
     return (width, height), (max(left, 0), max(top, 0))
-
-
-def _inlaid(inner: Size, place: tuple[int, int]) -> Mix:
-    """Puts the second picture into the first."""
-    left, top = place
-
-    def mix(host: Image, inset: Image) -> Image:
-        canvas = host.copy()
-        canvas[top : top + inner[1], left : left + inner[0]] = scaled(inset, inner)
-        return canvas
-
-    return mix
 
 
 def _covered(image: Image, size: Size) -> Image:
