@@ -1,7 +1,7 @@
-"""Back-up and restore: library, ledger and unfinished uploads in a folder that can be checked.
+"""Back-up and restore: library, ledger and unfinished uploads in one folder, with checksums.
 
-The ledger is copied first and the library after it, so that whatever the ledger calls registered
-is in the library. backup.json is written last: a folder without it is no back-up.
+The ledger is copied before the library, so every reference in the ledger is in the library.
+backup.json is written last: a folder without it is not a back-up.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ SPOOL_FOLDER = "spool"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupFacts:
-    """What is in a back-up. sha256: of each file by name; spool_dir: where uploads lay;
-    settings: those that decide what the content means."""
+    """The content of a back-up.
+
+    sha256: of each file, by name. spool_dir: former folder of the uploads. settings: those on which
+    the meaning of the content depends.
+    """
 
     format: int
     created_at: str
@@ -48,8 +51,10 @@ class BackupFacts:
 def write_backup(
     folder: Path, settings: Settings, *, copy_ledger: Callable[[Path], None]
 ) -> BackupFacts:
-    """Writes a back-up into a folder that is empty or absent; `copy_ledger` puts a consistent copy
-    of the ledger where it is told. The service may run. Raises InvalidRequest, StoreUnavailable.
+    """Writes a back-up into an empty or missing folder. The service may run.
+
+    `copy_ledger` writes a consistent copy of the ledger to a path. Raises InvalidRequest,
+    StoreUnavailable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,11 +85,10 @@ def write_backup(
 
 
 def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
-    """Brings a back-up into the settings' data folder, where there is no ledger yet; the service
-    must be down. The ledger comes last: what was interrupted can be done again.
+    """Restores a back-up into the settings' data folder. Stop the service first.
 
-    Raises InvalidRequest (no back-up, a damaged one, a ledger that is there), FeatureSpaceMismatch,
-    StoreUnavailable.
+    The ledger is restored last, so an interrupted restore can be repeated. Raises InvalidRequest
+    (not a back-up, a damaged one, or an existing ledger), FeatureSpaceMismatch, StoreUnavailable.
     """
     facts = read_manifest(folder)
     target = settings.ledger_path
@@ -109,7 +113,7 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
 
 
 def read_manifest(folder: Path) -> BackupFacts:
-    """Raises InvalidRequest."""
+    """The manifest of a back-up. Raises InvalidRequest."""
     try:
         facts = BackupFacts(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as exc:

@@ -1,8 +1,8 @@
-"""Files in an object store, by pyarrow: spooled uploads, snapshots of the ledger, back-ups.
+"""Files in an object store, through pyarrow: spooled uploads, snapshots of the ledger, back-ups.
 
-An address is `s3://bucket/prefix`, with `?region=`, `endpoint_override=host:port` and `scheme=http`
-where it is not Amazon's; `gs://…`, `abfs://…` and `file://…` work likewise. Credentials come from
-the environment, as the store's own tools read them.
+An address is `s3://bucket/prefix`; for other stores than Amazon's with `?region=`,
+`endpoint_override=host:port` and `scheme=http`. `gs://…`, `abfs://…` and `file://…` work likewise.
+Credentials come from the environment, as with the store's own tools.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def is_object_address(text: str) -> bool:
 
 
 def open_system(address: str) -> tuple[fs.FileSystem, str]:
-    """The file system and the path in it. An `s3` store that takes a connection and says nothing is
-    given up. Raises ConfigurationError for credentials in an address; whatever pyarrow raises."""
+    """The file system of an address, and the path in it. An unresponsive `s3` store times out.
+
+    Raises ConfigurationError for credentials in the address, and pyarrow's errors.
+    """
     from pyarrow import fs  # seconds of imports, for those who use a store
 
     if not address.startswith("s3://"):
@@ -57,7 +59,7 @@ def open_system(address: str) -> tuple[fs.FileSystem, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """`modified_at` is in seconds since 1970."""
+    """An object; `modified_at` is in seconds since 1970."""
 
     name: str
     size_bytes: int
@@ -65,8 +67,10 @@ class StoredObject:
 
 
 class ObjectFolder:
-    """Objects under one prefix. An object is there whole or not at all. Every method raises
-    StoreUnavailable when the store does not answer as it should."""
+    """Objects under one prefix. Writes are atomic.
+
+    Every method raises StoreUnavailable if the store fails.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -89,7 +93,7 @@ class ObjectFolder:
                 raise OSError("the transfer was interrupted")
 
     def get(self, name: str, path: Path) -> None:
-        """Fetches an object into a file. Raises SourceNotFound where there is none."""
+        """Downloads an object into a file. Raises SourceNotFound if it does not exist."""
         try:
             with self._answers(f"send {name}"), path.open("wb") as target:
                 system, root = self._opened
@@ -101,7 +105,7 @@ class ObjectFolder:
             raise
 
     def remove(self, name: str) -> None:
-        """Nothing happens where it is gone already."""
+        """Removes an object; a missing one is ignored."""
         with self._answers(f"remove {name}"):
             system, root = self._opened
             try:
@@ -110,7 +114,7 @@ class ObjectFolder:
                 return
 
     def list(self) -> tuple[StoredObject, ...]:
-        """All objects, by name; an absent prefix has none."""
+        """All objects, sorted by name; empty for a missing prefix."""
         from pyarrow import fs
 
         with self._answers("list its objects"):

@@ -1,8 +1,7 @@
-"""API keys: how they are made and recognized, and where they are kept.
+"""API keys: creation, recognition, storage.
 
-A key is `dubl_<id>_<secret>`. The secret has 256 random bits, so that its plain SHA-256 is enough
-at rest: nobody can try that many, and a slow hash, which protects passwords that people choose,
-would cost its time with every request.
+A key is `dubl_<id>_<secret>`. The secret has 256 random bits and cannot be guessed, so its plain
+SHA-256 is stored. A slow hash, as for passwords, would cost its time in every request.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _SECRET_BYTES = 32
 
 
 class NewKey(NamedTuple):
-    """A key with its token, which is shown once and kept nowhere."""
+    """A key with its token, which is shown once and never stored."""
 
     token: str
     key: ApiKey
@@ -56,8 +55,10 @@ def make_key(
 
 
 def root_key(token: str) -> ApiKey:
-    """An administrator's key out of its token, for clusters, where it stands in a secret. Raises
-    ConfigurationError."""
+    """An administrator's key from its token, for clusters that keep it in a secret.
+
+    Raises ConfigurationError.
+    """
     secret = token.removeprefix(f"{TOKEN_PREFIX}_{ROOT}_")
     if secret == token or len(secret) < ROOT_SECRET_LENGTH:
         raise ConfigurationError(
@@ -70,8 +71,10 @@ def root_key(token: str) -> ApiKey:
 
 
 def recognize(token: str, keys: Sequence[ApiKey]) -> ApiKey:
-    """The key that a token is. Its secret is compared in constant time, also where there is no
-    such id. Raises Unauthorized."""
+    """The key of a token. Secrets are compared in constant time, also for unknown ids.
+
+    Raises Unauthorized.
+    """
     prefix, _, rest = token.partition("_")
     key_id, _, secret = rest.partition("_")
     known = next((key for key in keys if key.id == key_id and not key.revoked_at), None)
@@ -93,11 +96,11 @@ class ApiKeys:
             KEYS.put(connection, key)
 
     def list(self) -> tuple[ApiKey, ...]:
-        """All keys, the revoked ones too, oldest first."""
+        """All keys, also revoked ones, oldest first."""
         return KEYS.objects(self._database.rows(KEYS.select("ORDER BY created_at, id")))
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Raises KeyNotFound; a key that is revoked already stays as it is."""
+        """Revokes a key; nothing happens if it is revoked. Raises KeyNotFound."""
         with self._database.transaction("revoke a key") as connection:
             connection.execute(
                 "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = ''",
@@ -109,7 +112,7 @@ class ApiKeys:
         return found[0]
 
     def count_job(self, key_id: str, day: str) -> int:
-        """Counts a job of the key; how many it has had on that day (UTC), with this one."""
+        """Counts a job of the key; returns the number of its jobs on that day (UTC)."""
         counted = (
             "UPDATE api_key_usage SET jobs = jobs + 1 WHERE key_id = ? AND day = ? RETURNING jobs"
         )

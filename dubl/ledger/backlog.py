@@ -1,4 +1,4 @@
-"""How much accepted work lies in the ledger, and for how long."""
+"""The amount and age of unfinished work in the ledger."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ COUNTED = TypeAdapter(list[tuple[int, int, int, str | None, int]])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """Jobs and webhooks that have not ended; dead ones may be queued again. `oldest_due_s`: since
-    when the oldest job that could be started waits; 0 where there is none."""
+    """Unfinished jobs and webhooks, and dead jobs, which may be queued again.
+
+    `oldest_due_s`: seconds for which the oldest startable job has waited; 0 without one.
+    """
 
     queued: int
     running: int

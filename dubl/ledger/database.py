@@ -1,4 +1,4 @@
-"""The DuckDB file: opening, transactions, translated errors."""
+"""The DuckDB file: opening, transactions, translation of errors."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ TRANSACTIONS_PER_CONNECTION = 1000
 
 
 class Database:
-    """One connection to a DuckDB file that this process alone may hold; threads take turns.
+    """One connection to a DuckDB file, which only this process may hold. Threads take turns.
 
-    A transaction is in the file's write-ahead log, synced to the disk, when `transaction` ends.
+    When `transaction` ends, its changes are in the write-ahead log and synced to disk.
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates file and tables where absent; brings those of an older version up to date, all
-        or nothing.
+        """Creates missing file and tables; upgrades those of an older version, all or nothing.
 
         Raises StoreUnavailable; StoreHeld while another process holds the file; StoreTooNew.
         """
@@ -48,13 +47,13 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Moves the log into the file and lets another process have it."""
+        """Merges the log into the file and releases it for other processes."""
         with self._lock, ledger_errors("be closed"):
             self._closed = True
             self._connection.close()
 
     def copy_to(self, path: Path) -> None:
-        """Writes all tables, as of now, to a new DuckDB file. Others wait meanwhile."""
+        """Writes all tables, at one moment, to a new DuckDB file. Other threads wait."""
         with self._held(f"be copied to {path}") as connection:
             (name,) = connection.execute("SELECT current_database()").fetchall()[0]
             connection.execute(f"ATTACH {_quoted(str(path))} AS copied")
@@ -65,7 +64,7 @@ class Database:
 
     @contextmanager
     def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """All statements in it happen, or none."""
+        """A transaction: all its statements take effect, or none."""
         with self._held(action) as connection:
             self._transactions_left -= 1
             connection.begin()
@@ -83,9 +82,11 @@ class Database:
 
     @contextmanager
     def _held(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The connection, for one thread. It is opened anew after so many transactions, and where
-        DuckDB has given it up, as it does when the disk is full in the middle of a checkpoint: what
-        was acknowledged is in the log."""
+        """The connection, for one thread.
+
+        It is reopened after a number of transactions. It is also reopened if DuckDB has invalidated
+        it, as after a checkpoint on a full disk; acknowledged changes are in the log.
+        """
         with self._lock, ledger_errors(action):
             if self._transactions_left <= 0 and not self._closed:
                 self._connection.close()
@@ -105,7 +106,7 @@ def _quoted(text: str) -> str:
 
 @contextmanager
 def ledger_errors(action: str) -> Iterator[None]:
-    """Turns DuckDB's errors into StoreUnavailable."""
+    """Translates DuckDB's errors into StoreUnavailable."""
     try:
         yield
     except duckdb.Error as exc:
@@ -129,7 +130,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Runs the steps that the file has not had, in order; a new file has had none."""
+    """Runs the missing upgrade steps in order; a new file needs all."""
     connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
     stored = int(row[0]) if row is not None else 0

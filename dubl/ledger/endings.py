@@ -1,7 +1,7 @@
-"""How jobs end: once, with whoever wants to know noted in the same transaction.
+"""The end of jobs: exactly once, with all notifications in the same transaction.
 
-An attempt holds a job by its number (`Lease`). Whoever comes with an older number, or after a
-cancellation, is refused; the same call made twice, because its answer was lost, does nothing.
+An attempt holds a job by its number (`Lease`). A call with an older number, or after a
+cancellation, is refused. A repeated call, whose answer was lost, does nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNFINISHED = "state IN ('queued', 'running')"
 
 
 def hold(connection: duckdb.DuckDBPyConnection, lease: Lease) -> bool:
-    """Whether the job is this attempt's to end; False when this attempt has ended it already.
+    """Whether this attempt may end the job; False if it has already ended it.
 
     Raises LeaseLost, JobNotFound.
     """
@@ -48,7 +48,7 @@ def end_job(
     detail: str = "",
     dead: bool = False,
 ) -> None:
-    """Ends a job, and the batch that it was the last child of."""
+    """Ends a job, and its batch if it was the last unfinished child."""
     statement = (
         "UPDATE jobs SET state = ?, finished_at = ?, result_id = ?, created = ?, error_code = ?, "
         f"error_detail = ?, dead = ? WHERE id = ? RETURNING {JOBS.columns}"
@@ -65,7 +65,7 @@ def end_job(
 
 
 def end_batch(connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
-    """Ends a batch of which every child has ended."""
+    """Ends a batch whose children have all ended."""
     running = connection.execute(
         f"SELECT count(*) FROM jobs WHERE parent_id = ? AND {UNFINISHED}", [job_id]
     ).fetchone()

@@ -1,8 +1,8 @@
-"""The flood guard: a reference that suddenly matches far more than it used to is quarantined.
+"""The flood guard: a reference that suddenly matches far more than before is quarantined.
 
-The rule: different uploads that matched it within `flood.window_s` are at least `flood.least`, and
-at least `flood.factor` times as many as in the same time on average over `flood.history_s` before.
-Once a person has released it, as many as there were then are usual, too.
+The rule: at least `flood.least` distinct uploads matched it within `flood.window_s`, and at least
+`flood.factor` times as many as in the same time on average over the `flood.history_s` before. After
+a release, the number at that time counts as usual, too.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ ORDER BY c.created_at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """Different uploads that matched a reference lately, and in the same time usually."""
+    """Distinct uploads that matched a reference: in the last window, and in a usual one."""
 
     uploads: int
     usual: float
 
 
 class Guard:
-    """Quarantines of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+    """Quarantines of one ledger. Methods raise StoreUnavailable like the ledger's own."""
 
     def __init__(self, database: Database, settings: FloodSettings) -> None:
         self._database = database
@@ -60,12 +60,12 @@ class Guard:
         self._recent: RecentMatches | None = None  # read with the first verdict
 
     def held(self) -> frozenset[str]:
-        """References in quarantine."""
+        """Ids of references in quarantine."""
         statement = "SELECT reference_id FROM quarantines WHERE state <> 'released'"
         return frozenset(str(row[0]) for row in self._database.rows(statement))
 
     def list(self, *, state: QuarantineState | None = None) -> tuple[Quarantine, ...]:
-        """Newest first."""
+        """Quarantines, newest first."""
         where, values = ("WHERE state = ?", [state.value]) if state is not None else ("", [])
         statement = QUARANTINES.select(f"{where} ORDER BY created_at DESC")
         return QUARANTINES.objects(self._database.rows(statement, values))
@@ -73,8 +73,10 @@ class Guard:
     def decide(
         self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
     ) -> Quarantine:
-        """Releases a reference or keeps it in quarantine. Raises NotFound; StateConflict when it is
-        released already."""
+        """Releases a reference or keeps it in quarantine.
+
+        Raises NotFound, and StateConflict if it was already released.
+        """
         with self._database.transaction("decide on a quarantine") as connection:
             row = connection.execute(
                 "SELECT state FROM quarantines WHERE reference_id = ?", [reference_id]
@@ -94,10 +96,10 @@ class Guard:
         return next(one for one in self.list() if one.reference_id == reference_id)
 
     def watch(self, connection: duckdb.DuckDBPyConnection, check: Check) -> tuple[Quarantine, ...]:
-        """Quarantines those references of a verdict, which has just been recorded in this
-        transaction, that are flooded now; the new ones.
+        """Quarantines flooded references of a verdict that this transaction has recorded.
 
-        What a look back finds in earlier uploads is no flood: they came before the reference did.
+        Returns the new quarantines. Matches found by a look-back in earlier uploads do not count as
+        a flood.
         """
         settings = self._settings
         counted = {one.reference_id: one for one in check.verdict.matches if _counts(one)}
@@ -132,7 +134,7 @@ class Guard:
     def _noted(
         self, connection: duckdb.DuckDBPyConnection, check: Check, matched: Iterable[str]
     ) -> RecentMatches:
-        """The matches of the window, this check's among them."""
+        """The matches of the window, including those of this check."""
         since = _shifted(check.created_at, -self._settings.window_s)
         if self._recent is None:
             rows = connection.execute(RECENT, [since]).fetchall()
@@ -146,7 +148,7 @@ class Guard:
 
 
 def alert(quarantine: Quarantine) -> None:
-    """Tells the operator's log."""
+    """Writes a warning to the log."""
     logger.warning(
         "reference %s is in quarantine: %d different uploads match it, usually %.1f; its matches "
         "go to review until a person decides",
@@ -163,9 +165,11 @@ def _counts(match: Match) -> bool:
 def looked_into(
     connection: duckdb.DuckDBPyConnection, reference_id: str, now: str, settings: FloodSettings
 ) -> Traffic:
-    """Of two windows that hold a check accepted at `now` the one with more uploads: that which ends
-    with it and, since checks are answered in any order and some hours late, that which ends with
-    the newest match that it can hold."""
+    """The window with more uploads of two that contain a check accepted at `now`.
+
+    One ends with the check. The other ends with the newest match that it can hold, as checks are
+    answered in any order and sometimes hours late.
+    """
     latest = _shifted(now, settings.window_s)
     (newest,) = connection.execute(NEWEST, [reference_id, latest]).fetchone() or (now,)
     ends = {now, max(now, newest or now)}
@@ -190,7 +194,10 @@ def _traffic(
 def _hold(
     connection: duckdb.DuckDBPyConnection, quarantine: Quarantine, settings: FloodSettings
 ) -> bool:
-    """Whether it is new: not in quarantine already, nor released with about as many uploads."""
+    """Quarantines a reference; returns whether it is new.
+
+    It is not new if it is in quarantine, or was released with about as many uploads.
+    """
     row = connection.execute(
         "SELECT state, uploads FROM quarantines WHERE reference_id = ?", [quarantine.reference_id]
     ).fetchone()

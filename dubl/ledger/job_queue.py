@@ -1,8 +1,8 @@
-"""Jobs, and who may work on them.
+"""Jobs, and the leases of their workers.
 
-A job is handed out under a lease: a number and a time. Whoever lets the time pass without renewing
-it loses the job to the next who asks, and cannot end it any more: each job ends exactly once,
-whatever is killed.
+A job is handed out under a lease: a number and a time. A worker that does not renew its lease in
+time loses the job to the next one and cannot end it any more. So each job ends exactly once, even
+if processes are killed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEVER = "9999"  # later than any time
 
 
 class JobQueue:
-    """The jobs of a ledger. Methods raise StoreUnavailable where the file cannot be used."""
+    """The jobs of a ledger. Methods raise StoreUnavailable if the file cannot be used."""
 
     def __init__(self, database: Database, spaces: Spaces) -> None:
         self._database = database
@@ -46,10 +46,10 @@ class JobQueue:
         due_in_s: float = 0.0,
         max_unfinished: int | None = None,
     ) -> Job:
-        """Records an accepted job; an id that is there already stays as it is. With `lease_s` it
-        is handed out at once, to the caller; else not before `due_in_s`.
+        """Records an accepted job; an existing id stays unchanged.
 
-        Raises Overloaded when `max_unfinished` jobs, children not counted, are there already.
+        With `lease_s` the job is handed out to the caller at once; else not before `due_in_s`.
+        Raises Overloaded if there are `max_unfinished` unfinished jobs, not counting children.
         """
         with self._database.transaction("record a job") as connection:
             if max_unfinished is not None:
@@ -58,7 +58,7 @@ class JobQueue:
             return self._hand_out(connection, job.id, lease_s) if lease_s else job
 
     def claim(self, *, limit: int, lease_s: float, older_than_s: float = 0.0) -> tuple[Job, ...]:
-        """Hands out jobs that wait, or whose holder let the lease pass: `older_than_s` ago."""
+        """Hands out waiting jobs, and jobs whose lease expired at least `older_than_s` ago."""
         claimed: list[Job] = []
         while len(claimed) < limit:
             job = self._claim_next(lease_s, older_than_s)
@@ -68,15 +68,17 @@ class JobQueue:
         return tuple(claimed)
 
     def claim_one(self, job_id: str, *, lease_s: float) -> Job | None:
-        """Hands out this job; nothing when it has ended, is held, or is not due yet."""
+        """Hands out this job; None if it has ended, is leased, or is not due yet."""
         with self._database.transaction("hand out a job") as connection:
             statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE}"
             found = connection.execute(statement, [job_id, utc_now()]).fetchone()
             return self._hand_out(connection, job_id, lease_s) if found else None
 
     def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:
-        """Keeps leases for `lease_s` more and notes how far the jobs are; the ids of those that
-        are lost. Work on them may stop. A batch that waits for its children needs no lease."""
+        """Extends leases by `lease_s` and stores the progress; returns the ids of lost jobs.
+
+        Work on lost jobs may stop. A batch that waits for its children needs no lease.
+        """
         lost: set[str] = set()
         with self._database.transaction("renew leases") as connection:
             for lease, reached in progress.items():
@@ -93,7 +95,7 @@ class JobQueue:
         return frozenset(lost)
 
     def report(self, progress: Mapping[Lease, Progress]) -> None:
-        """Notes how far running jobs are, in memory only. One that has just ended is left alone."""
+        """Stores the progress of running jobs, in memory only. Finished jobs are ignored."""
         statement = (
             "SELECT id FROM jobs WHERE state = 'running' AND due_at <> '' "
             "AND id IN (SELECT unnest(?))"
@@ -105,7 +107,7 @@ class JobQueue:
                 self._progress[lease.job_id] = reached
 
     def forget(self, job_id: str) -> None:
-        """How far a job was, once it has ended."""
+        """Drops the progress of a finished job."""
         self._progress.pop(job_id, None)
 
     def finish(self, lease: Lease, *, result_id: str, created: bool) -> None:
@@ -127,10 +129,10 @@ class JobQueue:
     def retry(
         self, lease: Lease, *, code: str, detail: str, delay_s: float, free_since: str = NEVER
     ) -> Job:
-        """Queues the job again, not to be started before `delay_s`; after its last try it is dead.
-        Of a job that was accepted after `free_since` this attempt was no try.
+        """Queues the job again after `delay_s`; after its last attempt it is dead.
 
-        Returns the job as it is then. Raises LeaseLost, JobNotFound.
+        This attempt does not count if the job was accepted after `free_since`. Returns the updated
+        job. Raises LeaseLost, JobNotFound.
         """
         with self._database.transaction("queue a job again") as connection:
             if hold(connection, lease):
@@ -147,7 +149,7 @@ class JobQueue:
         return self.get(lease.job_id)
 
     def expand(self, lease: Lease, children: Sequence[Job], *, tries: int) -> None:
-        """Puts a batch's children in its place; it ends when they have.
+        """Replaces a batch by its children; it ends when they have ended.
 
         Raises LeaseLost, JobNotFound.
         """
@@ -161,8 +163,10 @@ class JobQueue:
         self.forget(lease.job_id)
 
     def cancel(self, job_id: str) -> tuple[Job, ...]:
-        """Ends a job, and the children that it has; those that were ended. Raises StateConflict
-        when it has ended already, JobNotFound."""
+        """Cancels a job and its children; returns the cancelled jobs.
+
+        Raises StateConflict if it has already ended, JobNotFound.
+        """
         with self._database.transaction("cancel a job") as connection:
             # The batch before its children, which would end it.
             statement = JOBS.select(
@@ -177,7 +181,7 @@ class JobQueue:
         return tuple(replace(job, state=JobState.CANCELLED) for job in jobs)
 
     def requeue(self, job_id: str, *, tries: int) -> Job:
-        """Queues a dead job again. Raises StateConflict when it is not dead, JobNotFound."""
+        """Queues a dead job again. Raises StateConflict if it is not dead, JobNotFound."""
         with self._database.transaction("queue a dead job again") as connection:
             statement = (
                 "UPDATE jobs SET state = 'queued', dead = false, tries_left = ?, due_at = ' ', "
@@ -191,11 +195,11 @@ class JobQueue:
         return self.get(job_id)
 
     def get(self, job_id: str) -> Job:
-        """Raises JobNotFound."""
+        """A job by its id. Raises JobNotFound."""
         return self._one("id = ?", job_id)
 
     def find(self, subject_id: str) -> Job:
-        """The latest job for that check or reference. Raises JobNotFound."""
+        """The latest job for a check or reference. Raises JobNotFound."""
         return self._one("subject_id = ?", subject_id)
 
     def list(
@@ -207,7 +211,7 @@ class JobQueue:
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Job]:
-        """A page, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        """A page, newest first. Raises InvalidRequest for an invalid cursor."""
         conditions: dict[str, Value] = {}
         if state is not None:
             conditions["state = ?"] = state.value
@@ -219,11 +223,11 @@ class JobQueue:
         return replace(found, items=tuple(self._seen(job) for job in found.items))
 
     def kept(self, *, dead_since: str) -> tuple[Job, ...]:
-        """Jobs whose input is still needed: unfinished ones, and those that died after then."""
+        """Jobs whose input is still needed: unfinished ones, and those that died after a time."""
         return self._where(f"{UNFINISHED} OR (dead AND finished_at > ?)", dead_since)
 
     def count_children(self, job_id: str) -> dict[JobState, int]:
-        """How many children of a batch are in each state; every state is named."""
+        """Number of a batch's children by state, with all states."""
         statement = "SELECT state, count(*) FROM jobs WHERE parent_id = ? GROUP BY state"
         counted = dict(COUNTS.validate_python(self._database.rows(statement, [job_id])))
         return {state: counted.get(state, 0) for state in JobState}
@@ -263,7 +267,7 @@ class JobQueue:
         return self._seen(JOBS.object(rows[0]))
 
     def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
-        """The feature space that answers now does so for this attempt, whatever comes."""
+        """Hands out a job. The current answering space is fixed for this attempt."""
         row = connection.execute(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, "
             f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {JOBS.columns}",

@@ -1,7 +1,7 @@
 """Jobs, verdicts, deliveries and decisions, in DuckDB.
 
-What a method has written is on the disk when it returns: the ledger, not a queue in memory or a
-broker, is the promise that an accepted job will be done.
+A method returns only after its changes are on disk. So the ledger, not a queue in memory or a
+broker, guarantees that an accepted job will be done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_CLAIMS = 10_000  # ids of checks that may be under way
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The id that a job's check will have, and what it is of."""
+    """The claimed id of a check, and the bytes and libraries that it stands for."""
 
     check_id: str
     job_id: str
@@ -42,7 +42,7 @@ class Claim:
     libraries: frozenset[str]
 
     def require_same(self, other: Claim) -> None:
-        """Raises StateConflict."""
+        """Raises StateConflict if another check has this id."""
         if (self.query_sha256, self.libraries) != (other.query_sha256, other.libraries):
             raise StateConflict(
                 f"'{self.check_id}' is the id of another check. Send another id, or none.",
@@ -60,13 +60,13 @@ def claim_of(check: Check, *, job_id: str = "") -> Claim:
 
 
 class Ledger:
-    """One read-write process holds it; its threads may share it.
+    """The ledger, held by one process; its threads may share it.
 
-    Every method raises StoreUnavailable when the file cannot be read or written.
+    Every method raises StoreUnavailable if the file cannot be read or written.
     """
 
     def __init__(self, path: Path | str, *, flood: FloodSettings = NO_GUARD) -> None:
-        """Creates the file where absent. Raises StoreHeld while another process has it."""
+        """Creates a missing file. Raises StoreHeld while another process holds it."""
         self._database = Database(Path(path))
         self.spaces = Spaces(self._database)
         self.jobs = JobQueue(self._database, self.spaces)
@@ -83,16 +83,16 @@ class Ledger:
         return self._database.path
 
     def close(self) -> None:
-        """Hands the file over: the next process may open it."""
+        """Releases the file for other processes."""
         self._database.close()
 
     def copy_to(self, path: Path) -> None:
-        """Writes the whole ledger, as of now, to a new file."""
+        """Writes the whole ledger, at one moment, to a new file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database.copy_to(path)
 
     def move_uploads(self, old: str, new: str) -> None:
-        """Tells jobs that have not ended, or may be queued again, that the spool is elsewhere."""
+        """Updates the spool's address in jobs that are unfinished or may be queued again."""
         with self._database.transaction("move uploads") as connection:
             connection.execute(
                 "UPDATE jobs SET request = replace(request, ?, ?) WHERE finished_at = '' OR dead",
@@ -100,11 +100,11 @@ class Ledger:
             )
 
     def record_check(self, check: Check, *, lease: Lease | None = None) -> None:
-        """Keeps the verdict and, with `lease`, ends that job in the same transaction; looks whether
-        a reference is flooded.
+        """Stores a verdict and checks for floods; with `lease` it ends the job in the same
+        transaction.
 
-        The first verdict of an id stays. Raises LeaseLost, JobNotFound; StateConflict where the id
-        is another check's: nothing is kept then.
+        The first verdict of an id stays. Raises LeaseLost, JobNotFound, and StateConflict if the id
+        belongs to another check; then nothing is stored.
         """
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
@@ -124,8 +124,11 @@ class Ledger:
             self.jobs.forget(lease.job_id)
 
     def standing(self, query_sha256: str, *, claim: Claim | None = None) -> Standing:
-        """What a decision about these bytes depends on. Raises StateConflict where the id that is
-        claimed is that of a check of other bytes or other libraries, ended or under way."""
+        """The prior decisions on which a new decision about these bytes depends.
+
+        Raises StateConflict if the claimed id belongs to a check of other bytes or libraries,
+        finished or running.
+        """
         if claim is not None:
             self._claim(claim)
         return Standing(
@@ -148,7 +151,7 @@ class Ledger:
                 self._claims.popitem(last=False)
 
     def get_check(self, check_id: str) -> Check:
-        """Raises CheckNotFound."""
+        """A check by its id. Raises CheckNotFound."""
         rows = self._database.rows(CHECKS.select("WHERE id = ?"), [check_id])
         if not rows:
             raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
@@ -162,9 +165,9 @@ class Ledger:
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Check]:
-        """A page, newest first; `reference_id` keeps those whose best match it is.
+        """A page, newest first; `reference_id` selects checks by their best match.
 
-        Raises InvalidRequest for a cursor that no page gave.
+        Raises InvalidRequest for an invalid cursor.
         """
         conditions: dict[str, Value] = {}
         if outcome is not None:
@@ -174,12 +177,12 @@ class Ledger:
         return CHECKS.newest(self._database, conditions, limit=limit, cursor=cursor)
 
     def backlog(self) -> Backlog:
-        """How much accepted work there is."""
+        """The unfinished work."""
         return read_backlog(self._database)
 
 
 def _reported(verdict: Verdict) -> dict[str, Value]:
-    """Columns that repeat parts of the verdict, to filter and to report by."""
+    """Columns that repeat parts of the verdict, for filters and reports."""
     return {
         "outcome": verdict.outcome.value,
         "probability": verdict.probability,

@@ -1,4 +1,4 @@
-"""Webhooks that are to be delivered. They are written when their job ends, in one transaction."""
+"""Webhooks to be delivered. They are written in the transaction that ends their job."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from dubl.types import Delivery, DeliveryState, Page
 
 
 class Outbox:
-    """The deliveries of a ledger. Methods raise StoreUnavailable where it cannot be used."""
+    """The deliveries of a ledger. Methods raise StoreUnavailable if it cannot be used."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def claim(self, *, limit: int, lease_s: float) -> tuple[Delivery, ...]:
-        """Hands out deliveries that are due, oldest first, and counts an attempt of each. Whoever
-        does not record how it went within `lease_s` is taken for lost."""
+        """Hands out due deliveries, oldest first, and counts an attempt of each.
+
+        If the result is not recorded within `lease_s`, the attempt counts as lost.
+        """
         with self._database.transaction("hand out deliveries") as connection:
             rows = connection.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
@@ -34,7 +36,7 @@ class Outbox:
     def failed(
         self, delivery: Delivery, *, status: int, error: str, retry_in_s: float | None
     ) -> None:
-        """Notes a failed attempt; without `retry_in_s` it was the last."""
+        """Records a failed attempt; without `retry_in_s` it was the last one."""
         if retry_in_s is None:
             changes = "state = 'failed', status = ?, error = ?"
             self._record(delivery, changes, [status, error])
@@ -43,7 +45,7 @@ class Outbox:
         self._record(delivery, changes, [status, error, utc_now(plus_s=retry_in_s)])
 
     def replay(self, delivery_id: str) -> Delivery:
-        """Makes a delivery due again, under its id, with a day before it. Raises NotFound."""
+        """Makes a delivery due again, under its id, for another day. Raises NotFound."""
         with self._database.transaction("replay a delivery") as connection:
             rows = connection.execute(
                 "UPDATE deliveries SET state = 'pending', next_attempt_at = ?, attempts = 0, "
@@ -71,7 +73,7 @@ class Outbox:
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Delivery]:
-        """A page, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        """A page, newest first. Raises InvalidRequest for an invalid cursor."""
         conditions: dict[str, Value] = {}
         if job_id:
             conditions["job_id = ?"] = job_id

@@ -1,4 +1,4 @@
-"""Thresholds of libraries, as people's decisions have calibrated them, with their history."""
+"""Thresholds of libraries, fitted to review decisions, with their history."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ JUDGED = Records(
 
 
 class Policies:
-    """Of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+    """Policies of one ledger. Methods raise StoreUnavailable like the ledger's own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def judged(self, library: str) -> tuple[JudgedMatch, ...]:
-        """Matches with references of a library on which people have decided; the same bytes and
-        reference once, by the latest decision."""
+        """Decided matches of a library.
+
+        The same bytes and reference count once, with the latest decision.
+        """
         statement = JUDGED.select("WHERE library = ? AND decision <> 'reopened'")
         return JUDGED.objects(self._database.rows(statement, [library]))
 
@@ -53,7 +55,7 @@ class Policies:
         return policy
 
     def withdraw(self, library: str) -> None:
-        """Gives a library the settings' thresholds again; numbers are not used twice."""
+        """Returns a library to the settings' thresholds; its numbers are not used again."""
         with self._database.transaction("withdraw thresholds") as connection:
             connection.execute(
                 "UPDATE library_policies SET withdrawn_at = ? "
@@ -62,6 +64,6 @@ class Policies:
             )
 
     def current(self) -> dict[str, LibraryPolicy]:
-        """The latest of each library that was not withdrawn."""
+        """The latest policy of each library, unless it was withdrawn."""
         statement = POLICIES.select("WHERE withdrawn_at = '' ORDER BY number")
         return {one.library: one for one in POLICIES.objects(self._database.rows(statement))}

@@ -1,5 +1,7 @@
-"""How often references were matched lately, kept in memory and from above, so that only the few
-that may be flooded are counted in the ledger."""
+"""Upper bounds of recent matches of references, in memory.
+
+Only references that may be flooded are then counted exactly in the ledger.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ class _Bound:
 
 
 class RecentMatches:
-    """Times are texts that compare as they do. One upload that is checked again counts again, and
-    what comes late counts longer: never too few are counted."""
+    """Recent matches. Times are texts that sort by time.
+
+    The counts are never too low: an upload that is checked again counts again, and late matches
+    count longer.
+    """
 
     def __init__(self) -> None:
         self._matches: deque[tuple[str, str]] = deque()
@@ -40,8 +45,9 @@ class RecentMatches:
                 del self._counts[reference_id]
 
     def looked_at(self, reference_id: str, *, least: float, until: str) -> None:
-        """No other look is needed `until` then, or before there are `least` matches and clearly
-        more than now."""
+        """Records an exact count: no other is needed before `until`, nor before there are `least`
+        matches and clearly more than now.
+        """
         matches = max(least, MORE * self._counts[reference_id])
         self._bounds[reference_id] = _Bound(matches=matches, until=until)
 

@@ -1,4 +1,4 @@
-"""Rows of the ledger's tables as frozen objects: each column is named once, by a field."""
+"""Rows of the ledger's tables as frozen objects. Each column is named once, by a field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLAIN = (str, int, float, bool)
 
 
 class Records(Generic[Kept]):
-    """A table, or a query in brackets, whose rows are objects of one dataclass."""
+    """A table, or a query in brackets, with rows of one dataclass."""
 
     def __init__(
         self,
@@ -45,8 +45,9 @@ class Records(Generic[Kept]):
         renamed: Mapping[str, str] = NOTHING,
         absent: Collection[str] = (),
     ) -> None:
-        """`json`: fields that are kept as JSON text; `renamed`: the column of a field that has
-        another name; `absent`: fields that no column keeps."""
+        """json: fields stored as JSON text. renamed: columns of fields with another name. absent:
+        fields without a column.
+        """
         hints = get_type_hints(kind)
         self._kind, self._source = kind, source
         self._fields = [one.name for one in fields(kind) if one.name not in absent]
@@ -56,7 +57,7 @@ class Records(Generic[Kept]):
         self.columns = ", ".join(self._names)
 
     def object(self, row: Row) -> Kept:
-        """From the values of `columns`."""
+        """The object of one row's values, in the order of `columns`."""
         cells = zip(self._fields, self._readers, row, strict=True)
         return self._kind(**{name: read(value) for name, read, value in cells})
 
@@ -64,7 +65,7 @@ class Records(Generic[Kept]):
         return tuple(self.object(row) for row in rows)
 
     def select(self, rest: str = "") -> str:
-        """The statement whose rows `object` reads; `rest` follows the name of the table."""
+        """The statement whose rows `object` reads; `rest` follows the table's name."""
         return f"SELECT {self.columns} FROM {self._source} {rest}"
 
     def put(
@@ -75,8 +76,10 @@ class Records(Generic[Kept]):
         extra: Mapping[str, Value] = NOTHING,
         replace: bool = False,
     ) -> None:
-        """Adds a row, with `extra` columns that are no fields; with `replace` in place of that
-        with the same key, the first column."""
+        """Adds a row, with `extra` columns that are not fields.
+
+        With `replace` it replaces the row with the same key, the first column.
+        """
         names = [*self._names, *extra]
         marks = ", ".join("?" for _ in names)
         statement = f"INSERT INTO {self._source} ({', '.join(names)}) VALUES ({marks})"
@@ -94,10 +97,10 @@ class Records(Generic[Kept]):
         *,
         extra: Mapping[str, Value] = NOTHING,
     ) -> bool:
-        """Adds a row unless there is one of its key, the first column; whether it was added.
+        """Adds a row unless its key, the first column, exists; returns whether it was added.
 
-        Within a transaction. DuckDB 2.0 keeps 1.5 KB in memory for each INSERT OR IGNORE until the
-        file is closed, .6 KB for a plain one.
+        It must run in a transaction. DuckDB 2.0 keeps 1.5 KB in memory for each INSERT OR IGNORE
+        until the file is closed, and .6 KB for a plain one.
         """
         there = f"SELECT 1 FROM {self._source} WHERE {self._names[0]} = ?"
         if connection.execute(there, [getattr(kept, self._fields[0])]).fetchone() is not None:
@@ -108,11 +111,10 @@ class Records(Generic[Kept]):
     def newest(
         self, database: Database, conditions: Mapping[str, Value], *, limit: int, cursor: str
     ) -> Page[Kept]:
-        """A page, newest first, of a table with `id` and `created_at`. `conditions` maps SQL with
-        one mark to its value. Raises InvalidRequest for a cursor that no page gave.
+        """A page, newest first, of a table with `id` and `created_at`.
 
-        Ids are sought first: a sort over all columns would read, and keep in memory, every verdict
-        there is.
+        `conditions` maps SQL with one placeholder to its value. Ids are selected first: a sort over
+        all columns would read every verdict. Raises InvalidRequest for an invalid cursor.
         """
         parts, values = list(conditions), list(conditions.values())
         if cursor:
@@ -136,7 +138,7 @@ class Records(Generic[Kept]):
 
 
 def _reader(hint: type, as_json: bool) -> Callable[[object], object]:
-    """From a column's value to a field's."""
+    """The conversion of a column's value to a field's."""
     if as_json:
         adapter: TypeAdapter[object] = TypeAdapter(hint)
         return adapter.validate_json  # type: ignore[return-value]
@@ -144,7 +146,7 @@ def _reader(hint: type, as_json: bool) -> Callable[[object], object]:
 
 
 def _writer(hint: type, as_json: bool) -> Callable[[object], object]:
-    """From a field's value to a column's."""
+    """The conversion of a field's value to a column's."""
     if hint in PLAIN:
         return lambda value: value
     adapter: TypeAdapter[object] = TypeAdapter(hint)

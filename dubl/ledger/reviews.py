@@ -1,9 +1,9 @@
-"""What people decide of matches: the queue, decisions with their history, and what they teach.
+"""Review decisions on matches: the queue, and decisions with their history.
 
-A decision is an entry that stays; the latest one holds. What the rights of a reference cover needs
-none, and is "licensed" from the start. "Rejected" is said of a pair, bytes of a
-query and a reference, and so holds for every check of these bytes. "Licensed" is said of one
-check: the next one who uploads the same bytes may have no license.
+A decision is an entry that stays; the latest one is valid. Matches covered by a reference's rights
+are "licensed" from the start and need no decision. "rejected" holds for a pair of query bytes and
+reference, so for all checks of these bytes. "licensed" holds for one check only: another uploader
+of the same bytes may have no license.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LISTED = "CASE WHEN outcome = '' THEN probability >= ? ELSE outcome <> 'unique' 
 
 
 class Reviews:
-    """Reviews of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+    """Reviews of one ledger. Methods raise StoreUnavailable like the ledger's own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Reviews:
     def record(
         self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
     ) -> Review:
-        """Adds an entry. Raises NotFound when that check has no such match."""
+        """Adds an entry. Raises NotFound if the check has no such match."""
         with self._database.transaction("record a review") as connection:
             _require_match(connection, check_id, reference_id)
             review = Review(
@@ -81,7 +81,7 @@ class Reviews:
     def list(
         self, *, check_id: str = "", reference_id: str = "", limit: int = 100, cursor: str = ""
     ) -> Page[Review]:
-        """Entries, newest first. Raises InvalidRequest for a cursor that no page gave."""
+        """Entries, newest first. Raises InvalidRequest for an invalid cursor."""
         wanted = {"check_id": check_id, "reference_id": reference_id}
         conditions: dict[str, Value] = {
             f"{name} = ?": value for name, value in wanted.items() if value
@@ -99,9 +99,11 @@ class Reviews:
         limit: int = 100,
         cursor: str = "",
     ) -> Page[ReviewItem]:
-        """Matches that reach `least_probability` (`by_policy`: or that their own library's
-        thresholds send to review), those of the newest checks first; of every state, when it is
-        None. Raises InvalidRequest for a cursor that no page gave."""
+        """Matches of the newest checks first, in one state, or in all if it is None.
+
+        They reach `least_probability`, or with `by_policy` the review threshold of their own
+        library. Raises InvalidRequest for an invalid cursor.
+        """
         conditions = [LISTED if by_policy else "probability >= ?"]
         values: list[Value] = [least_probability]
         for name, value in (("check_id", check_id), ("reference_id", reference_id)):
@@ -127,20 +129,20 @@ class Reviews:
         return Page(items=found[:limit], next_cursor=after.cursor)
 
     def counts(self, *, least_probability: float = 0.0) -> dict[ReviewState, int]:
-        """How many matches are in each state, chosen as `by_policy` does; every state is named."""
+        """Number of matches by state, selected as with `by_policy`; all states are included."""
         statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {LISTED} GROUP BY state"
         found = dict(COUNTS.validate_python(self._database.rows(statement, [least_probability])))
         return {state: found.get(state, 0) for state in ReviewState}
 
     def rejected_references(self, query_sha256: str) -> frozenset[str]:
-        """References that these bytes were said not to copy."""
+        """Ids of references that, by reviewers, these bytes do not copy."""
         statement = f"""{DECIDED}
             SELECT reference_id FROM settled WHERE query_sha256 = ? AND decision = 'rejected'"""
         return frozenset(str(row[0]) for row in self._database.rows(statement, [query_sha256]))
 
 
 def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
-    """Rows of a new verdict's matches, for the queue and for reports."""
+    """Stores the matches of a new verdict, for the queue and for reports."""
     rows = {
         match.reference_id: [
             check.id,

@@ -1,7 +1,7 @@
-"""Tables of the ledger, and the steps that bring a file of an older version to this one.
+"""Tables of the ledger, and the upgrade steps from older versions.
 
-A change of the tables is a new step at the end of `UPGRADES`; a step that was released never
-changes. The file says in `schema_version` which it has had.
+A change of the tables is a new step at the end of `UPGRADES`. Released steps never change. The
+table `schema_version` lists the steps that a file has had.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """Statements that lead to `version` from the one before."""
+    """Statements that lead to `version` from the version before it."""
 
     version: int
     statements: tuple[str, ...]

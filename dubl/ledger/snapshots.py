@@ -1,7 +1,7 @@
-"""Copies of the ledger's file in an object store, from which it comes back where its disk is lost.
+"""Copies of the ledger's file in an object store, from which a lost file is restored.
 
-What was written after the newest copy is lost with the file: jobs accepted since are unknown, and
-those that ended since are done again. The library, which lies elsewhere, keeps what it has.
+Changes after the newest copy are lost with the file: jobs accepted since are unknown, and jobs
+finished since run again. The library is elsewhere and keeps its content.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIX = ".duckdb"
 
 
 class Snapshots:
-    """Of one ledger, under one prefix of an object store."""
+    """Copies of one ledger, under one prefix of an object store."""
 
     def __init__(self, folder: ObjectFolder, *, keep: int) -> None:
         self._folder = folder
@@ -34,11 +34,12 @@ class Snapshots:
         self._shipped: float | None = None
 
     def restore(self, path: Path) -> bool:
-        """Puts the newest copy to `path` where there is no file, or one that was last written
-        before that copy was made: a ledger that has moved to another node and back. Whether it did.
+        """Restores the newest copy to `path` if the file is missing or older; returns whether it
+        did.
 
-        Raises StoreUnavailable: an empty ledger must not begin where an old one may be had;
-        StoreHeld while another process writes into the file.
+        An older file occurs when a ledger moves to another node and back. Raises StoreUnavailable:
+        an empty ledger must not replace an existing one. Raises StoreHeld while another process
+        writes the file.
         """
         _require_free(path)
         names = self._names()
@@ -56,8 +57,10 @@ class Snapshots:
         return True
 
     def ship(self, ledger: Ledger) -> bool:
-        """Stores a copy unless nothing was written since the last one, and drops the oldest beyond
-        `keep`; whether it did. Raises StoreUnavailable."""
+        """Stores a copy if something was written since the last one; returns whether it did.
+
+        The oldest copies beyond `keep` are removed. Raises StoreUnavailable.
+        """
         written_at = _written_at(ledger.path)
         if written_at == self._shipped:
             return False
@@ -77,7 +80,7 @@ class Snapshots:
 
 
 def _name_of(written_at: float) -> str:
-    """Never later than that: what was copied must not be taken for older than its copy."""
+    """A name with the time of the last write; it must not be later than the copied content."""
     return datetime.fromtimestamp(math.floor(written_at * 1e6) / 1e6, UTC).strftime(NAME_FORMAT)
 
 
@@ -86,7 +89,7 @@ def _time_of(name: str) -> float:
 
 
 def _written_at(path: Path) -> float:
-    """When the file or its log was last written; before all times where it is absent."""
+    """Time of the last write to the file or its log; a very early time if both are missing."""
     latest = float("-inf")
     for file in (path, _log_of(path)):
         with suppress(FileNotFoundError):  # the log may be merged into the file at any moment
@@ -95,7 +98,7 @@ def _written_at(path: Path) -> float:
 
 
 def _require_free(path: Path) -> None:
-    """DuckDB's own lock is one of fcntl's."""
+    """Raises StoreHeld if another process holds the file, by DuckDB's own fcntl lock."""
     try:
         with path.open("r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Which feature space answers, and what the other one says of checks meanwhile."""
+"""The answering feature space, and the comparison with the other one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPARED = TypeAdapter(list[tuple[str, Outcome, Outcome, int, int]])
 
 
 class Spaces:
-    """Of one ledger. Every method raises StoreUnavailable as the ledger's own do."""
+    """Spaces of one ledger. Methods raise StoreUnavailable like the ledger's own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,8 +25,10 @@ class Spaces:
             self._current = history[0].space_id
 
     def current(self) -> str:
-        """Id of the space that answers; empty where none was ever chosen: that of model.weights.
-        Kept in memory, since it is asked for with each job and this process alone changes it."""
+        """Id of the answering space; empty if none was ever chosen: then that of model.weights.
+
+        It is cached, as every job needs it and only this process changes it.
+        """
         return self._current
 
     def history(self) -> tuple[SpaceSwitch, ...]:
@@ -34,9 +36,10 @@ class Spaces:
         return SWITCHES.objects(self._database.rows(SWITCHES.select("ORDER BY number DESC")))
 
     def switch(self, space_id: str, *, previous_id: str, by: str, note: str) -> SpaceSwitch:
-        """Lets the space answer from now on; `previous_id` is the one that did.
+        """Makes a space answer from now on; `previous_id` is the space that answered before.
 
-        Raises StateConflict when another one does, or this one already.
+        Raises StateConflict if another space than `previous_id` answers, or if this one already
+        does.
         """
         current = self.current()
         if current not in ("", previous_id) or space_id == previous_id:
@@ -44,8 +47,10 @@ class Spaces:
         return self._append(space_id, previous_id, by=by, note=note, rollback=False)
 
     def rollback(self, *, by: str, note: str) -> SpaceSwitch:
-        """Lets the space answer that did before the last switch. Raises StateConflict when there
-        was none, or it was taken back already."""
+        """Switches back to the space before the last switch.
+
+        Raises StateConflict if there is none, or if it was already rolled back.
+        """
         history = self.history()
         if not history or history[0].rollback:
             raise StateConflict("there is no earlier switch to roll back")
@@ -53,12 +58,12 @@ class Spaces:
         return self._append(last.previous_id, last.space_id, by=by, note=note, rollback=True)
 
     def record_shadow(self, shadow: Shadow) -> None:
-        """The first one of a check stays."""
+        """Stores a shadow; the first one of a check stays."""
         with self._database.transaction("record a shadow") as connection:
             SHADOWS.add(connection, shadow)
 
     def comparisons(self, *, since: str = "") -> dict[str, Comparison]:
-        """Shadows since then, by the space that did not answer."""
+        """Summaries of shadows since a time, by the space that did not answer."""
         statement = """
             SELECT s.space_id, c.outcome, s.outcome, count(*), count(*) FILTER (WHERE s.agrees)
             FROM shadows s JOIN checks c ON c.id = s.check_id

@@ -1,4 +1,4 @@
-"""Time as the ledger writes it."""
+"""Times in the ledger."""
 
 from __future__ import annotations
 

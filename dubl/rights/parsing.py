@@ -1,4 +1,4 @@
-"""Rights from what people and lists say, and back to plain values. Every wrong field is named."""
+"""Parsing of rights from requests and lists, and back to plain values. Errors name the field."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_ENTRIES = 1000
 
 
 def parse_rights(value: object) -> Rights:
-    """From a JSON object with any of FIELDS, or its text; absent fields have their defaults.
+    """Rights from a JSON object with any of FIELDS, or from its text; missing fields have defaults.
 
     Raises InvalidRights.
     """
@@ -47,7 +47,7 @@ def parse_rights(value: object) -> Rights:
 
 
 def plain_rights(rights: Rights) -> dict[str, object]:
-    """What `parse_rights` would make the same rights of."""
+    """Plain values from which `parse_rights` makes the same rights."""
     return {
         "action": rights.action.value,
         "license_windows": [
@@ -68,7 +68,7 @@ def plain_rights(rights: Rights) -> dict[str, object]:
 
 
 def parse_context(*, channel: object, territory: object, time: object) -> CheckContext:
-    """Raises InvalidRights."""
+    """The context of a check. Raises InvalidRights."""
     place = _text(territory, "territory")
     instant = _text(time, "time")
     return CheckContext(
@@ -146,7 +146,7 @@ def _text(value: object, name: str) -> str:
 
 
 def _texts(value: object, name: str) -> tuple[str, ...]:
-    """A list of texts, each once."""
+    """A list of distinct texts."""
     found = [_text(one, name) for one in _items(value, name)]
     if not all(found):
         raise InvalidRights(f"`{name}` holds an empty text")
@@ -174,7 +174,7 @@ def _object(value: object, name: str, known: Sequence[str]) -> Mapping[str, obje
 
 
 def _unpacked(value: object, name: str) -> object:
-    """Fields of a form and columns of a list hold JSON as text."""
+    """The value, decoded if it is JSON text, as in fields of forms and columns of lists."""
     if not isinstance(value, str) or not value.strip():
         return value
     try:

@@ -1,7 +1,6 @@
-"""What the owner of a reference allows, and what a check asks about.
+"""The rights of references, and the context of checks.
 
-A verdict is *a copy, and not licensed here and now*: rights are data of the reference, read anew
-for every check, and change no features.
+Rights are data of the reference. They are read again for every check and change no features.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What the owner wants done with a copy that no license covers; strictest first. ALLOW: copies
-    need no license."""
+    """The owner's action for unlicensed copies, strictest first. ALLOW: copies need no license."""
 
     BLOCK = "block"
     MONETIZE = "monetize"
@@ -21,12 +19,12 @@ class Action(StrEnum):
 
     @property
     def leniency(self) -> int:
-        """Grows from BLOCK to ALLOW."""
+        """A number that grows from BLOCK to ALLOW."""
         return list(Action).index(self)
 
 
 class Reason(StrEnum):
-    """Why a match counts or does not; the words beside it say more."""
+    """The reason why a match counts or does not."""
 
     COPY = "copy"
     NO_LICENSE = "no_license"
@@ -44,8 +42,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseWindow:
-    """A license: from `since` until before `until` (UTC as `dubl.rights.times` writes it; empty:
-    open), in these territories (ISO 3166-1, two capitals) and channels; none named: in all."""
+    """A license: from `since` until before `until` (UTC as in `dubl.rights.times`; empty: open).
+
+    It holds in these territories (ISO 3166-1, two capitals) and channels; empty: in all.
+    """
 
     since: str = ""
     until: str = ""
@@ -55,7 +55,7 @@ class LicenseWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExcludedSegment:
-    """Seconds of a reference that prove nothing: an intro, credits."""
+    """Seconds of a reference whose copies do not count: an intro, credits."""
 
     start_s: float
     end_s: float
@@ -64,7 +64,7 @@ class ExcludedSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """Rights of one reference. `min_copied_s`: from how many copied seconds its owner acts."""
+    """Rights of one reference. `min_copied_s`: shorter copies do not count."""
 
     action: Action = Action.BLOCK
     license_windows: tuple[LicenseWindow, ...] = ()
@@ -74,23 +74,27 @@ class Rights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckContext:
-    """Where and when the query would be shown. Empty: not known, which no license that names
-    territories or channels covers."""
+    """Channel, territory and time of the query. Empty: unknown.
+
+    A license with territories or channels does not cover an unknown one.
+    """
 
     channel: str = ""
     territory: str = ""
     time: str = ""
 
     def at(self, now: str) -> CheckContext:
-        """With `now` for the time, where none was named."""
+        """The context with the time `now`, unless it has one."""
         return replace(self, time=self.time or now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What rights make of a match. `counts`: it may make a verdict a duplicate; while its
-    reference is `quarantined`, no more than one for review. `copied_s`: seconds of the query that
-    the match's segments cover."""
+    """The effect of rights on a match.
+
+    counts: it may change the outcome. quarantined: its reference is in quarantine, so it leads at
+    most to a review. copied_s: seconds of the query that its segments cover.
+    """
 
     action: Action = Action.BLOCK
     licensed: bool = False

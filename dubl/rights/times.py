@@ -1,4 +1,4 @@
-"""Instants as one text, so that they compare as the times do."""
+"""Instants as text that sorts by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt to deliver a webhook, under the address rules of links, and when the next is due."""
+"""One attempt to deliver a webhook, under the address rules of links, and the time of the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_ERROR_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an address said: `status` 0 where there was none, `error` empty where it took it."""
+    """The answer of an address; `status` 0: none; `error` empty: accepted."""
 
     status: int
     error: str
@@ -33,7 +33,7 @@ def post(
     timeout_s: float,
     allow_private: bool,
 ) -> Answer:
-    """Sends `body`. Redirects are not followed: they are answers like any other but 2xx."""
+    """Sends `body`. Redirects are not followed and count as failures, as all but 2xx."""
     if urlsplit(url).scheme not in ("http", "https"):
         return Answer(status=0, error="the address is neither http nor https")
     backend = CheckedBackend(Countdown(timeout_s), allow_private=allow_private)
@@ -66,8 +66,7 @@ def post(
 
 
 def next_delay_s(attempts: int, *, give_up_s: float) -> float | None:
-    """Seconds until the next attempt after so many; nothing when it would come after
-    `give_up_s` from the first."""
+    """Seconds until the next attempt; None if it is later than `give_up_s` after the first."""
     delays = [_delay_s(number) for number in range(attempts)]
     return delays[-1] if sum(delays) <= give_up_s else None
 

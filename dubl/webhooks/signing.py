@@ -1,5 +1,7 @@
-"""Signatures of webhooks as https://www.standardwebhooks.com has them: HMAC-SHA256 over
-"id.timestamp.body", in base64, with a version before it."""
+"""Signatures of webhooks by https://www.standardwebhooks.com.
+
+HMAC-SHA256 over "id.timestamp.body", in base64, after a version.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ TOLERANCE_S = 300.0
 
 
 def signing_key(secret: str) -> bytes:
-    """Raises ConfigurationError unless it is `whsec_` and base64 of 24 bytes or more."""
+    """The key from `whsec_` and base64 of at least 24 bytes. Raises ConfigurationError."""
     encoded = secret.removeprefix(SECRET_PREFIX)
     try:
         key = base64.b64decode(encoded, validate=True)
@@ -36,7 +38,7 @@ def signing_key(secret: str) -> bytes:
 def signed_headers(
     body: bytes, *, message_id: str, key: bytes, timestamp: int | None = None
 ) -> dict[str, str]:
-    """Headers of one attempt; the time is now unless it is given."""
+    """Headers of one attempt, with the current time by default."""
     sent_at = int(time.time()) if timestamp is None else timestamp
     return {
         "webhook-id": message_id,
@@ -46,9 +48,9 @@ def signed_headers(
 
 
 def verify(body: bytes, headers: Mapping[str, str], *, key: bytes) -> None:
-    """For receivers: raises InvalidRequest unless the body is signed with the key and fresh.
+    """For receivers: raises InvalidRequest unless the body is signed with the key and recent.
 
-    `headers` have lower-case names; `webhook-signature` may hold several, apart by spaces.
+    `headers` have lower-case names; `webhook-signature` may hold several, separated by spaces.
     """
     message_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
