@@ -97,18 +97,21 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Hashes of every dependency for every platform; no index is named.
+# Hashes of every dependency for every platform; no index is named. Images do without decord.
+EXTRAS := train rabbitmq decord s3 tracing plots
+IMAGE_EXTRAS := serve rabbitmq tracing
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
-		--no-header --python-version 3.11 --group dev pyproject.toml -o requirements/lock.txt
+		--no-header --python-version 3.11 $(EXTRAS:%=--extra %) --group dev pyproject.toml \
+		-o requirements/lock.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --group bench --no-deps -o requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
-		pyproject.toml -o requirements/cuda.txt
+		--python-version 3.11 $(IMAGE_EXTRAS:%=--extra %) --extra gpu \
+		--constraints requirements/lock.txt pyproject.toml -o requirements/cuda.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 --extra tracing --constraints requirements/lock.txt \
-		--overrides requirements/without-torch.txt pyproject.toml -o requirements/cpu.txt
+		--python-version 3.11 $(IMAGE_EXTRAS:%=--extra %) \
+		--constraints requirements/lock.txt pyproject.toml -o requirements/cpu.txt
 
 # What `pip install` takes: weights, settings files and the console are inside.
 wheel: install

@@ -118,7 +118,10 @@ _PLACES = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'dubl' has no attribute '{name}'")
-    return getattr(import_module(_PLACES.get(name, _BODIES)), name)
+    from dubl.errors import needs_extra
+
+    with needs_extra():
+        return getattr(import_module(_PLACES.get(name, _BODIES)), name)
 
 
 def __dir__() -> list[str]:

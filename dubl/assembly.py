@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubl.errors import ConfigurationError, WeightsUnavailable
+from dubl.errors import ConfigurationError, WeightsUnavailable, needs_extra
 from dubl.ports import Embedder, Reranker, Retriever
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling, Space, VideoSource
@@ -314,10 +314,11 @@ def _make_network(settings: Settings) -> FrameNetwork:
     folder, threads = weights_folder(settings), settings.model.threads
     gpu = wants_gpu(settings.model.device)
     if gpu or network_name(folder) != COMPACT:
-        import torch
+        with needs_extra():
+            import torch
 
-        from dubl.models.networks import load_network
-        from dubl.models.torch_network import TorchNetwork
+            from dubl.models.networks import load_network
+            from dubl.models.torch_network import TorchNetwork
 
         device = torch.device("cuda" if gpu else "cpu")
         return TorchNetwork(load_network(folder), device=device, half=gpu, threads=threads)

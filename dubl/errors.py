@@ -39,6 +39,7 @@ DublError
 │   └── LeaseLost                  the job was cancelled, or another process runs it
 └── OperatorError              the installation's fault
     ├── ConfigurationError         a setting is wrong; names the key
+    │   └── ExtraMissing               a package of an extra is not installed
     ├── FeatureSpaceMismatch       stored features come from another model
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
     └── StoreUnavailable           the library or the ledger cannot be read or written
@@ -48,6 +49,8 @@ DublError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 ContextValue = str | int | float | bool | None
@@ -257,6 +260,39 @@ class OperatorError(DublError):
 
 class ConfigurationError(OperatorError):
     code = "configuration_error"
+
+
+class ExtraMissing(ConfigurationError):
+    code = "extra_missing"
+    hint = "`pip install dubl` brings the client alone; all else is in extras."
+
+
+# Packages that are in another extra than `serve`.
+_EXTRAS = {
+    "celery": "rabbitmq",
+    "decord": "decord",
+    "kombu": "rabbitmq",
+    "matplotlib": "plots",
+    "opentelemetry": "tracing",
+    "pdqhash": "peers",
+    "rich": "cli",
+    "torch": "gpu",
+    "torchvision": "gpu",
+    "typer": "cli",
+}
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Around imports of packages that an extra brings. Raises ExtraMissing."""
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        package = (exc.name or "").partition(".")[0]
+        if package in ("", "dubl", "pipelines", "serve_app"):
+            raise
+        extra = _EXTRAS.get(package, "serve")
+        raise ExtraMissing(f"{package} is not installed: pip install 'dubl[{extra}]'.") from exc
 
 
 class FeatureSpaceMismatch(OperatorError):

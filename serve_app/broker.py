@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from kombu.exceptions import OperationalError
-from ray.serve.async_inference_autoscaling_policy import AsyncInferenceAutoscalingPolicy
 from ray.serve.schema import CeleryAdapterConfig, TaskProcessorConfig
-from ray.serve.task_consumer import instantiate_adapter_from_config
 
-from dubl.errors import ConfigurationError
+from dubl.errors import ConfigurationError, needs_extra
 from dubl.settings import Settings, load_settings
+
+with needs_extra():
+    from kombu.exceptions import OperationalError
+    from ray.serve.async_inference_autoscaling_policy import AsyncInferenceAutoscalingPolicy
+    from ray.serve.task_consumer import instantiate_adapter_from_config
 
 logger = logging.getLogger(__name__)
 

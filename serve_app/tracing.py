@@ -10,9 +10,12 @@ from __future__ import annotations
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from dubl.errors import needs_extra
+
 
 def exporters() -> list[SpanProcessor]:
     """Sends spans in batches, by OTLP over HTTP."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    with needs_extra():
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     return [BatchSpanProcessor(OTLPSpanExporter())]

@@ -10,7 +10,7 @@ import logging
 import time
 from dataclasses import replace
 
-from dubl.errors import ConfigurationError, DublError, MediaError, TruncatedVideo, VideoTooShort
+from dubl.errors import DublError, ExtraMissing, MediaError, TruncatedVideo, VideoTooShort
 from dubl.media.deadline import Deadline
 from dubl.media.decord_backend import DecordReader, decord_is_installed
 from dubl.media.probe import Probe, probe_file
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 class FileDecoder:
     """Decodes in this process (ports.Decoder). Threads may share one.
 
-    Raises ConfigurationError if the settings name decord and it is not installed.
+    Raises ExtraMissing if the settings name decord and it is not installed.
     """
 
     def __init__(self, settings: MediaSettings) -> None:
         if settings.backend == "decord" and not decord_is_installed():
-            raise ConfigurationError("media.backend is decord, but decord is not installed")
+            raise ExtraMissing("media.backend is decord: pip install 'dubl[decord]'.")
         self._settings = settings
         self._pyav = PyAvReader(settings)
         self._decord = DecordReader(settings) if settings.backend == "decord" else None

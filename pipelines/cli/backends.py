@@ -26,7 +26,7 @@ def opened_backend(url: str, key: str, data: Path, config: Path | None) -> Itera
         with connected(url, key) as client:
             yield client
         return
-    from dubl.local.client import LocalClient
+    from dubl import LocalClient
 
     with LocalClient(settings=command_settings(data, config)) as local:
         yield local

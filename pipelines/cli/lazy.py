@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from dubl.errors import needs_extra
+
 if TYPE_CHECKING:  # typer's own copy of click
     from typer._click.core import Command, Context
     from typer._click.shell_completion import CompletionItem
@@ -49,8 +51,11 @@ class LazyCommand(TyperCommand):
         return self._loaded().shell_complete(ctx, incomplete)
 
     def _loaded(self) -> Command:
+        from pipelines.cli.options import printed_errors  # loads settings
+
         module, _, attribute = self._entry.place.partition(":")
-        found = getattr(import_module(module), attribute)
+        with printed_errors(), needs_extra():
+            found = getattr(import_module(module), attribute)
         if isinstance(found, typer.Typer):
             return get_command(found)
         alone = typer.Typer(add_completion=False)

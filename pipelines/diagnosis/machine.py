@@ -22,7 +22,7 @@ WANTED_SHARED_BYTES = 2 * 1024**3
 WANTED_MEMORY_BYTES = 4 * 1024**3
 WANTED_FILES = 4096
 GIB = 1024**3
-REINSTALL = "Install again: `make install` in a checkout, or `pip install --force-reinstall dubl`."
+REINSTALL = "Install again: `make install`, or `pip install --force-reinstall 'dubl[serve]'`."
 
 
 def look_at_machine() -> Iterator[Finding]:
@@ -42,13 +42,13 @@ def python_version(version: tuple[int, int]) -> Finding:
 
 
 def packages(project: str) -> Finding:
-    """Whether all required packages are installed in an accepted version."""
+    """Whether the packages of the service are installed in an accepted version."""
     try:
         wanted = [Requirement(text) for text in metadata.requires(project) or []]
     except metadata.PackageNotFoundError:
         return problem("packages", f"{project} itself is not installed", REINSTALL)
     wrong = []
-    asked = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    asked = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": "serve"})]
     for one in asked:
         try:
             version = metadata.version(one.name)

@@ -157,7 +157,7 @@ def available_peers() -> Peers:
     try:
         ready.append(VPdq())
     except ImportError:
-        skipped[VPdq.name] = "the package pdqhash is not installed (pip install pdqhash), skipped"
+        skipped[VPdq.name] = "pdqhash is not installed (pip install 'dubl[peers]'), skipped"
     ready += [FramePHash(), VideoHash()]
     try:
         ready.append(PooledImageNet())
