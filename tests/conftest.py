@@ -10,6 +10,8 @@ import pytest
 # shared service may have to wait for its start.
 SLOW_TIMEOUT_S = 1200
 SERVICE_TIMEOUT_S = 110
+# Fixtures that start what a session has once.
+SHARED_BY_MODULES = ("service", "ray_address")
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
@@ -66,12 +68,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order. Groups are modules; all modules that use the shared service are one, so that it is
     started once. That group takes longest and is begun first."""
     for item in items:
-        on_service = "service" in getattr(item, "fixturenames", ())
+        shared = [name for name in SHARED_BY_MODULES if name in getattr(item, "fixturenames", ())]
         slow = item.get_closest_marker("slow") is not None
         own = config.getoption("timeout") is not None or item.get_closest_marker("timeout")
-        if (slow or on_service) and not own:
+        if (slow or shared) and not own:
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S if slow else SERVICE_TIMEOUT_S))
-        group = "service" if on_service else str(item.path.relative_to(REPOSITORY))
+        group = shared[0] if shared else str(item.path.relative_to(REPOSITORY))
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("service",))
 

@@ -15,6 +15,7 @@ from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
 from tests.support import spans
+from tests.support.ray_cluster import ray_cluster
 from tests.support.service import Client
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -79,3 +80,18 @@ def address(service: str) -> str:
 def client(address: str) -> Iterator[Client]:
     with Client(address) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def ray_address(tmp_path_factory: pytest.TempPathFactory, _ray_environment: None) -> Iterator[str]:
+    """A node on which jobs run that need none of their own: as RAY_ADDRESS it saves each of them
+    Ray's start."""
+    with ray_cluster(tmp_path_factory.mktemp("ray"), {}) as cluster:
+        cluster.start_head("--num-cpus=2", "--num-gpus=0", "--include-dashboard=false")
+        yield cluster.address
+
+
+@pytest.fixture
+def _joined(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that a test starts join that node."""
+    monkeypatch.setenv("RAY_ADDRESS", ray_address)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import Clips
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_joined")]
 
 
 def run(module: str, *arguments: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from dubl.assembly import make_store
 from dubl.settings import load_settings
 from tests.integration.conftest import Clips
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_joined")]
 
 
 def run_job(archive: Path, data: Path, *options: str) -> subprocess.CompletedProcess[str]:

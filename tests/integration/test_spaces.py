@@ -179,7 +179,9 @@ def test_an_upgrade_from_beginning_to_end(
 
 
 @pytest.mark.slow
-def test_a_space_is_switched_in_while_callers_go_on(clips: Clips, new: str, tmp_path: Path) -> None:
+def test_a_space_is_switched_in_while_callers_go_on(
+    clips: Clips, new: str, ray_address: str, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     overrides = [
         f"media.allowed_roots=[{clips.folder}]",
@@ -188,11 +190,12 @@ def test_a_space_is_switched_in_while_callers_go_on(clips: Clips, new: str, tmp_
     ]
     settings = load_settings(overrides=[f"data_dir={data}", *overrides], environment={})
     archive = str(clips.references[0].parent)
-    run("index", archive, "--data", str(data))
+    run("index", archive, "--data", str(data), "--address", ray_address)
     old_space, new_space = make_space(settings), make_space(candidate_settings(settings))
     with running_server(data, overrides=overrides) as address, callers(address, clips) as told:
-        command = ("index", archive, "--data", str(data), "--space", "candidate", "--set")
-        assert '"registered": 3' in run(*command, f"candidate.weights={new}")
+        command = ("index", archive, "--data", str(data), "--space", "candidate")
+        options = ("--address", ray_address, "--set", f"candidate.weights={new}")
+        assert '"registered": 3' in run(*command, *options)
         with Client(address) as client:
             wait_until(lambda: shadow_of(client, new_space.id)["shadow_checks"] != 0)
             assert shadow_of(client, new_space.id)["missing"] == 0

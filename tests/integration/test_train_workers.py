@@ -36,10 +36,10 @@ run: {{steps: {steps}, batch_size: 4, device: cpu, log_every: 1, checkpoint_ever
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _own_cluster(_ray_environment: None) -> Iterator[None]:
+def _joined_cluster(ray_address: str) -> Iterator[None]:
     import ray  # reads the environment when it is imported
 
-    ray.init(include_dashboard=False, num_cpus=2)
+    ray.init(ray_address)
     yield
     ray.shutdown()
 
