@@ -40,16 +40,17 @@ demo: install
 # jobs of Ray Data and Ray Train. ARGS="tests/unit -k ledger" picks some of them.
 WORKERS ?= 2
 test: install
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" --override-ini faulthandler_timeout=115 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" \
+		--override-ini faulthandler_timeout=115 $(ARGS)
 
-test-all: test
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-all: install
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 1200 $(ARGS)
 
 # Kills processes of a working service and looks whether anything acknowledged is missing, with each
 # broker in turn (RabbitMQ is left out where it is not installed).
 chaos: install
 	for broker in $(BROKERS); do \
-		$(BIN)/python -m pytest -s tests/integration/test_chaos.py --chaos-rounds $(ROUNDS) \
+		$(BIN)/python -m pytest -s tests/integration/test_chaos.py --timeout 10000 --chaos-rounds $(ROUNDS) \
 			--chaos-broker $$broker || exit 1; \
 	done
 
@@ -59,11 +60,11 @@ chaos-cluster: install
 
 # Keeps a service busy for an hour and looks whether its memory, handles and files stay flat.
 soak: install
-	$(BIN)/python -m pytest -s tests/integration/test_soak.py --soak-minutes $(MINUTES)
+	$(BIN)/python -m pytest -s tests/integration/test_soak.py --timeout 20000 --soak-minutes $(MINUTES)
 
 # Kills indexing jobs and their workers at random points, and compares what comes out.
 chaos-index: install
-	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --index-kills 20
+	$(BIN)/python -m pytest -s tests/integration/test_index_kills.py --timeout 10000 --index-kills 20
 
 # Mutated files, and requests and addresses made by coverage where atheris is installed.
 fuzz: install

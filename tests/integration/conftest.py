@@ -42,6 +42,9 @@ def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    # Metrics are there a second after they were counted, not ten.
+    os.environ["RAY_metrics_report_interval_ms"] = "1000"
+    os.environ["RAY_SERVE_METRICS_EXPORT_INTERVAL_MS"] = "1000"
     os.environ["RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"] = "tests.support.spans:exporters"
     os.environ[spans.FOLDER] = str(tmp_path_factory.mktemp("spans"))
     os.environ["DUBL__WEBHOOKS__SECRET"] = WEBHOOK_SECRET

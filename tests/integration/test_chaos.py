@@ -31,7 +31,6 @@ def rounds_of(count: int, targets: Sequence[str], chance: random.Random) -> list
     return [*found[: count - 1], EVERYTHING]
 
 
-@pytest.mark.timeout(10_000)
 def test_nothing_acknowledged_is_lost_and_everything_is_done_once(
     tmp_path: Path, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(archive=archive, tables=tables)
 
 
-@pytest.mark.timeout(10_000)
 def test_killed_jobs_leave_the_tables_of_an_undisturbed_one(
     undisturbed: Undisturbed, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

@@ -107,7 +107,7 @@ def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) ->
         r"^dubl_references\{",
     )
     text, give_up_at = "", time.monotonic() + 120
-    # Ray's processes report once in ten seconds.
+    # Processes report once a second.
     while missing := [one for one in wanted if not re.search(one, text, re.MULTILINE)]:
         assert time.monotonic() < give_up_at, missing
         time.sleep(1)

@@ -32,7 +32,6 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.timeout(20_000)
 def test_a_service_stays_flat_under_a_steady_mix(
     clips: Clips, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
