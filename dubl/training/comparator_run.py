@@ -33,6 +33,7 @@ from dubl.training.comparator_validation import ClipQueries, make_clip_queries, 
 from dubl.training.config import ClipSettings, ComparatorConfig
 from dubl.training.curves import draw_curves
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
+from dubl.training.loop import curves
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.workers import Workers
 
@@ -83,13 +84,8 @@ class ComparatorRun:
 
         def on_validation(network: Visil, step: int) -> None:
             self._validate(network, step)
-            points = trainer.history
-            curves = {
-                "contrast": [point.info_nce for point in points],
-                "hard negative": [point.hard_negative for point in points],
-                "self": [point.self_similarity for point in points],
-            }
-            draw_curves(curves).save(self._folder / "loss.png")
+            drawn = curves(trainer.history, ("contrast", "hard negative", "self"))
+            draw_curves(drawn).save(self._folder / "loss.png")
 
         trainer.run(last, on_validation=on_validation)
         return self._folder / "export"

@@ -1,0 +1,175 @@
+"""The loop that training runs share: learning rate, loss curves, checkpoints, measurements, workers.
+
+A checkpoint holds all that a run needs to go on as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint
+from dubl.training.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class LossPoint(NamedTuple):
+    """Means of the loss terms over the steps since the point before."""
+
+    step: int
+    elapsed_s: float
+    terms: Mapping[str, float]
+
+
+class RunLength(Protocol):
+    """When a run ends, and what it does how often, in steps."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def time_limit_s(self) -> float: ...
+    @property
+    def log_every(self) -> int: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+
+
+class TrainingLoop(ABC, Generic[Network]):
+    """One run; `network` is trained in place. A task adds what a step computes.
+
+    Several workers train one network, each on batches of its own.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        length: RunLength,
+        *,
+        warmup_steps: int,
+        gradient_norm: float,
+        least_rate: float,
+    ) -> None:
+        """`optimizer`: each group has its highest rate as "peak"; `least_rate`: the share of it
+        with which the run ends."""
+        self.network, self.optimizer, self.length = network, optimizer, length
+        self.workers = Workers.current()
+        self.workers.share(network)
+        self.history: list[LossPoint] = []
+        self.step, self.elapsed_s = 0, 0.0
+        self._warmup_steps, self._gradient_norm = warmup_steps, gradient_norm
+        self._least_rate = least_rate
+        self._recent: list[Mapping[str, float]] = []
+
+    @abstractmethod
+    def train_next(self) -> Mapping[str, Tensor]:
+        """One update by this worker's batch of `step`; returns the loss's terms before it."""
+
+    @property
+    @abstractmethod
+    def result(self) -> Network:
+        """The network that is measured and exported."""
+
+    @abstractmethod
+    def measurement_is_due(self) -> bool:
+        """Whether `result` is to be measured after this step; after the last one it always is."""
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 at the end, by steps or by time, whichever is further."""
+        share = max(self.step / self.length.steps, self.elapsed_s / self.length.time_limit_s)
+        return min(share, 1.0)
+
+    def run(self, checkpoint: Path, *, on_validation: Callable[[Network, int], None]) -> None:
+        """Trains to the end of the run.
+
+        A checkpoint is written after the step is measured, so that no measurement is left out when
+        the run is cut off meanwhile.
+        """
+        while self.progress < 1:
+            started = time.monotonic()
+            self.step += 1
+            terms = self.train_next()
+            values = torch.stack([value.detach() for value in terms.values()]).tolist()
+            self._recent.append(dict(zip(terms, values, strict=True)))
+            self.elapsed_s += time.monotonic() - started
+            if self.step % self.length.log_every == 0:
+                self._log()
+            if self.workers.leads:
+                self._keep(checkpoint, on_validation)
+            self.elapsed_s = self.workers.leaders(self.elapsed_s)
+
+    def update(self, loss: Tensor) -> None:
+        """One step of the optimizer down the loss."""
+        rate = share_of_peak(
+            self.step,
+            warmup_steps=self._warmup_steps,
+            progress=self.progress,
+            floor=self._least_rate,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        trained = [value for value in self.network.parameters() if value.requires_grad]
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward([loss])
+        self.workers.average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, self._gradient_norm)
+        self.optimizer.step()
+
+    def state(self) -> dict[str, object]:
+        """What a checkpoint holds."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "history": [(point.step, point.elapsed_s, dict(point.terms)) for point in self.history],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self.history = [LossPoint(*values) for values in state["history"]]
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint."""
+        write_checkpoint(path, self.state())
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
+        with checkpoint_errors(path):
+            self.restore(torch.load(path, map_location="cpu", weights_only=True))
+        logger.info("resumed at step %d", self.step)
+
+    def _keep(self, checkpoint: Path, on_validation: Callable[[Network, int], None]) -> None:
+        if self.progress >= 1 or self.measurement_is_due():
+            on_validation(self.result, self.step)
+        if self.progress >= 1 or self.step % self.length.checkpoint_every == 0:
+            self.save(checkpoint)
+
+    def _log(self) -> None:
+        means = {
+            name: sum(terms[name] for terms in self._recent) / len(self._recent)
+            for name in self._recent[0]
+        }
+        self._recent.clear()
+        self.history.append(LossPoint(self.step, self.elapsed_s, means))
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+        logger.info("step %d  %.0f s  %s", self.step, self.elapsed_s, shown)
+
+
+def curves(history: list[LossPoint], names: tuple[str, ...]) -> dict[str, list[float]]:
+    """The terms of these names over a run."""
+    return {name: [point.terms[name] for point in history] for name in names}
