@@ -1,4 +1,4 @@
-"""The loop that training runs share: learning rate, loss curves, checkpoints, measurements, workers.
+"""The loop that training runs share: rate, loss curves, checkpoints, measurements and workers.
 
 A checkpoint holds all that a run needs to go on as if it had not been interrupted.
 """
