@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ def test_codes_stand_beside_their_status() -> None:
 
 def _kinds(kind: type[errors.DublError]) -> list[type[errors.DublError]]:
     return [kind, *(each for child in kind.__subclasses__() for each in _kinds(child))]
+
+
+def test_every_extra_stands_in_the_table() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    table = _sections((DOCS / "operate" / "deploy.md").read_text("utf-8"))["Packages"]
+    told = re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
+    assert sorted(told) == sorted(project["optional-dependencies"])
 
 
 def test_the_page_of_settings_is_that_of_their_model() -> None:
