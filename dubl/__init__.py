@@ -1,12 +1,12 @@
-"""Dubl: tells whether an uploaded video copies one of a library.
+"""Dubl: checks whether an uploaded video copies a video of a library.
 
     from dubl import Client
 
     with Client("http://localhost:8000") as dubl:
         print(dubl.check("upload.mp4").outcome)
 
-Names are loaded when they are first used: `Client` and `AsyncClient` need httpx and pydantic alone,
-`LocalClient` the extra `serve`.
+Names are loaded on first use. `Client` and `AsyncClient` need only httpx and pydantic,
+`LocalClient` needs the extra `serve`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calibrates a library's thresholds from review decisions, on a ledger that this process holds."""
+"""Calibration of a library's thresholds from review decisions, on an open ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def calibrate_library(
     least_decisions: int = MIN_DECISIONS,
     adopt: bool = True,
 ) -> ThresholdReport:
-    """Fits and, unless `adopt` is false, makes them the library's thresholds.
+    """Fits the thresholds and, if `adopt`, makes them the library's.
 
     Raises InvalidRequest for too few decisions, StoreUnavailable.
     """

@@ -1,4 +1,4 @@
-"""The clients: one for event loops, one that waits.
+"""The clients: one for event loops, and one that blocks.
 
 with Client("http://localhost:8000") as dubl:
     check = dubl.check("upload.mp4")
@@ -29,7 +29,7 @@ Call = Callable[Concatenate[Operations, P], Coroutine[object, object, Result]]
 
 
 class AsyncClient(Operations):
-    """A service, asked from an event loop."""
+    """The client of a service, for event loops."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class AsyncClient(Operations):
         retries: Retries | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`transport` stands in for the network, in tests for example."""
+        """`transport` replaces the network, for example in tests."""
         self._retries = retries or Retries()
         self._http = httpx.AsyncClient(
             base_url=address, headers=_headers(api_key), timeout=timeout_s, transport=transport
@@ -79,7 +79,7 @@ class AsyncClient(Operations):
 
 
 class _Blocking(Operations):
-    """Never suspends: whatever is awaited is done when it comes back."""
+    """Never suspends: an awaited call has finished when it returns."""
 
     def __init__(self, http: httpx.Client, retries: Retries) -> None:
         self._http = http
@@ -104,7 +104,7 @@ class _Blocking(Operations):
 
 
 def waited(call: Call[P, Result]) -> Callable[Concatenate[Client, P], Result]:
-    """The same call, for a caller that waits."""
+    """The same call for a blocking caller."""
 
     @wraps(call)
     def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> Result:
@@ -121,7 +121,7 @@ def waited(call: Call[P, Result]) -> Callable[Concatenate[Client, P], Result]:
 
 
 class Client:
-    """A service, asked by a thread that waits. Thread-safe as httpx is."""
+    """The client of a service, for threads; thread-safe like httpx."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Client:
         retries: Retries | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`transport` stands in for the network, in tests for example."""
+        """`transport` replaces the network, for example in tests."""
         self._http = httpx.Client(
             base_url=address, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )

@@ -1,17 +1,17 @@
-"""What may go wrong between a client and the service.
+"""Errors between a client and the service.
 
 ClientError
-├── ApiError         the service refused: its code, its words, its hint
-│   └── JobFailed    accepted work came to nothing, for the reason given
-├── NotReachable     no answer, or none that is the service's
-└── StillRunning     the work goes on after the time that was to be waited
+├── ApiError         the service refused the request: code, detail, hint
+│   └── JobFailed    an accepted job failed, with its reason
+├── NotReachable     no answer, or an answer that is not the service's
+└── StillRunning     the work continues after the time limit
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Base of all errors of the client; `code` is stable, `hint` says what to do."""
+    """Base of all errors of the client. `code` is stable; `hint` says what to do."""
 
     code: str = "client_error"
     hint: str = ""
@@ -22,7 +22,7 @@ class ClientError(Exception):
 
 
 class ApiError(ClientError):
-    """`code` is stable (docs of dubl.errors); `status` is HTTP's; `request_id` is for the log."""
+    """A refused request. `code` as in dubl.errors; `status` of HTTP; `request_id` for the log."""
 
     def __init__(
         self, detail: str, *, code: str, status: int, hint: str = "", request_id: str = ""
@@ -40,18 +40,18 @@ class ApiError(ClientError):
 
 
 class JobFailed(ApiError):
-    """Accepted work failed."""
+    """An accepted job failed."""
 
 
 class NotReachable(ClientError):
-    """The service could not be asked."""
+    """The service could not be reached."""
 
     code = "not_reachable"
     hint = "Check the address, and that the service runs."
 
 
 class StillRunning(ClientError):
-    """Ask again later: `id` is that of the check, reference or job."""
+    """The work continues. Ask again later: `id` is that of the check, reference or job."""
 
     code = "still_running"
     hint = "Ask again later, or wait longer."

@@ -1,4 +1,4 @@
-"""Between calls and httpx: requests, answers, and when to ask again."""
+"""Between calls and httpx: requests, answers, retries."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ WAIT_MARGIN_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Generic[Result]):
-    """One request. `repeatable`: it may be sent again although an earlier one may have arrived.
-    Empty values of `query` are left out."""
+    """One request. `repeatable`: it may be sent again even if an earlier one has arrived.
+
+    Empty values of `query` are left out.
+    """
 
     method: str
     path: str
@@ -44,14 +46,16 @@ class Operation(Generic[Result]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """How often an operation is tried, and how long is paused before the second time; the pause
-    doubles each time, and is never shorter than Retry-After."""
+    """Number of tries, and the pause before the second one in seconds.
+
+    The pause doubles each time, and is never shorter than Retry-After.
+    """
 
     tries: int = 5
     pause_s: float = 0.5
 
     def pause_after(self, number: int, outcome: httpx.Response | httpx.HTTPError) -> float:
-        """Seconds after the try with this number, from 1; a random part keeps clients apart."""
+        """Seconds to wait after a try, numbered from 1; a random part spreads clients."""
         pause_s: float = min(self.pause_s * 2 ** (number - 1), LONGEST_PAUSE_S)
         pause_s *= random.uniform(0.75, 1.25)
         asked = ""
@@ -61,14 +65,14 @@ class Retries:
 
 
 def opened(operation: Operation[Result]) -> AbstractContextManager[BinaryIO | None]:
-    """The file that an operation sends, if it sends one. Raises OSError."""
+    """The file that an operation sends, if any. Raises OSError."""
     return nullcontext() if operation.file is None else operation.file.open("rb")
 
 
 def build(
     http: httpx.Client | httpx.AsyncClient, operation: Operation[Result], file: BinaryIO | None
 ) -> httpx.Request:
-    """A request for one try."""
+    """The request of one try."""
     headers = {"Prefer": f"wait={operation.wait_s:g}"} if operation.wait_s else {}
     timeout = http.timeout
     if operation.wait_s:
@@ -115,7 +119,7 @@ def may_repeat(operation: Operation[Result], outcome: httpx.Response | httpx.HTT
 
 
 def read(operation: Operation[Result], answer: httpx.Response) -> Result:
-    """Raises ApiError, JobFailed, NotReachable."""
+    """The answer. Raises ApiError, JobFailed, NotReachable."""
     if not answer.is_success:
         raise refusal(answer)
     try:
@@ -125,7 +129,10 @@ def read(operation: Operation[Result], answer: httpx.Response) -> Result:
 
 
 def read_readiness(answer: httpx.Response) -> Readiness:
-    """A service that is not ready answers 503 with the reason. Raises ApiError, NotReachable."""
+    """The readiness; a service that is not ready answers 503 with the reason.
+
+    Raises ApiError, NotReachable.
+    """
     if not answer.is_success and answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
         raise refusal(answer)
     try:
@@ -136,7 +143,7 @@ def read_readiness(answer: httpx.Response) -> Readiness:
 
 
 def require_alive(accepted: Accepted) -> None:
-    """Raises JobFailed when the work came to nothing."""
+    """Raises JobFailed if the job failed."""
     error = accepted.error
     if error is not None:
         raise JobFailed(error.detail, code=error.code, status=error.status, hint=error.hint)

@@ -1,5 +1,7 @@
-"""Each call of the client, written once and free of I/O: AsyncClient and Client do what is awaited
-here, one in an event loop, one in the caller's thread."""
+"""Each call of the client, written once and without I/O.
+
+AsyncClient and Client run what is awaited here: in an event loop, or in the caller's thread.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ _REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Referenc
 
 
 class Operations(ABC):
-    """What can be asked of a service. Every call raises ApiError, NotReachable."""
+    """The calls of a service. Every call raises ApiError, NotReachable."""
 
     _retries: Retries
 
@@ -96,11 +98,12 @@ class Operations(ABC):
         timeout_s: float = 600.0,
         on_progress: OnProgress | None = None,
     ) -> Check:
-        """The verdict on a file or link, for where (`channel`, `territory` of two letters) and
-        when (ISO 8601; else now) it is to be shown. Waits up to `timeout_s`. `on_progress` gets
-        the stage and the share of the usual work that is done.
+        """The verdict on a file or link.
 
-        Raises JobFailed when the video cannot be checked, StillRunning after the time.
+        `channel`, `territory` (two letters) and `time` (ISO 8601; default: now) describe where and
+        when it will be shown. Waits up to `timeout_s`. `on_progress` gets the stage and the
+        finished share of the usual work. Raises JobFailed if the video cannot be checked,
+        StillRunning after the time.
         """
         accepted = await self.submit_check(
             file,
@@ -130,7 +133,7 @@ class Operations(ABC):
         time: str = "",
         callback_url: str = "",
     ) -> Accepted:
-        """Asks, and comes back at once."""
+        """Submits a check and returns at once."""
         # An id of its own lets it be repeated: the first verdict of an id stays.
         fields = {
             "id": id or str(uuid.uuid4()),
@@ -151,7 +154,7 @@ class Operations(ABC):
         return await self._ask(operation)
 
     async def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:
-        """Raises JobFailed, StillRunning."""
+        """The verdict of a submitted check. Raises JobFailed, StillRunning."""
         deadline = monotonic() + timeout_s
         while True:
             operation = Operation(
@@ -178,7 +181,7 @@ class Operations(ABC):
         return await self._get("/v1/checks", Page[Check].model_validate_json, query)
 
     async def nearest(self, check_id: str, *, m: int = 5) -> tuple[Match, ...]:
-        """The nearest references to a checked video, however far."""
+        """The most similar references to a checked video, however weak."""
         path = f"/v1/checks/{_quoted(check_id)}/nearest"
         return (await self._get(path, Items[Match].model_validate_json, {"m": m})).items
 
@@ -197,16 +200,16 @@ class Operations(ABC):
         return (await self._ask(operation)).items
 
     async def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
-        """Why a match was found."""
+        """The evidence of a match."""
         path = f"/v1/checks/{_quoted(check_id)}/matches/{_quoted(reference_id)}/evidence"
         return await self._get(path, Evidence.model_validate_json)
 
     async def download(self, address: str) -> bytes:
-        """A picture or file at an address that an answer named."""
+        """A picture or file at an address from an answer."""
         return await self._get(address, bytes)
 
     async def save(self, address: str, path: Path) -> None:
-        """Writes what an address answers to a new file, however large. Raises OSError."""
+        """Streams an answer to a new file. Raises OSError."""
         try:
             await self._store(address, path)
         except httpx.HTTPError as exc:
@@ -227,9 +230,10 @@ class Operations(ABC):
         timeout_s: float = 600.0,
     ) -> Reference:
         """Registers a file, a link, or a path on the service's machine, and waits until it is
-        ready. What was there already is given as it is.
+        ready.
 
-        Raises JobFailed when the video cannot be registered, StillRunning after the time.
+        An existing reference is returned as it is. Raises JobFailed if the video cannot be
+        registered, StillRunning after the time.
         """
         deadline = monotonic() + timeout_s
         fields = {
@@ -258,7 +262,7 @@ class Operations(ABC):
         return answer
 
     async def get_reference(self, reference_id: str) -> Reference:
-        """Raises ApiError, StillRunning while it is being registered."""
+        """A reference. Raises ApiError, and StillRunning while it is being registered."""
         answer = await self._reference(reference_id)
         if isinstance(answer, Reference):
             return answer
@@ -274,7 +278,7 @@ class Operations(ABC):
         limit: int = 50,
         cursor: str = "",
     ) -> Page[Reference]:
-        """References, newest first; `text` is looked for in id, title and source."""
+        """References, newest first; `text` is searched in id, title and source."""
         query: Query = {
             "library": library,
             "owner": owner,
@@ -293,7 +297,8 @@ class Operations(ABC):
         metadata: Mapping[str, object] | None = None,
         rights: Rights | None = None,
     ) -> Reference:
-        """Changes what is given; rights as a whole, and later checks see them at once."""
+        """Changes the given fields; rights are replaced as a whole and apply to later checks at
+        once."""
         change = {"title": title, "owner": owner, "metadata": metadata, "rights": _plain(rights)}
         operation = Operation(
             method="PATCH",
@@ -304,7 +309,7 @@ class Operations(ABC):
         return await self._ask(operation)
 
     async def delete_reference(self, reference_id: str) -> None:
-        """Removes a reference from every answer at once."""
+        """Deletes a reference. It disappears from all answers at once."""
         path = f"/v1/references/{_quoted(reference_id)}"
         await self._ask(Operation(method="DELETE", path=path, read=bytes))
 
@@ -313,14 +318,14 @@ class Operations(ABC):
         return (await self._get("/v1/libraries", Items[Library].model_validate_json)).items
 
     async def get_library_policy(self, library: str) -> LibraryPolicy:
-        """The thresholds that hold for matches with this library's references."""
+        """The thresholds in force for matches with this library's references."""
         path = f"/v1/libraries/{_quoted(library)}/policy"
         return await self._get(path, LibraryPolicy.model_validate_json)
 
     async def calibrate_library(
         self, library: str, *, least_decisions: int = MIN_DECISIONS, adopt: bool = True
     ) -> Calibration:
-        """Fits a library's thresholds to what people decided of its matches."""
+        """Fits a library's thresholds to its review decisions."""
         path = f"/v1/libraries/{_quoted(library)}/calibrate"
         body = {"least_decisions": least_decisions, "adopt": adopt}
         return await self._post(path, Calibration.model_validate_json, body)
@@ -328,7 +333,7 @@ class Operations(ABC):
     async def review_queue(
         self, *, state: str = "open", limit: int = 50, cursor: str = ""
     ) -> ReviewQueue:
-        """Matches that wait for a person, those of the newest checks first."""
+        """Matches in the review queue, newest checks first."""
         query: Query = {"state": state, "limit": limit, "cursor": cursor}
         return await self._get("/v1/reviews/queue", ReviewQueue.model_validate_json, query)
 
@@ -358,7 +363,7 @@ class Operations(ABC):
         return await self._post("/v1/reviews", Review.model_validate_json, body)
 
     async def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
-        """References that suddenly matched far more than usual, newest first."""
+        """Quarantined references, newest first."""
         read = Items[Quarantine].model_validate_json
         return (await self._get("/v1/reviews/quarantine", read, {"status": status})).items
 
@@ -397,13 +402,13 @@ class Operations(ABC):
         )
 
     async def get_job(self, job_id: str) -> Job:
-        """How far accepted work is."""
+        """A job with its progress."""
         return await self._get(f"/v1/jobs/{_quoted(job_id)}", Job.model_validate_json)
 
     async def wait_for_job(
         self, job_id: str, *, timeout_s: float = 600.0, on_job: OnJob | None = None
     ) -> Job:
-        """The job when it has ended, however; `on_job` gets it each time it is looked at.
+        """The job after its end, successful or not; `on_job` gets it at each poll.
 
         Raises StillRunning after the time.
         """
@@ -427,7 +432,9 @@ class Operations(ABC):
         limit: int = 50,
         cursor: str = "",
     ) -> Page[Job]:
-        """`batch` keeps the children of one, `dead` those that were given up, or the others."""
+        """Jobs, newest first. `batch` selects the jobs of a batch, `dead` those that were given up,
+        or the others.
+        """
         query: Query = {
             "status": status,
             "batch": batch,
@@ -438,7 +445,7 @@ class Operations(ABC):
         return await self._get("/v1/jobs", Page[Job].model_validate_json, query)
 
     async def cancel_job(self, job_id: str) -> Job:
-        """Ends a job, and a batch with its children."""
+        """Cancels a job; a batch with all its jobs."""
         path = f"/v1/jobs/{_quoted(job_id)}"
         return await self._ask(Operation(method="DELETE", path=path, read=Job.model_validate_json))
 
@@ -455,7 +462,7 @@ class Operations(ABC):
         return await self._get("/v1/deliveries", Page[Delivery].model_validate_json, query)
 
     async def replay_delivery(self, delivery_id: str) -> Delivery:
-        """Delivers a webhook once more."""
+        """Delivers a webhook again."""
         path = f"/v1/deliveries/{_quoted(delivery_id)}/replay"
         return await self._post(path, Delivery.model_validate_json)
 
@@ -468,7 +475,7 @@ class Operations(ABC):
         requests_per_minute: int = 0,
         jobs_per_day: int = 0,
     ) -> NewKey:
-        """The token is in this answer and nowhere else."""
+        """Creates a key. Its token is only in this answer."""
         body = {
             "name": name,
             "scopes": list(scopes),
@@ -479,23 +486,25 @@ class Operations(ABC):
         return await self._post("/v1/keys", NewKey.model_validate_json, body)
 
     async def list_keys(self) -> tuple[Key, ...]:
-        """All keys, the revoked ones too, without their secrets."""
+        """All keys, also revoked ones, without their secrets."""
         return (await self._get("/v1/keys", Items[Key].model_validate_json)).items
 
     async def revoke_key(self, key_id: str) -> Key:
-        """Makes a key worthless."""
+        """Revokes a key."""
         path = f"/v1/keys/{_quoted(key_id)}"
         return await self._ask(Operation(method="DELETE", path=path, read=Key.model_validate_json))
 
     async def list_spaces(self, *, since: str = "") -> Spaces:
-        """Feature spaces in service, which one answers, and how the other one compares: by shadows
-        since a time (ISO 8601), or by all."""
+        """Feature spaces in service, the answering one, and the comparison with the other one.
+
+        The comparison counts shadow checks since a time (ISO 8601), or all.
+        """
         return await self._get("/v1/spaces", Spaces.model_validate_json, {"since": since})
 
     async def missing_references(
         self, space_id: str, *, limit: int = 500, cursor: str = ""
     ) -> Page[MissingReference]:
-        """What a space lacks and another one holds, in the order of ids."""
+        """References that a space lacks and another one holds, sorted by id."""
         path = f"/v1/spaces/{_quoted(space_id)}/missing"
         query: Query = {"limit": limit, "cursor": cursor}
         return await self._get(path, Page[MissingReference].model_validate_json, query)
@@ -503,17 +512,17 @@ class Operations(ABC):
     async def switch_space(
         self, space_id: str, *, force: bool = False, note: str = ""
     ) -> SpaceSwitch:
-        """Lets a space answer from now on; `force`: even if it lacks references."""
+        """Switches to another answering space; `force`: even if it lacks references."""
         body = {"space_id": space_id, "force": force, "note": note}
         return await self._post("/v1/spaces/switch", SpaceSwitch.model_validate_json, body)
 
     async def roll_back_space(self, *, note: str = "") -> SpaceSwitch:
-        """Lets the space answer again that did before the last switch."""
+        """Switches back to the previous answering space."""
         read = SpaceSwitch.model_validate_json
         return await self._post("/v1/spaces/rollback", read, {"note": note})
 
     async def readiness(self) -> Readiness:
-        """Whether requests are taken, and what is waited for."""
+        """Whether the service accepts requests, and what it waits for."""
         try:
             answer = await self._send(Operation(method="GET", path="/readyz", read=bytes))
         except httpx.HTTPError as exc:
@@ -545,7 +554,7 @@ class Operations(ABC):
         *,
         file: Path | None = None,
     ) -> Result:
-        """What must not happen twice is never repeated by itself."""
+        """A request that must not happen twice, so it is never retried."""
         operation = Operation(
             method="POST", path=path, read=read, body=body, file=file, repeatable=False
         )
@@ -567,7 +576,7 @@ class Operations(ABC):
         return read(operation, outcome)
 
     async def _pause_before_asking(self, accepted: Accepted, deadline: float) -> None:
-        """Raises JobFailed, StillRunning."""
+        """Waits before the next poll. Raises JobFailed, StillRunning."""
         require_alive(accepted)
         if monotonic() >= deadline:
             raise StillRunning(accepted.id)
@@ -579,7 +588,7 @@ def _told_by_jobs(on_progress: OnProgress) -> OnJob:
 
 
 def _poll_s(deadline: float) -> float:
-    """How long an answer may be waited for, when all is to be over at `deadline` (monotonic)."""
+    """Seconds to wait for an answer, with a `deadline` (monotonic seconds)."""
     return min(max(deadline - monotonic(), 0.0), LONGEST_POLL_S)
 
 
@@ -592,7 +601,7 @@ def _plain(rights: Rights | None) -> Mapping[str, object] | None:
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields that say anything."""
+    """The fields with a value."""
     return {name: value for name, value in fields.items() if value}
 
 

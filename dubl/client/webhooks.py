@@ -1,4 +1,4 @@
-"""Reading webhooks: is it the service that called, and what does it say?"""
+"""Reading of webhooks, with verification of their signature."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dubl.webhooks.signing import signing_key, verify
 
 
 def read_webhook(body: bytes, headers: Mapping[str, str], *, secret: str) -> WebhookEvent:
-    """What has ended. `secret` begins with `whsec_`; `headers` may have any case.
+    """The event of a webhook. `secret` begins with `whsec_`; `headers` may have any case.
 
-    Raises dubl.errors.InvalidRequest unless it was signed with the secret and sent just now.
+    Raises dubl.errors.InvalidRequest unless it was signed with the secret and sent recently.
     """
     verify(body, {name.lower(): value for name, value in headers.items()}, key=signing_key(secret))
     return WebhookEvent.model_validate_json(body)

@@ -1,6 +1,6 @@
-"""The answers of the HTTP contract: one model each, for the service, its client and local use.
+"""The answers of the HTTP contract: one model each, for service, client and local use.
 
-`of` makes an answer of a domain object. Fields that a newer service adds are passed over.
+`of` creates an answer from a domain object. Unknown fields of a newer service are ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 def _round_down(value: float) -> float:
-    """Four digits; .99996 must not be shown as reaching a threshold of 1."""
+    """Rounds down to four digits, so that .99996 does not seem to reach a threshold of 1."""
     nearest = round(value, 4)
     return nearest if nearest <= value else round(nearest - 1e-4, 4)
 
@@ -40,7 +40,7 @@ class Answer(BaseModel):
 
 
 class Page(Answer, Generic[Item]):
-    """One page of a listing; `next_cursor` is null on the last one."""
+    """One page of a listing; `next_cursor` is null on the last page."""
 
     items: tuple[Item, ...]
     next_cursor: OptionalText
@@ -61,8 +61,9 @@ class Items(Answer, Generic[Item]):
 
 
 class LicenseWindow(Answer):
-    """A license. Null is open, and nothing named is everywhere. Times are ISO 8601, UTC unless they
-    say so; `until` is the first instant without the license."""
+    """A license. A null time is open; no territories or channels means all. Times are ISO 8601, UTC
+    by default. `until` is exclusive.
+    """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
@@ -73,7 +74,7 @@ class LicenseWindow(Answer):
 
 
 class ExcludedSegment(Answer):
-    """Seconds of the reference that prove nothing: an intro, credits."""
+    """Seconds of the reference whose copies do not count, such as an intro or credits."""
 
     start_s: float
     end_s: float
@@ -81,8 +82,9 @@ class ExcludedSegment(Answer):
 
 
 class Rights(Answer):
-    """Rights of a reference. A copy counts unless a license covers it. Given in a request, they
-    replace all; what they leave out has its default."""
+    """Rights of a reference. A copy counts unless a license covers it. In a request they replace
+    all rights; missing fields get their defaults.
+    """
 
     action: Action = Action.BLOCK
     license_windows: tuple[LicenseWindow, ...] = ()
@@ -95,11 +97,12 @@ class Rights(Answer):
 
 
 class Ruling(Answer):
-    """What the reference's rights make of a match: only what `counts` can be a duplicate, and
-    of a reference that is `quarantined` a person decides. `reason` says why in words.
+    """The effect of the reference's rights on a match. Only a match that `counts` can be a
+    duplicate. If the reference is `quarantined`, a reviewer decides. `reason` explains the ruling.
 
-    `copied_s`: seconds of the query; besides, `excluded_s` in excluded segments and `common_s` of
-    common material prove nothing."""
+    `copied_s`: copied seconds of the query. `excluded_s` more are in excluded segments, and
+    `common_s` more are common material; they do not count.
+    """
 
     action: Action
     licensed: bool
@@ -128,7 +131,7 @@ class Ruling(Answer):
 
 
 class Context(Answer):
-    """Where and when the query would be shown; null: not said."""
+    """Where and when the query will be shown; null: unknown."""
 
     channel: OptionalText
     territory: OptionalText
@@ -140,7 +143,8 @@ class Context(Answer):
 
 
 class Segment(Answer):
-    """A common stretch, seconds of either side; `speed`: reference seconds a query second."""
+    """A segment that both videos share, in seconds of either; `speed`: reference seconds per query
+    second."""
 
     query_start_s: Seconds
     query_end_s: Seconds
@@ -156,9 +160,9 @@ class Segment(Answer):
 
 
 class Match(Answer):
-    """`rejected`: a person said that these bytes do not copy this reference. `agreement`: how alike
-    the pixels of both move, 0 to 1, where the features left doubt and pictures of the reference are
-    kept, or its file can be read."""
+    """`rejected`: a reviewer decided that these bytes do not copy this reference. `agreement`:
+    pixel correlation, 0 to 1; null if pixels were not compared.
+    """
 
     reference_id: str
     library: str
@@ -184,8 +188,9 @@ class Match(Answer):
 
 
 class Check(Answer):
-    """A finished check. `outcome`: duplicate, review or unique; `action`: the strictest that owners
-    want done, "allow" when unique. Matches that count come first, best first."""
+    """A finished check. `outcome`: duplicate, review or unique. `action`: the strictest action of
+    the owners, "allow" if unique. Matches that count come first, the best first.
+    """
 
     id: str
     status: str
@@ -209,8 +214,11 @@ class Check(Answer):
 
     @classmethod
     def of(cls, check: types.Check, *, min_probability: float, by_policy: bool = False) -> Self:
-        """With matches from `min_probability` on; `by_policy`: those from the review threshold of
-        their own library on, with `min_probability` for matches that know none."""
+        """With matches of at least `min_probability`.
+
+        With `by_policy`, those that reach the review threshold of their own library;
+        `min_probability` applies to old matches without one.
+        """
         verdict = check.verdict
         shown = (
             Match.of(match)
@@ -280,8 +288,9 @@ class Library(Answer):
 
 
 class FrameFound(Answer):
-    """A reference that shows the picture; `times_s`, where it is most alike. Frames of strangers
-    may be alike too: a similarity is no verdict."""
+    """A reference that shows the picture; `times_s`: times of the most similar frames. A similarity
+    is not a verdict: frames of other videos may be similar too.
+    """
 
     reference_id: str
     library: str
@@ -300,7 +309,7 @@ class DuplicateMember(Answer):
 
 
 class DuplicatePair(Answer):
-    """Two members that were compared and found to be copies."""
+    """Two members of a cluster that were compared and are copies."""
 
     a: str
     b: str
@@ -308,7 +317,7 @@ class DuplicatePair(Answer):
 
 
 class DuplicateCluster(Answer):
-    """The first member is the one to keep."""
+    """A cluster; its first member is the one to keep."""
 
     members: tuple[DuplicateMember, ...]
     pairs: tuple[DuplicatePair, ...]
@@ -323,7 +332,8 @@ class Duplicates(Answer):
 
 
 class Failure(Answer):
-    """Why a job failed: a problem (RFC 9457) with a stable `code`; `hint` says what to do."""
+    """The reason why a job failed: a problem (RFC 9457) with a stable `code`; `hint` says what to
+    do."""
 
     type: str = ""
     title: str = ""
@@ -335,7 +345,7 @@ class Failure(Answer):
 
 
 class Accepted(Answer):
-    """Work that goes on: `status` is queued or running; failed comes with `error`."""
+    """Unfinished work: `status` is queued or running; failed comes with `error`."""
 
     id: str
     job_id: str
@@ -344,9 +354,10 @@ class Accepted(Answer):
 
 
 class Job(Answer):
-    """`name`: what the caller called the video; `stage` and `progress` (a share of the usual work)
-    while it runs; `children` counts those of a batch by status; `dead`: given up though its input
-    may be good, it can be queued again."""
+    """`name`: the caller's name of the video. `stage` and `progress` (a share of the usual work)
+    while it runs. `children`: number of a batch's jobs by status. `dead`: given up after its last
+    attempt; it can be queued again.
+    """
 
     id: str
     kind: str
@@ -402,7 +413,7 @@ class EventData(Answer):
 
 
 class WebhookEvent(Answer):
-    """What a webhook says: `type` is, for example, "check.done"; with the check where there is
+    """The content of a webhook: `type` is, for example, "check.done"; with the check, if there is
     one."""
 
     type: str
@@ -419,7 +430,8 @@ class WebhookEvent(Answer):
 
 
 class Delivery(Answer):
-    """A webhook: `status` is pending, delivered or failed; `http_status` the last answer's."""
+    """A webhook: `status` is pending, delivered or failed; `http_status` is that of the last
+    answer."""
 
     id: str
     job_id: str
@@ -450,8 +462,9 @@ class Delivery(Answer):
 
 
 class Video(Answer):
-    """One side of a match. `picture` takes `?at=SECONDS`; both addresses are null where nothing is
-    kept. `width` and `height` are 0 where they are not known."""
+    """One side of a match. `picture` takes `?at=SECONDS`. Both addresses are null if nothing is
+    stored. `width` and `height` are 0 if unknown.
+    """
 
     id: str
     name: str
@@ -502,9 +515,10 @@ class Box(Answer):
 
 
 class Hint(Answer):
-    """An edit that was seen: mirrored, rotated (`value` degrees clockwise), inset (the reference
-    fills `box` of the query, `value` is its share), cropped (the query shows `box` of the
-    reference), gray, speed (`value` reference seconds a query second), reversed."""
+    """A detected edit: mirrored, rotated (`value`: degrees clockwise), inset (the reference fills
+    `box` of the query, `value`: its share), cropped (the query shows `box` of the reference), gray,
+    speed (`value`: reference seconds per query second), reversed.
+    """
 
     kind: str
     value: Seconds
@@ -516,7 +530,7 @@ class Hint(Answer):
 
 
 class FramePair(Answer):
-    """Two frames that belong together; `segment` counts from 0 in `segments`."""
+    """Two corresponding frames; `segment` is an index of `segments`, from 0."""
 
     segment: int
     query_s: Seconds
@@ -538,7 +552,7 @@ class FramePair(Answer):
 
 
 class Policy(Answer):
-    """The thresholds in force; `checked_under` is the policy's version when the check was made."""
+    """The thresholds in force; `checked_under` is the policy's version at the time of the check."""
 
     version: str
     duplicate_probability: float
@@ -556,8 +570,9 @@ class Policy(Answer):
 
 
 class Evidence(Answer):
-    """Everything about one match. `matrix_picture` is the address of a PNG; matrices are under
-    `matrix`, `?stage=frames|network`."""
+    """The evidence of one match. `matrix_picture`: address of a PNG. `matrix`: address of the
+    matrices, with `?stage=frames|network`.
+    """
 
     check_id: str
     reference_id: str
@@ -586,7 +601,7 @@ class Evidence(Answer):
         policy: PolicySettings,
         outcome: Outcome,
     ) -> Self:
-        """`policy`: that of the match's library, in force now."""
+        """`policy`: the current one of the match's library."""
         here = f"/v1/checks/{quote(check.id, safe='')}"
         there = f"/v1/references/{quote(match.reference_id, safe='')}"
         at = f"{here}/matches/{quote(match.reference_id, safe='')}/evidence"
@@ -637,7 +652,7 @@ class Matrix(Answer):
 
 
 class Review(Answer):
-    """One entry in a match's history. `decision`: confirmed, rejected, licensed, reopened, or a
+    """One entry in a match's history. `decision`: confirmed, rejected, licensed, reopened, or
     comment."""
 
     id: str
@@ -672,14 +687,15 @@ class ReviewItem(Answer):
 
 
 class ReviewQueue(Page[ReviewItem]):
-    """`counts` are of all matches from the policy's review threshold on, by state."""
+    """`counts`: number of matches that reach the policy's review threshold, by state."""
 
     counts: dict[str, int]
 
 
 class Quarantine(Answer):
-    """A reference that so many different uploads matched within the guard's window, and so many
-    usually. `status`: held until a person decides, kept, or released."""
+    """A reference with a flood of matches. `uploads`: distinct uploads in the guard's window;
+    `usual`: in a usual window. `status`: held (until a reviewer decides), kept, or released.
+    """
 
     reference_id: str
     library: str
@@ -707,8 +723,9 @@ class Quarantine(Answer):
 
 
 class LibraryPolicy(Answer):
-    """Thresholds of a library; `version` as verdicts show it. No `decisions` where the settings'
-    thresholds hold."""
+    """Thresholds of a library; `version` as in verdicts. No `decisions` if the settings' thresholds
+    are in force.
+    """
 
     library: str
     version: str
@@ -734,7 +751,9 @@ Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 
 
 class Precision(Answer):
-    """Of decided matches from `threshold` on: how many, copies, 95 % interval of their share."""
+    """Precision of the decided matches that reach `threshold`: their number, copies among them, and
+    the 95 % interval of that share.
+    """
 
     threshold: Rounded
     matches: int
@@ -748,7 +767,7 @@ class Precision(Answer):
 
 
 class Calibration(Answer):
-    """What the decisions say of a library, and what both pairs of thresholds mean for them."""
+    """Thresholds fitted to a library's decisions, and the precision of old and new ones."""
 
     library: str
     adopted: bool
@@ -796,14 +815,14 @@ class Key(Answer):
 
 
 class NewKey(Answer):
-    """`token` is shown this once."""
+    """A new key. `token` is only in this answer."""
 
     token: str
     key: Key
 
 
 class Differing(Answer):
-    """How often this was answered, and that was what the space would have said."""
+    """How often the service gave one answer and this space another."""
 
     answered: str
     shadow: str
@@ -811,8 +830,9 @@ class Differing(Answer):
 
 
 class Space(Answer):
-    """A feature space. `missing`: references that the other space holds and this one lacks. Of
-    `shadow_checks`, which others answered and this one too, so many were `agreed` on."""
+    """A feature space. `missing`: references that the other space holds and this one lacks.
+    `shadow_checks`: checks answered by the other space and by this one; `agreed` of them are equal.
+    """
 
     space_id: str
     model_id: str
@@ -842,7 +862,7 @@ class Space(Answer):
 
 
 class SpaceSwitch(Answer):
-    """`by`: the key's id; `rollback`: the switch before this one was taken back."""
+    """`by`: id of the key. `rollback`: whether it undid the previous switch."""
 
     space_id: str
     previous_id: str
@@ -864,7 +884,7 @@ class Spaces(Answer):
 
 
 class MissingReference(Answer):
-    """`path`: where the indexing job finds the file; null where nobody knows."""
+    """`path`: where the indexing job finds the file; null if unknown."""
 
     id: str
     library: str
@@ -880,8 +900,8 @@ class MissingReference(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests are taken, and what is waited for; `date`: the service's time, as HTTP
-    writes it."""
+    """Whether the service accepts requests, and what it waits for. `date`: the service's time, as
+    in HTTP."""
 
     ready: bool
     waiting_for: tuple[str, ...] = ()
@@ -889,14 +909,14 @@ class Readiness(Answer):
 
 
 class OriginalAnswer(Answer):
-    """What the original client reads."""
+    """The answer to the original client."""
 
     is_duplicate: bool
     duplicate_for: str
 
 
 def _is_shown(match: types.Match, min_probability: float, *, by_policy: bool) -> bool:
-    """What a person has rejected is shown to those who ask for everything."""
+    """Whether a match is shown; rejected ones only if all are requested."""
     if match.rejected and min_probability > 0:
         return False
     if by_policy and match.outcome is not None:

@@ -1,4 +1,4 @@
-"""What callers send: bodies of requests, which check and document themselves."""
+"""The bodies of requests, which validate and document themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Request(BaseModel):
 
 
 class ReviewRequest(Request):
-    """What a person says of a match."""
+    """A reviewer's decision on a match."""
 
     check_id: str
     reference_id: str
@@ -31,7 +31,7 @@ class ReviewRequest(Request):
 
 
 class QuarantineRequest(Request):
-    """What a person decides of a reference in quarantine."""
+    """A reviewer's decision on a quarantined reference."""
 
     reference_id: str
     decision: Literal["release", "keep"]
@@ -40,14 +40,14 @@ class QuarantineRequest(Request):
 
 
 class CalibrationRequest(Request):
-    """`adopt`: whether the thresholds that are found hold from now on."""
+    """`adopt`: whether the fitted thresholds take effect."""
 
     least_decisions: int = Field(default=MIN_DECISIONS, ge=10)
     adopt: bool = True
 
 
 class KeyRequest(Request):
-    """A key to be made; limits of 0 are those of the settings."""
+    """A new key; limits of 0 are those of the settings."""
 
     name: str = Field(min_length=1, max_length=200)
     scopes: list[Scope] = Field(min_length=1)
@@ -57,7 +57,7 @@ class KeyRequest(Request):
 
 
 class SwitchRequest(Request):
-    """`force`: even if it lacks references."""
+    """`force`: switch even if the space lacks references."""
 
     space_id: str
     force: bool = False
