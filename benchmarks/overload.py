@@ -20,7 +20,7 @@ from benchmarks.runner import run
 from benchmarks.usage import ProcessTree, own_cpu_s, server_tree
 from dubl.settings import load_settings
 from pipelines.local_server import running_server
-from serve_app.admission import default_waiting
+from serve_app.api.admission import default_waiting
 
 REFERENCES = 200
 UNLOADED = 20

@@ -7,6 +7,7 @@ from ray import serve
 from ray.serve import Application
 
 from dubl.assembly import make_space, space_settings
+from dubl.engine.flow import Lane, Steps
 from dubl.settings import Settings, load_settings
 from serve_app.deployments import (
     Decoder,
@@ -15,7 +16,6 @@ from serve_app.deployments import (
     Reranker,
     Retriever,
 )
-from serve_app.flow import Lane, Steps
 from serve_app.ingress import Ingress
 from serve_app.ledger_deployment import Ledger
 

@@ -6,11 +6,13 @@ import asyncio
 
 from ray.serve.task_consumer import task_handler
 
+from dubl.engine.engine import make_runner
+from dubl.engine.flow import Steps
 from dubl.settings import Settings
 from serve_app.broker import RUN_JOB, Dispatcher
-from serve_app.flow import Steps
+from serve_app.handles import serve_steps
 from serve_app.log import use_serve_log
-from serve_app.workshop import make_runner
+from serve_app.shell import ServeShell
 
 # Messages may be lost; a job that has waited so long is taken from the ledger.
 OVERDUE_S = 30.0
@@ -22,7 +24,9 @@ class Consumer:
     def __init__(self, settings: Settings, steps: Steps) -> None:
         use_serve_log()
         self._loop = asyncio.get_running_loop()
-        self._runner = make_runner(steps, settings, schedule=Dispatcher(settings).send)
+        self._runner = make_runner(
+            serve_steps(steps), settings, schedule=Dispatcher(settings).send, shell=ServeShell()
+        )
         self._runner.start(takes_older_than_s=OVERDUE_S)
 
     @task_handler(name=RUN_JOB)  # type: ignore[untyped-decorator]  # Ray is untyped

@@ -18,9 +18,6 @@ from dubl.types import IndexHealth, Job, Quarantine, QuarantineState, Verdict, V
 if TYPE_CHECKING:
     from dubl.ledger.backlog import Backlog
 
-# Ray's agents forget a gauge that was not set for about twice their interval.
-TELL_S = 5.0
-
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Of the shorter side, in pixels: names of what is at most so large.

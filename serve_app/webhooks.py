@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from dubl.contract import bodies
+from dubl.engine.ledger import LedgerClient
 from dubl.errors import CheckNotFound, DublError
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -15,7 +16,6 @@ from dubl.types import Delivery, Job, JobKind
 from dubl.webhooks.sending import Answer, next_delay_s, post
 from dubl.webhooks.signing import signed_headers, signing_key
 from serve_app.api.conversation import job_body
-from serve_app.ledger_client import LedgerClient
 
 logger = logging.getLogger(__name__)
 

@@ -99,17 +99,18 @@ class Ledger:
                 [json.dumps(f"{place}/", ensure_ascii=False)[1:-1] for place in (old, new)],
             )
 
-    def record_check(self, check: Check, *, lease: Lease | None = None) -> None:
+    def record_check(self, check: Check, *, lease: Lease | None = None) -> Check | None:
         """Stores a verdict and checks for floods; with `lease` it ends the job in the same
         transaction.
 
-        The first verdict of an id stays. Raises LeaseLost, JobNotFound, and StateConflict if the id
-        belongs to another check; then nothing is stored.
+        The first verdict of an id stays; it is returned if there was one. Raises LeaseLost,
+        JobNotFound, and StateConflict if the id belongs to another check; then nothing is stored.
         """
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
-                return
-            if CHECKS.add(connection, check, extra=_reported(check.verdict)):
+                return self.get_check(check.id)
+            kept = CHECKS.add(connection, check, extra=_reported(check.verdict))
+            if kept:
                 record_matches(connection, check)
             else:
                 row = connection.execute(CHECKS.select("WHERE id = ?"), [check.id]).fetchone()
@@ -122,6 +123,7 @@ class Ledger:
             alert(quarantine)
         if lease is not None:
             self.jobs.forget(lease.job_id)
+        return None if kept else self.get_check(check.id)
 
     def standing(self, query_sha256: str, *, claim: Claim | None = None) -> Standing:
         """The prior decisions on which a new decision about these bytes depends.

@@ -9,16 +9,15 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dubl.engine.ledger import LedgerClient
 from dubl.errors import DublError, Forbidden, Unauthorized
-from dubl.ledger.api_keys import recognize
+from dubl.ledger.api_keys import ApiKeys, recognize, root_key
 from dubl.media.spool import too_large
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey
@@ -30,43 +29,36 @@ from serve_app.api.routes import is_open, scopes_for, starts_job
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class AdminService(Protocol):
-    """What administrators, and the check of keys, need of the ledger. Methods raise dubl.errors."""
-
-    async def list_keys(self) -> tuple[ApiKey, ...]: ...
-
-    async def add_key(self, key: ApiKey) -> None: ...
-
-    async def revoke_key(self, key_id: str) -> ApiKey:
-        """Raises KeyNotFound."""
-        ...
-
-    async def count_job(self, key_id: str, day: str) -> int:
-        """Counts a job of the key; how many it has had on that day, with this one."""
-        ...
-
-    async def copy_ledger(self) -> Path:
-        """A new file with all that the ledger holds now; the caller removes it."""
-        ...
-
-
 class KeyRing:
-    """All keys, asked for again after `refresh_s`: strangers with made-up keys cost no look-up."""
+    """All keys: those of the ledger and the settings' root key. They are asked for again after
+    `access.refresh_s`: strangers with made-up keys cost no look-up."""
 
-    def __init__(self, service: AdminService, *, refresh_s: float) -> None:
-        self._service = service
-        self._refresh_s = refresh_s
+    def __init__(self, ledger: LedgerClient, settings: AccessSettings) -> None:
+        """Raises ConfigurationError for a root key that is none."""
+        token = settings.root_key.get_secret_value()
+        self._root = (root_key(token),) if token else ()
+        self._ledger = ledger
+        self._refresh_s = settings.refresh_s
         self._keys: tuple[ApiKey, ...] = ()
         self._expires_at = float("-inf")
         self._lock = asyncio.Lock()
+
+    async def all(self) -> tuple[ApiKey, ...]:
+        """As of now, the revoked ones too."""
+        return (*await self._ledger.ask(ApiKeys.list), *self._root)
 
     async def find(self, token: str) -> ApiKey:
         """Raises Unauthorized."""
         async with self._lock:
             if time.monotonic() >= self._expires_at:
-                self._keys = await self._service.list_keys()
+                self._keys = await self.all()
                 self._expires_at = time.monotonic() + self._refresh_s
         return recognize(token, self._keys)
+
+    async def count_job(self, key: ApiKey) -> int:
+        """Counts a job of the key; how many it has had today, with this one."""
+        today = datetime.now(UTC).date().isoformat()
+        return await self._ledger.ask(ApiKeys.count_job, key.id, today)
 
     def forget(self) -> None:
         """Keys have changed."""
@@ -81,7 +73,6 @@ class AccessControl:
         self,
         app: ASGIApp,
         *,
-        service: AdminService,
         ring: KeyRing,
         settings: AccessSettings,
         required: bool,
@@ -89,7 +80,6 @@ class AccessControl:
         max_body_bytes: int,
     ) -> None:
         self._app = app
-        self._service = service
         self._ring = ring
         self._settings = settings
         self._required = required
@@ -132,7 +122,7 @@ class AccessControl:
             raise Forbidden(f"the key's scopes do not allow {method} {path}")
         per_day = key.jobs_per_day or self._settings.jobs_per_day
         if per_day and starts_job(method, path):
-            used = await self._service.count_job(key.id, datetime.now(UTC).date().isoformat())
+            used = await self._ring.count_job(key)
             allowances.append(day_allowance(used, per_day, now_s=time.time()))
             allowances[-1].require()
         return Principal.of(key)

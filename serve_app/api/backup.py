@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
-from serve_app.api.access import AdminService
+from dubl.ledger.ledger import Ledger
+from serve_app.api.context import RouteContext
 
 MEDIA_TYPE = "application/vnd.duckdb"
 
 
-def backup_router(service: AdminService) -> APIRouter:
-    router = APIRouter(prefix="/v1/ledger", tags=["back-up"])
+router = APIRouter(prefix="/v1/ledger", tags=["back-up"])
 
-    @router.get("", responses={200: {"content": {MEDIA_TYPE: {}}}}, response_class=Response)
-    async def copy() -> FileResponse:
-        """Jobs, verdicts and keys as of now: a DuckDB file."""
-        path = await service.copy_ledger()
-        remove = BackgroundTask(path.unlink, missing_ok=True)
-        return FileResponse(path, media_type=MEDIA_TYPE, background=remove)
 
-    return router
+@router.get("", responses={200: {"content": {MEDIA_TYPE: {}}}}, response_class=Response)
+async def copy(context: RouteContext) -> FileResponse:
+    """Jobs, verdicts and keys as of now: a DuckDB file."""
+    path = context.settings.spool_dir / f"{uuid.uuid4().hex}.ledger"
+    await context.ledger.ask(Ledger.copy_to, path)
+    remove = BackgroundTask(path.unlink, missing_ok=True)
+    return FileResponse(path, media_type=MEDIA_TYPE, background=remove)

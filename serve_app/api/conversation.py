@@ -7,31 +7,21 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from dubl import errors
 from dubl.contract import bodies
+from dubl.engine.runner import Ended
 from dubl.errors import DublError, InputError, Overloaded, StateConflict
 from dubl.media.spool import Spool
-from dubl.settings import Settings
 from dubl.types import Job, JobState
+from serve_app.api.context import Context
 from serve_app.api.problems import problem
-from serve_app.api.service import Service
 from serve_app.api.uploads import Submission
 
 WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What every route needs."""
-
-    service: Service
-    settings: Settings
-    spool: Spool
 
 
 def wait_seconds(request: Request, *, longest: float) -> float:
@@ -40,15 +30,15 @@ def wait_seconds(request: Request, *, longest: float) -> float:
     return min(float(found.group(1)), longest) if found else 0.0
 
 
-async def awaited(context: Context, job: Job, *, seconds: float, known: bool) -> Job:
+async def awaited(context: Context, job: Job, *, seconds: float, known: bool) -> Ended:
     """The job when it ends, or after `seconds`. When the caller hangs up before that and cannot
     know of the job (no answer, no id of its own, no callback), the job is cancelled: what was
     acknowledged never is."""
     try:
-        return await context.service.wait(job, seconds=seconds)
+        return await context.engine.jobs.wait(job, seconds=seconds)
     except asyncio.CancelledError:
         if not known:
-            context.service.abandon(job)
+            context.engine.jobs.abandon(job)
         raise
 
 

@@ -11,22 +11,21 @@ from dubl.contract import bodies
 from dubl.contract.requests import LIBRARY_PATTERN
 from dubl.errors import NotFound
 from dubl.index.duplicates import read_duplicates
-from serve_app.api.conversation import Context
+from serve_app.api.context import RouteContext
 from serve_app.api.principal import principal_of
 
 Library = Annotated[str, Path(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
 
 
-def duplicates_router(context: Context) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["references"])
-    data_dir = context.settings.data_dir
+router = APIRouter(prefix="/v1", tags=["references"])
 
-    @router.get("/libraries/{library}/duplicates", response_model=bodies.Duplicates)
-    async def duplicates(library: Library, request: Request) -> bodies.Duplicates:
-        """Clusters of videos that copy each other, from the last search inside the library; 404
-        where none was made (`dubl dedupe` makes one)."""
-        if not principal_of(request).sees([library]):
-            raise NotFound(f"there is no library '{library}'")
-        return await asyncio.to_thread(read_duplicates, data_dir, library)
 
-    return router
+@router.get("/libraries/{library}/duplicates", response_model=bodies.Duplicates)
+async def duplicates(
+    context: RouteContext, library: Library, request: Request
+) -> bodies.Duplicates:
+    """Clusters of videos that copy each other, from the last search inside the library; 404
+    where none was made (`dubl dedupe` makes one)."""
+    if not principal_of(request).sees([library]):
+        raise NotFound(f"there is no library '{library}'")
+    return await asyncio.to_thread(read_duplicates, context.settings.data_dir, library)

@@ -9,16 +9,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from dubl.contract import bodies
 from dubl.errors import DublError
+from dubl.ledger.job_queue import JobQueue
 from dubl.types import Job
+from serve_app.api.context import Context
 from serve_app.api.problems import problem
-from serve_app.api.service import Service
 
 LOOK_S = 0.25
 KEEP_ALIVE_S = 15.0
 
 
 async def job_events(
-    service: Service, job: Job, body_of: Callable[[Job], Awaitable[bodies.Job]]
+    context: Context, job: Job, body_of: Callable[[Job], Awaitable[bodies.Job]]
 ) -> AsyncIterator[str]:
     """An event for each change, until the job ends, or the service cannot tell any more."""
     shown, said_at = "", time.monotonic()
@@ -35,7 +36,7 @@ async def job_events(
                 yield ": waiting\n\n"
                 said_at = time.monotonic()
             await asyncio.sleep(LOOK_S)
-            job = await service.get_job(job.id)
+            job = await context.ledger.ask(JobQueue.get, job.id)
     except DublError as exc:
         yield _event("error", json.dumps(problem(exc), ensure_ascii=False))
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from dubl.contract import bodies
-from dubl.errors import CheckNotFound, EvidenceNotKept, NotFound, ReferenceNotFound
+from dubl.errors import EvidenceNotKept, NotFound
+from dubl.ledger.policies import Policies
 from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.matrix_picture import draw_matrix
 from dubl.settings import PolicySettings
@@ -23,8 +24,8 @@ from dubl.types import (
     Standing,
     TimedMatrix,
 )
-from serve_app.api.conversation import Context
-from serve_app.api.principal import principal_of
+from serve_app.api.context import Context, RouteContext
+from serve_app.api.visible import visible_check, visible_reference
 
 Stage = Literal["frames", "network"]
 At = Annotated[float, Query(ge=0, description="seconds")]
@@ -40,91 +41,89 @@ INERT = {
 }
 
 
-def evidence_router(context: Context) -> APIRouter:
-    router = APIRouter(tags=["evidence"])
-    service, policy = context.service, context.settings.policy
-
-    async def visible_check(request: Request, check_id: str) -> Check:
-        return visible(await service.get_check(check_id), request)
-
-    async def visible_reference(request: Request, reference_id: str) -> None:
-        reference = await service.get_reference(reference_id)
-        if not principal_of(request).sees([reference.library]):
-            raise ReferenceNotFound(f"there is no reference '{reference_id}'")
-
-    @router.get(f"{MATCH}/evidence", response_model=bodies.Evidence)
-    async def evidence(request: Request, check_id: str, reference_id: str) -> bodies.Evidence:
-        """Segments, frames side by side, hints about the edit, and what the probability meant."""
-        check = await visible_check(request, check_id)
-        match = _match(check, reference_id)
-        explanation = await service.desk.explain(check_id, match)
-        own = Standing(policies=await service.desk.library_policies())
-        used = policy_of(match.library, policy, own)
-        return bodies.Evidence.of(
-            check, match, explanation, policy=used, outcome=_outcome(match, used)
-        )
-
-    @router.get(f"{MATCH}/evidence/matrix", response_model=bodies.Matrix)
-    async def matrix(
-        request: Request, check_id: str, reference_id: str, stage: Stage = "frames"
-    ) -> bodies.Matrix:
-        """The similarity matrix as numbers, before (`frames`) or after the network."""
-        match = _match(await visible_check(request, check_id), reference_id)
-        return bodies.Matrix.of(_stage(await service.desk.matrices(check_id, match), stage))
-
-    @router.get(f"{MATCH}/evidence/matrix.png", response_class=Response)
-    async def matrix_picture(
-        request: Request,
-        check_id: str,
-        reference_id: str,
-        stage: Stage = "frames",
-        segments: bool = True,
-    ) -> Response:
-        """The same as a picture with the segments drawn: query seconds downwards, reference
-        seconds to the right, both from 0 to the end."""
-        match = _match(await visible_check(request, check_id), reference_id)
-        shown = _stage(await service.desk.matrices(check_id, match), stage)
-        picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
-        return Response(picture, media_type="image/png", headers={"Cache-Control": PRIVATE})
-
-    @router.get("/v1/checks/{check_id:path}/picture", response_class=Response)
-    async def query_picture(request: Request, check_id: str, at: At = 0.0) -> Response:
-        """The kept frame of a checked video that is nearest to `at`, JPEG."""
-        await visible_check(request, check_id)
-        return _jpeg(await service.desk.query_picture(check_id, at))
-
-    @router.get("/v1/references/{reference_id:path}/picture", response_class=Response)
-    async def reference_picture(request: Request, reference_id: str, at: At = 0.0) -> Response:
-        """The kept frame of a reference that is nearest to `at`, JPEG."""
-        await visible_reference(request, reference_id)
-        return _jpeg(await service.desk.reference_picture(reference_id, at))
-
-    @router.get("/v1/checks/{check_id:path}/video", response_class=FileResponse)
-    async def query_video(request: Request, check_id: str) -> Response:
-        """The checked file, as long as it is kept; ranges are served."""
-        await visible_check(request, check_id)
-        return _file(await service.desk.kept_query(check_id), context)
-
-    @router.get("/v1/references/{reference_id:path}/video", response_class=FileResponse)
-    async def reference_video(request: Request, reference_id: str) -> Response:
-        """The reference's file, as long as it is kept; ranges are served."""
-        await visible_reference(request, reference_id)
-        return _file(await service.desk.kept_reference(reference_id), context)
-
-    @router.delete("/v1/checks/{check_id:path}/evidence", status_code=204)
-    async def forget(request: Request, check_id: str) -> None:
-        """Removes file, pictures and features of a check at once; the verdict stays."""
-        await visible_check(request, check_id)
-        await service.desk.forget_query(check_id)
-
-    return router
+router = APIRouter(tags=["evidence"])
 
 
-def visible(check: Check, request: Request) -> Check:
-    """Raises CheckNotFound for a check that the caller's key may not see."""
-    if not principal_of(request).sees(check.libraries):
-        raise CheckNotFound(f"there is no check '{check.id}'")
-    return check
+@router.get(f"{MATCH}/evidence", response_model=bodies.Evidence)
+async def evidence(
+    context: RouteContext, request: Request, check_id: str, reference_id: str
+) -> bodies.Evidence:
+    """Segments, frames side by side, hints about the edit, and what the probability meant."""
+    check = await visible_check(context, request, check_id)
+    match = _match(check, reference_id)
+    explanation = await context.engine.evidence.explain(check_id, match)
+    own = Standing(policies=await context.ledger.ask(Policies.current))
+    used = policy_of(match.library, context.settings.policy, own)
+    return bodies.Evidence.of(check, match, explanation, policy=used, outcome=_outcome(match, used))
+
+
+@router.get(f"{MATCH}/evidence/matrix", response_model=bodies.Matrix)
+async def matrix(
+    context: RouteContext,
+    request: Request,
+    check_id: str,
+    reference_id: str,
+    stage: Stage = "frames",
+) -> bodies.Matrix:
+    """The similarity matrix as numbers, before (`frames`) or after the network."""
+    match = _match(await visible_check(context, request, check_id), reference_id)
+    return bodies.Matrix.of(_stage(await context.engine.evidence.matrices(check_id, match), stage))
+
+
+@router.get(f"{MATCH}/evidence/matrix.png", response_class=Response)
+async def matrix_picture(
+    context: RouteContext,
+    request: Request,
+    check_id: str,
+    reference_id: str,
+    stage: Stage = "frames",
+    segments: bool = True,
+) -> Response:
+    """The same as a picture with the segments drawn: query seconds downwards, reference
+    seconds to the right, both from 0 to the end."""
+    match = _match(await visible_check(context, request, check_id), reference_id)
+    shown = _stage(await context.engine.evidence.matrices(check_id, match), stage)
+    picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
+    return Response(picture, media_type="image/png", headers={"Cache-Control": PRIVATE})
+
+
+@router.get("/v1/checks/{check_id:path}/picture", response_class=Response)
+async def query_picture(
+    context: RouteContext, request: Request, check_id: str, at: At = 0.0
+) -> Response:
+    """The kept frame of a checked video that is nearest to `at`, JPEG."""
+    await visible_check(context, request, check_id)
+    return _jpeg(await context.engine.evidence.query_picture(check_id, at))
+
+
+@router.get("/v1/references/{reference_id:path}/picture", response_class=Response)
+async def reference_picture(
+    context: RouteContext, request: Request, reference_id: str, at: At = 0.0
+) -> Response:
+    """The kept frame of a reference that is nearest to `at`, JPEG."""
+    await visible_reference(context, request, reference_id)
+    return _jpeg(await context.engine.evidence.reference_picture(reference_id, at))
+
+
+@router.get("/v1/checks/{check_id:path}/video", response_class=FileResponse)
+async def query_video(context: RouteContext, request: Request, check_id: str) -> Response:
+    """The checked file, as long as it is kept; ranges are served."""
+    await visible_check(context, request, check_id)
+    return _file(await context.engine.evidence.query(check_id), context)
+
+
+@router.get("/v1/references/{reference_id:path}/video", response_class=FileResponse)
+async def reference_video(context: RouteContext, request: Request, reference_id: str) -> Response:
+    """The reference's file, as long as it is kept; ranges are served."""
+    await visible_reference(context, request, reference_id)
+    return _file(await context.engine.evidence.reference(reference_id), context)
+
+
+@router.delete("/v1/checks/{check_id:path}/evidence", status_code=204)
+async def forget(context: RouteContext, request: Request, check_id: str) -> None:
+    """Removes file, pictures and features of a check at once; the verdict stays."""
+    await visible_check(context, request, check_id)
+    await context.engine.evidence.forget(check_id)
 
 
 def _match(check: Check, reference_id: str) -> Match:

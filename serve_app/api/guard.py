@@ -9,73 +9,81 @@ from fastapi import APIRouter, Body, Request
 from dubl.contract import bodies
 from dubl.contract.requests import CalibrationRequest, QuarantineRequest
 from dubl.errors import ReferenceNotFound
+from dubl.ledger.guard import Guard
+from dubl.ledger.policies import Policies
 from dubl.matching.decision import policy_of
 from dubl.types import (
     LibraryPolicy,
     QuarantineState,
     Standing,
 )
-from serve_app.api.conversation import Context
+from serve_app.api.context import Context, RouteContext
 from serve_app.api.principal import principal_of
 
+router = APIRouter(tags=["reviews"])
 
-def guard_router(context: Context) -> APIRouter:
-    router = APIRouter(tags=["reviews"])
-    desk, policy = context.service.desk, context.settings.policy
 
-    def policy_body(library: str, own: LibraryPolicy | None) -> bodies.LibraryPolicy:
-        standing = Standing(policies={} if own is None else {library: own})
-        used = policy_of(library, policy, standing)
-        return bodies.LibraryPolicy.of(library, used, own)
+def policy_body(context: Context, library: str, own: LibraryPolicy | None) -> bodies.LibraryPolicy:
+    standing = Standing(policies={} if own is None else {library: own})
+    used = policy_of(library, context.settings.policy, standing)
+    return bodies.LibraryPolicy.of(library, used, own)
 
-    @router.get("/v1/reviews/quarantine", response_model=bodies.Items[bodies.Quarantine])
-    async def quarantines(
-        request: Request, status: QuarantineState | None = None
-    ) -> bodies.Items[bodies.Quarantine]:
-        """References that suddenly matched far more than usual, newest first."""
-        sees = principal_of(request).sees
-        found = await desk.quarantines(state=status)
-        return bodies.Items[bodies.Quarantine].of(
-            (one for one in found if sees([one.library])), bodies.Quarantine.of
-        )
 
-    @router.post("/v1/reviews/quarantine", response_model=bodies.Quarantine)
-    async def decide(request: Request, body: QuarantineRequest) -> bodies.Quarantine:
-        """Releases a reference, whose matches count again, or keeps it in quarantine."""
-        sees = principal_of(request).sees
-        known = {one.reference_id: one for one in await desk.quarantines(state=None)}
-        if body.reference_id in known and not sees([known[body.reference_id].library]):
-            raise ReferenceNotFound(f"there is no reference '{body.reference_id}'")
-        state = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}[body.decision]
-        decided = await desk.decide_quarantine(
-            body.reference_id, state=state, reviewer=body.reviewer, note=body.note
-        )
-        return bodies.Quarantine.of(decided)
+@router.get("/v1/reviews/quarantine", response_model=bodies.Items[bodies.Quarantine])
+async def quarantines(
+    context: RouteContext, request: Request, status: QuarantineState | None = None
+) -> bodies.Items[bodies.Quarantine]:
+    """References that suddenly matched far more than usual, newest first."""
+    sees = principal_of(request).sees
+    found = await context.ledger.ask(Guard.list, state=status)
+    return bodies.Items[bodies.Quarantine].of(
+        (one for one in found if sees([one.library])), bodies.Quarantine.of
+    )
 
-    @router.get("/v1/libraries/{library}/policy", response_model=bodies.LibraryPolicy)
-    async def library_policy(library: str, request: Request) -> bodies.LibraryPolicy:
-        """The thresholds that hold for matches with this library's references."""
-        principal_of(request).require(library)
-        return policy_body(library, (await desk.library_policies()).get(library))
 
-    @router.delete("/v1/libraries/{library}/policy", status_code=204)
-    async def withdraw(library: str, request: Request) -> None:
-        """Gives the library the settings' thresholds again."""
-        principal_of(request).require(library)
-        await desk.withdraw_policy(library)
+@router.post("/v1/reviews/quarantine", response_model=bodies.Quarantine)
+async def decide(
+    context: RouteContext, request: Request, body: QuarantineRequest
+) -> bodies.Quarantine:
+    """Releases a reference, whose matches count again, or keeps it in quarantine."""
+    sees = principal_of(request).sees
+    known = {one.reference_id: one for one in await context.ledger.ask(Guard.list, state=None)}
+    if body.reference_id in known and not sees([known[body.reference_id].library]):
+        raise ReferenceNotFound(f"there is no reference '{body.reference_id}'")
+    state = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}[body.decision]
+    decided = await context.ledger.ask(
+        Guard.decide, body.reference_id, state=state, reviewer=body.reviewer, note=body.note
+    )
+    return bodies.Quarantine.of(decided)
 
-    @router.post("/v1/libraries/{library}/calibrate", response_model=bodies.Calibration)
-    async def calibrate(
-        library: str,
-        request: Request,
-        body: Annotated[CalibrationRequest | None, Body()] = None,
-    ) -> bodies.Calibration:
-        """Fits the library's thresholds to what people decided of its matches."""
-        principal_of(request).require(library)
-        wanted = body or CalibrationRequest()
-        report = await desk.calibrate(
-            library, least_decisions=wanted.least_decisions, adopt=wanted.adopt
-        )
-        return bodies.Calibration.of(library, report, adopted=wanted.adopt)
 
-    return router
+@router.get("/v1/libraries/{library}/policy", response_model=bodies.LibraryPolicy)
+async def library_policy(
+    context: RouteContext, library: str, request: Request
+) -> bodies.LibraryPolicy:
+    """The thresholds that hold for matches with this library's references."""
+    principal_of(request).require(library)
+    return policy_body(context, library, (await context.ledger.ask(Policies.current)).get(library))
+
+
+@router.delete("/v1/libraries/{library}/policy", status_code=204)
+async def withdraw(context: RouteContext, library: str, request: Request) -> None:
+    """Gives the library the settings' thresholds again."""
+    principal_of(request).require(library)
+    await context.ledger.ask(Policies.withdraw, library)
+
+
+@router.post("/v1/libraries/{library}/calibrate", response_model=bodies.Calibration)
+async def calibrate(
+    context: RouteContext,
+    library: str,
+    request: Request,
+    body: Annotated[CalibrationRequest | None, Body()] = None,
+) -> bodies.Calibration:
+    """Fits the library's thresholds to what people decided of its matches."""
+    principal_of(request).require(library)
+    wanted = body or CalibrationRequest()
+    report = await context.engine.calibrate(
+        library, least_decisions=wanted.least_decisions, adopt=wanted.adopt
+    )
+    return bodies.Calibration.of(library, report, adopted=wanted.adopt)

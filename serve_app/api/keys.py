@@ -6,37 +6,36 @@ from fastapi import APIRouter
 
 from dubl.contract import bodies
 from dubl.contract.requests import KeyRequest
-from dubl.ledger.api_keys import make_key
-from serve_app.api.access import AdminService, KeyRing
+from dubl.ledger.api_keys import ApiKeys, make_key
+from serve_app.api.context import RouteContext
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-def keys_router(service: AdminService, ring: KeyRing) -> APIRouter:
-    router = APIRouter(prefix="/v1/keys", tags=["keys"])
+@router.post("", status_code=201, response_model=bodies.NewKey)
+async def create(context: RouteContext, wanted: KeyRequest) -> bodies.NewKey:
+    """Makes a key; its token is in this answer and nowhere else."""
+    new = make_key(
+        wanted.name,
+        scopes=wanted.scopes,
+        libraries=wanted.libraries,
+        requests_per_minute=wanted.requests_per_minute,
+        jobs_per_day=wanted.jobs_per_day,
+    )
+    await context.ledger.ask(ApiKeys.add, new.key)
+    context.keys.forget()
+    return bodies.NewKey(token=new.token, key=bodies.Key.of(new.key))
 
-    @router.post("", status_code=201, response_model=bodies.NewKey)
-    async def create(wanted: KeyRequest) -> bodies.NewKey:
-        """Makes a key; its token is in this answer and nowhere else."""
-        new = make_key(
-            wanted.name,
-            scopes=wanted.scopes,
-            libraries=wanted.libraries,
-            requests_per_minute=wanted.requests_per_minute,
-            jobs_per_day=wanted.jobs_per_day,
-        )
-        await service.add_key(new.key)
-        ring.forget()
-        return bodies.NewKey(token=new.token, key=bodies.Key.of(new.key))
 
-    @router.get("", response_model=bodies.Items[bodies.Key])
-    async def listing() -> bodies.Items[bodies.Key]:
-        """All keys, the revoked ones too, oldest first."""
-        return bodies.Items[bodies.Key].of(await service.list_keys(), bodies.Key.of)
+@router.get("", response_model=bodies.Items[bodies.Key])
+async def listing(context: RouteContext) -> bodies.Items[bodies.Key]:
+    """All keys, the revoked ones too, oldest first."""
+    return bodies.Items[bodies.Key].of(await context.keys.all(), bodies.Key.of)
 
-    @router.delete("/{key_id}", response_model=bodies.Key)
-    async def revoke(key_id: str) -> bodies.Key:
-        """Makes a key worthless."""
-        key = await service.revoke_key(key_id)
-        ring.forget()
-        return bodies.Key.of(key)
 
-    return router
+@router.delete("/{key_id}", response_model=bodies.Key)
+async def revoke(context: RouteContext, key_id: str) -> bodies.Key:
+    """Makes a key worthless."""
+    key = await context.ledger.ask(ApiKeys.revoke, key_id)
+    context.keys.forget()
+    return bodies.Key.of(key)

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from dubl.contract import bodies
-from dubl.contract.orders import ReferenceFilter
 from dubl.errors import ReferenceNotFound
-from dubl.types import JobState, Reference
+from dubl.ledger.job_queue import JobQueue
+from dubl.types import JobState, Page, Reference
+from serve_app.api.context import RouteContext
 from serve_app.api.conversation import (
-    Context,
     accepted,
     discarding,
     error_of,
@@ -22,112 +22,108 @@ from serve_app.api.conversation import (
 )
 from serve_app.api.documents import CHANGE, REFERENCE
 from serve_app.api.orders import reference_change, reference_order, terms_of
-from serve_app.api.principal import Principal, libraries_of, principal_of
+from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.uploads import read_json_object, read_submission
+from serve_app.api.visible import visible_reference
+
+router = APIRouter(prefix="/v1", tags=["references"])
 
 
-def references_router(context: Context) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["references"])
-    service, settings = context.service, context.settings
+@router.post(
+    "/references",
+    status_code=202,
+    response_model=bodies.Accepted | bodies.Reference,
+    openapi_extra=REFERENCE,
+)
+async def submit(context: RouteContext, request: Request) -> Response:
+    """Registers a video (multipart `file`, or JSON `link` or `path`).
 
-    async def visible(reference_id: str, principal: Principal) -> Reference:
-        """A reference of another's library is none."""
-        reference = await service.get_reference(reference_id)
-        if not principal.sees([reference.library]):
-            raise ReferenceNotFound(f"there is no reference '{reference_id}'")
-        return reference
-
-    @router.post(
-        "/references",
-        status_code=202,
-        response_model=bodies.Accepted | bodies.Reference,
-        openapi_extra=REFERENCE,
+    Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
+    bytes or the same id were registered already; 409 where the id is another library's.
+    """
+    seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
+    with context.admission.room(waits=seconds > 0):
+        submission = await read_submission(request, spool=context.spool)
+        async with discarding(submission, context.spool):
+            terms = terms_of(submission, waits=seconds > 0)
+            order = reference_order(submission)
+            principal_of(request).require(order.draft.library)
+            job = await context.engine.jobs.register(order, terms)
+        ended = await context.engine.jobs.wait(job, seconds=seconds)
+    job = ended.job
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        raise error_of(job)
+    if job.state is not JobState.DONE:
+        return accepted(job, location=_location(job.subject_id))
+    made = ended.done.registration
+    reference = made.reference if made else await context.librarian.get.remote(job.result_id)
+    body = bodies.Reference.of(reference)
+    return JSONResponse(
+        body.model_dump(),
+        status_code=201 if job.created else 200,
+        headers={"Location": _location(body.id)},
     )
-    async def submit(request: Request) -> Response:
-        """Registers a video (multipart `file`, or JSON `link` or `path`).
 
-        Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
-        bytes or the same id were registered already; 409 where the id is another library's.
-        """
-        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
-        with service.room(waits=seconds > 0):
-            submission = await read_submission(request, spool=context.spool)
-            async with discarding(submission, context.spool):
-                terms = terms_of(submission, waits=seconds > 0)
-                order = reference_order(submission)
-                principal_of(request).require(order.draft.library)
-                job = await service.submit_reference(order, terms)
-            job = await service.wait(job, seconds=seconds)
-        if job.state in (JobState.FAILED, JobState.CANCELLED):
-            raise error_of(job)
-        if job.state is not JobState.DONE:
-            return accepted(job, location=_location(job.subject_id))
-        body = bodies.Reference.of(await service.get_reference(job.result_id))
-        return JSONResponse(
-            body.model_dump(),
-            status_code=201 if job.created else 200,
-            headers={"Location": _location(body.id)},
-        )
 
-    @router.get("/references", response_model=bodies.Page[bodies.Reference])
-    async def listing(
-        request: Request,
-        library: str = "",
-        owner: str = "",
-        q: str = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        cursor: str = "",
-    ) -> bodies.Page[bodies.Reference]:
-        """References, newest first; `q` looks into id, title and source."""
-        allowed = principal_of(request).one_library(library)
-        wanted = ReferenceFilter(library=allowed, owner=owner, text=q)
-        page = await service.list_references(wanted, limit=limit, cursor=cursor)
-        return bodies.Page[bodies.Reference].of(page, bodies.Reference.of)
+@router.get("/references", response_model=bodies.Page[bodies.Reference])
+async def listing(
+    context: RouteContext,
+    request: Request,
+    library: str = "",
+    owner: str = "",
+    q: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str = "",
+) -> bodies.Page[bodies.Reference]:
+    """References, newest first; `q` looks into id, title and source."""
+    allowed = principal_of(request).one_library(library)
+    listed = context.librarian.list.remote(allowed, owner, q, limit, cursor)
+    page: Page[Reference] = await listed
+    return bodies.Page[bodies.Reference].of(page, bodies.Reference.of)
 
-    @router.get(
-        "/references/{reference_id:path}", response_model=bodies.Reference | bodies.Accepted
-    )
-    async def get(reference_id: str, request: Request) -> bodies.Reference | bodies.Accepted:
-        """One reference, or how far its registration is."""
-        seconds = wait_seconds(request, longest=settings.serve.max_wait_s)
-        principal = principal_of(request)
-        try:
-            return bodies.Reference.of(await visible(reference_id, principal))
-        except ReferenceNotFound:
-            job = await service.find_job(reference_id)
-            if not principal.sees(libraries_of(job)):
-                raise
-        job = await service.wait(job, seconds=seconds)
-        if job.state is JobState.DONE:
-            return bodies.Reference.of(await visible(job.result_id, principal))
-        return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
-    @router.patch(
-        "/references/{reference_id:path}", response_model=bodies.Reference, openapi_extra=CHANGE
-    )
-    async def change(reference_id: str, request: Request) -> bodies.Reference:
-        """Replaces title, owner, metadata or rights; later checks see new rights at once."""
-        wanted = reference_change(await read_json_object(request))
-        await visible(reference_id, principal_of(request))
-        return bodies.Reference.of(await service.update_reference(reference_id, wanted))
+@router.get("/references/{reference_id:path}", response_model=bodies.Reference | bodies.Accepted)
+async def get(
+    context: RouteContext, reference_id: str, request: Request
+) -> bodies.Reference | bodies.Accepted:
+    """One reference, or how far its registration is."""
+    seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
+    try:
+        return bodies.Reference.of(await visible_reference(context, request, reference_id))
+    except ReferenceNotFound:
+        job = await context.ledger.ask(JobQueue.find, reference_id)
+        if not principal_of(request).sees(libraries_of(job)):
+            raise
+    job = (await context.engine.jobs.wait(job, seconds=seconds)).job
+    if job.state is JobState.DONE:
+        return bodies.Reference.of(await visible_reference(context, request, job.result_id))
+    return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
-    @router.delete("/references/{reference_id:path}", status_code=204)
-    async def delete(reference_id: str, request: Request) -> None:
-        """Removes a reference from every answer at once."""
-        await visible(reference_id, principal_of(request))
-        await service.delete_reference(reference_id)
 
-    @router.get("/libraries", response_model=bodies.Items[bodies.Library])
-    async def libraries(request: Request) -> bodies.Items[bodies.Library]:
-        """Libraries with the number of their references."""
-        counts, sees = await service.libraries(), principal_of(request).sees
-        seen = {name: count for name, count in counts.items() if sees([name])}
-        items = (
-            bodies.Library(name=name, references=count) for name, count in sorted(seen.items())
-        )
-        return bodies.Items[bodies.Library](items=tuple(items))
+@router.patch(
+    "/references/{reference_id:path}", response_model=bodies.Reference, openapi_extra=CHANGE
+)
+async def change(context: RouteContext, reference_id: str, request: Request) -> bodies.Reference:
+    """Replaces title, owner, metadata or rights; later checks see new rights at once."""
+    wanted = reference_change(await read_json_object(request))
+    await visible_reference(context, request, reference_id)
+    return bodies.Reference.of(await context.librarian.update.remote(reference_id, wanted))
 
-    return router
+
+@router.delete("/references/{reference_id:path}", status_code=204)
+async def delete(context: RouteContext, reference_id: str, request: Request) -> None:
+    """Removes a reference from every answer at once."""
+    await visible_reference(context, request, reference_id)
+    await context.librarian.delete.remote(reference_id)
+
+
+@router.get("/libraries", response_model=bodies.Items[bodies.Library])
+async def libraries(context: RouteContext, request: Request) -> bodies.Items[bodies.Library]:
+    """Libraries with the number of their references."""
+    counts, sees = await context.librarian.libraries.remote(), principal_of(request).sees
+    seen = {name: count for name, count in counts.items() if sees([name])}
+    items = (bodies.Library(name=name, references=count) for name, count in sorted(seen.items()))
+    return bodies.Items[bodies.Library](items=tuple(items))
 
 
 def _location(reference_id: str) -> str:

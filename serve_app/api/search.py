@@ -10,43 +10,45 @@ from fastapi import APIRouter, Query, Request
 from dubl.contract import bodies
 from dubl.contract.orders import FrameSearch
 from dubl.errors import InvalidRequest
-from serve_app.api.conversation import Context
+from serve_app.api.context import RouteContext
 from serve_app.api.documents import FRAME
-from serve_app.api.evidence import visible
 from serve_app.api.principal import principal_of
 from serve_app.api.uploads import Submission, read_submission
+from serve_app.api.visible import visible_check
 
 Limit = Annotated[int, Query(ge=1, le=50)]
 FIELDS = ("time_s", "library")
 
 
-def search_router(context: Context) -> APIRouter:
-    router = APIRouter(tags=["search"])
-    service = context.service
+router = APIRouter(tags=["search"])
 
-    @router.post(
-        "/v1/search/frame", response_model=bodies.Items[bodies.FrameFound], openapi_extra=FRAME
-    )
-    async def search_frame(request: Request, limit: Limit = 10) -> bodies.Items[bodies.FrameFound]:
-        """References that show a picture, best first: an image `file`, or the frame of a video at
-        `time_s`."""
-        with service.room(waits=True):
-            submission = await read_submission(request, spool=context.spool)
-            try:
-                search = _search(submission, limit=limit)
-                allowed = principal_of(request).limited(search.libraries)
-                found = await service.search_frame(search.within(allowed))
-            finally:
-                await asyncio.to_thread(submission.discard, context.spool)
-        return bodies.Items[bodies.FrameFound].of(found, bodies.FrameFound.of)
 
-    @router.get("/v1/checks/{check_id:path}/nearest", response_model=bodies.Items[bodies.Match])
-    async def nearest(check_id: str, request: Request, m: Limit = 5) -> bodies.Items[bodies.Match]:
-        """The `m` nearest references, however far: of those that the check compared in full."""
-        check = visible(await service.get_check(check_id), request)
-        return bodies.Items[bodies.Match].of(check.verdict.nearest()[:m], bodies.Match.of)
+@router.post(
+    "/v1/search/frame", response_model=bodies.Items[bodies.FrameFound], openapi_extra=FRAME
+)
+async def search_frame(
+    context: RouteContext, request: Request, limit: Limit = 10
+) -> bodies.Items[bodies.FrameFound]:
+    """References that show a picture, best first: an image `file`, or the frame of a video at
+    `time_s`."""
+    with context.admission.room(waits=True):
+        submission = await read_submission(request, spool=context.spool)
+        try:
+            search = _search(submission, limit=limit)
+            allowed = principal_of(request).limited(search.libraries)
+            found = await context.engine.search_frame(search.within(allowed))
+        finally:
+            await asyncio.to_thread(submission.discard, context.spool)
+    return bodies.Items[bodies.FrameFound].of(found, bodies.FrameFound.of)
 
-    return router
+
+@router.get("/v1/checks/{check_id:path}/nearest", response_model=bodies.Items[bodies.Match])
+async def nearest(
+    context: RouteContext, check_id: str, request: Request, m: Limit = 5
+) -> bodies.Items[bodies.Match]:
+    """The `m` nearest references, however far: of those that the check compared in full."""
+    check = await visible_check(context, request, check_id)
+    return bodies.Items[bodies.Match].of(check.verdict.nearest()[:m], bodies.Match.of)
 
 
 def _search(submission: Submission, *, limit: int) -> FrameSearch:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from serve_app.api.desk import QueueFilter
 
 from dubl.errors import EvidenceNotKept, NotFound
 from dubl.matching.thresholds import fit_thresholds
@@ -33,7 +34,6 @@ from dubl.types import (
     ThresholdReport,
     TimedMatrix,
 )
-from serve_app.api.desk import QueueFilter
 
 DECIDED_AT = "2026-01-02T04:00:00.000000Z"
 FRAMES = TimedMatrix(

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from serve_app.api.service import Readiness
+
 from dubl.contract.orders import (
     BatchOrder,
     CheckOrder,
@@ -41,7 +43,6 @@ from dubl.types import (
     Segment,
     Verdict,
 )
-from serve_app.api.service import Readiness
 from tests.support.fake_desk import FakeDesk
 from tests.support.fake_switchboard import FakeSwitchboard
 

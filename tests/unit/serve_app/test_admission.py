@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+from serve_app.admission import Admission
 
 from dubl.errors import Overloaded
 from dubl.settings import ServeSettings
-from serve_app.admission import Admission
 
 
 def test_only_so_many_requests_wait_at_once_and_others_are_still_queued() -> None:

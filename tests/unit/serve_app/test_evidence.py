@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from serve_app.api.desk import QueueFilter
 
 from dubl.settings import load_settings
 from dubl.types import Scope
-from serve_app.api.desk import QueueFilter
 from serve_app.api.http import make_http_app
 from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, FakeService

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import pytest
+from serve_app.flow import Flow, Lane, Question, Steps
 
 from dubl.errors import DublError, ServiceInterrupted, StateConflict, StoreUnavailable
 from dubl.rights.terms import ANYWHERE
@@ -24,7 +25,6 @@ from dubl.types import (
     Space,
     VideoSource,
 )
-from serve_app.flow import Flow, Lane, Question, Steps
 
 SOURCE = VideoSource(path="/a.mp4", sha256="bytes", size_bytes=1, name="a.mp4")
 SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from serve_app.flow import Steps
+from serve_app.jobs import JobService
 
 from dubl.contract.orders import CheckOrder, ReferenceOrder, Terms, VideoInput
 from dubl.errors import InvalidRequest, Overloaded
 from dubl.settings import Settings, load_settings
 from dubl.types import JobRank, JobState, ReferenceDraft
-from serve_app.flow import Steps
-from serve_app.jobs import JobService
 from tests.support.local_ledger import LocalLedger
 
 VIDEO = VideoInput(link="https://example.org/a.mp4")

@@ -6,12 +6,13 @@ import os
 import time
 from pathlib import Path
 
+from serve_app.reconciler import Reconciler
+
 from dubl.contract.orders import CHECK_ORDER, CheckOrder, VideoInput
 from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
 from dubl.settings import load_settings
 from dubl.types import Job, JobKind, JobState, VideoSource
-from serve_app.reconciler import Reconciler
 
 DAY_S = 86400.0
 

@@ -9,16 +9,16 @@ from typing import cast
 
 import pytest
 from ray.serve.handle import DeploymentHandle
+from serve_app.ledger_client import LedgerClient
+from serve_app.progress import OnStage
+from serve_app.runner import JobRunner
+from serve_app.work import Work
 
 from dubl.errors import DublError, EmptyFile, Overloaded, StoreUnavailable
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobKind, JobState
 from serve_app import ledger_client, runner
-from serve_app.ledger_client import LedgerClient
-from serve_app.progress import OnStage
-from serve_app.runner import JobRunner
-from serve_app.work import Work
 from tests.support.local_ledger import LocalLedger
 
 SETTINGS = ServeSettings(

@@ -10,6 +10,9 @@ from typing import cast
 
 import pytest
 from ray.serve.handle import DeploymentHandle
+from serve_app.flow import Flow, Lane, Question, Steps
+from serve_app.ledger_client import LedgerClient
+from serve_app.shadows import MAX_AT_ONCE, Shadows
 
 from dubl.errors import ServiceInterrupted
 from dubl.rights.terms import ANYWHERE
@@ -26,9 +29,6 @@ from dubl.types import (
     Verdict,
     VideoSource,
 )
-from serve_app.flow import Flow, Lane, Question, Steps
-from serve_app.ledger_client import LedgerClient
-from serve_app.shadows import MAX_AT_ONCE, Shadows
 from tests.support.local_ledger import LocalLedger
 
 SOURCE = VideoSource(path="/a.mp4", sha256="0", size_bytes=1, name="a.mp4")

@@ -1,5 +1,4 @@
-"""Which feature space answers, and whether the other one could. Fulfills the HTTP layer's
-Switchboard."""
+"""Which feature space answers, and whether the other one could."""
 
 from __future__ import annotations
 
@@ -9,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dubl.assembly import make_kept_videos
+from dubl.engine.flow import Lane, Steps
+from dubl.engine.ledger import LedgerClient
 from dubl.errors import EvidenceNotKept, NotFound, StateConflict
 from dubl.ledger.spaces import Spaces
 from dubl.settings import Settings
 from dubl.types import Comparison, MissingReference, Reference, SpaceState, SpaceSwitch
-from serve_app.calls import answer
-from serve_app.flow import Lane, Steps
-from serve_app.ledger_client import LedgerClient
 
 if TYPE_CHECKING:
     from dubl.index.spaces import Holding
@@ -23,12 +21,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class LaneSwitchboard:
-    """Switches between the lanes of a graph."""
+class FeatureSpaces:
+    """Those in service: a lane of the graph each."""
 
-    def __init__(self, steps: Steps, settings: Settings) -> None:
+    def __init__(self, steps: Steps, ledger: LedgerClient, settings: Settings) -> None:
         self._steps = steps
-        self._ledger = LedgerClient(steps.ledger)
+        self._ledger = ledger
         self._kept = make_kept_videos(settings)
 
     async def answering(self) -> Lane:
@@ -39,7 +37,7 @@ class LaneSwitchboard:
     async def states(self, *, since: str = "") -> Sequence[SpaceState]:
         current = self._steps.lane(await self._current())
         compared = await self._ledger.ask(Spaces.comparisons, since=since)
-        holdings: Mapping[str, Holding] = await answer(self._steps.librarian.holdings.remote())
+        holdings: Mapping[str, Holding] = await self._steps.librarian.holdings.remote()
         return [
             SpaceState(
                 space_id=lane.space.id,
@@ -60,7 +58,7 @@ class LaneSwitchboard:
     ) -> Sequence[MissingReference]:
         self._require(space_id)
         ask = self._steps.librarian.missing
-        found: Sequence[Reference] = await answer(ask.remote(space_id, after_id, limit))
+        found: Sequence[Reference] = await ask.remote(space_id, after_id, limit)
         return await asyncio.to_thread(lambda: [self._located(one) for one in found])
 
     async def switch(self, space_id: str, *, force: bool, by: str, note: str) -> SpaceSwitch:

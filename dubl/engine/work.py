@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from dubl.assembly import make_spool
@@ -20,6 +21,12 @@ from dubl.contract.orders import (
     ReferenceOrder,
     VideoInput,
 )
+from dubl.engine.flow import Flow, Question, Steps
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.lookback import Lookback
+from dubl.engine.progress import OnStage
+from dubl.engine.shadows import Shadows
+from dubl.engine.shell import Shell
 from dubl.errors import DublError, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
@@ -36,18 +43,23 @@ from dubl.types import (
     JobState,
     Reference,
     ReferenceDraft,
+    Registration,
     Verdict,
     VideoSource,
 )
-from serve_app.calls import answer
-from serve_app.flow import Flow, Question, Steps
-from serve_app.ledger_client import LedgerClient
-from serve_app.lookback import Lookback
-from serve_app.metrics import count_verdict
-from serve_app.progress import OnStage
-from serve_app.shadows import Shadows
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The result of a job that has ended well."""
+
+    check: Check | None = None
+    registration: Registration | None = None
+
+
+NOTHING = Done()
 
 
 class Work:
@@ -55,26 +67,32 @@ class Work:
     counts."""
 
     def __init__(
-        self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings
+        self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings, shell: Shell
     ) -> None:
         self._steps = steps
         self._flow = flow
         self._ledger = ledger
         self._settings = settings
+        self._shell = shell
         self._lookback = Lookback(steps=steps, flow=flow, ledger=ledger, settings=settings)
-        self._shadows = Shadows(flow=flow, ledger=ledger, share=settings.candidate.shadow_share)
+        self._shadows = Shadows(
+            flow=flow, ledger=ledger, share=settings.candidate.shadow_share, shell=shell
+        )
         self._spool = make_spool(settings)
 
-    async def perform(self, job: Job, on_stage: OnStage) -> None:
-        """Raises what is wrong with the video or the service, LeaseLost."""
+    async def perform(self, job: Job, on_stage: OnStage) -> Done:
+        """Raises the DublError that ends the attempt; LeaseLost if another worker owns the job."""
         if job.kind is JobKind.CHECK:
-            await self._check(job, CHECK_ORDER.validate_python(job.request), on_stage)
-        elif job.kind is JobKind.REFERENCE:
-            await self._register(job, REFERENCE_ORDER.validate_python(job.request), on_stage)
-        elif job.kind is JobKind.LOOKBACK:
+            order = CHECK_ORDER.validate_python(job.request)
+            return Done(check=await self._check(job, order, on_stage))
+        if job.kind is JobKind.REFERENCE:
+            draft = REFERENCE_ORDER.validate_python(job.request)
+            return Done(registration=await self._register(job, draft, on_stage))
+        if job.kind is JobKind.LOOKBACK:
             await self._lookback.perform(job, on_stage)
         else:
             await self._expand(job, BATCH_ORDER.validate_python(job.request), on_stage)
+        return NOTHING
 
     async def discard_upload(self, job: Job) -> None:
         """Only once the ledger knows how the job ended: until then it may have to run again."""
@@ -82,12 +100,11 @@ class Work:
         if upload is not None:
             await self._shadows.removed(job, partial(self._spool.remove, upload))
 
-    async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> None:
+    async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> Check:
         if order.earlier is not None:
             verdict = await self._lookback.check(order, order.earlier, now=job.created_at)
             name, sha256 = order.earlier.name, order.earlier.sha256
-            await self._record(job, order, verdict, name=name, sha256=sha256)
-            return
+            return await self._record(job, order, verdict, name=name, sha256=sha256)
         started = time.perf_counter()
         source = await self._obtain(order.video, on_stage)
         source_ms = (time.perf_counter() - started) * 1000
@@ -120,6 +137,7 @@ class Work:
             verdict = dataclasses.replace(verdict, timings_ms=timings)
             check = await self._record(job, order, verdict, name=source.name, sha256=source.sha256)
             self._shadows.begin(job, source, question, check)
+            return check
         finally:
             standing.cancel()
             await self._discard_download(job, order.video, source)
@@ -136,13 +154,13 @@ class Work:
             verdict=verdict,
             earlier_id=order.earlier.check_id if order.earlier is not None else "",
         )
-        await self._ledger.ask(Ledger.record_check, check, lease=job.lease)
-        count_verdict(verdict)
+        earlier = await self._ledger.ask(Ledger.record_check, check, lease=job.lease)
+        self._shell.count_verdict(verdict)
         shown = ", ".join(f"{stage} {ms:.0f}" for stage, ms in verdict.timings_ms.items())
         logger.info("check %s: %s (ms: %s)", order.id, verdict.outcome.value, shown)
-        return check
+        return earlier or check
 
-    async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> None:
+    async def _register(self, job: Job, order: ReferenceOrder, on_stage: OnStage) -> Registration:
         source = await self._obtain(order.video, on_stage)
         try:
             registration = await self._flow.register(
@@ -159,6 +177,7 @@ class Work:
             JobQueue.finish, job.lease, result_id=result, created=registration.created
         )
         logger.info("reference %s: created %s", result, registration.created)
+        return registration
 
     async def _expand(self, job: Job, order: BatchOrder, on_stage: OnStage) -> None:
         on_stage("unpack")
@@ -206,7 +225,7 @@ class Work:
         if not reference_id:
             return ""
         try:
-            found: Reference = await answer(self._steps.librarian.get.remote(reference_id))
+            found: Reference = await self._steps.librarian.get.remote(reference_id)
         except ReferenceNotFound:
             return ""
         return found.created_at

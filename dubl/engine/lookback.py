@@ -14,6 +14,9 @@ from dubl.contract.orders import (
     LookbackOrder,
     VideoInput,
 )
+from dubl.engine.flow import Flow, Steps
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.progress import OnStage
 from dubl.errors import CheckNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
@@ -21,10 +24,6 @@ from dubl.ledger.ledger import Ledger
 from dubl.matching.decision import counts
 from dubl.settings import Settings
 from dubl.types import Job, JobKind, JobRank, JobState, Outcome, Reference, Verdict
-from serve_app.calls import answer
-from serve_app.flow import Flow, Steps
-from serve_app.ledger_client import LedgerClient
-from serve_app.progress import OnStage
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ class Lookback:
         found: dict[tuple[str, frozenset[str]], tuple[Upload, str]] = {}
         for lane in self._steps.lanes:
             space_id = lane.space.id
-            uploads: Sequence[Upload] = await answer(find.remote(space_id, reference_id, library))
+            uploads: Sequence[Upload] = await find.remote(space_id, reference_id, library)
             for upload in uploads:
                 kept_as = upload.sha256, frozenset(upload.libraries)
                 found.setdefault(kept_as, (upload, space_id))

@@ -7,11 +7,11 @@ import asyncio
 import logging
 
 from dubl.assembly import make_kept_videos, make_spool
+from dubl.engine.work import upload_of
 from dubl.errors import StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.statements import utc_now
 from dubl.settings import Settings
-from serve_app.work import upload_of
 
 logger = logging.getLogger(__name__)
 

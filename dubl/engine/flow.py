@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ray.serve.handle import DeploymentHandle, DeploymentResponse
-
+from dubl.engine.handles import Handle, Response
+from dubl.engine.progress import OnStage, followed
 from dubl.errors import (
     DublError,
     Overloaded,
@@ -43,8 +43,6 @@ from dubl.types import (
     Verdict,
     VideoSource,
 )
-from serve_app.calls import answer
-from serve_app.progress import OnStage, followed
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +54,9 @@ class Lane:
     """A feature space, and the handles of what works in it."""
 
     space: Space
-    embedder: DeploymentHandle
-    retriever: DeploymentHandle
-    reranker: DeploymentHandle
+    embedder: Handle
+    retriever: Handle
+    reranker: Handle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +64,10 @@ class Steps:
     """Handles of the deployments. The first lane is that of model.weights, the second, where there
     is one, that of the candidate."""
 
-    decoder: DeploymentHandle
+    decoder: Handle
     lanes: tuple[Lane, ...]
-    librarian: DeploymentHandle
-    ledger: DeploymentHandle
+    librarian: Handle
+    ledger: Handle
 
     def lane(self, space_id: str) -> Lane:
         """That of the space; of model.weights for an empty id. Raises ServiceInterrupted."""
@@ -79,7 +77,7 @@ class Steps:
         raise ServiceInterrupted(f"this process does not know the feature space '{space_id}'")
 
     @property
-    def by_name(self) -> Mapping[str, DeploymentHandle]:
+    def by_name(self) -> Mapping[str, Handle]:
         """By names of the deployments, in lower case."""
         first, *others = (
             {"embedder": lane.embedder, "retriever": lane.retriever, "reranker": lane.reranker}
@@ -106,8 +104,8 @@ class Look:
     """A verdict, and the responses that hold what it was made of."""
 
     verdict: Verdict
-    clip: DeploymentResponse
-    features: DeploymentResponse
+    clip: Response
+    features: Response
 
 
 class Flow:
@@ -131,7 +129,7 @@ class Flow:
     ) -> Verdict:
         """The verdict of a space; what a person will look at is kept."""
         lane = self._steps.lane(space_id)
-        best = await self._answered(lane, source, question, on_stage)
+        best = await self.answer(lane, source, question, on_stage)
         if keeps_evidence(best.verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
@@ -150,7 +148,7 @@ class Flow:
         """What the space says that does not answer."""
         answering = self._steps.lane(space_id)
         (lane,) = (one for one in self._steps.lanes if one is not answering)
-        best = await self._answered(lane, source, question, lambda _: None)
+        best = await self.answer(lane, source, question, lambda _: None)
         return lane.space, best.verdict
 
     async def check_kept(
@@ -168,16 +166,16 @@ class Flow:
         lane = self._steps.lane(space_id)
         features = self._steps.librarian.upload_features.remote(lane.space.id, earlier_id)
         candidates = lane.retriever.retrieve.remote(features, list(libraries), [], "")
-        matches = await answer(lane.reranker.rerank.remote(features, candidates))
+        matches = await lane.reranker.rerank.remote(features, candidates)
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
         return self._decided(lane, matches, standing, context)
 
-    async def _answered(
+    async def answer(
         self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
     ) -> Look:
         """Looks once, and closer where that leaves doubt: the surer verdict, with what the better
-        look was made of."""
+        look was made of. Nothing is kept."""
         first = await self._look(lane, source, lane.space.query, question, on_stage)
         # Who looks closely from the start sees no more by looking again.
         if not is_doubtful(first.verdict, self._policy) or lane.space.closer == lane.space.query:
@@ -205,7 +203,7 @@ class Flow:
         matching = lane.reranker.rerank.remote(features, candidates)
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
-            matches: MatchSet = await answer(matching)
+            matches: MatchSet = await matching
         standing, context = await question.standing, question.context
         if doubtful := unsettled(matches, self._policy, standing=standing, context=context):
             matches = await self._verified(lane, source, matches, doubtful, on_stage)
@@ -228,7 +226,7 @@ class Flow:
             looking = verify.remote(source, matches, doubtful, references, lane.space.id)
             try:
                 async with followed({"verify": looking}, on_stage):
-                    verified: MatchSet = await answer(looking)
+                    verified: MatchSet = await looking
                 return verified
             except StoreUnavailable:
                 raise
@@ -256,9 +254,8 @@ class Flow:
         """In all spaces: one whose sampling is another's shares its frames. `again`: an attempt
         before this one may have got as far as the library, and kept nothing to look at. Raises
         StateConflict where the id is another library's."""
-        known: Registration | None = await answer(
-            self._steps.librarian.find.remote(draft, source.sha256)
-        )
+        found = self._steps.librarian.find.remote(draft, source.sha256)
+        known: Registration | None = await found
         decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
         if known is not None:
             _require_own(known, draft)
@@ -277,7 +274,7 @@ class Flow:
         clip = clips[self._steps.lanes[0].space.reference]
         stages = {"decode": clip, "embed": described[0], "register": writing}
         async with followed(stages, on_stage):
-            registration: Registration = await answer(writing)
+            registration: Registration = await writing
         _require_own(registration, draft)
         if registration.created and self._evidence.keep != "none":
             await _kept(keep.remote(registration.reference.id, source, clip))
@@ -292,9 +289,9 @@ def _require_own(found: Registration, draft: ReferenceDraft) -> None:
         )
 
 
-async def _kept(response: Awaitable[None]) -> None:
+async def _kept(response: Response) -> None:
     """A verdict without pictures is better than none."""
     try:
-        await answer(response)
+        await response
     except DublError as exc:
         logger.warning("nothing is kept to look at: %s: %s", exc.code, exc.detail)

@@ -7,14 +7,14 @@ import logging
 import random
 from collections.abc import Callable
 
+from dubl.engine.flow import Flow, Question
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.shell import Shell
 from dubl.errors import DublError
 from dubl.ledger.spaces import Spaces
 from dubl.ledger.statements import utc_now
 from dubl.matching.decision import agree
 from dubl.types import Check, Job, Shadow, VideoSource
-from serve_app.flow import Flow, Question
-from serve_app.ledger_client import LedgerClient
-from serve_app.metrics import count_shadow
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +26,11 @@ class Shadows:
     """They begin when a check is in the ledger: no caller waits for them, and what goes wrong in
     them is a line in the log. `share` of checks have one."""
 
-    def __init__(self, *, flow: Flow, ledger: LedgerClient, share: float) -> None:
+    def __init__(self, *, flow: Flow, ledger: LedgerClient, share: float, shell: Shell) -> None:
         self._flow = flow
         self._ledger = ledger
         self._share = share
+        self._shell = shell
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, job: Job, source: VideoSource, question: Question, check: Check) -> None:
@@ -67,10 +68,10 @@ class Shadows:
                 created_at=utc_now(),
             )
             await self._ledger.ask(Spaces.record_shadow, shadow)
-            count_shadow("agrees" if shadow.agrees else "differs")
+            self._shell.count_shadow("agrees" if shadow.agrees else "differs")
         except DublError as exc:
             logger.warning("check %s has no shadow: %s: %s", check.id, exc.code, exc.detail)
-            count_shadow("failed")
+            self._shell.count_shadow("failed")
         except Exception:
             logger.exception("check %s has no shadow", check.id)
-            count_shadow("failed")
+            self._shell.count_shadow("failed")

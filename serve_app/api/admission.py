@@ -23,7 +23,7 @@ def default_waiting() -> int:
 
 class Admission:
     """One per ingress replica. It knows how many requests wait here for their result, and when the
-    ledger last said that it is full."""
+    ledger last said, inside a request's room, that it is full."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self._max_waiting = settings.max_waiting or default_waiting()
@@ -43,8 +43,8 @@ class Admission:
         self._waiting += waits
         try:
             yield
+        except Overloaded:  # the ledger's word
+            self._full_until = time.monotonic() + FULL_FOR_S
+            raise
         finally:
             self._waiting -= waits
-
-    def note_full(self) -> None:
-        self._full_until = time.monotonic() + FULL_FOR_S

@@ -8,6 +8,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.engine.work import NOTHING, Done, Work
 from dubl.errors import (
     DeadlineExceeded,
     DecoderCrashed,
@@ -22,10 +25,6 @@ from dubl.ledger.job_queue import NEVER, JobQueue
 from dubl.ledger.statements import utc_now
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobState, Progress
-from serve_app.ledger_client import LedgerClient
-from serve_app.metrics import count_job, count_retry
-from serve_app.origin import continued
-from serve_app.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +58,15 @@ SHARES = {
     "register": 0.9,
 }
 
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A job after an attempt, as the ledger has it, and the result where there is one."""
+
+    job: Job
+    done: Done = NOTHING
+
+
 Schedule = Callable[[str, float], Awaitable[None]]
 
 
@@ -81,12 +89,14 @@ class JobRunner:
         work: Work,
         settings: ServeSettings,
         schedule: Schedule | None = None,
+        shell: Shell = NO_SHELL,
     ) -> None:
         self._ledger = ledger
         self._work = work
         self._settings = settings
         self._schedule = schedule
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._shell = shell
+        self._running: dict[str, asyncio.Task[Ended | None]] = {}
         self._reached: dict[str, tuple[Job, Progress]] = {}
         self._told: dict[str, Progress] = {}
         self._reserved = 0
@@ -119,7 +129,7 @@ class JobRunner:
         self._reserved -= 1
         self._wake.set()
 
-    def adopt(self, job: Job) -> asyncio.Task[None]:
+    def adopt(self, job: Job) -> asyncio.Task[Ended | None]:
         """Starts a job that the ledger has handed to this process."""
         task = asyncio.create_task(self._continue(job), name=job.id)
         self._running[job.id] = task
@@ -138,7 +148,7 @@ class JobRunner:
         """There may be a job to take."""
         self._wake.set()
 
-    def task_of(self, job_id: str) -> asyncio.Task[None] | None:
+    def task_of(self, job_id: str) -> asyncio.Task[Ended | None] | None:
         return self._running.get(job_id)
 
     def stop_job(self, job_id: str) -> None:
@@ -147,7 +157,7 @@ class JobRunner:
         if task is not None:
             task.cancel()
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
+    def _forget(self, task: asyncio.Task[Ended | None]) -> None:
         job_id = task.get_name()
         if not task.cancelled() and task.exception() is not None:
             logger.error("job %s is left to its lease", job_id, exc_info=task.exception())
@@ -217,22 +227,24 @@ class JobRunner:
             await self._ledger.ask(JobQueue.report, changed)
             self._told |= {lease.job_id: progress for lease, progress in changed.items()}
 
-    async def _continue(self, job: Job) -> None:
-        with continued(job):
-            await self._run(job)
+    async def _continue(self, job: Job) -> Ended | None:
+        with self._shell.continued(job):
+            return await self._run(job)
 
-    async def _run(self, job: Job) -> None:
+    async def _run(self, job: Job) -> Ended | None:
+        """The end of the attempt; nothing where another worker owns the job."""
+
         def on_stage(stage: str) -> None:
             self._reached[job.id] = (job, Progress(stage=stage, share=SHARES[stage]))
 
-        limit_s = self._settings.job_timeout_s
+        limit_s, done = self._settings.job_timeout_s, NOTHING
         try:
             async with asyncio.timeout(limit_s):
-                await self._work.perform(job, on_stage)
-            ended = dataclasses.replace(job, state=JobState.DONE)
+                done = await self._work.perform(job, on_stage)
+            ended = _ended(job, done)
         except LeaseLost as exc:
             logger.warning("job %s: %s", job.id, exc.detail)
-            return
+            return None
         except RETRIED as exc:
             ended = await self._retry(job, exc)
         except DublError as exc:
@@ -244,14 +256,17 @@ class JobRunner:
             logger.exception("job %s failed unexpectedly", job.id)
             ended = await self._retry(job, DublError("the service failed; see its log"))
         if ended.state.ended:
-            count_job(ended)
+            self._shell.count_job(ended)
             if not ended.dead:
                 await self._work.discard_upload(job)
+        return Ended(job=ended, done=done)
 
     async def _fail(self, job: Job, error: DublError) -> Job:
         logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
         await self._ledger.ask(JobQueue.fail, job.lease, code=error.code, detail=error.detail)
-        return dataclasses.replace(job, state=JobState.FAILED, error_code=error.code)
+        return dataclasses.replace(
+            job, state=JobState.FAILED, error_code=error.code, error_detail=error.detail
+        )
 
     async def _retry(self, job: Job, error: DublError) -> Job:
         delay_s = retry_delay_s(job.attempts, first_s=self._settings.retry_delay_s)
@@ -268,8 +283,18 @@ class JobRunner:
         logger.warning("job %s %s: %s: %s", job.id, outcome, error.code, error.detail)
         if after.state.ended:
             return after
-        count_retry(error.code)
+        self._shell.count_retry(error.code)
         asyncio.get_running_loop().call_later(delay_s, self.wake)
         if self._schedule is not None:
             await self._schedule(job.id, delay_s)
         return after
+
+
+def _ended(job: Job, done: Done) -> Job:
+    job = dataclasses.replace(job, state=JobState.DONE)
+    if done.check is not None:
+        return dataclasses.replace(job, result_id=done.check.id, created=True)
+    if done.registration is not None:
+        made = done.registration
+        return dataclasses.replace(job, result_id=made.reference.id, created=made.created)
+    return job

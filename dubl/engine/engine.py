@@ -1,0 +1,129 @@
+"""What callers hold: the steps, the work over them and the ledger behind them, in one object.
+
+Three doors open onto it: HTTP (serve_app/api), this process (dubl/engine/in_process.py), and
+through the second the command line on a data folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dubl.assembly import still_sampling
+from dubl.contract.orders import FrameSearch
+from dubl.engine.evidence import Evidence
+from dubl.engine.flow import Flow, Steps
+from dubl.engine.handles import Response
+from dubl.engine.jobs import Jobs
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.runner import JobRunner, Schedule
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.engine.spaces import FeatureSpaces
+from dubl.engine.work import Work
+from dubl.errors import DublError
+from dubl.ledger.policies import Policies
+from dubl.matching.thresholds import fit_thresholds
+from dubl.settings import Settings
+from dubl.types import FrameFound, ThresholdReport
+
+# Seconds. A lost ledger is back sooner; its jobs are kept meanwhile.
+PATIENCE_S = 120.0
+READY_TIMEOUT_S = 5.0
+NO_ANSWER = f"does not answer within {READY_TIMEOUT_S:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One per process that takes requests. `runner` is absent where consumers run the jobs."""
+
+    settings: Settings
+    steps: Steps
+    ledger: LedgerClient
+    jobs: Jobs
+    spaces: FeatureSpaces
+    evidence: Evidence
+    shell: Shell
+    runner: JobRunner | None = None
+
+    async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
+        """References that show the picture, best first."""
+        lane = await self.spaces.answering()
+        clip = self.steps.decoder.decode.remote(
+            search.source, still_sampling(lane.space, search.at_s)
+        )
+        features = lane.embedder.embed.remote(clip)
+        asked = lane.retriever.find_frame.remote(features, list(search.libraries), search.limit)
+        found: Sequence[FrameFound] = await asked
+        return found
+
+    async def calibrate(
+        self, library: str, *, least_decisions: int, adopt: bool
+    ) -> ThresholdReport:
+        """Fits a library's thresholds to people's decisions; with `adopt` they hold from now on.
+        Raises InvalidRequest for too few decisions."""
+        judged = await self.ledger.ask(Policies.judged, library)
+        report = fit_thresholds(judged, self.settings.policy, least_decisions=least_decisions)
+        if adopt:
+            await self.ledger.ask(
+                Policies.adopt,
+                library,
+                duplicate=report.duplicate_probability,
+                review=report.review_probability,
+                decisions=report.decisions,
+            )
+        return report
+
+    async def waits_for(self) -> dict[str, str]:
+        """Steps that do not take calls, each with the reason."""
+        calls = {name: handle.ready.remote() for name, handle in self.steps.by_name.items()}
+        told = await asyncio.gather(*(_reason(call) for call in calls.values()))
+        reasons = {name: reason for name, reason in zip(calls, told, strict=True) if reason}
+        if NO_ANSWER not in reasons.values():
+            return reasons
+        messages = await asyncio.to_thread(self.shell.messages)
+        return {
+            name: messages.get(name, reason) if reason == NO_ANSWER else reason
+            for name, reason in reasons.items()
+        }
+
+
+def make_runner(
+    steps: Steps, settings: Settings, *, schedule: Schedule | None = None, shell: Shell = NO_SHELL
+) -> JobRunner:
+    """Does jobs over the steps. `schedule` is told of jobs that are to be tried again."""
+    ledger = LedgerClient(steps.ledger, patience_s=PATIENCE_S)
+    work = Work(
+        steps=steps, flow=Flow(steps, settings), ledger=ledger, settings=settings, shell=shell
+    )
+    return JobRunner(
+        ledger=ledger, work=work, settings=settings.serve, schedule=schedule, shell=shell
+    )
+
+
+def make_engine(
+    steps: Steps, settings: Settings, *, send: Schedule | None = None, shell: Shell = NO_SHELL
+) -> Engine:
+    """Jobs are run in this process, or by the consumers that `send` calls."""
+    ledger = LedgerClient(steps.ledger)
+    runner = make_runner(steps, settings, shell=shell) if send is None else None
+    return Engine(
+        settings=settings,
+        steps=steps,
+        ledger=ledger,
+        jobs=Jobs(ledger=ledger, settings=settings, runner=runner, send=send, shell=shell),
+        spaces=FeatureSpaces(steps, ledger, settings),
+        evidence=Evidence(steps, settings),
+        shell=shell,
+        runner=runner,
+    )
+
+
+async def _reason(call: Response) -> str:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            return "" if await call else "is starting"
+    except DublError as exc:
+        return f"{exc.code}: {exc.detail}"
+    except TimeoutError:
+        return NO_ANSWER

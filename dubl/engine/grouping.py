@@ -1,0 +1,52 @@
+"""Group commit: what comes while a write is under way is written together after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_GROUP = 64
+
+
+class Grouped(Generic[Item, Result]):
+    """Groups of at most MAX_GROUP items, one after the other. `write` gives a result an item. Where
+    it fails for a group, its items are written one by one: only the one at fault fails."""
+
+    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._write = write
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, item: Item) -> Result:
+        """Returns when it is written. A caller that is cancelled before that stops no write."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+        return await future
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group = self._waiting[:MAX_GROUP]
+            del self._waiting[:MAX_GROUP]
+            await self._write_group([one for one in group if not one[1].cancelled()])
+
+    async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        if not group:
+            return
+        try:
+            results = await self._write([item for item, _ in group])
+        except Exception as exc:  # noqa: BLE001  # the caller's to handle
+            if len(group) > 1:
+                for one in group:
+                    await self._write_group([one])
+            elif not group[0][1].done():
+                group[0][1].set_exception(exc)
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,108 @@
+"""The engine in this process: the same steps, flow and jobs as the service, without Ray.
+
+with InProcess(settings) as engine:
+    verdict = engine.run(engine.flow.check(…))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+from dubl.assembly import make_space, space_settings
+from dubl.engine.engine import Engine, make_engine
+from dubl.engine.flow import Flow, Lane, Steps
+from dubl.engine.handles import LocalHandle, LocalStep, Step
+from dubl.engine.ledger import LedgerStep
+from dubl.engine.librarian import Librarian
+from dubl.engine.steps import Decoder, Embedder, Reranker, Retriever
+from dubl.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class LocalSteps:
+    """All steps of one data folder; each is made when it is first called, so that listing a
+    library loads no network. `background`: they also do what a service does between requests."""
+
+    def __init__(self, settings: Settings, *, background: bool = False) -> None:
+        self._background = background
+        self._made: list[LocalStep] = []
+        self.steps = Steps(
+            decoder=self._handle(partial(Decoder, settings)),
+            lanes=tuple(self._lane(each) for each in space_settings(settings)),
+            librarian=self._handle(partial(Librarian, settings)),
+            ledger=self._handle(partial(LedgerStep, settings)),
+        )
+
+    async def close(self) -> None:
+        """Ends processes and background work, and lets the files go: the ledger last."""
+        for step in self._made:
+            await step.close()
+
+    def _lane(self, settings: Settings) -> Lane:
+        return Lane(
+            space=make_space(settings),
+            embedder=self._handle(partial(Embedder, settings)),
+            retriever=self._handle(partial(Retriever, settings)),
+            reranker=self._handle(partial(Reranker, settings)),
+        )
+
+    def _handle(self, make: Callable[[], Step]) -> LocalHandle:
+        step = LocalStep(make, background=self._background)
+        self._made.append(step)
+        return LocalHandle(step)
+
+
+class InProcess:
+    """An engine whose event loop runs in a thread of its own, for callers that have none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
+        self._thread.start()
+        self._steps = LocalSteps(settings)
+        self.steps = self._steps.steps
+        self.flow = Flow(self.steps, settings)
+        self.engine: Engine = make_engine(self.steps, settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, coroutine: Coroutine[object, object, Result]) -> Result:
+        """Its result; an interrupt cancels it."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        if not self._loop.is_running():
+            return
+        self.run(self._steps.close())
+        self.run(_cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

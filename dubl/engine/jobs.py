@@ -1,0 +1,181 @@
+"""Accepts jobs, waits for them, cancels them. A job is in the ledger before it is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+
+from dubl.assembly import make_spool
+from dubl.contract.orders import (
+    BATCH_ORDER,
+    CHECK_ORDER,
+    REFERENCE_ORDER,
+    BatchOrder,
+    CheckOrder,
+    ReferenceOrder,
+    Terms,
+)
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.runner import Ended, JobRunner, Schedule
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.engine.work import upload_of
+from dubl.errors import DublError, InvalidRequest, StateConflict
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.statements import utc_now
+from dubl.settings import Settings
+from dubl.types import Job, JobKind, JobRank, JobState
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.25
+
+
+class Jobs:
+    """Jobs are run here by `runner`, or by consumers that `send` calls."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerClient,
+        settings: Settings,
+        runner: JobRunner | None = None,
+        send: Schedule | None = None,
+        shell: Shell = NO_SHELL,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._runner = runner
+        self._send = send
+        self._shell = shell
+        self._spool = make_spool(settings)
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """How many jobs run in this process."""
+        return self._runner.running if self._runner is not None else 0
+
+    async def check(self, order: CheckOrder, terms: Terms) -> Job:
+        """Accepts a check. Raises InvalidRequest, Overloaded."""
+        request = CHECK_ORDER.dump_python(order, mode="json")
+        return await self._accept(JobKind.CHECK, order.id, request, order.libraries, terms)
+
+    async def register(self, order: ReferenceOrder, terms: Terms) -> Job:
+        """Accepts a registration. Raises InvalidRequest, Overloaded."""
+        request = REFERENCE_ORDER.dump_python(order, mode="json")
+        libraries = [order.draft.library]
+        return await self._accept(JobKind.REFERENCE, order.draft.id, request, libraries, terms)
+
+    async def batch(self, order: BatchOrder, terms: Terms) -> Job:
+        """Accepts a batch. Raises InvalidRequest, Overloaded."""
+        request = BATCH_ORDER.dump_python(order, mode="json")
+        return await self._accept(JobKind.BATCH, order.id, request, order.libraries, terms)
+
+    async def wait(self, job: Job, *, seconds: float) -> Ended:
+        """The job when it ends, or as it is after `seconds`; with its result where it ran here."""
+        if seconds <= 0:
+            return Ended(job=job)
+        deadline = time.monotonic() + seconds
+        task = self._runner.task_of(job.id) if self._runner is not None else None
+        if task is not None:
+            await asyncio.wait({task}, timeout=seconds)
+            if task.done() and not task.cancelled() and task.exception() is None:
+                ended = task.result()
+                if ended is not None and ended.job.state.ended:
+                    return ended
+        job = await self._ledger.ask(JobQueue.get, job.id)
+        while not job.state.ended and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)  # somebody else runs it, or it waits
+            job = await self._ledger.ask(JobQueue.get, job.id)
+        return Ended(job=job)
+
+    def abandon(self, job: Job) -> None:
+        """Cancels, in the background, a job whose only asker has gone."""
+        task = asyncio.create_task(self._abandon(job))
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Raises JobNotFound, StateConflict when it has ended."""
+        cancelled = await self._ledger.ask(JobQueue.cancel, job_id)
+        for job in cancelled:
+            if self._runner is not None:
+                self._runner.stop_job(job.id)
+            upload = upload_of(job)
+            if upload is not None:
+                await asyncio.to_thread(self._spool.remove, upload)
+        return await self._ledger.ask(JobQueue.get, job_id)
+
+    async def requeue(self, job_id: str) -> Job:
+        """Raises JobNotFound, StateConflict when it is not dead."""
+        tries = self._settings.serve.job_tries
+        job = await self._ledger.ask(JobQueue.requeue, job_id, tries=tries)
+        await self._hand_on(job)
+        return job
+
+    async def _accept(
+        self,
+        kind: JobKind,
+        subject_id: str,
+        request: Mapping[str, object],
+        libraries: Sequence[str],
+        terms: Terms,
+    ) -> Job:
+        job = Job(
+            id=str(uuid.uuid4()),
+            kind=kind,
+            state=JobState.QUEUED,
+            subject_id=subject_id,
+            request=request,
+            created_at=utc_now(),
+            rank=JobRank.WAITED_FOR if terms.waits else JobRank.ORDINARY,
+            callbacks=self._callbacks(libraries, terms.callback_url),
+            request_id=self._shell.request_id(),
+            traceparent=self._shell.traceparent(),
+        )
+        if self._runner is None or not self._runner.reserve():
+            job = await self._create(job, lease_s=0.0)
+            await self._hand_on(job)
+            return job
+        try:
+            job = await self._create(job, lease_s=self._settings.serve.lease_s)
+        finally:
+            self._runner.release()
+        self._runner.adopt(job)
+        return job
+
+    async def _create(self, job: Job, *, lease_s: float) -> Job:
+        serve = self._settings.serve
+        return await self._ledger.ask(
+            JobQueue.create,
+            job,
+            tries=serve.job_tries,
+            lease_s=lease_s,
+            max_unfinished=serve.max_queued_jobs,
+        )
+
+    async def _hand_on(self, job: Job) -> None:
+        if self._send is not None:
+            await self._send(job.id, 0.0)
+        elif self._runner is not None:
+            self._runner.wake()
+
+    def _callbacks(self, libraries: Sequence[str], callback_url: str) -> tuple[str, ...]:
+        webhooks = self._settings.webhooks
+        if callback_url and not webhooks.secret.get_secret_value():
+            raise InvalidRequest("`callback_url` needs DUBL__WEBHOOKS__SECRET: nothing is set")
+        found = [webhooks.library_urls.get(name, "") for name in libraries]
+        return tuple(dict.fromkeys(url for url in (callback_url, *found) if url))
+
+    async def _abandon(self, job: Job) -> None:
+        try:
+            await self.cancel(job.id)
+        except StateConflict:
+            return
+        except DublError as exc:
+            logger.warning("job %s goes on, though nobody waits: %s", job.id, exc.detail)
+            return
+        logger.info("job %s is cancelled: its only asker has gone", job.id)

@@ -1,0 +1,198 @@
+"""The step that holds the ledger, and how everything else asks it.
+
+    await ledger.ask(JobQueue.claim, limit=2, lease_s=20)
+
+Methods are named by their functions, so that calls are checked like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
+
+from dubl.assembly import feature_spec, make_ledger, make_snapshots, space_settings
+from dubl.engine.handles import Handle, Step
+from dubl.engine.librarian import TELL_S
+from dubl.engine.reconciler import Reconciler
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.errors import (
+    ConfigurationError,
+    DublError,
+    ServiceInterrupted,
+    StoreHeld,
+    StoreUnavailable,
+)
+from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.guard import Guard
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.outbox import Outbox
+from dubl.ledger.policies import Policies
+from dubl.ledger.reviews import Reviews
+from dubl.ledger.spaces import Spaces
+from dubl.settings import Settings
+
+Part = TypeVar("Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Reviews, Spaces)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+# Seconds between attempts to open a ledger that is held, or to reach one that is away.
+RETRY_S = 0.5
+
+
+class LedgerClient:
+    """`patience_s`: how long a lost replica of the ledger is waited for. Only for callers whose
+    calls may safely be made twice."""
+
+    def __init__(self, handle: Handle, *, patience_s: float = 0.0) -> None:
+        self._handle = handle
+        self._patience_s = patience_s
+
+    async def ask(
+        self, method: Callable[Concatenate[Part, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        give_up_at = time.monotonic() + self._patience_s
+        while True:
+            try:
+                result: R = await self._handle.ask.remote(method, args, kwargs)
+                return result
+            except ServiceInterrupted:
+                if time.monotonic() >= give_up_at:
+                    raise
+            logger.warning("the ledger is away; asking again")
+            await asyncio.sleep(RETRY_S)
+
+
+class LedgerStep(Step):
+    """Jobs, verdicts and deliveries. DuckDB knows one writing process: there is one replica.
+
+    Called through LedgerClient, which names methods by their functions.
+    """
+
+    def __init__(
+        self, settings: Settings, shell: Shell = NO_SHELL, *, patience_s: float = 0.0
+    ) -> None:
+        """Raises what open_ledger and require_answering do."""
+        # The ledger's threads take turns, and DuckDB keeps memory for each that ever asked.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._shell = shell
+        self._snapshots = make_snapshots(settings)
+        self._ship_each_s = settings.ledger.snapshot_interval_s
+        self._shipped_at: float | None = None
+        self._ledger = open_ledger(settings, patience_s=patience_s)
+        require_answering(self._ledger, settings)
+        self._reconciler = Reconciler(self._ledger, settings)
+        self._background: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._background = [
+            asyncio.create_task(self._ship_each(self._ship_each_s)),
+            asyncio.create_task(self._reconciler.run()),
+            asyncio.create_task(self._tell()),
+        ]
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.to_thread(self.let_go)
+
+    def let_go(self) -> None:
+        """Ships a last snapshot where the ledger was kept by a service, and closes the file."""
+        if self._background:
+            self.ship()
+        self._thread.shutdown()
+        self._ledger.close()
+
+    async def ask(
+        self,
+        method: Callable[..., R],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> R:
+        return await self._asked(method, part_of(self._ledger, method), *args, **kwargs)
+
+    async def _asked(self, method: Callable[..., R], *args: object, **kwargs: object) -> R:
+        asked = partial(copy_context().run, method, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
+
+    def ship(self) -> None:
+        if self._snapshots is None:
+            return
+        try:
+            self._snapshots.ship(self._ledger)
+            self._shipped_at = time.time()
+        except DublError as exc:
+            logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
+        except Exception:  # a disk that is full now; the loop must outlive it
+            logger.exception("no snapshot of the ledger, to be tried again")
+
+    async def _ship_each(self, interval_s: float) -> None:
+        while self._snapshots is not None:
+            await asyncio.to_thread(self.ship)
+            await asyncio.sleep(interval_s)
+
+    async def ready(self) -> bool:
+        await self._asked(self._ledger.backlog)
+        return True
+
+    async def _tell(self) -> None:
+        """Metrics of the backlog, of quarantines and of the newest snapshot."""
+        while True:
+            if self._shipped_at is not None:
+                self._shell.show_snapshot(self._shipped_at)
+            try:
+                self._shell.show_backlog(await self._asked(self._ledger.backlog))
+                self._shell.show_quarantines(await self._asked(self._ledger.guard.list))
+            except StoreUnavailable as exc:
+                logger.error("no metrics of accepted work: %s", exc.detail)
+            await asyncio.sleep(TELL_S)
+
+
+def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:
+    """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            return make_ledger(settings)
+        except StoreHeld as exc:
+            if time.monotonic() >= give_up_at:
+                raise
+            logger.info("waiting for the ledger: %s", exc.detail)
+        time.sleep(RETRY_S)
+
+
+def require_answering(ledger: Ledger, settings: Settings) -> None:
+    """Raises ConfigurationError where the feature space that answers is not in service."""
+    current = ledger.spaces.current()
+    known = [feature_spec(each).space_id for each in space_settings(settings)]
+    if current not in ("", *known):
+        raise ConfigurationError(
+            f"feature space '{current}' answers, and is neither that of model.weights nor that of "
+            "candidate.weights: name its weights in one of them, and switch or roll back first "
+            "where another one is to answer"
+        )
+
+
+def part_of(ledger: Ledger, method: Callable[..., object]) -> object:
+    """The part of the ledger whose method it is."""
+    parts = (
+        ledger,
+        ledger.jobs,
+        ledger.outbox,
+        ledger.keys,
+        ledger.reviews,
+        ledger.guard,
+        ledger.policies,
+        ledger.spaces,
+    )
+    owner = method.__qualname__.partition(".")[0]
+    return next(part for part in parts if type(part).__name__ == owner)

@@ -1,0 +1,243 @@
+"""The step that writes the library: references, their features in all feature spaces, and the
+features of checked uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dubl.assembly import (
+    feature_spec,
+    make_kept_videos,
+    make_library,
+    make_uploads,
+    space_settings,
+)
+from dubl.contract.orders import ReferenceChange
+from dubl.engine.grouping import Grouped
+from dubl.engine.handles import Step
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.errors import CheckNotFound, StoreUnavailable
+from dubl.settings import Settings
+from dubl.types import (
+    IndexHealth,
+    Page,
+    Reference,
+    ReferenceDraft,
+    Registration,
+    VideoFeatures,
+    VideoSource,
+)
+
+if TYPE_CHECKING:
+    from dubl.index.rows import Entry
+    from dubl.index.spaces import Holding
+    from dubl.index.uploads import KeptUpload, Upload
+
+logger = logging.getLogger(__name__)
+
+# Seconds. Ray's agents forget a gauge that was not set for about twice their interval.
+TELL_S = 5.0
+
+
+class Librarian(Step):
+    """The one writer of the library, in all its feature spaces: concurrent registrations go into
+    one commit, and what was written is compacted and indexed from time to time."""
+
+    def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
+        self._library = make_library(settings)
+        self._store = self._library.first
+        self._kept = make_kept_videos(settings)
+        self._shell = shell
+        self._uploads = {
+            feature_spec(each).space_id: store
+            for each in space_settings(settings)
+            if (store := make_uploads(each)) is not None
+        }
+        self._retention_s = settings.lookback.retention_s
+        self._seen_after_s = settings.index.consistency_interval_s
+        self._upkeep_s = settings.index.upkeep_interval_s
+        self._writing = asyncio.Lock()
+        self._keeping = asyncio.Lock()
+        self._registrations: Grouped[list[Entry], Registration] = Grouped(self._write)
+        self._new_uploads: Grouped[KeptUpload, None] = Grouped(self._keep)
+        self._clean_at = time.monotonic()  # an earlier life may have been killed
+        self._optimized = self._library.version
+        self._index: tuple[IndexHealth, int, float] | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._background = [
+            asyncio.create_task(self._keep_up_each()),
+            asyncio.create_task(self._tell_each()),
+        ]
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def keep_up(self) -> None:
+        """Compacts and indexes what was written, and drops what a crash or time has left behind.
+        Raises StoreUnavailable."""
+        async with self._writing:
+            if self._clean_at <= time.monotonic():
+                again_s = await asyncio.to_thread(self._library.delete_orphan_frames)
+                self._clean_at = time.monotonic() + again_s
+            if self._library.version != self._optimized:
+                await asyncio.to_thread(self._library.optimize)
+            self._optimized = self._library.version
+        await self._sweep_uploads()
+
+    async def _keep_up_each(self) -> None:
+        while True:
+            try:
+                await self.keep_up()
+                self._index = await asyncio.to_thread(self._index_state)
+            except StoreUnavailable as exc:
+                logger.error("upkeep failed, to be tried again: %s", exc.detail)
+            await asyncio.sleep(self._upkeep_s)
+
+    def _index_state(self) -> tuple[IndexHealth, int, float]:
+        references = sum(self._store.libraries().values())
+        return self._store.index_health(), references, time.time()
+
+    async def _tell_each(self) -> None:
+        """Metrics of the index, as of its last upkeep."""
+        while True:
+            if self._index is not None:
+                health, references, at = self._index
+                self._shell.show_index(health, references=references, kept_up_at=at)
+            await asyncio.sleep(TELL_S)
+
+    @contextmanager
+    def _cleaned_up(self) -> Iterator[None]:
+        """A write that fails half-way may leave frames without a reference."""
+        try:
+            yield
+        except StoreUnavailable:
+            self._clean_at = time.monotonic()
+            raise
+
+    async def register(
+        self, draft: ReferenceDraft, source: VideoSource, *features: VideoFeatures
+    ) -> Registration:
+        """With its features in each space."""
+        from dubl.index.rows import Entry
+
+        video = [Entry(draft=draft, source=source, features=one) for one in features]
+        return await self._registrations.add(video)
+
+    async def _write(self, videos: Sequence[list[Entry]]) -> Sequence[Registration]:
+        async with self._writing:
+            with self._cleaned_up():
+                return await asyncio.to_thread(self._library.register, videos)
+
+    async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
+        """The registration that this one would repeat."""
+        return await asyncio.to_thread(self._library.find, draft, sha256)
+
+    async def get(self, reference_id: str) -> Reference:
+        return await asyncio.to_thread(self._store.get, reference_id)
+
+    async def existing(self, reference_ids: Sequence[str]) -> Sequence[Reference]:
+        """Those of the references that are in the library."""
+        return await asyncio.to_thread(self._store.existing, ids=reference_ids)
+
+    async def list(
+        self, library: str, owner: str, text: str, limit: int, cursor: str
+    ) -> Page[Reference]:
+        return await asyncio.to_thread(
+            self._store.list, library=library, owner=owner, q=text, limit=limit, cursor=cursor
+        )
+
+    async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
+        """Returns when every reader sees new rights: a check that follows must obey them."""
+        async with self._writing:
+            reference = await asyncio.to_thread(
+                self._library.update,
+                reference_id,
+                title=change.title,
+                owner=change.owner,
+                metadata=change.metadata,
+                rights=change.rights,
+            )
+        if change.rights is not None:
+            await asyncio.sleep(self._seen_after_s)
+        return reference
+
+    async def delete(self, reference_id: str) -> None:
+        # Pictures first: what is cut off here is done again as long as the reference is there.
+        await asyncio.to_thread(self._kept.remove_reference, reference_id)
+        async with self._writing:
+            with self._cleaned_up():
+                await asyncio.to_thread(self._library.delete, reference_id)
+
+    async def libraries(self) -> Mapping[str, int]:
+        return await asyncio.to_thread(self._store.libraries)
+
+    async def holdings(self) -> Mapping[str, Holding]:
+        """How much of the library each feature space holds, by its id."""
+        return await asyncio.to_thread(self._library.holdings)
+
+    async def missing(self, space_id: str, after_id: str, limit: int) -> Sequence[Reference]:
+        """What another space holds and this one lacks, in the order of ids."""
+        return await asyncio.to_thread(
+            self._library.missing, space_id, after_id=after_id, limit=limit
+        )
+
+    async def keep_upload(self, upload: Upload, features: VideoFeatures) -> None:
+        """Keeps the features of a checked video; nothing where none are kept."""
+        if not self._uploads:
+            return
+        from dubl.index.uploads import KeptUpload
+
+        await self._new_uploads.add(KeptUpload(upload=upload, features=features))
+
+    async def _keep(self, uploads: Sequence[KeptUpload]) -> Sequence[None]:
+        async with self._keeping:
+            for space_id, store in self._uploads.items():
+                theirs = [one for one in uploads if one.features.spec.space_id == space_id]
+                if theirs:
+                    await asyncio.to_thread(store.keep, theirs)
+        return [None] * len(uploads)
+
+    async def upload_features(self, space_id: str, check_id: str) -> VideoFeatures:
+        """Raises CheckNotFound."""
+        if space_id not in self._uploads:
+            raise CheckNotFound("no uploads are kept")
+        return await asyncio.to_thread(self._uploads[space_id].features, check_id)
+
+    async def uploads_showing(
+        self, space_id: str, reference_id: str, library: str
+    ) -> tuple[Upload, ...]:
+        """Uploads with frames like those of a reference, best first; none of one that is gone."""
+        if space_id not in self._uploads:
+            return ()
+        store, uploads = self._library.stores[space_id], self._uploads[space_id]
+        found = await asyncio.to_thread(store.read_features, [reference_id])
+        if reference_id not in found:
+            return ()
+        return await asyncio.to_thread(uploads.showing, found[reference_id], library=library)
+
+    async def forget_upload(self, check_id: str) -> None:
+        async with self._keeping:
+            for uploads in self._uploads.values():
+                await asyncio.to_thread(uploads.forget, [check_id])
+
+    async def _sweep_uploads(self) -> None:
+        """Drops what is older than the settings allow, and compacts the rest."""
+        if not self._uploads:
+            return
+        from dubl.ledger.statements import utc_now  # DuckDB is loaded where uploads are kept
+
+        before = utc_now(plus_s=-self._retention_s)
+        for uploads in self._uploads.values():
+            async with self._keeping:
+                while await asyncio.to_thread(uploads.sweep, kept_before=before):
+                    continue
+                await asyncio.to_thread(uploads.optimize)

@@ -1,0 +1,36 @@
+"""Which stage a job has reached, seen from its responses without fetching what they carry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from dubl.engine.handles import Response
+
+OnStage = Callable[[str], None]
+
+# Seconds. Nobody sees the stages of a job that is over before the first of them.
+FIRST_LOOK_S = 0.25
+
+
+@asynccontextmanager
+async def followed(stages: Mapping[str, Response], on_stage: OnStage) -> AsyncIterator[None]:
+    """While the block runs, tells each stage that begins, in order. When it is left by an error or
+    a cancellation, what is still under way is cancelled in the steps."""
+    watching = asyncio.create_task(_watch(stages, on_stage))
+    try:
+        yield
+    except BaseException:
+        for response in stages.values():
+            response.cancel()
+        raise
+    finally:
+        watching.cancel()
+
+
+async def _watch(stages: Mapping[str, Response], on_stage: OnStage) -> None:
+    await asyncio.sleep(FIRST_LOOK_S)
+    for stage, response in stages.items():
+        on_stage(stage)
+        await response.settled()

@@ -1,0 +1,199 @@
+"""The steps between a video and its matches, each a class of coroutines that the flow calls.
+
+Serve's deployments (serve_app/deployments.py) and the in-process engine hold the same classes. Each
+process imports this module: what one step alone stands on is imported where it is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from dubl.assembly import (
+    feature_spec,
+    make_embedder,
+    make_explainer,
+    make_local_videos,
+    make_reranker,
+    make_retriever,
+    make_verifier,
+    space_settings,
+)
+from dubl.engine.handles import Step
+from dubl.engine.shell import NO_SHELL, Shell
+from dubl.media.sources import open_path
+from dubl.settings import Settings
+from dubl.types import (
+    CandidateSet,
+    FrameClip,
+    FrameFound,
+    Match,
+    MatchSet,
+    Reference,
+    Sampling,
+    VideoFeatures,
+    VideoSource,
+)
+
+if TYPE_CHECKING:
+    from dubl.matching.explanation import Explainer
+    from dubl.matching.verification import Verifier
+    from dubl.media.local_videos import LocalVideos
+    from dubl.types import Explanation, Matrices
+
+
+class Stoppable:
+    """A decoder for work that may be stopped."""
+
+    def __init__(self, decoder: LocalVideos) -> None:
+        self._decoder = decoder
+        self.stopped = threading.Event()
+
+    def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+        """Raises what decoding does; LeaseLost from when it was stopped on."""
+        return self._decoder.decode(source, sampling=sampling, stopped=self.stopped)
+
+
+class Decoder(Step):
+    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; the keeper of what
+    people may look at, and of what doubtful matches are compared with once more."""
+
+    def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
+        self._decoder = make_local_videos(settings)
+        self._settings = settings
+        self._shell = shell
+
+    @cached_property
+    def _verifiers(self) -> Mapping[str, Verifier]:
+        """By feature space; made for the first doubtful check."""
+        made = {
+            feature_spec(each).space_id: make_verifier(
+                each,
+                self._decoder.kept,
+                open_file=partial(open_path, settings=each.media),
+            )
+            for each in space_settings(self._settings)
+        }
+        return {space_id: one for space_id, one in made.items() if one is not None}
+
+    async def verify(
+        self,
+        source: VideoSource,
+        matches: MatchSet,
+        doubtful: Sequence[str],
+        references: Sequence[Reference],
+        space_id: str,
+    ) -> MatchSet:
+        """The matches, after a look at the pixels of what is doubtful. A cancelled call ends the
+        process that decodes for it."""
+        verifiers = await asyncio.to_thread(lambda: self._verifiers)
+        if space_id not in verifiers:
+            return matches
+        verify, decoder = verifiers[space_id].verify, Stoppable(self._decoder)
+        try:
+            return await asyncio.to_thread(
+                verify, source, matches, doubtful, references, decoder=decoder
+            )
+        except asyncio.CancelledError:
+            decoder.stopped.set()
+            raise
+
+    async def keep_query(
+        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+    ) -> None:
+        await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
+
+    async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+        await asyncio.to_thread(self._decoder.keep_reference, reference_id, source, clip)
+
+    async def keep_again(self, earlier_id: str, check_id: str) -> None:
+        await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
+
+    async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+        """A cancelled call ends the process that decodes for it."""
+        stopped = threading.Event()
+        try:
+            clip = await asyncio.to_thread(
+                self._decoder.decode, source, sampling=sampling, stopped=stopped
+            )
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        self._shell.count_input(clip.facts)
+        return clip
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._decoder.close)
+
+
+class Embedder(Step):
+    """FrameClip → VideoFeatures, on a GPU where there is one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedder = make_embedder(settings)
+
+    async def embed(self, clip: FrameClip) -> VideoFeatures:
+        (features,) = await self.embed_all([clip])
+        return features
+
+    async def embed_all(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]:
+        """In one batch."""
+        return await asyncio.to_thread(self._embedder.embed, clips)
+
+
+class Retriever(Step):
+    """VideoFeatures → CandidateSet, over the library's frames."""
+
+    def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
+        self._retriever = make_retriever(settings)
+        self._shell = shell
+
+    async def retrieve(
+        self,
+        features: VideoFeatures,
+        libraries: Sequence[str],
+        exclude_ids: Sequence[str],
+        registered_before: str,
+    ) -> CandidateSet:
+        found = await asyncio.to_thread(
+            self._retriever.retrieve,
+            features,
+            libraries=libraries,
+            exclude_ids=exclude_ids,
+            registered_before=registered_before,
+        )
+        self._shell.count_candidates(len(found.candidates))
+        return found
+
+    async def find_frame(
+        self, features: VideoFeatures, libraries: Sequence[str], limit: int
+    ) -> tuple[FrameFound, ...]:
+        return await asyncio.to_thread(
+            self._retriever.find_frame, features, libraries=libraries, limit=limit
+        )
+
+
+class Reranker(Step):
+    """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reranker = make_reranker(settings)
+        self._settings = settings
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        """Made for the first who asks: it opens the library once more."""
+        return make_explainer(self._settings)
+
+    async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
+        return await asyncio.to_thread(self._reranker.rerank, features, candidates)
+
+    async def explain(self, check_id: str, match: Match) -> Explanation:
+        """Evidence of a match, from what was kept of its check, in the check's own space."""
+        return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
+
+    async def matrices(self, check_id: str, match: Match) -> Matrices:
+        return await asyncio.to_thread(lambda: self._explainer.matrices(check_id, match))
