@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter
 
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
-from dubl.types import JobKind, JobState, Metadata, ReferenceDraft, VideoSource
+from dubl.types import Job, JobKind, JobState, Metadata, ReferenceDraft, VideoSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +133,14 @@ CHECK_ORDER = TypeAdapter(CheckOrder)
 REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
 BATCH_ORDER = TypeAdapter(BatchOrder)
 LOOKBACK_ORDER = TypeAdapter(LookbackOrder)
+
+
+def upload_of(job: Job) -> VideoSource | None:
+    """The spooled file that a job needs."""
+    if job.kind is JobKind.LOOKBACK:
+        return None
+    if job.kind is JobKind.CHECK:
+        return CHECK_ORDER.validate_python(job.request).video.upload
+    if job.kind is JobKind.REFERENCE:
+        return REFERENCE_ORDER.validate_python(job.request).video.upload
+    return BATCH_ORDER.validate_python(job.request).archive

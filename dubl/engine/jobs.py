@@ -17,11 +17,11 @@ from dubl.contract.orders import (
     CheckOrder,
     ReferenceOrder,
     Terms,
+    upload_of,
 )
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.runner import Ended, JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
-from dubl.engine.work import upload_of
 from dubl.errors import DublError, InvalidRequest, StateConflict
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.statements import utc_now

@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from dubl.assembly import make_kept_videos, make_spool
-from dubl.engine.work import upload_of
+from dubl.contract.orders import upload_of
 from dubl.errors import StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.statements import utc_now

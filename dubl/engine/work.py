@@ -20,6 +20,7 @@ from dubl.contract.orders import (
     CheckOrder,
     ReferenceOrder,
     VideoInput,
+    upload_of,
 )
 from dubl.engine.flow import Flow, Question, Steps
 from dubl.engine.ledger import LedgerClient
@@ -229,17 +230,6 @@ class Work:
         except ReferenceNotFound:
             return ""
         return found.created_at
-
-
-def upload_of(job: Job) -> VideoSource | None:
-    """The spooled file that a job needs."""
-    if job.kind is JobKind.LOOKBACK:
-        return None
-    if job.kind is JobKind.CHECK:
-        return CHECK_ORDER.validate_python(job.request).video.upload
-    if job.kind is JobKind.REFERENCE:
-        return REFERENCE_ORDER.validate_python(job.request).video.upload
-    return BATCH_ORDER.validate_python(job.request).archive
 
 
 def _upload(job: Job, order: CheckOrder, source: VideoSource) -> Upload:
