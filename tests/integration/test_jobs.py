@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from serve_app.admission import default_waiting
 
 from dubl.webhooks.signing import signing_key, verify
+from serve_app.api.admission import default_waiting
 from tests.integration.conftest import WEBHOOK_SECRET, Clips
 from tests.support.service import WAIT, Client
 

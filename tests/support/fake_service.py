@@ -1,52 +1,74 @@
-"""A Service in memory: jobs end as a test says, for tests of the HTTP layer alone."""
+"""The service without what works on videos: the true routes, jobs and ledger over steps that answer
+as a test says."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serve_app.api.service import Readiness
+import numpy as np
+from fastapi import FastAPI
 
 from dubl.contract.orders import (
+    BATCH_ORDER,
+    CHECK_ORDER,
+    REFERENCE_ORDER,
     BatchOrder,
     CheckOrder,
-    FrameSearch,
-    JobFilter,
     ReferenceChange,
-    ReferenceFilter,
     ReferenceOrder,
     Terms,
+    VideoInput,
 )
-from dubl.errors import (
-    CheckNotFound,
-    DublError,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    ReferenceNotFound,
-    StateConflict,
-)
+from dubl.engine.engine import make_engine
+from dubl.engine.flow import Lane, Steps
+from dubl.engine.handles import LocalHandle, LocalStep, Step
+from dubl.engine.jobs import Jobs
+from dubl.engine.runner import Ended
+from dubl.engine.shell import Shell
+from dubl.errors import DublError, EvidenceNotKept, Overloaded, ReferenceNotFound
+from dubl.index.spaces import Holding
+from dubl.ledger.api_keys import make_key
+from dubl.ledger.guard import COLUMNS
+from dubl.settings import load_settings
 from dubl.types import (
+    Box,
     Check,
-    Delivery,
-    DeliveryState,
+    Decision,
+    Explanation,
     FrameFound,
+    FramePair,
+    Hint,
+    HintKind,
     Job,
     JobKind,
+    JobRank,
     JobState,
+    KeptVideo,
     Match,
+    Matrices,
     Outcome,
     Page,
     Reference,
+    ReferenceDraft,
+    Sampling,
+    Scope,
     Segment,
+    Shadow,
+    Space,
+    TimedMatrix,
     Verdict,
+    VideoSource,
 )
-from tests.support.fake_desk import FakeDesk
-from tests.support.fake_switchboard import FakeSwitchboard
+from serve_app.api.http import make_http_app
+from tests.support.local_ledger import LocalLedger
 
 CREATED_AT = "2026-01-02T03:04:05.000Z"
+OLD, NEW = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
 
 MATCH = Match(
     reference_id="ref-1",
@@ -62,143 +84,170 @@ MATCH = Match(
             similarity=0.9,
         ),
     ),
+    outcome=Outcome.DUPLICATE,
 )
-WEAK_MATCH = dataclasses.replace(MATCH, reference_id="ref-2", probability=0.2, segments=())
+WEAK_MATCH = dataclasses.replace(
+    MATCH, reference_id="ref-2", probability=0.2, segments=(), outcome=Outcome.UNIQUE
+)
+FRAMES = TimedMatrix(
+    similarity=np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4),
+    query_times_s=np.arange(3, dtype=np.float64),
+    reference_times_s=np.arange(4, dtype=np.float64),
+    query_duration_s=3.0,
+    reference_duration_s=4.0,
+)
+PAIR = FramePair(segment=0, query_s=1.5, reference_s=5.5, similarity=0.88)
+REQUESTS: dict[JobKind, dict[str, object]] = {
+    JobKind.CHECK: {"id": "s", "video": {"link": "https://example.org/a.mp4"}},
+    JobKind.BATCH: {"id": "s", "kind": "check", "links": ["https://example.org/a.mp4"]},
+}
+INSET = Hint(kind=HintKind.INSET, value=0.25, box=Box(left=0.5, top=0.5, width=0.5, height=0.5))
 
 
 class FakeService:
-    """`ends`: what becomes of submitted jobs: done, queued for ever, or the error they meet."""
+    """`ends`: the end of jobs that a request waits for, and with `prompt` of all: done, queued for
+    ever, or an error, which those in `bad` (counted from 0) meet anyway. Jobs, checks, reviews and
+    keys are those of a true ledger."""
 
-    def __init__(self, *, ends: JobState | DublError = JobState.DONE) -> None:
-        self.ends = ends
+    def __init__(self, data_dir: Path, *overrides: str, prompt: bool = False) -> None:
+        self.settings = load_settings(
+            overrides=[f"data_dir={data_dir}", *overrides], environment={}
+        )
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.ends: JobState | DublError = JobState.DONE
+        self.prompt = prompt
+        self.bad: frozenset[int] = frozenset()
         self.full = False
-        self.desk = FakeDesk()
-        self.switchboard = FakeSwitchboard()
         self.missing: tuple[str, ...] = ()
         self.matches: tuple[Match, ...] = (MATCH, WEAK_MATCH)
-        self.orders: list[CheckOrder | ReferenceOrder] = []
-        self.jobs: dict[str, Job] = {}
-        self.references: dict[str, Reference] = {}
-        self.checks: dict[str, Check] = {}
-        self.waited_s: list[float] = []
-        self.terms: list[Terms] = []
-        self.batches: list[BatchOrder] = []
-        self.abandoned: list[str] = []
-        self.searches: list[FrameSearch] = []
-        self.deliveries: dict[str, Delivery] = {}
+        self.library = FakeLibrarian(self)
+        self.videos = FakeVideos(self)
+        self.local = LocalLedger(self.settings.ledger_path)
+        self.ledger = self.local.ledger
+        steps = Steps(
+            decoder=self._handle("decoder"),
+            lanes=(self._lane(OLD), self._lane(NEW, prefix="candidate")),
+            librarian=_handle(self.library),
+            ledger=self.local,
+        )
+        engine = make_engine(steps, self.settings, send=self._end)
+        self.jobs = RecordedJobs(self)
+        self.engine = dataclasses.replace(engine, jobs=self.jobs, shell=FakeShell())
+        self.engine.evidence._kept = self.videos  # type: ignore[assignment]
 
-    @contextmanager
-    def room(self, *, waits: bool) -> Iterator[None]:
-        if self.full:
-            raise Overloaded("256 jobs are waiting already", context={"waits": waits})
-        yield
+    def app(self, *, keys_required: bool = False, local: bool = False) -> FastAPI:
+        return make_http_app(self.engine, keys_required=keys_required, local=local)
 
-    async def submit_check(self, order: CheckOrder, terms: Terms) -> Job:
-        self.orders.append(order)
-        self.terms.append(terms)
-        return self._job(JobKind.CHECK, order.id)
+    def issue(
+        self,
+        *scopes: Scope,
+        libraries: Sequence[str] = (),
+        requests_per_minute: int = 0,
+        jobs_per_day: int = 0,
+    ) -> str:
+        """A token of a new key."""
+        new = make_key(
+            "test",
+            scopes=scopes,
+            libraries=libraries,
+            requests_per_minute=requests_per_minute,
+            jobs_per_day=jobs_per_day,
+        )
+        self.ledger.keys.add(new.key)
+        return new.token
 
-    async def submit_reference(self, order: ReferenceOrder, terms: Terms) -> Job:
-        self.orders.append(order)
-        self.terms.append(terms)
-        return self._job(JobKind.REFERENCE, order.draft.id)
+    @property
+    def orders(self) -> list[CheckOrder | ReferenceOrder | BatchOrder]:
+        """Of all accepted jobs, the oldest first."""
+        kinds = {
+            JobKind.CHECK: CHECK_ORDER,
+            JobKind.REFERENCE: REFERENCE_ORDER,
+            JobKind.BATCH: BATCH_ORDER,
+        }
+        jobs = reversed(self.ledger.jobs.list(limit=500).items)
+        return [kinds[job.kind].validate_python(job.request) for job in jobs]
 
-    async def submit_batch(self, order: BatchOrder, terms: Terms) -> Job:
-        self.batches.append(order)
-        self.terms.append(terms)
-        return self._job(JobKind.BATCH, order.id)
-
-    def abandon(self, job: Job) -> None:
-        self.abandoned.append(job.id)
-
-    async def cancel_job(self, job_id: str) -> Job:
-        job = await self.get_job(job_id)
-        if job.state.ended:
-            raise StateConflict(f"the job is {job.state} already")
-        self.jobs[job_id] = dataclasses.replace(job, state=JobState.CANCELLED)
-        return self.jobs[job_id]
-
-    async def requeue_job(self, job_id: str) -> Job:
-        job = await self.get_job(job_id)
-        if not job.dead:
-            raise StateConflict("only a dead job can be queued again")
-        self.jobs[job_id] = dataclasses.replace(job, state=JobState.QUEUED, dead=False)
-        return self.jobs[job_id]
-
-    async def count_children(self, job_id: str) -> Mapping[JobState, int]:
-        children = [job.state for job in self.jobs.values() if job.parent_id == job_id]
-        return {state: children.count(state) for state in JobState}
-
-    async def list_deliveries(
-        self, *, job_id: str, state: DeliveryState | None, limit: int, cursor: str
-    ) -> Page[Delivery]:
-        _refuse(cursor)
-        found = [
-            delivery
-            for delivery in self.deliveries.values()
-            if job_id in ("", delivery.job_id) and state in (None, delivery.state)
-        ]
-        return Page(items=tuple(found[:limit]), next_cursor="")
-
-    async def replay_delivery(self, delivery_id: str) -> Delivery:
-        if delivery_id not in self.deliveries:
-            raise NotFound(f"there is no delivery '{delivery_id}'")
-        return self.deliveries[delivery_id]
-
-    def _job(self, kind: JobKind, subject_id: str) -> Job:
+    def put(self, job_id: str, **changes: object) -> Job:
+        """Brings a new job to a state; it runs where none is given."""
         job = Job(
-            id=f"job-{len(self.jobs)}",
-            kind=kind,
+            id=job_id,
+            kind=JobKind.CHECK,
             state=JobState.QUEUED,
-            subject_id=subject_id,
-            request={},
+            subject_id="s",
+            request=REQUESTS[JobKind(str(changes.get("kind", JobKind.CHECK)))],
             created_at=CREATED_AT,
         )
-        self.jobs[job.id] = job
-        return job
+        wanted = dataclasses.replace(job, **{"state": JobState.RUNNING, **changes})
+        jobs, dead = self.ledger.jobs, wanted.dead
+        made = dataclasses.replace(wanted, state=JobState.QUEUED, dead=False)
+        queued = wanted.state is JobState.QUEUED
+        made = jobs.create(made, tries=1 if dead else 3, lease_s=0.0 if queued else 600.0)
+        if dead:
+            jobs.retry(made.lease, code=wanted.error_code, detail="", delay_s=0)
+        elif wanted.state is JobState.FAILED:
+            jobs.fail(made.lease, code=wanted.error_code or "not_a_video", detail="")
+        elif wanted.state is JobState.RUNNING:
+            jobs.report({made.lease: wanted.progress})
+        elif wanted.state is JobState.DONE:
+            jobs.finish(made.lease, result_id=wanted.result_id, created=True)
+        return jobs.get(job_id)
 
-    async def wait(self, job: Job, *, seconds: float) -> Job:
-        self.waited_s.append(seconds)
-        if seconds == 0 or self.ends is JobState.QUEUED:
-            return job
-        if isinstance(self.ends, DublError):
-            ended = dataclasses.replace(
-                job,
-                state=JobState.FAILED,
-                error_code=self.ends.code,
-                error_detail=self.ends.detail,
+    def quarantine(self, reference_id: str) -> None:
+        with self.ledger._database.transaction("quarantine") as connection:
+            names = ", ".join(COLUMNS)
+            connection.execute(
+                f"INSERT INTO quarantines ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [reference_id, "main", "held", 140, 2.5, CREATED_AT, "", "", ""],
             )
-        else:
-            created = job.subject_id not in self.references
-            self._finish(job)
-            ended = dataclasses.replace(
-                job, state=JobState.DONE, result_id=job.subject_id, created=created
-            )
-        self.jobs[job.id] = ended
-        return ended
 
-    def _finish(self, job: Job) -> None:
-        order = next(order for order in self.orders if _subject(order) == job.subject_id)
-        if isinstance(order, ReferenceOrder):
-            self.references[job.subject_id] = Reference(
-                id=order.draft.id,
-                library=order.draft.library,
-                title=order.draft.title,
-                owner=order.draft.owner,
-                metadata=order.draft.metadata,
-                rights=order.draft.rights,
-                source=order.video.link or "upload.mp4",
-                sha256="ab" * 32,
-                duration_s=12.0,
-                frame_count=12,
-                created_at=CREATED_AT,
+    def judge(self, library: str) -> None:
+        """Forty decisions of people, nine of them for a copy."""
+        for number in range(40):
+            match = dataclasses.replace(MATCH, library=library, probability=0.5 + number / 100)
+            self.matches = (match,)
+            check = self.verdict_on(CheckOrder(id=f"judged-{number}", video=VideoInput()))
+            self.ledger.record_check(dataclasses.replace(check, query_sha256=f"{number}"))
+            decision = Decision.CONFIRMED if number > 30 else Decision.REJECTED
+            self.ledger.reviews.record(
+                check.id, MATCH.reference_id, decision=decision, reviewer="", note=""
             )
+
+    def compare(self) -> None:
+        """Nine shadows of the new space, seven of which agree."""
+        for number in range(9):
+            shadow = Shadow(
+                check_id=f"{number}",
+                space_id=NEW,
+                model_id=f"model@{NEW}",
+                outcome=Outcome.UNIQUE,
+                probability=0.1,
+                top_reference_id="",
+                agrees=number > 1,
+                created_at="2026-01-31T15:00:00.000Z",
+            )
+            outcome = Outcome.UNIQUE if number > 1 else Outcome.DUPLICATE
+            check = self.verdict_on(CheckOrder(id=f"{number}", video=VideoInput()))
+            verdict = dataclasses.replace(check.verdict, outcome=outcome)
+            self.ledger.record_check(dataclasses.replace(check, verdict=verdict))
+            self.ledger.spaces.record_shadow(shadow)
+
+    def finish(self, job: Job) -> None:
+        """The end of a job that is done."""
+        if job.kind is JobKind.CHECK:
+            order = CHECK_ORDER.validate_python(job.request)
+            self.ledger.record_check(self.verdict_on(order), lease=job.lease)
             return
+        draft = REFERENCE_ORDER.validate_python(job.request).draft
+        created = draft.id not in self.library.references
+        self.library.add(draft)
+        self.ledger.jobs.finish(job.lease, result_id=draft.id, created=created)
+
+    def verdict_on(self, order: CheckOrder) -> Check:
         best = self.matches[0].probability if self.matches else 0.0
-        self.checks[job.subject_id] = Check(
+        return Check(
             id=order.id,
             query_name="upload.mp4",
-            query_sha256="cd" * 32,
+            query_sha256=hashlib.sha256(order.id.encode()).hexdigest(),
             libraries=order.libraries,
             created_at=CREATED_AT,
             verdict=Verdict(
@@ -212,63 +261,181 @@ class FakeService:
             ),
         )
 
-    async def get_job(self, job_id: str) -> Job:
-        if job_id not in self.jobs:
-            raise NotFound(f"there is no job {job_id}")
-        return self.jobs[job_id]
+    async def _end(self, job_id: str, delay_s: float) -> None:
+        """Does a job that a request waits for, instead of a consumer."""
+        job = self.ledger.jobs.get(job_id)
+        number = len(self.jobs.terms) - 1
+        waited = self.prompt or job.rank is JobRank.WAITED_FOR
+        if not waited or job.kind is JobKind.BATCH or self.ends is JobState.QUEUED:
+            return
+        claimed = self.ledger.jobs.claim_one(job_id, lease_s=600 + delay_s)
+        assert claimed is not None
+        if number in self.bad:
+            self.ledger.jobs.fail(claimed.lease, code="no_video_stream", detail="only audio")
+        elif isinstance(self.ends, DublError):
+            self.ledger.jobs.fail(claimed.lease, code=self.ends.code, detail=self.ends.detail)
+        else:
+            self.finish(claimed)
 
-    async def find_job(self, subject_id: str) -> Job:
-        found = [job for job in self.jobs.values() if job.subject_id == subject_id]
-        if not found:
-            raise NotFound(f"nothing is known of {subject_id}")
-        return found[-1]
+    def go_on(self) -> None:
+        """Ends what is queued."""
+        for job in self.ledger.jobs.list(state=JobState.QUEUED).items:
+            asyncio.run(self._end(job.id, 0.0))
 
-    async def list_jobs(self, wanted: JobFilter, *, limit: int, cursor: str) -> Page[Job]:
-        _refuse(cursor)
-        found = [
-            job
-            for job in self.jobs.values()
-            if wanted.state in (None, job.state)
-            and wanted.dead in (None, job.dead)
-            and wanted.parent_id in ("", job.parent_id)
-        ]
-        return Page(items=tuple(found[:limit]), next_cursor="")
+    def close(self) -> None:
+        self.ledger.close()
 
-    async def get_check(self, check_id: str) -> Check:
-        if check_id not in self.checks:
-            raise CheckNotFound(f"there is no check {check_id}")
-        return self.checks[check_id]
+    def _handle(self, name: str) -> LocalHandle:
+        return _handle(FakeStep(self, name))
 
-    async def list_checks(
-        self, *, outcome: Outcome | None, reference_id: str, limit: int, cursor: str
-    ) -> Page[Check]:
-        _refuse(cursor)
-        found = [
-            check
-            for check in self.checks.values()
-            if outcome in (None, check.verdict.outcome)
-            and reference_id in ("", check.verdict.matches[0].reference_id)
-        ]
-        return Page(items=tuple(found[:limit]), next_cursor="more" if len(found) > limit else "")
+    def _lane(self, space_id: str, *, prefix: str = "") -> Lane:
+        space = Space(
+            id=space_id,
+            model_id=f"model@{space_id}",
+            query=SAMPLING,
+            closer=SAMPLING,
+            reference=SAMPLING,
+        )
+        return Lane(
+            space=space,
+            embedder=self._handle(f"{prefix}embedder"),
+            retriever=self._handle(f"{prefix}retriever"),
+            reranker=self._handle(f"{prefix}reranker"),
+        )
 
-    async def get_reference(self, reference_id: str) -> Reference:
+
+class FakeShell(Shell):
+    async def metrics(self) -> str:
+        return 'dubl_verdicts_total{outcome="unique"} 3.0\n'
+
+
+class RecordedJobs(Jobs):
+    """Nobody waits in vain."""
+
+    def __init__(self, service: FakeService) -> None:
+        from dubl.engine.ledger import LedgerClient
+
+        super().__init__(
+            ledger=LedgerClient(service.local), settings=service.settings, send=service._end
+        )
+        self._service = service
+        self.waited_s: list[float] = []
+        self.terms: list[Terms] = []
+        self.abandoned: list[str] = []
+
+    async def wait(self, job: Job, *, seconds: float) -> Ended:
+        self.waited_s.append(seconds)
+        if self._service.ends is JobState.QUEUED:
+            return Ended(job=job)
+        return await super().wait(job, seconds=seconds)
+
+    def abandon(self, job: Job) -> None:
+        self.abandoned.append(job.id)
+
+    async def _accept(
+        self,
+        kind: JobKind,
+        subject_id: str,
+        request: Mapping[str, object],
+        libraries: Sequence[str],
+        terms: Terms,
+    ) -> Job:
+        if self._service.full:
+            raise Overloaded("256 jobs are waiting already")
+        self.terms.append(terms)
+        return await super()._accept(kind, subject_id, request, libraries, Terms(waits=terms.waits))
+
+
+class FakeStep(Step):
+    """Any step but the librarian."""
+
+    def __init__(self, service: FakeService, name: str) -> None:
+        self._service, self._name = service, name
+        self.searches: list[tuple[float, int, list[str]]] = []
+
+    async def ready(self) -> bool:
+        return self._name not in self._service.missing
+
+    async def decode(self, source: VideoSource, sampling: Sampling) -> float:
+        assert Path(source.path).is_file()
+        assert sampling.still_at_s is not None
+        return sampling.still_at_s
+
+    async def embed(self, at_s: float) -> float:
+        return at_s
+
+    async def find_frame(
+        self, at_s: float, libraries: list[str], limit: int
+    ) -> tuple[FrameFound, ...]:
+        self._service.videos.searches.append((at_s, libraries, limit))
+        found = FrameFound(
+            reference_id="ref-1", library="main", similarity=0.91, times_s=(4.0, 5.5)
+        )
+        return (found,)[:limit]
+
+    async def explain(self, check_id: str, match: Match) -> Explanation:
+        videos = self._service.videos
+        kept = match.reference_id in videos.files
+        return Explanation(
+            query=videos.query(check_id),
+            reference=videos.reference(match.reference_id) if kept else None,
+            reference_duration_s=12.0,
+            pairs=(PAIR,),
+            hints=(INSET,),
+        )
+
+    async def matrices(self, check_id: str, match: Match) -> Matrices:
+        self._service.videos.query(check_id)
+        assert match.segments
+        return Matrices(frames=FRAMES, cleaned=FRAMES if self._service.videos.has_network else None)
+
+
+class FakeLibrarian(Step):
+    """References in memory; `lacking`: those that the new space lacks."""
+
+    def __init__(self, service: FakeService) -> None:
+        self._service = service
+        self.references: dict[str, Reference] = {}
+        self.lacking = ["ref-1", "ref-2"]
+
+    def add(self, draft: ReferenceDraft) -> Reference:
+        made = Reference(
+            id=draft.id,
+            library=draft.library,
+            title=draft.title,
+            owner=draft.owner,
+            metadata=draft.metadata,
+            rights=draft.rights,
+            source="/films/1.mp4" if draft.id == "ref-1" else "upload.mp4",
+            sha256="ab" * 32,
+            duration_s=12.0,
+            frame_count=12,
+            created_at=CREATED_AT,
+        )
+        self.references.setdefault(draft.id, made)
+        return self.references[draft.id]
+
+    async def ready(self) -> bool:
+        return "librarian" not in self._service.missing
+
+    async def get(self, reference_id: str) -> Reference:
         if reference_id not in self.references:
             raise ReferenceNotFound(f"there is no reference {reference_id}")
         return self.references[reference_id]
 
-    async def list_references(
-        self, wanted: ReferenceFilter, *, limit: int, cursor: str
+    async def list(
+        self, library: str, owner: str, text: str, limit: int, cursor: str
     ) -> Page[Reference]:
-        _refuse(cursor)
         found = [
-            reference
-            for reference in self.references.values()
-            if wanted.library in ("", reference.library) and wanted.owner in ("", reference.owner)
+            one
+            for one in self.references.values()
+            if library in ("", one.library) and owner in ("", one.owner) and text in one.id
         ]
+        _refuse(cursor)
         return Page(items=tuple(found[:limit]), next_cursor="")
 
-    async def update_reference(self, reference_id: str, change: ReferenceChange) -> Reference:
-        reference = await self.get_reference(reference_id)
+    async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
+        reference = await self.get(reference_id)
         given = {
             name: value
             for name in ("title", "owner", "metadata", "rights")
@@ -277,34 +444,71 @@ class FakeService:
         self.references[reference_id] = dataclasses.replace(reference, **given)
         return self.references[reference_id]
 
-    async def delete_reference(self, reference_id: str) -> None:
-        await self.get_reference(reference_id)
+    async def delete(self, reference_id: str) -> None:
+        await self.get(reference_id)
         del self.references[reference_id]
 
-    async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
-        self.searches.append(search)
-        assert Path(search.source.path).is_file()
-        return [
-            FrameFound(reference_id="ref-1", library="main", similarity=0.91, times_s=(4.0, 5.5))
-        ][: search.limit]
+    async def forget_upload(self, check_id: str) -> None:
+        self._service.videos.files.pop(check_id, None)
 
     async def libraries(self) -> Mapping[str, int]:
-        names = [reference.library for reference in self.references.values()]
+        names = [one.library for one in self.references.values()]
         return {name: names.count(name) for name in names}
 
-    async def metrics(self) -> str:
-        return 'dubl_verdicts_total{outcome="unique"} 3.0\n'
+    async def holdings(self) -> Mapping[str, Holding]:
+        lacks = len(self.lacking)
+        return {
+            OLD: Holding(references=5, missing=0),
+            NEW: Holding(references=5 - lacks, missing=lacks),
+        }
 
-    async def readiness(self) -> Readiness:
-        reasons = dict.fromkeys(self.missing, "is starting")
-        return Readiness(ready=not self.missing, waiting_for=self.missing, reasons=reasons)
+    async def missing(self, space_id: str, after_id: str, limit: int) -> Sequence[Reference]:
+        found = [one for one in self.lacking if one > after_id] if space_id == NEW else []
+        return [self.add(ReferenceDraft(id=one)) for one in found[:limit]]
 
 
-def _subject(order: CheckOrder | ReferenceOrder) -> str:
-    return order.id if isinstance(order, CheckOrder) else order.draft.id
+class FakeVideos:
+    """`files`: the files of kept queries and references; nothing else is kept."""
+
+    def __init__(self, service: FakeService) -> None:
+        self._service = service
+        self.files: dict[str, Path] = {}
+        self.has_network = True
+        self.searches: list[tuple[float, Sequence[str], int]] = []
+
+    def query(self, identifier: str) -> KeptVideo:
+        if identifier not in self.files:
+            raise EvidenceNotKept(f"nothing to look at is kept of '{identifier}'")
+        return KeptVideo(
+            id=identifier,
+            name=f"{identifier}.mp4",
+            duration_s=8.0,
+            width=640,
+            height=360,
+            picture_times_s=(0.0, 0.5),
+            video_path=str(self.files[identifier]),
+            media_type="video/mp4",
+            kept_at="2026-01-02T03:04:05Z",
+        )
+
+    reference = query
+
+    def query_picture(self, identifier: str, at_s: float) -> bytes:
+        return f"picture of {self.query(identifier).id} at {at_s}".encode()
+
+    reference_picture = query_picture
+
+    def remove_query(self, check_id: str) -> None:
+        self.files.pop(check_id, None)
+
+
+def _handle(step: Step) -> LocalHandle:
+    return LocalHandle(LocalStep(lambda: step))
 
 
 def _refuse(cursor: str) -> None:
     """There is one page only: no cursor is one that a page gave."""
+    from dubl.errors import InvalidRequest
+
     if cursor:
         raise InvalidRequest("the cursor is invalid. Use next_cursor of a page.")

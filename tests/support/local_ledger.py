@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from ray.exceptions import RayActorError
-
+from dubl.engine.ledger import part_of
+from dubl.errors import ServiceInterrupted
 from dubl.ledger.ledger import Ledger
-from serve_app.ledger_deployment import part_of
 
 
 class LocalLedger:
@@ -20,6 +19,10 @@ class LocalLedger:
         self.ledger = Ledger(path)
         self.lose_answers = 0
         self.ask = SimpleNamespace(remote=self._ask)
+        self.ready = SimpleNamespace(remote=self._ready)
+
+    async def _ready(self) -> bool:
+        return True
 
     async def _ask(
         self,
@@ -31,5 +34,5 @@ class LocalLedger:
         result = await asyncio.to_thread(method, part, *args, **kwargs)
         if self.lose_answers:
             self.lose_answers -= 1
-            raise RayActorError
+            raise ServiceInterrupted("its replica was lost")
         return result

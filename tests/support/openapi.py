@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
-from dubl.settings import load_settings
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
@@ -15,7 +13,8 @@ COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
 def contract() -> str:
     """The document as text, keys in order."""
-    app = make_http_app(FakeService(), load_settings(environment={}), keys=FakeKeys())
+    with tempfile.TemporaryDirectory() as folder:
+        app = FakeService(Path(folder)).app()
     return json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

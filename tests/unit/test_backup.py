@@ -18,13 +18,10 @@ from dubl.assembly import make_ledger, make_retriever, make_store
 from dubl.backup import LEDGER_FILE, MANIFEST, REFERENCES_FILE, restore_backup, write_backup
 from dubl.errors import FeatureSpaceMismatch, InvalidRequest, StoreUnavailable
 from dubl.ledger.api_keys import make_key
-from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings, load_settings
-from dubl.types import ApiKey, Check, Job, JobKind, JobState, Outcome, Scope, Verdict
+from dubl.types import Check, Job, JobKind, JobState, Outcome, Scope, Verdict
 from pipelines.cli.main import app
 from pipelines.local_server import free_port
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 from tests.support.stored_videos import random_entry, random_features
 
@@ -209,28 +206,10 @@ def test_a_copy_of_another_feature_space_is_refused(tmp_path: Path, source: Sett
         restore_backup(tmp_path / "copy", other)
 
 
-class LedgerService(FakeKeys):
-    """Keys and copies of a real ledger, as the deployment gives them out."""
-
-    def __init__(self, ledger: Ledger, folder: Path) -> None:
-        super().__init__()
-        self.ledger = ledger
-        self.folder = folder
-
-    async def list_keys(self) -> tuple[ApiKey, ...]:
-        return self.ledger.keys.list()
-
-    async def copy_ledger(self) -> Path:
-        path = self.folder / "copy.ledger"
-        self.ledger.copy_to(path)
-        return path
-
-
 @contextmanager
-def serving(settings: Settings, ledger: Ledger) -> Iterator[str]:
+def serving(service: FakeService) -> Iterator[str]:
     """The HTTP layer over a ledger that this process holds; its address."""
-    admin = LedgerService(ledger, settings.data_dir)
-    http_app = make_http_app(FakeService(), settings, keys=admin, keys_required=True)
+    http_app = service.app(keys_required=True)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(http_app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
@@ -254,10 +233,10 @@ def test_a_running_service_gives_its_ledger_to_administrators_alone(
         return CliRunner().invoke(app, arguments, env=environment)
 
     arguments = ["backup", str(tmp_path / "copy"), "--data", str(source.data_dir)]
-    with closing(make_ledger(source)) as ledger:
+    with closing(FakeService(source.data_dir)) as service:
         for new in (admin, check):
-            ledger.keys.add(new.key)
-        with serving(source, ledger) as address:
+            service.ledger.keys.add(new.key)
+        with serving(service) as address:
             for token, code in ((check.token, "forbidden"), ("dubl_a_b", "unauthorized")):
                 refused = run(*arguments, key=token)
                 assert (refused.exit_code, code in refused.output) == (1, True), refused.output
@@ -267,7 +246,7 @@ def test_a_running_service_gives_its_ledger_to_administrators_alone(
             made = run("keys", "create", "d", "--scope", "review", key=admin.token)
             assert made.output.startswith("dubl_")
     assert sorted(json.loads(line)["name"] for line in listed) == ["a", "b", "c"]
-    assert not (source.data_dir / "copy.ledger").exists()
+    assert list(source.spool_dir.glob("*.ledger")) == []
     target = settings_in(tmp_path / "target")
     restore_backup(tmp_path / "copy", target)
     with closing(make_ledger(target)) as ledger:

@@ -13,46 +13,24 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from dubl.contract.orders import CheckOrder
 from dubl.errors import NoVideoStream
-from dubl.settings import load_settings
-from dubl.types import Job, JobKind, JudgedMatch, Outcome
+from dubl.types import Check, JobKind, JobState, Outcome
 from pipelines.cli.main import ENTRIES, app
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
-from tests.support.fake_service import MATCH, FakeService
-from tests.support.fake_switchboard import NEW, OLD
+from tests.support.fake_service import MATCH, NEW, OLD, FakeService
 from tests.support.http_server import serving
 
 LINK = "https://example.org/clips/a.mp4"
 
 
-class PromptService(FakeService):
-    """Its jobs end as soon as somebody looks at them, those in `bad` with an error."""
-
-    bad: frozenset[str] = frozenset()
-
-    async def wait(self, job: Job, *, seconds: float) -> Job:
-        ends = self.ends
-        self.ends = NoVideoStream("only audio") if job.id in self.bad else ends
-        try:
-            return await super().wait(job, seconds=seconds)
-        finally:
-            self.ends = ends
-
-    async def get_job(self, job_id: str) -> Job:
-        job = await super().get_job(job_id)
-        return job if job.kind is JobKind.BATCH else await self.wait(job, seconds=1)
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path / "data", prompt=True)
 
 
 @pytest.fixture
-def service() -> PromptService:
-    return PromptService()
-
-
-@pytest.fixture
-def address(service: FakeService, tmp_path: Path) -> Iterator[str]:
-    settings = load_settings(overrides=[f"data_dir={tmp_path / 'data'}"], environment={})
-    with serving(make_http_app(service, settings, keys=FakeKeys())) as address:
+def address(service: FakeService) -> Iterator[str]:
+    with serving(service.app()) as address:
         yield address
 
 
@@ -83,15 +61,14 @@ def test_the_exit_code_tells_the_outcome(address: str, service: FakeService, vid
 def test_a_match_that_a_person_must_look_at_has_its_own_code(
     address: str, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = service._finish
+    verdict_on = service.verdict_on
 
-    def doubtful(job: Job) -> None:
-        finish(job)
-        check = service.checks[job.subject_id]
+    def doubtful(order: CheckOrder) -> Check:
+        check = verdict_on(order)
         verdict = dataclasses.replace(check.verdict, outcome=Outcome.REVIEW)
-        service.checks[job.subject_id] = dataclasses.replace(check, verdict=verdict)
+        return dataclasses.replace(check, verdict=verdict)
 
-    monkeypatch.setattr(service, "_finish", doubtful)
+    monkeypatch.setattr(service, "verdict_on", doubtful)
     assert run(address, "check", LINK).exit_code == 11
 
 
@@ -105,15 +82,15 @@ def test_the_answer_is_a_table_or_a_json_object_a_line(address: str, video: Path
 
 
 def test_one_bad_video_does_not_keep_the_others_from_their_answers(
-    address: str, service: PromptService, video: Path
+    address: str, service: FakeService, video: Path
 ) -> None:
-    service.bad = frozenset({"job-0"})
+    service.bad = frozenset({0})
     answer = run(address, "check", str(video), LINK, "--json")
     assert f"{video}: no_video_stream" in answer.stderr
     assert len(answer.stdout.splitlines()) == 1
     assert answer.exit_code == 10
     service.matches = ()
-    service.bad = frozenset({"job-2"})
+    service.bad = frozenset({2})
     assert run(address, "check", str(video), LINK).exit_code == 1
 
 
@@ -143,7 +120,7 @@ def test_a_folder_is_added_video_by_video(address: str, video: Path) -> None:
 
 
 def test_jobs_are_listed_and_cancelled(address: str, service: FakeService) -> None:
-    job = service._job(JobKind.BATCH, "many")
+    job = service.put("many", kind=JobKind.BATCH, state=JobState.QUEUED)
     (listed,) = run(address, "jobs", "list", "--json").stdout.splitlines()
     assert json.loads(listed)["id"] == job.id
     assert run(address, "jobs", "cancel", job.id).output == f"cancelled {job.id}\n"
@@ -162,15 +139,13 @@ def test_a_decision_is_made_by_command(address: str) -> None:
 
 
 def test_decisions_become_thresholds_by_command(address: str, service: FakeService) -> None:
-    service.desk.judged = [
-        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
-    ]
+    service.judge("films")
     tried = run(address, "calibrate", "films", "--dry-run")
     assert "40 decisions, 9 of them copies: nothing was changed" in tried.output
-    assert service.desk.policies == {}
+    assert service.ledger.policies.current() == {}
     told = json.loads(run(address, "calibrate", "films", "--json").stdout)
     assert told["adopted"]
-    assert service.desk.policies["films"].decisions == told["decisions"] == 40
+    assert service.ledger.policies.current()["films"].decisions == told["decisions"] == 40
     few = run(address, "calibrate", "films", "--least-decisions", "50")
     assert few.exit_code == 1
     assert "invalid_request" in few.output
@@ -213,17 +188,22 @@ def test_a_shell_is_offered_the_options_of_a_command() -> None:
 
 
 def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: FakeService) -> None:
+    service.compare()
     old, new = run(address, "spaces", "list", "--json").stdout.splitlines()
     assert (json.loads(old)["answers"], json.loads(new)["missing"]) == (True, 2)
     listed = run(address, "spaces", "list", "--since", "2026-01-31T18:00+03:00").stdout
     assert "duplicate > unique: 2" in listed
-    assert service.switchboard.since[-1] == "2026-01-31T15:00:00.000Z"
+    later = run(address, "spaces", "list", "--since", "2026-01-31T18:01+03:00").stdout
+    assert "duplicate > unique" not in later
     assert run(address, "spaces", "list", "--since", "noon").exit_code == 1
     lacked = run(address, "spaces", "missing", NEW).stdout
-    assert lacked == "id,path,library,source\nref-1,/films/1.mp4,main,1.mp4\nref-2,,main,1.mp4\n"
+    assert (
+        lacked
+        == "id,path,library,source\nref-1,/films/1.mp4,main,/films/1.mp4\nref-2,,main,upload.mp4\n"
+    )
     refused = run(address, "spaces", "switch", NEW)
     assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "state_conflict")
-    service.switchboard.lacking.clear()
+    service.library.lacking.clear()
     told = run(address, "spaces", "switch", NEW, "--note", "better").stdout
     assert told == f"{NEW} answers now; before it: {OLD}\n"
     assert run(address, "spaces", "rollback").stdout == f"{OLD} answers now; before it: {NEW}\n"

@@ -19,11 +19,8 @@ from dubl.client.errors import ApiError, JobFailed, NotReachable, StillRunning
 from dubl.client.exchange import Retries
 from dubl.client.webhooks import read_webhook
 from dubl.contract.bodies import ExcludedSegment, LicenseWindow, Rights
-from dubl.settings import load_settings
-from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState, Scope
+from dubl.types import JobState, Scope
 from dubl.webhooks.signing import signed_headers, signing_key
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, FakeService
 from tests.support.http_server import serving
 
@@ -36,14 +33,13 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path / "data", prompt=True)
 
 
 @pytest.fixture
-def address(service: FakeService, tmp_path: Path) -> Iterator[str]:
-    settings = load_settings(overrides=[f"data_dir={tmp_path / 'data'}"], environment={})
-    with serving(make_http_app(service, settings, keys=FakeKeys())) as address:
+def address(service: FakeService) -> Iterator[str]:
+    with serving(service.app()) as address:
         yield address
 
 
@@ -88,7 +84,7 @@ def test_operators_ask_about_batches_jobs_webhooks_and_keys(
 ) -> None:
     with Client(address) as dubl:
         batch = dubl.submit_batch(links=[LINK, LINK], kind="reference", library="films")
-        assert service.batches[0].libraries == ("films",)
+        assert service.orders[0].libraries == ("films",)
         assert dubl.submit_batch(video, owner="Studio").status == "queued"
         with pytest.raises(StillRunning):
             dubl.wait_for_job(batch.job_id, timeout_s=0)
@@ -125,7 +121,7 @@ def test_the_same_by_awaiting(address: str, video: Path) -> None:
                 dubl.register(video, id="a"), dubl.check(link=LINK)
             )
             assert (reference.id, check.outcome) == ("a", "duplicate")
-            assert (await dubl.get_job("job-0")).status in ("done", "queued")
+            assert (await dubl.list_jobs()).items[0].status in ("done", "queued")
 
     asyncio.run(story())
 
@@ -148,6 +144,7 @@ def test_a_check_that_takes_longer_can_be_asked_for_later(
         with pytest.raises(StillRunning) as caught:
             dubl.check(link=LINK, timeout_s=0.0)
         service.ends = JobState.DONE
+        service.go_on()
         assert dubl.wait_for_check(caught.value.id).outcome == "duplicate"
 
 
@@ -163,21 +160,21 @@ def test_evidence_is_read_and_decided_on(
 ) -> None:
     with Client(address) as dubl:
         check = dubl.check(link=LINK)
-        service.desk.files[check.id] = tmp_path / "none"
+        service.videos.files[check.id] = tmp_path / "none"
         evidence = dubl.get_evidence(check.id, MATCH.reference_id)
         assert evidence.hints[0].kind == "inset"
         assert evidence.pairs[0].query_picture is not None
         assert dubl.download(evidence.pairs[0].query_picture).startswith(b"picture of")
         assert dubl.download(evidence.matrix_picture).startswith(b"\x89PNG")
+        assert dubl.review_queue().items[0].reference_id == MATCH.reference_id
         entry = dubl.review(check.id, MATCH.reference_id, decision="licensed", note="by contract")
         assert dubl.list_reviews(check_id=check.id).items == (entry,)
-        assert dubl.review_queue().items[0].reference_id == MATCH.reference_id
+        assert dubl.review_queue().items == ()
 
 
-def test_a_key_is_sent(service: FakeService, tmp_path: Path) -> None:
-    keys = FakeKeys()
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    with serving(make_http_app(service, settings, keys=keys, keys_required=True)) as address:
+def test_a_key_is_sent(service: FakeService) -> None:
+    keys = service
+    with serving(service.app(keys_required=True)) as address:
         with Client(address) as dubl, pytest.raises(ApiError, match="unauthorized"):
             dubl.list_libraries()
         with Client(address, api_key=keys.issue(Scope.CHECK)) as dubl:
@@ -279,10 +276,12 @@ def test_the_examples_do_what_they_say(
     assert "0.0-8.0 s is ref-1 4.0-12.0 s" in checked.stdout
     registered = run("register_folder.py", address, str(video.parent))
     assert registered.stdout.strip() == "кот.mp4: 12.0 s", registered.stderr
-    service.desk.files["c"] = tmp_path / "none"
-    service.checks["c"] = next(iter(service.checks.values()))
-    reviewed = run("review_queue.py", address, "c", MATCH.reference_id)
-    assert "c and ref-1: rejected" in reviewed.stdout, reviewed.stderr
+    check_id = service.ledger.list_checks().items[0].id
+    with Client(address) as dubl:
+        service.videos.files[dubl.check(link=LINK).id] = tmp_path / "none"
+    service.videos.files[check_id] = tmp_path / "none"
+    reviewed = run("review_queue.py", address, check_id, MATCH.reference_id)
+    assert f"{check_id} and ref-1: rejected" in reviewed.stdout, reviewed.stderr
     assert "upload.mp4 and ref-1: 97%, inset" in reviewed.stdout
 
 
@@ -311,21 +310,12 @@ def test_pictures_and_near_misses_are_looked_for(
         assert (found.reference_id, found.times_s) == ("ref-1", (4.0, 5.5))
         check = dubl.check(video)
         assert len(dubl.nearest(check.id)) == 2
-    assert (service.searches[0].at_s, service.searches[0].libraries) == (3.0, ("main",))
+    assert service.videos.searches == [(3.0, ["main"], 10)]
 
 
 def test_quarantines_and_thresholds(address: str, service: FakeService) -> None:
-    service.desk.held["ref-1"] = Quarantine(
-        reference_id="ref-1",
-        library="main",
-        state=QuarantineState.HELD,
-        uploads=140,
-        usual=2.5,
-        created_at="2026-01-02T03:04:05.000Z",
-    )
-    service.desk.judged = [
-        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
-    ]
+    service.quarantine("ref-1")
+    service.judge("main")
     with Client(address) as dubl:
         (held,) = dubl.list_quarantines(status="held")
         assert held.uploads == 140

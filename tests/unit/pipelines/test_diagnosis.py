@@ -25,8 +25,6 @@ from pipelines.diagnosis.data import free_disk, ledger, port, writable
 from pipelines.diagnosis.finding import State
 from pipelines.diagnosis.machine import packages, python_version, shared_memory
 from pipelines.diagnosis.service import clock, look_at_service
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 from tests.support.http_server import serving
 from tests.support.other_weights import other_weights
@@ -108,15 +106,13 @@ def test_clocks_that_differ_are_a_problem() -> None:
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path)
 
 
 @pytest.fixture
-def address(service: FakeService, tmp_path: Path) -> Iterator[str]:
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    app = make_http_app(service, settings, keys=FakeKeys(), keys_required=True)
-    with serving(app) as address:
+def address(service: FakeService) -> Iterator[str]:
+    with serving(service.app(keys_required=True)) as address:
         yield address
 
 

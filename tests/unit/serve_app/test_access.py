@@ -10,14 +10,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from dubl.errors import ConfigurationError, RateLimited, Unauthorized
-from dubl.ledger.api_keys import make_key, recognize
-from dubl.settings import AccessSettings, load_settings
-from dubl.types import Scope
-from serve_app.api.http import make_http_app
+from dubl.ledger.api_keys import ApiKeys, make_key, recognize
+from dubl.settings import AccessSettings
+from dubl.types import ApiKey, Scope
 from serve_app.api.limits import RequestLimit, day_allowance
 from serve_app.api.routes import is_open, scopes_for
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 
 LINK = "https://example.org/a.mp4"
@@ -27,24 +25,18 @@ ADMINISTRATORS = ("/v1/keys", "/v1/ledger", "/v1/deliveries", "/v1/libraries/", 
 
 
 @pytest.fixture
-def keys() -> FakeKeys:
-    return FakeKeys()
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path, f"media.max_size_bytes={LIMIT_BYTES}", "access.refresh_s=0")
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def keys(service: FakeService) -> FakeService:
+    return service
 
 
 @pytest.fixture
-def app(service: FakeService, keys: FakeKeys, tmp_path: Path) -> FastAPI:
-    overrides = [
-        f"data_dir={tmp_path}",
-        f"media.max_size_bytes={LIMIT_BYTES}",
-        "access.refresh_s=0",
-    ]
-    settings = load_settings(overrides=overrides, environment={})
-    return make_http_app(service, settings, keys=keys, keys_required=True)
+def app(service: FakeService) -> FastAPI:
+    return service.app(keys_required=True)
 
 
 @pytest.fixture
@@ -68,7 +60,7 @@ def bearer(token: str) -> dict[str, str]:
     ],
 )
 def test_without_a_valid_key_nothing_is_answered(
-    client: TestClient, keys: FakeKeys, headers: dict[str, str]
+    client: TestClient, keys: FakeService, headers: dict[str, str]
 ) -> None:
     keys.issue(Scope.ADMIN)
     answer = client.get("/v1/references", headers=headers)
@@ -80,7 +72,7 @@ def test_without_a_valid_key_nothing_is_answered(
 
 
 def test_a_key_works_in_either_header_until_it_is_revoked(
-    client: TestClient, keys: FakeKeys
+    client: TestClient, keys: FakeService
 ) -> None:
     token = keys.issue(Scope.CHECK)
     for headers in (bearer(token), {"X-API-Key": token}):
@@ -132,7 +124,9 @@ def test_every_route_of_the_contract_is_decided_on(client: TestClient) -> None:
             assert decided or path.startswith(ADMINISTRATORS), (method, path)
 
 
-def test_a_scope_that_is_missing_is_forbidden_by_name(client: TestClient, keys: FakeKeys) -> None:
+def test_a_scope_that_is_missing_is_forbidden_by_name(
+    client: TestClient, keys: FakeService
+) -> None:
     answer = client.post(
         "/v1/references", json={"link": LINK}, headers=bearer(keys.issue(Scope.CHECK))
     )
@@ -141,7 +135,7 @@ def test_a_scope_that_is_missing_is_forbidden_by_name(client: TestClient, keys: 
 
 
 def test_a_key_of_one_library_neither_sees_nor_changes_another(
-    client: TestClient, keys: FakeKeys
+    client: TestClient, keys: FakeService
 ) -> None:
     both = bearer(keys.issue(Scope.REGISTER, Scope.CHECK))
     films = bearer(keys.issue(Scope.REGISTER, Scope.CHECK, libraries=["films"]))
@@ -164,7 +158,7 @@ def test_a_key_of_one_library_neither_sees_nor_changes_another(
 
 
 def test_a_check_with_the_key_of_a_library_looks_into_that_one_only(
-    client: TestClient, keys: FakeKeys, service: FakeService
+    client: TestClient, keys: FakeService, service: FakeService
 ) -> None:
     films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
     everywhere = bearer(keys.issue(Scope.CHECK))
@@ -182,18 +176,18 @@ def test_a_check_with_the_key_of_a_library_looks_into_that_one_only(
 
 
 def test_a_batch_needs_the_scope_and_the_library_of_what_is_in_it(
-    client: TestClient, keys: FakeKeys, service: FakeService
+    client: TestClient, keys: FakeService, service: FakeService
 ) -> None:
     films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
     body: dict[str, object] = {"links": [LINK]}
     assert client.post("/v1/batches", json=body, headers=films).status_code == 202
-    assert service.batches[-1].libraries == ("films",)
+    assert service.orders[-1].libraries == ("films",)
     for wrong in ({"kind": "reference", "library": "films"}, {"library": "main"}):
         answer = client.post("/v1/batches", json=body | wrong, headers=films)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-def test_jobs_about_other_libraries_are_not_there(client: TestClient, keys: FakeKeys) -> None:
+def test_jobs_about_other_libraries_are_not_there(client: TestClient, keys: FakeService) -> None:
     films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
     everywhere = bearer(keys.issue(Scope.CHECK))
     job = client.post("/v1/checks", json={"link": LINK}, headers=everywhere).json()["job_id"]
@@ -208,7 +202,7 @@ def test_jobs_about_other_libraries_are_not_there(client: TestClient, keys: Fake
     assert client.get(f"/v1/jobs/{job}", headers=everywhere).status_code == 200
 
 
-def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: TestClient, keys: FakeKeys) -> None:
+def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: TestClient, keys: FakeService) -> None:
     admin = bearer(keys.issue(Scope.ADMIN))
     wanted = {"name": "upload pipeline", "scopes": ["check"], "libraries": ["films"]}
     made = client.post("/v1/keys", json=wanted, headers=admin)
@@ -219,12 +213,14 @@ def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: TestClient, keys: Fa
     shown = client.get("/v1/keys", headers=admin).text
     assert made.json()["key"]["prefix"] in shown
     assert secret not in shown
-    assert secret not in repr(keys.keys)
+    assert secret not in repr(keys.ledger.keys.list())
     for wrong in ({}, {"name": "a", "scopes": []}, {"name": "a", "scopes": ["king"]}):
         assert client.post("/v1/keys", json=wrong, headers=admin).status_code == 400
 
 
-def test_requests_over_the_limit_say_when_to_come_again(client: TestClient, keys: FakeKeys) -> None:
+def test_requests_over_the_limit_say_when_to_come_again(
+    client: TestClient, keys: FakeService
+) -> None:
     key = bearer(keys.issue(Scope.CHECK, requests_per_minute=2))
     first = client.get("/v1/checks", headers=key)
     assert first.headers["RateLimit-Policy"] == '"minute";q=2;w=60'
@@ -239,7 +235,7 @@ def test_requests_over_the_limit_say_when_to_come_again(client: TestClient, keys
 
 
 def test_the_jobs_of_a_day_are_counted_and_questions_are_not(
-    client: TestClient, keys: FakeKeys
+    client: TestClient, keys: FakeService
 ) -> None:
     key = bearer(keys.issue(Scope.CHECK, jobs_per_day=1))
     taken = client.post("/v1/checks", json={"link": LINK}, headers=key)
@@ -274,7 +270,7 @@ def test_a_day_ends_at_midnight() -> None:
     ("headers", "status"), [({}, 400), ({"Authorization": "Bearer no"}, 400), (None, 400)]
 )
 def test_the_original_client_sees_400_for_a_key_that_does_not_serve(
-    client: TestClient, keys: FakeKeys, headers: dict[str, str] | None, status: int
+    client: TestClient, keys: FakeService, headers: dict[str, str] | None, status: int
 ) -> None:
     given = bearer(keys.issue(Scope.REGISTER)) if headers is None else headers
     answer = client.post("/check-video-duplicate", json={"link": LINK}, headers=given)
@@ -282,7 +278,7 @@ def test_the_original_client_sees_400_for_a_key_that_does_not_serve(
 
 
 def test_the_original_client_sees_500_when_its_key_is_used_up(
-    client: TestClient, keys: FakeKeys
+    client: TestClient, keys: FakeService
 ) -> None:
     key = bearer(keys.issue(Scope.CHECK, requests_per_minute=1))
     answers = [
@@ -329,13 +325,13 @@ def test_the_body_of_a_stranger_is_not_read(app: FastAPI, tmp_path: Path) -> Non
     assert not (tmp_path / "spool").exists()
 
 
-def test_a_body_announced_too_large_is_not_read(app: FastAPI, keys: FakeKeys) -> None:
+def test_a_body_announced_too_large_is_not_read(app: FastAPI, keys: FakeService) -> None:
     headers = MULTIPART | bearer(keys.issue(Scope.CHECK)) | {"Content-Length": "99999999999"}
     assert _status(app, headers=headers, chunks=[HEAD, b"a"]) == (413, 0)
 
 
 def test_a_body_that_is_larger_than_announced_is_read_to_the_limit_and_left(
-    app: FastAPI, keys: FakeKeys, tmp_path: Path
+    app: FastAPI, keys: FakeService, tmp_path: Path
 ) -> None:
     headers = MULTIPART | bearer(keys.issue(Scope.CHECK)) | {"Content-Length": "5"}
     status, read = _status(app, headers=headers, chunks=[HEAD, *[bytes(4096)] * 5000])
@@ -344,7 +340,7 @@ def test_a_body_that_is_larger_than_announced_is_read_to_the_limit_and_left(
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_many_small_fields_are_refused(client: TestClient, keys: FakeKeys) -> None:
+def test_many_small_fields_are_refused(client: TestClient, keys: FakeService) -> None:
     fields = b"".join(
         b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n\r\n' % (b"n" * 3000 + b"%d" % n)
         for n in range(500)
@@ -355,22 +351,24 @@ def test_many_small_fields_are_refused(client: TestClient, keys: FakeKeys) -> No
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_made_up_keys_cost_no_look_up(service: FakeService, keys: FakeKeys, tmp_path: Path) -> None:
-    settings = load_settings(
-        overrides=[f"data_dir={tmp_path}", "access.refresh_s=1000"], environment={}
-    )
-    client = TestClient(make_http_app(service, settings, keys=keys, keys_required=True))
+def test_made_up_keys_cost_no_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, listings = FakeService(tmp_path, "access.refresh_s=1000"), []
+
+    async def ask(method: object, *_: object) -> tuple[ApiKey, ...]:
+        listings.append(method)
+        return ()
+
+    monkeypatch.setattr(service.engine.ledger, "ask", ask)
+    client = TestClient(service.app(keys_required=True))
     for number in range(20):
         assert client.get("/v1/checks", headers=bearer(f"dubl_{number}_x")).status_code == 401
-    assert keys.listings == 1
+    assert listings == [ApiKeys.list]
 
 
 def test_a_service_for_this_machine_is_not_for_pages_of_the_web(
-    service: FakeService, keys: FakeKeys, tmp_path: Path
+    service: FakeService,
 ) -> None:
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    app = make_http_app(service, settings, keys=keys, local=True)
-    client = TestClient(app, base_url="http://127.0.0.1:8000")
+    client = TestClient(service.app(local=True), base_url="http://127.0.0.1:8000")
     assert client.get("/v1/checks").status_code == 200
     for host in ("localhost:8000", "[::1]:8000", "127.0.0.1"):
         assert client.get("/v1/checks", headers={"Host": host}).status_code == 200

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from serve_app.admission import Admission
 
 from dubl.errors import Overloaded
 from dubl.settings import ServeSettings
+from serve_app.api.admission import Admission
 
 
 def test_only_so_many_requests_wait_at_once_and_others_are_still_queued() -> None:
@@ -26,9 +26,10 @@ def test_only_so_many_requests_wait_at_once_and_others_are_still_queued() -> Non
 
 def test_a_full_ledger_is_believed_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("serve_app.admission.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("serve_app.api.admission.time.monotonic", lambda: now[0])
     admission = Admission(ServeSettings())
-    admission.note_full()
+    with pytest.raises(Overloaded), admission.room(waits=False):
+        raise Overloaded("the ledger's word")
     with pytest.raises(Overloaded, match="full"), admission.room(waits=False):
         pass
     now[0] += 2

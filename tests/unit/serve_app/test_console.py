@@ -8,17 +8,13 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from dubl.settings import load_settings
-from serve_app.api.http import make_http_app
 from serve_app.web.console import STATIC
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> TestClient:
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    return TestClient(make_http_app(FakeService(), settings, keys=FakeKeys()))
+    return TestClient(FakeService(tmp_path).app())
 
 
 @pytest.mark.parametrize("path", ["/", "/console/main.js", "/console/style.css"])

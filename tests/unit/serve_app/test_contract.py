@@ -10,17 +10,11 @@ import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance
 
-from dubl.settings import load_settings
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 
 EXAMPLES = 25
 
-_settings = load_settings(
-    overrides=[f"data_dir={Path(tempfile.gettempdir()) / 'dubl-contract'}"], environment={}
-)
-app = make_http_app(FakeService(), _settings, keys=FakeKeys())
+app = FakeService(Path(tempfile.mkdtemp(prefix="dubl-contract-"))).app()
 contract = schemathesis.openapi.from_asgi("/openapi.json", app)
 
 

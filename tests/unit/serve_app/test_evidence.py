@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from serve_app.api.desk import QueueFilter
 
-from dubl.settings import load_settings
 from dubl.types import Scope
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import MATCH, FakeService
 
 CHECK = "my/check"
@@ -23,22 +19,19 @@ AT = f"/v1/checks/my%2Fcheck/matches/{MATCH.reference_id}"
 
 @pytest.fixture
 def service(tmp_path: Path) -> FakeService:
-    service = FakeService()
+    service = FakeService(tmp_path)
     kept = tmp_path / "kept"
     kept.mkdir()
     for name in (CHECK, MATCH.reference_id):
         path = kept / name.replace("/", "-")
         path.write_bytes(bytes(range(100)))
-        service.desk.files[name] = path
+        service.videos.files[name] = path
     return service
 
 
 @pytest.fixture
-def client(service: FakeService, tmp_path: Path) -> TestClient:
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    client = TestClient(
-        make_http_app(service, settings, keys=FakeKeys()), raise_server_exceptions=False
-    )
+def client(service: FakeService) -> TestClient:
+    client = TestClient(service.app(), raise_server_exceptions=False)
     link = {"link": "https://example.org/a.mp4", "id": CHECK}
     assert client.post("/v1/checks", json=link, headers={"Prefer": "wait=9"}).status_code == 200
     link = {"link": "https://example.org/r.mp4", "id": MATCH.reference_id}
@@ -78,7 +71,7 @@ def test_the_matrix_comes_as_a_picture_and_as_numbers(client: TestClient) -> Non
 def test_without_a_network_its_matrix_is_not_there(
     client: TestClient, service: FakeService
 ) -> None:
-    service.desk.has_network = False
+    service.videos.has_network = False
     answer = client.get(f"{AT}/evidence/matrix?stage=network")
     assert (answer.status_code, answer.json()["code"]) == (404, "evidence_not_kept")
     assert client.get(f"{AT}/evidence/matrix?stage=other").status_code == 400
@@ -100,7 +93,7 @@ def test_a_file_outside_the_allowed_folders_is_never_served(
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("key")
-    service.desk.files[CHECK] = secret
+    service.videos.files[CHECK] = secret
     answer = client.get("/v1/checks/my%2Fcheck/video")
     assert (answer.status_code, answer.json()["code"]) == (404, "evidence_not_kept")
 
@@ -119,7 +112,7 @@ def test_evidence_that_is_not_kept_any_more_is_a_problem_with_a_hint(
 def test_a_reference_without_pictures_is_named_all_the_same(
     client: TestClient, service: FakeService
 ) -> None:
-    del service.desk.files[MATCH.reference_id]
+    del service.videos.files[MATCH.reference_id]
     body = client.get(f"{AT}/evidence").json()
     assert (body["reference"]["duration_s"], body["reference"]["picture"]) == (12.0, None)
     assert body["pairs"][0]["reference_picture"] is None
@@ -157,25 +150,22 @@ def test_a_wrong_decision_is_a_problem(client: TestClient, sent: dict[str, objec
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_the_queue_holds_what_reaches_the_review_threshold(
-    client: TestClient, service: FakeService
-) -> None:
+def test_the_queue_holds_what_reaches_the_review_threshold(client: TestClient) -> None:
     body = client.get("/v1/reviews/queue?state=open").json()
     assert body["items"][0]["query_name"] == "upload.mp4"
     assert body["counts"] == {"open": 1, "confirmed": 0, "rejected": 0, "licensed": 0}
-    assert service.desk.asked[-1].least_probability == 0.5
-    client.get("/v1/reviews/queue?min_probability=0&check_id=my/check")
-    assert service.desk.asked[-1] == QueueFilter(state=None, check_id=CHECK)
+    assert len(body["items"]) == 1
+    weak = client.get("/v1/reviews/queue?min_probability=0&check_id=my/check").json()
+    assert {one["reference_id"] for one in weak["items"]} == {"ref-1", "ref-2"}
+    assert client.get("/v1/reviews/queue?check_id=other").json()["items"] == []
     assert client.get("/v1/reviews/queue?state=unknown").status_code == 400
 
 
 def test_a_key_of_another_library_sees_neither_evidence_nor_queue(
-    service: FakeService, tmp_path: Path
+    service: FakeService,
 ) -> None:
-    keys = FakeKeys()
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    app = make_http_app(service, settings, keys=keys, keys_required=True)
-    client = TestClient(app, raise_server_exceptions=False)
+    keys = service
+    client = TestClient(service.app(keys_required=True), raise_server_exceptions=False)
     everything = {"X-API-Key": keys.issue(Scope.CHECK, Scope.REVIEW)}
     other = {"X-API-Key": keys.issue(Scope.CHECK, Scope.REVIEW, libraries=["sport"])}
     link = {"link": "https://example.org/a.mp4", "id": CHECK}

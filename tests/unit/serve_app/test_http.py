@@ -14,10 +14,7 @@ from fastapi.testclient import TestClient
 from dubl import errors
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.index.duplicates import write_duplicates
-from dubl.settings import load_settings
-from dubl.types import JobState, JudgedMatch, Quarantine, QuarantineState
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
+from dubl.types import JobState
 from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
 
 LINK = "https://example.org/clips/a.mp4"
@@ -26,17 +23,13 @@ UUID = "3f2b8a52-5a0c-4a29-8f0b-0d3f6a1c9e77"
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path, "media.max_size_bytes=100000")
 
 
 @pytest.fixture
-def client(service: FakeService, tmp_path: Path) -> TestClient:
-    settings = load_settings(
-        overrides=[f"data_dir={tmp_path}", "media.max_size_bytes=100000"], environment={}
-    )
-    app = make_http_app(service, settings, keys=FakeKeys())
-    return TestClient(app, raise_server_exceptions=False)
+def client(service: FakeService) -> TestClient:
+    return TestClient(service.app(), raise_server_exceptions=False)
 
 
 def spooled(tmp_path: Path) -> list[Path]:
@@ -48,7 +41,8 @@ def test_a_submission_is_acknowledged_at_once_with_where_the_result_will_be(
 ) -> None:
     answer = client.post("/v1/checks", json={"link": LINK, "id": "my/check"})
     assert answer.status_code == 202
-    assert answer.json() == {"id": "my/check", "job_id": "job-0", "status": "queued"}
+    job_id = client.get("/v1/jobs").json()["items"][0]["id"]
+    assert answer.json() == {"id": "my/check", "job_id": job_id, "status": "queued"}
     assert answer.headers["Location"] == "/v1/checks/my%2Fcheck"
     assert client.get(answer.headers["Location"]).json()["status"] == "queued"
 
@@ -59,7 +53,7 @@ def test_prefer_wait_brings_the_verdict_in_one_answer(
     answer = client.post("/v1/checks", json={"link": LINK}, headers=WAIT)
     body = answer.json()
     assert answer.status_code == 200
-    assert service.waited_s == [30]
+    assert service.jobs.waited_s == [30]
     assert body["status"] == "done"
     assert body["outcome"] == "duplicate"
     assert body["matches"][0]["reference_id"] == MATCH.reference_id
@@ -82,7 +76,7 @@ def test_weak_matches_are_shown_only_when_asked_for(client: TestClient) -> None:
 
 def test_a_wait_is_never_longer_than_the_setting(client: TestClient, service: FakeService) -> None:
     client.post("/v1/checks", json={"link": LINK}, headers={"Prefer": "respond-async, wait=99999"})
-    assert service.waited_s == [300]
+    assert service.jobs.waited_s == [300]
 
 
 def test_an_upload_is_spooled_with_its_hash_and_fields(
@@ -243,10 +237,10 @@ def test_a_full_service_says_when_to_come_again(client: TestClient, service: Fak
 def test_an_unexpected_error_is_a_problem_without_its_inner_text(
     client: TestClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: object) -> None:
+    async def broken(*_: object) -> None:
         raise RuntimeError("secret path /etc")
 
-    monkeypatch.setattr(service, "submit_check", broken)
+    monkeypatch.setattr(service.jobs, "_accept", broken)
     answer = client.post("/v1/checks", json={"link": LINK})
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -367,7 +361,7 @@ def test_rights_are_given_with_a_reference_and_changed(
     assert client.get("/v1/references").json()["items"][0]["rights"] == body["rights"]
     changed = client.patch("/v1/references/r", json={"rights": {"min_copied_s": 4}}).json()
     assert changed["rights"]["action"] == "block"
-    assert service.references["r"].rights.min_copied_s == 4
+    assert service.library.references["r"].rights.min_copied_s == 4
 
 
 def test_a_window_that_cannot_be_is_a_typed_error(client: TestClient, tmp_path: Path) -> None:
@@ -407,7 +401,7 @@ def test_a_picture_is_searched_for_and_not_kept(
             {"reference_id": "ref-1", "library": "main", "similarity": 0.91, "times_s": [4.0, 5.5]}
         ]
     }
-    assert (service.searches[0].at_s, service.searches[0].limit) == (2.5, 1)
+    assert service.videos.searches == [(2.5, [], 1)]
     for wrong in ({"time_s": "-1"}, {"time_s": "soon"}, {"times": "1"}):
         assert client.post("/v1/search/frame", files=file, data=wrong).status_code == 400
     assert client.post("/v1/search/frame", json={"time_s": 1}).status_code == 400
@@ -427,14 +421,7 @@ def test_the_nearest_references_are_shown_however_far(client: TestClient) -> Non
 
 def test_a_quarantine_is_shown_and_decided(client: TestClient, service: FakeService) -> None:
     assert client.get("/v1/reviews/quarantine").json() == {"items": []}
-    service.desk.held["ref-1"] = Quarantine(
-        reference_id="ref-1",
-        library="main",
-        state=QuarantineState.HELD,
-        uploads=140,
-        usual=2.5,
-        created_at="2026-01-02T03:04:05.000Z",
-    )
+    service.quarantine("ref-1")
     (item,) = client.get("/v1/reviews/quarantine?status=held").json()["items"]
     assert (item["status"], item["uploads"], item["decided_at"]) == ("held", 140, None)
     decision = {"reference_id": "ref-1", "decision": "keep", "reviewer": "anna"}
@@ -449,9 +436,7 @@ def test_a_library_is_calibrated_by_its_decisions(client: TestClient, service: F
     refused = client.post("/v1/libraries/main/calibrate")
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
     assert client.get("/v1/libraries/main/policy").json()["decisions"] is None
-    service.desk.judged = [
-        JudgedMatch(probability=0.5 + number / 100, copied=number > 30) for number in range(40)
-    ]
+    service.judge("main")
     report = client.post("/v1/libraries/main/calibrate", json={"adopt": False}).json()
     assert (report["decisions"], report["copies"], report["adopted"]) == (40, 9, False)
     assert client.get("/v1/libraries/main/policy").json()["version"] == "1"

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import io
 import json
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from dubl.settings import load_settings
-from dubl.types import Delivery, DeliveryState, Job, JobKind, JobState, Progress
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
-from tests.support.fake_service import CREATED_AT, FakeService
+from dubl.engine.runner import Ended
+from dubl.types import Job, JobKind, JobState, Progress
+from tests.support.fake_service import FakeService
 
 LINK = "https://example.org/clips/a.mp4"
 HOOK = "https://example.org/hook"
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path, "serve.max_batch_items=3", "serve.max_requests=2")
 
 
 @pytest.fixture
-def app(service: FakeService, tmp_path: Path) -> FastAPI:
-    settings = load_settings(
-        overrides=[f"data_dir={tmp_path}", "serve.max_batch_items=3", "serve.max_requests=2"],
-        environment={},
-    )
-    return make_http_app(service, settings, keys=FakeKeys())
+def app(service: FakeService) -> FastAPI:
+    return service.app()
 
 
 @pytest.fixture
@@ -51,21 +45,8 @@ def a_zip() -> bytes:
     return buffer.getvalue()
 
 
-def add(service: FakeService, job_id: str, **changes: object) -> Job:
-    job = Job(
-        id=job_id,
-        kind=JobKind.CHECK,
-        state=JobState.RUNNING,
-        subject_id="s",
-        request={},
-        created_at=CREATED_AT,
-    )
-    service.jobs[job_id] = dataclasses.replace(job, **changes)
-    return service.jobs[job_id]
-
-
 def test_a_running_job_tells_its_stage_and_share(client: TestClient, service: FakeService) -> None:
-    add(service, "j", progress=Progress(stage="embed", share=0.45))
+    service.put("j", progress=Progress(stage="embed", share=0.45))
     body = client.get("/v1/jobs/j").json()
     assert (body["status"], body["stage"], body["progress"]) == ("running", "embed", 0.45)
     assert body["children"] is None
@@ -74,9 +55,9 @@ def test_a_running_job_tells_its_stage_and_share(client: TestClient, service: Fa
 def test_a_batch_tells_how_many_of_its_children_have_ended(
     client: TestClient, service: FakeService
 ) -> None:
-    add(service, "batch", kind=JobKind.BATCH)
+    service.put("batch", kind=JobKind.BATCH)
     for number, state in enumerate((JobState.DONE, JobState.FAILED, JobState.QUEUED)):
-        add(service, f"child{number}", parent_id="batch", state=state)
+        service.put(f"child{number}", parent_id="batch", state=state)
     body = client.get("/v1/jobs/batch").json()
     assert body["children"] == {"queued": 1, "running": 0, "done": 1, "failed": 1, "cancelled": 0}
     assert body["progress"] == 0.6666
@@ -88,20 +69,18 @@ def test_events_tell_each_change_once_and_the_end(
     client: TestClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serve_app.api.events.LOOK_S", 0)
-    add(service, "j")
-    story = [
-        add(service, "j", progress=Progress(stage="decode", share=0.1)),
-        service.jobs["j"],
-        add(service, "j", progress=Progress(stage="rerank", share=0.8)),
-        add(service, "j", state=JobState.DONE),
-    ]
-    told = iter(story)
+    job = service.put("j")
+    stages = iter(("decode", "decode", "rerank", ""))
+    ask = service.engine.ledger.ask
 
-    async def get_job(job_id: str) -> Job:
-        assert job_id == "j"
-        return next(told)
+    async def told(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if stage := next(stages):
+            service.ledger.jobs.report({job.lease: Progress(stage=stage, share=0.1)})
+        else:
+            service.ledger.jobs.finish(job.lease, result_id="s", created=True)
+        return await ask(method, *args, **kwargs)
 
-    monkeypatch.setattr(service, "get_job", get_job)
+    monkeypatch.setattr(service.engine.ledger, "ask", told)
     answer = client.get("/v1/jobs/j/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [block.split("\ndata: ") for block in answer.text.strip().split("\n\n")]
@@ -116,7 +95,7 @@ def test_there_are_no_events_of_an_unknown_job(client: TestClient) -> None:
 
 
 def test_a_job_is_cancelled_once(client: TestClient, service: FakeService) -> None:
-    add(service, "j")
+    service.put("j")
     assert client.delete("/v1/jobs/j").json()["status"] == "cancelled"
     again = client.delete("/v1/jobs/j")
     assert (again.status_code, again.json()["code"]) == (409, "state_conflict")
@@ -124,8 +103,8 @@ def test_a_job_is_cancelled_once(client: TestClient, service: FakeService) -> No
 
 
 def test_a_dead_job_is_listed_and_queued_again(client: TestClient, service: FakeService) -> None:
-    add(service, "alive")
-    add(service, "dead", state=JobState.FAILED, dead=True, error_code="overloaded")
+    service.put("alive")
+    service.put("dead", dead=True, error_code="overloaded")
     listed = client.get("/v1/jobs", params={"dead": True}).json()["items"]
     assert [(item["id"], item["error"]["code"]) for item in listed] == [("dead", "overloaded")]
     assert client.post("/v1/jobs/dead/requeue").json()["status"] == "queued"
@@ -137,13 +116,13 @@ def test_a_batch_of_links_is_one_job(client: TestClient, service: FakeService) -
     answer = client.post("/v1/batches", json=body)
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job_id']}"
-    (order,) = service.batches
+    (order,) = service.orders
     assert (order.kind, order.links, order.libraries) == (
         JobKind.CHECK,
         (LINK, f"{LINK}?2"),
         ("films",),
     )
-    assert service.terms[0].callback_url == HOOK
+    assert service.jobs.terms[0].callback_url == HOOK
 
 
 def test_a_batch_by_zip_is_spooled(client: TestClient, service: FakeService) -> None:
@@ -151,7 +130,7 @@ def test_a_batch_by_zip_is_spooled(client: TestClient, service: FakeService) -> 
     sent = a_zip()
     answer = client.post("/v1/batches", files={"file": ("a.zip", sent)}, data=fields)
     assert answer.status_code == 202
-    (order,) = service.batches
+    (order,) = service.orders
     assert order.archive is not None
     assert Path(order.archive.path).read_bytes() == sent
     assert (order.kind, order.libraries, order.owner) == (JobKind.REFERENCE, ("main",), "Mosfilm")
@@ -178,21 +157,17 @@ def test_a_wrong_batch_is_refused(client: TestClient, body: dict[str, object]) -
 
 
 def test_deliveries_are_listed_and_replayed(client: TestClient, service: FakeService) -> None:
-    service.deliveries["msg_1"] = Delivery(
-        id="msg_1",
-        job_id="j",
-        url=HOOK,
-        state=DeliveryState.FAILED,
-        created_at=CREATED_AT,
-        next_attempt_at=CREATED_AT,
-        attempts=9,
-        status=500,
-        error="it answered 500",
-    )
+    job = service.put("j", callbacks=(HOOK,))
+    service.ledger.jobs.finish(job.lease, result_id="s", created=True)
+    for _ in range(9):
+        (due,) = service.ledger.outbox.claim(limit=1, lease_s=0)
+        service.ledger.outbox.failed(
+            due, status=500, error="it answered 500", retry_in_s=0 if due.attempts < 9 else None
+        )
     (listed,) = client.get("/v1/deliveries", params={"status": "failed"}).json()["items"]
     assert (listed["url"], listed["http_status"], listed["attempts"]) == (HOOK, 500, 9)
     assert client.get("/v1/deliveries", params={"job_id": "other"}).json()["items"] == []
-    assert client.post("/v1/deliveries/msg_1/replay").status_code == 202
+    assert client.post(f"/v1/deliveries/{listed['id']}/replay").status_code == 202
     assert client.post("/v1/deliveries/absent/replay").status_code == 404
 
 
@@ -207,7 +182,7 @@ def in_the_background(app: FastAPI, story: Callable[[httpx.AsyncClient], Awaitab
 
 @pytest.mark.parametrize(
     ("fields", "abandoned"),
-    [({}, ["job-0"]), ({"id": "mine"}, []), ({"callback_url": HOOK}, [])],
+    [({}, 1), ({"id": "mine"}, 0), ({"callback_url": HOOK}, 0)],
     ids=["nobody knows of it", "the caller knows its id", "somebody will be told"],
 )
 def test_a_check_whose_only_asker_hangs_up_is_cancelled(
@@ -215,17 +190,17 @@ def test_a_check_whose_only_asker_hangs_up_is_cancelled(
     service: FakeService,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, str],
-    abandoned: list[str],
+    abandoned: int,
 ) -> None:
     async def story(client: httpx.AsyncClient) -> None:
         waits = asyncio.Event()
 
-        async def wait(job: Job, *, seconds: float) -> Job:
+        async def wait(job: Job, *, seconds: float) -> Ended:
             waits.set()
             await asyncio.Event().wait()
             raise AssertionError(job, seconds)
 
-        monkeypatch.setattr(service, "wait", wait)
+        monkeypatch.setattr(service.jobs, "wait", wait)
         body = {"link": LINK, **fields}
         asked = asyncio.create_task(
             client.post("/v1/checks", json=body, headers={"Prefer": "wait=30"})
@@ -236,7 +211,7 @@ def test_a_check_whose_only_asker_hangs_up_is_cancelled(
             await asked
 
     in_the_background(app, story)
-    assert service.abandoned == abandoned
+    assert len(service.jobs.abandoned) == abandoned
 
 
 def test_more_requests_than_there_is_room_for_are_refused_at_once(
@@ -245,12 +220,16 @@ def test_more_requests_than_there_is_room_for_are_refused_at_once(
     async def story(client: httpx.AsyncClient) -> None:
         waiting, free = asyncio.Semaphore(0), asyncio.Event()
 
-        async def get_job(job_id: str) -> Job:
+        ask = service.engine.ledger.ask
+
+        async def slow(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             waiting.release()
             await free.wait()
-            return add(service, job_id)
+            return await ask(method, *args, **kwargs)
 
-        monkeypatch.setattr(service, "get_job", get_job)
+        for name in "abc":
+            service.put(name)
+        monkeypatch.setattr(service.engine.ledger, "ask", slow)
         under_way = [asyncio.create_task(client.get(f"/v1/jobs/{name}")) for name in "ab"]
         for _ in under_way:
             await waiting.acquire()
@@ -278,6 +257,6 @@ def test_a_job_is_called_what_the_caller_called_its_video(
         "": {"reference_id": "film", "libraries": ["main"]},
     }
     for number, request in enumerate(requests.values()):
-        add(service, f"job-{number}", request=request)
+        service.put(f"job-{number}", request=request)
     shown = [client.get(f"/v1/jobs/job-{number}").json()["name"] for number in range(6)]
     assert shown == [*requests]

@@ -7,26 +7,21 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from dubl.settings import load_settings
 from dubl.types import Scope
-from serve_app.api.http import make_http_app
 from serve_app.api.routes import scopes_for
-from tests.support.fake_keys import FakeKeys
-from tests.support.fake_service import FakeService
-from tests.support.fake_switchboard import NEW, OLD
+from tests.support.fake_service import NEW, OLD, FakeService
 
 
 @pytest.fixture
-def service() -> FakeService:
-    return FakeService()
+def service(tmp_path: Path) -> FakeService:
+    service = FakeService(tmp_path)
+    service.compare()
+    return service
 
 
 @pytest.fixture
-def client(service: FakeService, tmp_path: Path) -> TestClient:
-    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    return TestClient(
-        make_http_app(service, settings, keys=FakeKeys()), raise_server_exceptions=False
-    )
+def client(service: FakeService) -> TestClient:
+    return TestClient(service.app(), raise_server_exceptions=False)
 
 
 def test_spaces_are_listed_with_how_they_compare(client: TestClient) -> None:

@@ -6,9 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from serve_app.reconciler import Reconciler
-
 from dubl.contract.orders import CHECK_ORDER, CheckOrder, VideoInput
+from dubl.engine.reconciler import Reconciler
 from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
 from dubl.settings import load_settings

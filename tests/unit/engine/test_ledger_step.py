@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from dubl.engine.ledger import LedgerStep, open_ledger
 from dubl.errors import StoreHeld, StoreUnavailable
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.snapshots import Snapshots
 from dubl.objects import ObjectFolder
 from dubl.settings import Settings, load_settings
-from serve_app import ledger_deployment
-from serve_app.ledger_deployment import open_ledger
 
 HOLDER = """
 import sys
@@ -51,7 +50,7 @@ def test_the_ledger_is_opened_as_soon_as_it_is_let_go(
     settings: Settings, holder: subprocess.Popen[str]
 ) -> None:
     async def story() -> None:
-        opening = asyncio.create_task(open_ledger(settings))
+        opening = asyncio.create_task(asyncio.to_thread(open_ledger, settings, patience_s=120))
         done, _ = await asyncio.wait({opening}, timeout=0.5)
         assert not done
         assert holder.stdin is not None
@@ -64,7 +63,7 @@ def test_the_ledger_is_opened_as_soon_as_it_is_let_go(
 @pytest.mark.usefixtures("holder")
 def test_a_ledger_that_is_never_let_go_is_told(settings: Settings) -> None:
     with pytest.raises(StoreHeld):
-        asyncio.run(open_ledger(settings, patience_s=0))
+        open_ledger(settings, patience_s=0)
 
 
 @pytest.mark.usefixtures("holder")
@@ -77,14 +76,14 @@ def test_a_copy_is_not_restored_over_a_ledger_that_is_written(
     elsewhere = settings.ledger.model_copy(update={"snapshots": bucket})
     before = settings.ledger_path.stat().st_ino
     with pytest.raises(StoreHeld):
-        asyncio.run(open_ledger(settings.model_copy(update={"ledger": elsewhere}), patience_s=0))
+        open_ledger(settings.model_copy(update={"ledger": elsewhere}), patience_s=0)
     assert settings.ledger_path.stat().st_ino == before
 
 
 def test_what_is_wrong_for_good_is_not_waited_for(settings: Settings) -> None:
     settings.ledger_path.mkdir()
     with pytest.raises(StoreUnavailable) as told:
-        asyncio.run(open_ledger(settings))
+        open_ledger(settings, patience_s=120)
     assert not isinstance(told.value, StoreHeld)
 
 
@@ -96,10 +95,9 @@ def test_a_disk_that_is_full_now_ends_no_snapshots() -> None:
             self.tries += 1
             raise OSError(errno.ENOSPC, "no space left on device")
 
-    deployment, full = object.__new__(ledger_deployment.Ledger), Full()
+    step, full = object.__new__(LedgerStep), Full()
     for name, value in {"_snapshots": full, "_ledger": None}.items():
-        setattr(deployment, name, value)
+        setattr(step, name, value)
     for _ in range(2):
-        deployment._ship()
+        step.ship()
     assert full.tries == 2
-    del deployment._ledger  # it would ship once more when it goes

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from ray.serve.handle import DeploymentHandle
-from serve_app.flow import Flow, Lane, Question, Steps
-from serve_app.ledger_client import LedgerClient
-from serve_app.shadows import MAX_AT_ONCE, Shadows
 
+from dubl.engine.flow import Flow, Lane, Question, Steps
+from dubl.engine.handles import Handle
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.shadows import MAX_AT_ONCE, Shadows
+from dubl.engine.shell import NO_SHELL
 from dubl.errors import ServiceInterrupted
 from dubl.rights.terms import ANYWHERE
 from dubl.types import (
@@ -102,8 +103,10 @@ def tell(
 ) -> OtherSpace:
     async def told() -> OtherSpace:
         other = OtherSpace()
-        ledger = LedgerClient(cast(DeploymentHandle, local))
-        await story(Shadows(flow=cast(Flow, other), ledger=ledger, share=share), other)
+        ledger = LedgerClient(local)
+        await story(
+            Shadows(flow=cast(Flow, other), ledger=ledger, share=share, shell=NO_SHELL), other
+        )
         return other
 
     return asyncio.run(told())
@@ -194,12 +197,12 @@ def test_there_is_no_shadow_without_a_share_or_a_second_space(local: LocalLedger
 
 
 def steps(*lanes: Lane) -> Steps:
-    handle = cast(DeploymentHandle, object())
+    handle = cast(Handle, object())
     return Steps(decoder=handle, lanes=lanes, librarian=handle, ledger=handle)
 
 
 def lane(space_id: str) -> Lane:
-    handle = cast(DeploymentHandle, object())
+    handle = cast(Handle, object())
     space = dataclasses.replace(NEW, id=space_id)
     return Lane(space=space, embedder=handle, retriever=handle, reranker=handle)
 

@@ -1,4 +1,4 @@
-"""Claims about what a deployment does beside calling its step; without Ray."""
+"""Claims about steps beside what they call."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dubl.engine import steps
 from dubl.errors import LeaseLost
 from dubl.settings import load_settings
 from dubl.types import FrameClip, Sampling, VideoSource
-from serve_app import deployments
 
 SOURCE = VideoSource(path="/a.mp4", sha256="0", size_bytes=1, name="a.mp4")
 SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
@@ -37,11 +37,11 @@ def test_decoding_stops_when_its_call_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = EndlessDecoder()
-    monkeypatch.setattr(deployments, "make_local_videos", lambda _: endless)
+    monkeypatch.setattr(steps, "make_local_videos", lambda _: endless)
     settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
 
     async def story() -> None:
-        call = asyncio.create_task(deployments.Decoder(settings).decode(SOURCE, SAMPLING))
+        call = asyncio.create_task(steps.Decoder(settings).decode(SOURCE, SAMPLING))
         await asyncio.to_thread(endless.began.wait)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
-from serve_app.flow import Steps
-from serve_app.jobs import JobService
 
 from dubl.contract.orders import CheckOrder, ReferenceOrder, Terms, VideoInput
+from dubl.engine.jobs import Jobs
+from dubl.engine.ledger import LedgerClient
 from dubl.errors import InvalidRequest, Overloaded
 from dubl.settings import Settings, load_settings
 from dubl.types import JobRank, JobState, ReferenceDraft
@@ -36,8 +34,8 @@ def settings_of(tmp_path: Path, *overrides: str, secret: bool = True) -> Setting
     )
 
 
-def service_of(local: LocalLedger, settings: Settings) -> JobService:
-    return JobService(steps=cast(Steps, SimpleNamespace(ledger=local)), settings=settings)
+def jobs_of(local: LocalLedger, settings: Settings) -> Jobs:
+    return Jobs(ledger=LedgerClient(local), settings=settings)
 
 
 def order(name: str, *libraries: str) -> CheckOrder:
@@ -47,9 +45,9 @@ def order(name: str, *libraries: str) -> CheckOrder:
 def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
     local: LocalLedger, tmp_path: Path
 ) -> None:
-    service = service_of(local, settings_of(tmp_path, URLS))
+    jobs = jobs_of(local, settings_of(tmp_path, URLS))
     terms = Terms(callback_url="https://mine.example", waits=True)
-    asyncio.run(service.submit_check(order("a", "films", "other", "news"), terms))
+    asyncio.run(jobs.check(order("a", "films", "other", "news"), terms))
     job = local.ledger.jobs.find("a")
     assert (job.state, job.rank) == (JobState.QUEUED, JobRank.WAITED_FOR)
     assert job.callbacks == (
@@ -58,47 +56,43 @@ def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
         "https://news.example",
     )
     draft = ReferenceDraft(id="b", library="films")
-    asyncio.run(service.submit_reference(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
+    asyncio.run(jobs.register(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
     assert local.ledger.jobs.find("b").callbacks == ("https://films.example",)
 
 
 def test_a_callback_without_a_secret_is_refused(local: LocalLedger, tmp_path: Path) -> None:
-    service = service_of(local, settings_of(tmp_path, secret=False))
+    jobs = jobs_of(local, settings_of(tmp_path, secret=False))
     with pytest.raises(InvalidRequest, match="DUBL__WEBHOOKS__SECRET"):
-        asyncio.run(service.submit_check(order("a"), Terms(callback_url="https://mine.example")))
+        asyncio.run(jobs.check(order("a"), Terms(callback_url="https://mine.example")))
     assert local.ledger.jobs.list().items == ()
 
 
-def test_a_full_ledger_refuses_and_the_next_request_is_refused_unread(
-    local: LocalLedger, tmp_path: Path
-) -> None:
-    service = service_of(local, settings_of(tmp_path, "serve.max_queued_jobs=1"))
-    asyncio.run(service.submit_check(order("a"), Terms()))
+def test_a_full_ledger_refuses(local: LocalLedger, tmp_path: Path) -> None:
+    jobs = jobs_of(local, settings_of(tmp_path, "serve.max_queued_jobs=1"))
+    asyncio.run(jobs.check(order("a"), Terms()))
     with pytest.raises(Overloaded):
-        asyncio.run(service.submit_check(order("b"), Terms()))
-    with pytest.raises(Overloaded), service.room(waits=False):
-        pass
+        asyncio.run(jobs.check(order("b"), Terms()))
 
 
 def test_waiting_sees_the_end_that_somebody_else_makes(local: LocalLedger, tmp_path: Path) -> None:
-    service = service_of(local, settings_of(tmp_path))
+    jobs = jobs_of(local, settings_of(tmp_path))
 
     async def story() -> JobState:
-        job = await service.submit_check(order("a"), Terms(waits=True))
-        waiting = asyncio.create_task(service.wait(job, seconds=300))
+        job = await jobs.check(order("a"), Terms(waits=True))
+        waiting = asyncio.create_task(jobs.wait(job, seconds=300))
         (running,) = local.ledger.jobs.claim(limit=1, lease_s=60)
         local.ledger.jobs.fail(running.lease, code="empty_file", detail="")
-        return (await waiting).state
+        return (await waiting).job.state
 
     assert asyncio.run(story()) is JobState.FAILED
 
 
 def test_an_abandoned_job_is_cancelled(local: LocalLedger, tmp_path: Path) -> None:
-    service = service_of(local, settings_of(tmp_path))
+    jobs = jobs_of(local, settings_of(tmp_path))
 
     async def story() -> None:
-        job = await service.submit_check(order("a"), Terms(waits=True))
-        service.abandon(job)
+        job = await jobs.check(order("a"), Terms(waits=True))
+        jobs.abandon(job)
         while not local.ledger.jobs.get(job.id).state.ended:
             await asyncio.sleep(0.01)
 

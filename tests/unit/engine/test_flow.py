@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from serve_app.flow import Flow, Lane, Question, Steps
 
+from dubl.engine.flow import Flow, Lane, Question, Steps
 from dubl.errors import DublError, ServiceInterrupted, StateConflict, StoreUnavailable
 from dubl.rights.terms import ANYWHERE
 from dubl.settings import load_settings
@@ -51,6 +52,9 @@ class Response:
         return self.outcome
 
     def cancel(self) -> None:
+        pass
+
+    async def settled(self) -> None:
         pass
 
 

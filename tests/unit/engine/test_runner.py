@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from ray.serve.handle import DeploymentHandle
-from serve_app.ledger_client import LedgerClient
-from serve_app.progress import OnStage
-from serve_app.runner import JobRunner
-from serve_app.work import Work
 
+from dubl.engine import ledger, runner
+from dubl.engine.ledger import LedgerClient
+from dubl.engine.progress import OnStage
+from dubl.engine.runner import JobRunner
+from dubl.engine.work import NOTHING, Done, Work
 from dubl.errors import DublError, EmptyFile, Overloaded, StoreUnavailable
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobKind, JobState
-from serve_app import ledger_client, runner
 from tests.support.local_ledger import LocalLedger
 
 SETTINGS = ServeSettings(
@@ -36,7 +35,7 @@ class Tasks:
         self.discarded: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def perform(self, job: Job, on_stage: OnStage) -> None:
+    async def perform(self, job: Job, on_stage: OnStage) -> Done:
         self.begun.append(job.id)
         on_stage("embed")
         if job.id in self.gates:
@@ -45,6 +44,7 @@ class Tasks:
             self.errors[job.id].remove(error)
             raise error
         await self.ledger.ask(JobQueue.finish, job.lease, result_id=job.id, created=True)
+        return NOTHING
 
     async def discard_upload(self, job: Job) -> None:
         self.discarded.append(job.id)
@@ -54,7 +54,7 @@ class Tasks:
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalLedger]:
     monkeypatch.setattr(runner, "POLL_S", 0.01)
     monkeypatch.setattr(runner, "PULSE_S", 0.01)
-    monkeypatch.setattr(ledger_client, "RETRY_S", 0.01)
+    monkeypatch.setattr(ledger, "RETRY_S", 0.01)
     made = LocalLedger(tmp_path / "ledger.duckdb")
     yield made
     made.ledger.close()
@@ -79,7 +79,7 @@ def run(
     """Tells a story with a runner that has not begun to take jobs."""
 
     async def told() -> Tasks:
-        client = LedgerClient(cast(DeploymentHandle, local), patience_s=60)
+        client = LedgerClient(local, patience_s=60)
         tasks = Tasks(client)
         settings = SETTINGS.model_copy(update=changes)
         made = JobRunner(ledger=client, work=cast(Work, tasks), settings=settings)
@@ -266,7 +266,7 @@ def test_a_retry_is_announced_to_the_broker_with_its_delay(local: LocalLedger) -
         sent.append((job_id, delay_s))
 
     async def story() -> None:
-        client = LedgerClient(cast(DeploymentHandle, local))
+        client = LedgerClient(local)
         tasks = Tasks(client)
         error: DublError = Overloaded("busy")
         tasks.errors = {"j": [error]}
