@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from dubl.assembly import candidate_settings, make_space, make_store
+from dubl.engine.ledger import open_ledger, require_answering
 from dubl.errors import ConfigurationError
 from dubl.index.keys import read_keys
 from dubl.settings import Settings, load_settings
@@ -22,7 +23,6 @@ from pipelines.archive_source import open_archive
 from pipelines.archive_stages import DecodeStage, EmbedStage, packs
 from pipelines.archive_writer import ArchiveWriter
 from pipelines.local_server import running_server
-from serve_app.ledger_deployment import open_ledger, require_answering
 from tests.integration.conftest import Clips
 from tests.support.in_process import running_app
 from tests.support.other_weights import other_weights
@@ -243,7 +243,7 @@ def run(*arguments: str) -> str:
 
 async def opened(settings: Settings) -> None:
     """As the Ledger does at its start."""
-    ledger = await open_ledger(settings)
+    ledger = await asyncio.to_thread(open_ledger, settings, patience_s=60)
     try:
         require_answering(ledger, settings)
     finally:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import pytest
-from serve_app.flow import Flow, Lane, Question, Steps
 
 from dubl.engine.flow import Flow, Lane, Question, Steps
 from dubl.errors import DublError, ServiceInterrupted, StateConflict, StoreUnavailable
