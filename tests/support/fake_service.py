@@ -32,7 +32,7 @@ from dubl.engine.shell import Shell
 from dubl.errors import DublError, EvidenceNotKept, Overloaded, ReferenceNotFound
 from dubl.index.spaces import Holding
 from dubl.ledger.api_keys import make_key
-from dubl.ledger.guard import COLUMNS
+from dubl.ledger.guard import QUARANTINES
 from dubl.settings import load_settings
 from dubl.types import (
     Box,
@@ -52,6 +52,8 @@ from dubl.types import (
     Matrices,
     Outcome,
     Page,
+    Quarantine,
+    QuarantineState,
     Reference,
     ReferenceDraft,
     Sampling,
@@ -193,12 +195,16 @@ class FakeService:
         return jobs.get(job_id)
 
     def quarantine(self, reference_id: str) -> None:
+        held = Quarantine(
+            reference_id=reference_id,
+            library="main",
+            state=QuarantineState.HELD,
+            uploads=140,
+            usual=2.5,
+            created_at=CREATED_AT,
+        )
         with self.ledger._database.transaction("quarantine") as connection:
-            names = ", ".join(COLUMNS)
-            connection.execute(
-                f"INSERT INTO quarantines ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [reference_id, "main", "held", 140, 2.5, CREATED_AT, "", "", ""],
-            )
+            QUARANTINES.add(connection, held)
 
     def judge(self, library: str) -> None:
         """Forty decisions of people, nine of them for a copy."""

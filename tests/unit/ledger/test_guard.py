@@ -221,7 +221,7 @@ def test_decisions_make_thresholds_that_are_versioned_and_withdrawn(ledger: Ledg
 
 def test_other_libraries_have_no_decisions(ledger: Ledger) -> None:
     judge(ledger, 40, lambda number: Decision.REJECTED if number % 2 else Decision.LICENSED)
-    with pytest.raises(InvalidRequest, match="0 matches"):
+    with pytest.raises(InvalidRequest, match="0 decided matches"):
         calibrate_library(ledger, "films", PolicySettings())
 
 
