@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from dubl.settings import load_settings
-from serve_app.api.http import make_http_app
-from tests.support.fake_keys import FakeKeys
 from tests.support.fake_service import FakeService
 from tests.support.http_server import serving
 
@@ -156,8 +153,7 @@ def test_the_client_brings_a_handful_of_packages(thin: Path) -> None:
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    settings = load_settings(overrides=[f"data_dir={tmp_path / 'data'}"], environment={})
-    with serving(make_http_app(FakeService(), settings, keys=FakeKeys())) as address:
+    with serving(FakeService(tmp_path / "data", prompt=True).app()) as address:
         yield address
 
 
