@@ -22,6 +22,7 @@ from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.peers.methods import Peers, available_peers
 from dubl.evaluation.report.writing import REPORT, write_report
 from dubl.evaluation.suite_truth import load_truth
+from dubl.plots import require_plots
 from dubl.settings import load_settings
 
 NO_PEERS = Peers(ready=(), skipped={})
@@ -41,6 +42,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = [f"model.weights={weights}"] if weights else []
     try:
+        require_plots()
         settings = load_settings(config, [*chosen, *(options or [])])
         truth = load_truth(suite)
         with TemporaryDirectory(prefix="dubl-evaluate-") as home:

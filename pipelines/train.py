@@ -21,6 +21,7 @@ import typer
 
 from dubl.assembly import make_decoder, make_embedder
 from dubl.errors import DublError
+from dubl.plots import require_plots
 from dubl.settings import load_settings
 from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import (
@@ -99,6 +100,7 @@ def pairs(
     """Fits comparator and calibration to labeled pairs; OUTPUT becomes a model's folder."""
 
     def train() -> Path:
+        require_plots()
         labeled = read_pairs(pairs)
         settings = load_settings(None, [f"model.weights={weights}"])
         run = PairRun(
@@ -113,6 +115,7 @@ def _train(
     prepare: Callable[[Path], Callable[[], Path]], output: Path, *, resume: bool, workers: int
 ) -> Path:
     """Runs what `prepare` gives for the output folder: here, or on several workers."""
+    require_plots()
     train = prepare(output)
     if not resume:
         require_fresh(output)

@@ -25,13 +25,13 @@ from dubl.models.networks import load_network
 from dubl.models.torch_network import FrameFeatures
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
+from dubl.plots import loss_curves
 from dubl.settings import Settings, load_settings
 from dubl.training.clip_batches import ClipBatches
 from dubl.training.clips import list_clips
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
 from dubl.training.config import ClipSettings, ComparatorConfig
-from dubl.training.curves import draw_curves
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
 from dubl.training.loop import curves
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
@@ -84,8 +84,8 @@ class ComparatorRun:
 
         def on_validation(network: Visil, step: int) -> None:
             self._validate(network, step)
-            drawn = curves(trainer.history, ("contrast", "hard negative", "self"))
-            draw_curves(drawn).save(self._folder / "loss.png")
+            losses = curves(trainer.history, ("contrast", "hard negative", "self"))
+            loss_curves(losses).savefig(self._folder / "loss.png")
 
         trainer.run(last, on_validation=on_validation)
         return self._folder / "export"

@@ -16,14 +16,13 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from dubl.models.checkpoints import load_checkpoint
 from dubl.models.compact import CompactNet, load_compact
 from dubl.models.devices import wants_gpu
+from dubl.plots import loss_curves
 from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
-from dubl.training.curves import draw_curves
 from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
 from dubl.training.export import CardFacts, Metrics, export_weights
 from dubl.training.heads import fit_heads, whiten_heads
@@ -111,7 +110,7 @@ class DescriptorRun:
         others = (result for key, result in self._results.items() if key != str(step))
         best = max((_score(result) for result in others), default=-1.0)
         self._folder.mkdir(parents=True, exist_ok=True)
-        draw_loss_curve(self._trainer.history).save(self._folder / "loss.png")
+        loss_curves(loss_terms(self._trainer.history)).savefig(self._folder / "loss.png")
         logger.info("step %d: %s", step, metrics["all"] | {"regions": metrics["regions"]})
         if _score(metrics) > best:
             export_weights(network, self._facts(step, metrics), self._folder / "export")
@@ -162,10 +161,10 @@ def license_filter(settings: LicenseSettings) -> LicenseFilter:
     return LicenseFilter(allow=settings.allow, deny=settings.deny)
 
 
-def draw_loss_curve(history: Sequence[LossPoint]) -> Image.Image:
-    """The three loss terms over the steps, each scaled to its own range."""
+def loss_terms(history: Sequence[LossPoint]) -> dict[str, list[float]]:
+    """Each loss term over the steps."""
     names = ("contrast", "entropy", "regions")
-    return draw_curves({name: [getattr(point, name) for point in history] for name in names})
+    return {name: [getattr(point, name) for point in history] for name in names}
 
 
 def _validation_set(pack: Pack, config: TrainingConfig) -> ValidationSet:

@@ -43,10 +43,10 @@ from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
+from dubl.plots import loss_curves
 from dubl.ports import Decoder, Embedder
 from dubl.rights.terms import Rights
 from dubl.settings import Settings
-from dubl.training.curves import draw_curves
 from dubl.training.pair_tuning import RegionPair, tune
 from dubl.training.pairs import LabeledPair
 from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
@@ -100,7 +100,7 @@ class PairRun:
         signals = self._unseen_signals(pairs, samples, start, steps=steps, seed=seed)
         calibration = self._fitted(signals, [pair.labeled.copy for pair in pairs])
         tuned, losses = _tuned(start, samples, steps=steps, seed=seed)
-        draw_curves({"loss": losses}).save(self._folder / "loss.png")
+        loss_curves({"loss": losses}).savefig(self._folder / "loss.png")
         self._export(tuned, calibration, len(pairs))
         chances = [probability(one, calibration) for one in signals]
         self._write(

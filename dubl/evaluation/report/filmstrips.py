@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dubl.errors import DublError
-from dubl.evaluation.plots import FAINT, INK, PALE, PAPER
 from dubl.footage.video_file import read_frames
+from dubl.plots import FAINT, INK, PALE
 
 MOMENTS = 4
+PAPER = "white"
 CELL = (228, 150)  # pixels of one frame with its room
 GAP = 8
 TEXT = 66

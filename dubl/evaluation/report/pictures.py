@@ -8,7 +8,7 @@ from pathlib import Path
 from dubl.evaluation.benchmark.figures import pair_curve, thresholds
 from dubl.evaluation.benchmark.findings import Findings
 from dubl.evaluation.benchmark.judged import ScoredQuery
-from dubl.evaluation.plots import Bar, Curve, Point, bar_chart, histogram, line_plot
+from dubl.plots import Bar, Curve, Point, bar_chart, histogram, line_plot
 
 CURVES = "precision_recall.png"
 PROBABILITIES = "probabilities.png"
@@ -21,16 +21,15 @@ def write_plots(folder: Path, findings: Findings) -> None:
         Curve(label=one.name, points=staircase(one.queries))
         for one in (findings.ranking, *findings.peers)
     ]
-    line_plot("Pairs of query and reference", curves, x_label="recall", y_label="precision").save(
-        folder / CURVES
-    )
+    plot = line_plot("Pairs of query and reference", curves, x_label="recall", y_label="precision")
+    plot.savefig(folder / CURVES)
     marks = [(one.name, one.probability) for one in thresholds(findings.run.settings.policy)]
     histogram(
         "Probabilities that Dubl gave",
         _probabilities(findings),
         x_label="probability",
         marks=marks,
-    ).save(folder / PROBABILITIES)
+    ).savefig(folder / PROBABILITIES)
     bars = [
         Bar(
             label=f"{row.edit} ({row.count})",
@@ -46,7 +45,7 @@ def write_plots(folder: Path, findings: Findings) -> None:
             "Found, by edit: as duplicate (dark), at least for review (pale)",
             bars,
             x_label="recall",
-        ).save(folder / PASSPORT)
+        ).savefig(folder / PASSPORT)
 
 
 def staircase(queries: Sequence[ScoredQuery]) -> list[Point]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dubl.evaluation.benchmark.figures import pair_micro_ap
-from dubl.evaluation.plots import COLORS, Bar, Curve, bar_chart, histogram, line_plot
 from dubl.evaluation.report.cases import misses, varied, worst_false_pairs
 from dubl.evaluation.report.facts import time_shares
 from dubl.evaluation.report.filmstrips import moments_of
@@ -67,19 +66,3 @@ def test_shares_of_time_sum_to_one() -> None:
     shares = time_shares({"decode": 30.0, "embed": 10.0, "total": 99.0})
     assert shares == {"decode": 0.75, "embed": 0.25}
     assert time_shares({}) == {}
-
-
-def test_every_curve_group_and_bar_is_drawn() -> None:
-    curves = [Curve(label="x", points=[(0, 1), (1, 1)]), Curve(label="y", points=[(0, 0), (1, 0)])]
-    plot = np.asarray(line_plot("t", curves, x_label="x", y_label="y"))
-    shares = np.asarray(histogram("t", [("a", [0.1]), ("b", [0.9, 1.0])], x_label="p"))
-    bars = [Bar(label="crop", value=0.5, low=0.2, high=0.8, second=0.7)]
-    chart = np.asarray(bar_chart("t", bars, x_label="recall"))
-    for picture, colors in ((plot, COLORS[:2]), (shares, COLORS[:2]), (chart, COLORS[:1])):
-        for color in colors:
-            assert (picture == color).all(axis=2).sum() > 1000
-
-
-def test_plots_without_data_are_drawn() -> None:
-    empty = histogram("t", [("a", []), ("b", [])], x_label="p")
-    assert empty.width == line_plot("t", [], x_label="x", y_label="y").width

@@ -11,10 +11,11 @@ from torch import nn
 
 from dubl.errors import ConfigurationError
 from dubl.models.compact import CompactNet, load_compact
+from dubl.plots import loss_curves
 from dubl.training.augmentations import StrongRanges
 from dubl.training.config import TrainingConfig, parse_training_config
 from dubl.training.datasets import Pack, Sources, build_pack
-from dubl.training.descriptor_run import DescriptorRun, draw_loss_curve
+from dubl.training.descriptor_run import DescriptorRun, loss_terms
 from dubl.training.heads import fit_projection, whiten_head
 from dubl.training.overlays import render_atlas
 from dubl.training.sampling import BatchMaker
@@ -138,13 +139,13 @@ def test_whitening_a_head_afterwards_removes_the_common_direction() -> None:
     assert torch.allclose(covariance / covariance[0, 0], torch.eye(4), atol=1e-3)
 
 
-def test_a_loss_curve_is_drawn_for_short_and_long_runs() -> None:
+def test_the_loss_curves_have_a_point_for_each_step() -> None:
     points = [
         LossPoint(step=n, elapsed_s=n, contrast=3.0 / (n + 1), entropy=0.1, common=0.1, regions=1.0)
         for n in range(5)
     ]
-    blank = draw_loss_curve(points[:1]).tobytes()
-    assert draw_loss_curve(points).tobytes() != blank
+    drawn = loss_curves(loss_terms(points)).axes
+    assert [len(axes.lines[0].get_xdata()) for axes in drawn] == [5, 5, 5]
 
 
 def test_a_whole_run_gives_weights_that_load(tmp_path: Path) -> None:
