@@ -161,4 +161,4 @@ def test_tables_are_exported_and_nothing_there_is_an_error(ledger: Path, tmp_pat
     absent = ["report", "--data", str(tmp_path / "none"), "--out", str(out)]
     failed = CliRunner().invoke(app, absent, env={"DUBL_URL": ""})
     assert failed.exit_code == 1
-    assert "there is no ledger" in failed.output
+    assert "has no ledger" in failed.output
