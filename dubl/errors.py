@@ -319,3 +319,15 @@ class StoreHeld(StoreUnavailable):
 class StoreTooNew(StoreUnavailable):
     code = "store_too_new"
     hint = "Start the version of Dubl that wrote it, or restore an older back-up."
+
+
+def error_class(code: str, *, otherwise: type[DublError] = DublError) -> type[DublError]:
+    """The class of an error code; `otherwise` if the code is unknown."""
+    return _classes(DublError).get(code, otherwise)
+
+
+def _classes(kind: type[DublError]) -> dict[str, type[DublError]]:
+    found = {kind.code: kind}
+    for child in kind.__subclasses__():
+        found |= _classes(child)
+    return found

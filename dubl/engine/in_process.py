@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from dubl.assembly import make_space, space_settings
 from dubl.engine.engine import Engine, make_engine
 from dubl.engine.flow import Flow, Lane, Steps
-from dubl.engine.handles import LocalHandle, LocalStep, Step
+from dubl.engine.handles import LocalHandle, LocalStep, Method, Step
 from dubl.engine.ledger import LedgerStep
 from dubl.engine.librarian import Librarian
 from dubl.engine.steps import Decoder, Embedder, Reranker, Retriever
@@ -89,6 +89,14 @@ class InProcess:
         except BaseException:
             future.cancel()
             raise
+
+    def call(self, method: Method, *arguments: object) -> Any:
+        """The answer of a step."""
+
+        async def answer() -> object:
+            return await method.remote(*arguments)
+
+        return self.run(answer())
 
     def close(self) -> None:
         """Ends what is under way."""

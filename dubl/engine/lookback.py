@@ -47,7 +47,7 @@ class Lookback:
             return
         order = LookbackOrder(reference_id=reference.id, libraries=(reference.library,))
         job = Job(
-            id=_id(registration.id, "lookback"),
+            id=lookback_id(registration),
             kind=JobKind.LOOKBACK,
             state=JobState.QUEUED,
             subject_id=f"lookback/{reference.id}",
@@ -142,6 +142,11 @@ def _earlier(upload: Upload, space_id: str) -> EarlierUpload:
     return EarlierUpload(
         check_id=upload.check_id, name=upload.name, sha256=upload.sha256, space_id=space_id
     )
+
+
+def lookback_id(registration: Job) -> str:
+    """The id of the job that searches for a new reference."""
+    return _id(registration.id, "lookback")
 
 
 def _id(job_id: str, name: str) -> str:

@@ -151,6 +151,10 @@ class JobRunner:
     def task_of(self, job_id: str) -> asyncio.Task[Ended | None] | None:
         return self._running.get(job_id)
 
+    def progress_of(self, job_id: str) -> Progress:
+        """How far a job is that runs here."""
+        return self._reached[job_id][1] if job_id in self._reached else Progress()
+
     def stop_job(self, job_id: str) -> None:
         """Stops work on a job that was cancelled."""
         task = self._running.get(job_id)

@@ -7,16 +7,15 @@ with LocalClient("data") as dubl:
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from dubl.assembly import make_ledger
 from dubl.client.operations import OnProgress
 from dubl.contract.bodies import (
     Calibration,
@@ -33,11 +32,27 @@ from dubl.contract.bodies import (
     ReviewQueue,
     Rights,
 )
-from dubl.errors import InvalidRequest
+from dubl.contract.orders import (
+    CheckOrder,
+    FrameSearch,
+    ReferenceChange,
+    ReferenceOrder,
+    Terms,
+    VideoInput,
+)
+from dubl.engine.in_process import InProcess
+from dubl.engine.ledger import Part
+from dubl.engine.lookback import lookback_id
+from dubl.errors import InvalidRequest, JobNotFound, error_class
+from dubl.ledger.guard import Guard
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
+from dubl.ledger.policies import Policies
+from dubl.ledger.reviews import Reviews
 from dubl.ledger.statements import utc_now
-from dubl.library_calibration import calibrate_library
-from dubl.local.steps import LocalSteps
 from dubl.matching.decision import policy_of
+from dubl.media.sources import hash_file
+from dubl.media.spool import too_large
 from dubl.rights import terms
 from dubl.rights.parsing import parse_context, parse_rights
 from dubl.settings import Settings, load_settings
@@ -45,16 +60,26 @@ from dubl.types import (
     MAIN_LIBRARY,
     MIN_DECISIONS,
     Decision,
+    Job,
+    JobState,
     Outcome,
     QuarantineState,
     ReferenceDraft,
     ReviewState,
     Standing,
+    VideoSource,
 )
 from dubl.types import Check as Checked
 
 QUARANTINE_DECISIONS = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}
 Kind = TypeVar("Kind", bound=StrEnum)
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+# Seconds between calls of a progress callback.
+TELL_S = 0.25
+# Registrations in one session from which on the library is compacted and indexed at its end.
+KEEP_UP_FROM = 16
 
 
 def nothing(_stage: str, _share: float) -> None:
@@ -70,9 +95,15 @@ class LocalClient:
 
         Raises StoreHeld while a service, or another command, holds the data folder.
         """
-        self._settings = settings or load_settings(overrides=[f"data_dir={data}"])
-        self._ledger = make_ledger(self._settings)
-        self._steps = LocalSteps(self._settings)
+        self._settings = _local(settings or load_settings(overrides=[f"data_dir={data}"]))
+        self._process = InProcess(self._settings)
+        self._engine = self._process.engine
+        self._registered = 0
+        try:
+            self._process.call(self._engine.steps.ledger.ready)
+        except BaseException:
+            self._process.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -86,8 +117,9 @@ class LocalClient:
         self.close()
 
     def close(self) -> None:
-        self._steps.close()
-        self._ledger.close()
+        if self._registered >= KEEP_UP_FROM:
+            self._process.call(self._engine.steps.librarian.keep_up)
+        self._process.close()
 
     def check(
         self,
@@ -110,36 +142,24 @@ class LocalClient:
         """
         if callback_url:
             raise InvalidRequest("`callback_url` needs a running service")
-        started, check_id, created_at = perf_counter(), id or str(uuid.uuid4()), utc_now()
-        context = parse_context(channel=channel, territory=territory, time=time or created_at)
-        with self._steps.obtained(file, link) as source:
-            verdict = self._steps.check(
-                source,
-                check_id=check_id,
-                libraries=libraries,
-                standing=self._ledger.standing(source.sha256),
-                context=context,
-                tell=on_progress or nothing,
-            )
-        total_ms = (perf_counter() - started) * 1000
-        check = Checked(
-            id=check_id,
-            query_name=source.name,
-            query_sha256=source.sha256,
+        context = parse_context(channel=channel, territory=territory, time=time or utc_now())
+        order = CheckOrder(
+            id=id or str(uuid.uuid4()),
+            video=_video(file, link, self._settings),
             libraries=tuple(libraries),
-            created_at=created_at,
-            verdict=replace(verdict, timings_ms={**verdict.timings_ms, "total": total_ms}),
+            context=context,
         )
-        self._ledger.record_check(check)
-        return self._shown(check)
+        submitted = self._engine.jobs.check(order, Terms(waits=True))
+        job = self._process.run(self._finished(submitted, on_progress or nothing))
+        return self._shown(self._ask(Ledger.get_check, job.result_id))
 
     def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:  # noqa: ARG002
         """A check that was made before. Raises CheckNotFound."""
-        return self._shown(self._ledger.get_check(check_id))
+        return self._shown(self._ask(Ledger.get_check, check_id))
 
     def nearest(self, check_id: str, *, m: int = 5) -> tuple[Match, ...]:
         """The nearest references to a checked video, however far."""
-        ranked = self._ledger.get_check(check_id).verdict.nearest()
+        ranked = self._ask(Ledger.get_check, check_id).verdict.nearest()
         return tuple(map(Match.of, ranked[:m]))
 
     def register(
@@ -166,11 +186,13 @@ class LocalClient:
             metadata=dict(metadata or {}),
             rights=_parsed(rights or Rights()),
         )
-        with self._steps.obtained(file or path, link) as source:
-            return Reference.of(self._steps.register(source, draft))
+        order = ReferenceOrder(video=_video(file or path, link, self._settings), draft=draft)
+        job = self._process.run(self._registered_by(order))
+        self._registered += 1
+        return self.get_reference(job.result_id)
 
     def get_reference(self, reference_id: str) -> Reference:
-        return Reference.of(self._steps.store.get(reference_id))
+        return Reference.of(self._process.call(self._engine.steps.librarian.get, reference_id))
 
     def list_references(
         self,
@@ -181,9 +203,8 @@ class LocalClient:
         limit: int = 50,
         cursor: str = "",
     ) -> Page[Reference]:
-        page = self._steps.store.list(
-            library=library, owner=owner, q=text, limit=limit, cursor=cursor
-        )
+        listing = self._engine.steps.librarian.list
+        page = self._process.call(listing, library, owner, text, limit, cursor)
         return Page[Reference].of(page, Reference.of)
 
     def update_reference(
@@ -196,36 +217,40 @@ class LocalClient:
         rights: Rights | None = None,
     ) -> Reference:
         """Changes what is given; rights as a whole, and later checks see them at once."""
-        changed = self._steps.store.update(
-            reference_id,
+        change = ReferenceChange(
             title=title,
             owner=owner,
             metadata=metadata,
             rights=None if rights is None else _parsed(rights),
         )
-        return Reference.of(changed)
+        update = self._engine.steps.librarian.update
+        return Reference.of(self._process.call(update, reference_id, change))
 
     def delete_reference(self, reference_id: str) -> None:
-        self._steps.store.delete(reference_id)
-        self._steps.kept.remove_reference(reference_id)
+        self._process.call(self._engine.steps.librarian.delete, reference_id)
 
     def search_frame(
         self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
     ) -> tuple[FrameFound, ...]:
         """References that show a picture: an image, or the frame of a video at `time_s`."""
-        libraries = [library] if library else []
-        with self._steps.obtained(file, "") as source:
-            found = self._steps.find_frame(source, time_s, libraries=libraries, limit=limit)
+        search = FrameSearch(
+            source=_opened(Path(file), self._settings.media.max_size_bytes),
+            at_s=time_s,
+            libraries=(library,) if library else (),
+            limit=limit,
+        )
+        found = self._process.run(self._engine.search_frame(search))
         return tuple(map(FrameFound.of, found))
 
     def list_libraries(self) -> tuple[Library, ...]:
-        counts = sorted(self._steps.store.libraries().items())
+        counts = sorted(self._process.call(self._engine.steps.librarian.libraries).items())
         return tuple(Library(name=name, references=count) for name, count in counts)
 
     def list_checks(
         self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
     ) -> Page[Check]:
-        page = self._ledger.list_checks(
+        page = self._ask(
+            Ledger.list_checks,
             outcome=_one_of(Outcome, outcome, "outcome") if outcome else None,
             reference_id=reference_id,
             limit=limit,
@@ -237,14 +262,15 @@ class LocalClient:
         self, *, state: str = "open", limit: int = 50, cursor: str = ""
     ) -> ReviewQueue:
         least = self._settings.policy.review_probability
-        page = self._ledger.reviews.queue(
+        page = self._ask(
+            Reviews.queue,
             state=_one_of(ReviewState, state, "state"),
             least_probability=least,
             by_policy=True,
             limit=limit,
             cursor=cursor,
         )
-        counts = self._ledger.reviews.counts(least_probability=least)
+        counts = self._ask(Reviews.counts, least_probability=least)
         return ReviewQueue(
             items=tuple(map(ReviewItem.of, page.items)),
             next_cursor=page.next_cursor,
@@ -254,8 +280,8 @@ class LocalClient:
     def list_reviews(
         self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
     ) -> Page[Review]:
-        page = self._ledger.reviews.list(
-            check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
+        page = self._ask(
+            Reviews.list, check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
         )
         return Page[Review].of(page, Review.of)
 
@@ -263,7 +289,8 @@ class LocalClient:
         self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
     ) -> Review:
         """`decision`: confirmed, rejected, licensed, reopened or comment."""
-        said = self._ledger.reviews.record(
+        said = self._ask(
+            Reviews.record,
             check_id,
             reference_id,
             decision=_one_of(Decision, decision, "decision"),
@@ -275,7 +302,7 @@ class LocalClient:
     def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
         """References that suddenly matched far more than usual, newest first."""
         state = _one_of(QuarantineState, status, "status") if status else None
-        return tuple(map(Quarantine.of, self._ledger.guard.list(state=state)))
+        return tuple(map(Quarantine.of, self._ask(Guard.list, state=state)))
 
     def decide_quarantine(
         self, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
@@ -283,14 +310,18 @@ class LocalClient:
         """`decision`: release or keep."""
         if decision not in QUARANTINE_DECISIONS:
             raise InvalidRequest(f"`decision` must be one of {', '.join(QUARANTINE_DECISIONS)}")
-        decided = self._ledger.guard.decide(
-            reference_id, state=QUARANTINE_DECISIONS[decision], reviewer=reviewer, note=note
+        decided = self._ask(
+            Guard.decide,
+            reference_id,
+            state=QUARANTINE_DECISIONS[decision],
+            reviewer=reviewer,
+            note=note,
         )
         return Quarantine.of(decided)
 
     def get_library_policy(self, library: str) -> LibraryPolicy:
         """The thresholds that hold for matches with this library's references."""
-        policies = self._ledger.policies.current()
+        policies = self._ask(Policies.current)
         used = policy_of(library, self._settings.policy, Standing(policies=policies))
         return LibraryPolicy.of(library, used, policies.get(library))
 
@@ -298,19 +329,86 @@ class LocalClient:
         self, library: str, *, least_decisions: int = MIN_DECISIONS, adopt: bool = True
     ) -> Calibration:
         """Raises InvalidRequest for too few decisions."""
-        report = calibrate_library(
-            self._ledger,
-            library,
-            self._settings.policy,
-            least_decisions=least_decisions,
-            adopt=adopt,
-        )
+        fitted = self._engine.calibrate(library, least_decisions=least_decisions, adopt=adopt)
+        report = self._process.run(fitted)
         return Calibration.of(library, report, adopted=adopt)
+
+    def _ask(
+        self, method: Callable[Concatenate[Part, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        return self._process.run(self._engine.ledger.ask(method, *args, **kwargs))
+
+    async def _registered_by(self, order: ReferenceOrder) -> Job:
+        """The registration, when earlier uploads have been compared with the new reference."""
+        job = await self._finished(self._engine.jobs.register(order, Terms(waits=True)), nothing)
+        if self._settings.lookback.keep_uploads:
+            with suppress(JobNotFound):  # the reference was there already
+                lookback = await self._until_ended(lookback_id(job), nothing)
+                children = await self._engine.ledger.ask(JobQueue.list, parent_id=lookback.id)
+                for child in children.items:
+                    await self._until_ended(child.id, nothing)
+        return job
+
+    async def _finished(self, submitted: Coroutine[object, object, Job], tell: OnProgress) -> Job:
+        """The job when it is done. Raises the error it failed with; cancels it on an interrupt."""
+        job = await submitted
+        try:
+            job = await self._until_ended(job.id, tell)
+        except asyncio.CancelledError:
+            await self._engine.jobs.cancel(job.id)
+            raise
+        if job.state is not JobState.DONE:
+            raise error_class(job.error_code)(job.error_detail)
+        return job
+
+    async def _until_ended(self, job_id: str, tell: OnProgress) -> Job:
+        """Does the job in this process, as often as it is to be tried."""
+        runner = self._engine.runner
+        assert runner is not None
+        while True:
+            await runner.run_one(job_id)
+            while (task := runner.task_of(job_id)) is not None:
+                progress = runner.progress_of(job_id)
+                tell(progress.stage, progress.share)
+                await asyncio.wait({task}, timeout=TELL_S)
+            job = await self._engine.ledger.ask(JobQueue.get, job_id)
+            if job.state.ended:
+                return job
+            await asyncio.sleep(TELL_S)
 
     def _shown(self, check: Checked) -> Check:
         """With the matches that the service would show."""
         least = self._settings.policy.review_probability
         return Check.of(check, min_probability=least, by_policy=True)
+
+
+def _local(settings: Settings) -> Settings:
+    """Of one process that may read any file, and asks next about what it has just written."""
+    media = {"decode_processes": 1, "allowed_roots": (Path("/"),)}
+    return settings.model_copy(
+        update={
+            "index": settings.index.model_copy(update={"consistency_interval_s": 0.0}),
+            "media": settings.media.model_copy(update=media),
+            "lookback": settings.lookback.model_copy(update={"delay_s": 0.0}),
+        }
+    )
+
+
+def _video(file: Path | str, link: str, settings: Settings) -> VideoInput:
+    if link:
+        return VideoInput(link=link)
+    return VideoInput(upload=_opened(Path(file), settings.media.max_size_bytes))
+
+
+def _opened(path: Path, max_size_bytes: int) -> VideoSource:
+    """A file of this machine, wherever it lies. Raises SourceNotFound, SourceTooLarge."""
+    sha256 = hash_file(path)
+    size_bytes = path.stat().st_size
+    if size_bytes > max_size_bytes:
+        raise too_large(max_size_bytes)
+    return VideoSource(
+        path=str(path.resolve()), sha256=sha256, size_bytes=size_bytes, name=path.name
+    )
 
 
 def _parsed(rights: Rights) -> terms.Rights:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from pydantic import TypeAdapter
 
-from dubl.errors import DecoderCrashed, DublError
+from dubl.errors import DecoderCrashed, DublError, error_class
 from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
 
 Header = dict[str, object]
@@ -113,12 +113,5 @@ def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
 
 def _error(header: Header) -> DublError:
     code, context = header["error"], header.get("context")
-    kind = _kinds(DublError).get(str(code), DecoderCrashed)
+    kind = error_class(str(code), otherwise=DecoderCrashed)
     return kind(str(header.get("detail")), context=context if isinstance(context, dict) else None)
-
-
-def _kinds(base: type[DublError]) -> dict[str, type[DublError]]:
-    kinds = {base.code: base}
-    for kind in base.__subclasses__():
-        kinds.update(_kinds(kind))
-    return kinds

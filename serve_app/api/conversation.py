@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from dubl import errors
 from dubl.contract import bodies
 from dubl.engine.runner import Ended
-from dubl.errors import DublError, InputError, Overloaded, StateConflict
+from dubl.errors import DublError, InputError, Overloaded, StateConflict, error_class
 from dubl.media.spool import Spool
 from dubl.types import Job, JobState
 from serve_app.api.context import Context
@@ -65,8 +64,7 @@ def error_of(job: Job) -> DublError:
     """The error with which a job failed, as it was when it was raised."""
     if job.state is JobState.CANCELLED:
         return StateConflict("the job was cancelled")
-    kind = ERRORS_BY_CODE.get(job.error_code, DublError)
-    return kind(job.error_detail)
+    return error_class(job.error_code)(job.error_detail)
 
 
 def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> bodies.Job:
@@ -95,13 +93,3 @@ def name_of(job: Job) -> str:
 def _part(request: Mapping[str, object], key: str) -> Mapping[str, object]:
     value = request.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _by_code(kind: type[DublError]) -> dict[str, type[DublError]]:
-    found = {kind.code: kind}
-    for child in kind.__subclasses__():
-        found |= _by_code(child)
-    return found
-
-
-ERRORS_BY_CODE = _by_code(errors.DublError)

@@ -14,9 +14,9 @@ import pytest
 from dubl.errors import InvalidRequest, NotFound, StateConflict
 from dubl.ledger import guard
 from dubl.ledger.ledger import Ledger
-from dubl.library_calibration import calibrate_library
+from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import FloodSettings, PolicySettings
-from dubl.types import Check, Decision, Match, Outcome, QuarantineState, Verdict
+from dubl.types import Check, Decision, Match, Outcome, QuarantineState, ThresholdReport, Verdict
 
 FLOOD = FloodSettings(window_s=3600, history_s=10 * 3600, least=5, factor=3)
 Flow = Callable[..., None]
@@ -202,14 +202,26 @@ def judge(ledger: Ledger, count: int, decide: Callable[[int], Decision]) -> None
         ledger.reviews.record(one.id, "film", decision=decide(number), reviewer="anna", note="")
 
 
+def calibrated(ledger: Ledger, library: str, *, adopt: bool = True) -> ThresholdReport:
+    report = fit_thresholds(ledger.policies.judged(library), PolicySettings(), least_decisions=30)
+    if adopt:
+        ledger.policies.adopt(
+            library,
+            duplicate=report.duplicate_probability,
+            review=report.review_probability,
+            decisions=report.decisions,
+        )
+    return report
+
+
 def test_decisions_make_thresholds_that_are_versioned_and_withdrawn(ledger: Ledger) -> None:
     judge(ledger, 50, lambda number: Decision.REJECTED if number < 35 else Decision.CONFIRMED)
     policy = PolicySettings()
-    tried = calibrate_library(ledger, "main", policy, adopt=False)
+    tried = calibrated(ledger, "main", adopt=False)
     assert (tried.decisions, tried.copies) == (50, 15)
     assert ledger.policies.current() == {}
-    calibrate_library(ledger, "main", policy)
-    calibrate_library(ledger, "main", policy)
+    calibrated(ledger, "main")
+    calibrated(ledger, "main")
     own = ledger.standing("x").policies["main"]
     assert (own.number, own.decisions) == (2, 50)
     assert own.duplicate_probability == pytest.approx(tried.duplicate_probability)
@@ -222,7 +234,7 @@ def test_decisions_make_thresholds_that_are_versioned_and_withdrawn(ledger: Ledg
 def test_other_libraries_have_no_decisions(ledger: Ledger) -> None:
     judge(ledger, 40, lambda number: Decision.REJECTED if number % 2 else Decision.LICENSED)
     with pytest.raises(InvalidRequest, match="0 decided matches"):
-        calibrate_library(ledger, "films", PolicySettings())
+        calibrated(ledger, "films")
 
 
 def test_reopened_and_repeated_decisions_count_as_they_stand(ledger: Ledger) -> None:
