@@ -7,10 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 import dubl
 from dubl import Client, errors
 from dubl.settings import Settings
+from pipelines.cli.main import app
 from serve_app.api.problems import status_of
 from tests.support.settings_page import PAGE, settings_page
 
@@ -77,6 +80,27 @@ def test_every_setting_that_a_page_names_is_there(page: Path) -> None:
     ends = {"duckdb", "json", "pt"}  # of files
     lost = [f"{section}.{key}" for section, key in named if not hasattr(sections[section], key)]
     assert [name for name in lost if name.split(".")[1] not in ends] == []
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=_page_id)
+def test_every_command_that_a_page_calls_is_there(page: Path) -> None:
+    calls = re.findall(
+        r"(?:^|\$ |`|bin/)dubl ([a-z]+)(?: ([a-z]+)\b)?", page.read_text("utf-8"), re.MULTILINE
+    )
+    commands = _subcommands(typer.main.get_command(app))
+    lost = [name for name, _ in calls if name not in commands]
+    for name, sub in calls:
+        known = _subcommands(commands[name]) if name in commands else {}
+        lost += [f"{name} {sub}"] if known and sub and sub not in known else []
+    assert lost == []
+
+
+def _subcommands(command: object) -> dict[str, object]:
+    """By name; empty for a command without any."""
+    if not isinstance(command, TyperGroup):
+        return {}
+    context = command.make_context("dubl", [], resilient_parsing=True)
+    return {name: command.get_command(context, name) for name in command.list_commands(context)}
 
 
 def test_codes_stand_beside_their_status() -> None:
