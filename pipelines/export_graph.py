@@ -1,9 +1,9 @@
-"""Exports the compact network's graph: dubl/models/compact.py, traced, in OpenVINO's form.
+"""Exports the graph of the compact network (dubl/models/compact.py) for OpenVINO.
 
     python -m pipelines.export_graph
 
-It is needed when that module changes, not when weights do: the graph holds no weights, only where
-each of them lies in what dubl/models/openvino_network.py reads from a model's folder.
+Run it after that module changes. New weights need no export: the graph contains no weights, only
+their places in the data that dubl/models/openvino_network.py builds from a model's folder.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def export_graph(folder: Path) -> None:
     torch.manual_seed(0)
     network = CompactNet().eval().requires_grad_(False)
     for values in network.parameters():
-        values.uniform_(-1, 1)  # no two alike: constants of the graph are known by their content
+        values.uniform_(-1, 1)  # all different: tensors are found in the graph by content
     frames = torch.zeros(1, FRAME_SIZE, FRAME_SIZE, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
-        # Traced, which torch calls outdated: OpenVINO 2026.4 cannot convert what torch.export
-        # makes of frames of any size.
+        # Torch deprecates tracing, but OpenVINO 2026.4 cannot convert a graph of torch.export
+        # with frames of any size.
         warnings.simplefilter("ignore")
         model = openvino.convert_model(network, example_input=frames, input=[-1, -1, -1, 3])
     with tempfile.TemporaryDirectory() as scratch:
@@ -54,7 +54,7 @@ def export_graph(folder: Path) -> None:
 
 
 def _point_at(tensors: list[bytes], graph: ElementTree.Element, content: bytes) -> bytes:
-    """Lets the graph's constants lie in the tensors, one after another, and what follows them,
+    """Points the graph's constants at the tensors, one after another, or at the data after them,
     which is returned."""
     places, end = {}, 0
     for tensor in tensors:

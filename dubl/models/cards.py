@@ -1,7 +1,7 @@
-"""A model's folder: `weights.safetensors` (float16 where it is ours) and `card.json`.
+"""A model's folder: `weights.safetensors` (float16 for our own models) and `card.json`.
 
-The card says what the weights are, where they come from and how they did; it is tied to the file,
-so that no weights are ever read under another model's name. Needs no torch.
+The card describes the weights: source, training data, figures. Its `file_sha256` must match the
+weights file, so no weights load under another model's name. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ COMPACT = "compact"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What a person and a program must know of weights before using them.
+    """Description of weights, for people and programs.
 
     feature: the fields of dubl.types.FeatureSpec that depend on the network alone.
-    training_data: a source each, with its license. metrics: figures by name, nested at will.
-    sha256: names the weights, and the feature space that they make, for good; file_sha256: of the
-    file that holds them now, which differs where they were written anew in another form.
+    training_data: one entry a source, with its license. metrics: figures by name, of any depth.
+    sha256: permanent name of the weights and of their feature space; file_sha256: hash of the
+    present file. They differ if the weights were converted to another file format.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ModelCard:
 
 
 class Weights(NamedTuple):
-    """Arrays by name, floating ones as float32, with their card."""
+    """Arrays by name (floats as float32), and their card."""
 
     arrays: Arrays
     card: ModelCard
@@ -57,7 +57,7 @@ class Weights(NamedTuple):
 def read_weights(
     folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
 ) -> Weights:
-    """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
+    """Raises WeightsUnavailable if a file is absent or damaged, or if the hashes differ."""
     card = read_card(folder, card_file=card_file)
     path = folder / weights_file
     try:
@@ -74,7 +74,7 @@ def read_weights(
 
 
 def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
-    """The card alone, unchecked against the weights."""
+    """Reads the card without checking the weights. Raises WeightsUnavailable."""
     path = folder / card_file
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def read_card(folder: Path, *, card_file: str = CARD_FILE) -> ModelCard:
 
 
 def network_name(folder: Path) -> str:
-    """Which network a model's folder holds: its card says, where it is not the compact one."""
+    """Name of the network in a model's folder; the compact one if the card names none."""
     return str(read_card(folder).feature.get("network", COMPACT))
 
 

@@ -1,4 +1,4 @@
-"""Weights of torch networks, written into and read from a model's folder (dubl.models.cards)."""
+"""Saves and loads weights of torch networks in a model's folder (dubl.models.cards)."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def save_checkpoint(
     card_file: str = CARD_FILE,
     half: bool = True,
 ) -> ModelCard:
-    """Writes weights and card into `folder` (made if absent); returns the card with its hashes.
+    """Writes weights and card to `folder`, creates it if absent; returns the card with its hashes.
 
-    `half`: as float16, which is what ships; else as they are. A card that has a sha256 keeps it.
-    The card goes last: a folder without one, or with the card of other weights, does not load.
+    `half`: convert floats to float16, as in the shipped weights. A card that has a sha256 keeps it.
+    The card is written last: a folder without one, or with the card of other weights, does not
+    load.
     """
     kept = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     content = safetensors.torch.save(
@@ -60,14 +61,14 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, *, weights_file: str = WEIGHTS_FILE, card_file: str = CARD_FILE
 ) -> Checkpoint:
-    """Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card."""
+    """Raises WeightsUnavailable if a file is absent or damaged, or if the hashes differ."""
     arrays, card = read_weights(folder, weights_file=weights_file, card_file=card_file)
     return Checkpoint({name: torch.from_numpy(value) for name, value in arrays.items()}, card)
 
 
 def read_torch_file(path: Path) -> object:
-    """What torch.save wrote into a file. Runs no code of it: tensors and plain values alone, else
-    WeightsUnavailable."""
+    """Content of a file by torch.save. Only tensors and plain values are unpickled; no code of the
+    file runs. Raises WeightsUnavailable for anything else."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as exc:
@@ -77,7 +78,7 @@ def read_torch_file(path: Path) -> object:
 
 
 def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
-    """`loaded` as a state dict, or WeightsUnavailable."""
+    """Returns `loaded` as a state dict. Raises WeightsUnavailable if it is none."""
     if not isinstance(loaded, dict) or not loaded:
         raise WeightsUnavailable(f"{name} does not hold a state dict")
     state = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
@@ -87,10 +88,10 @@ def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
 
 
 def convert_checkpoint(path: Path, card_file: str) -> None:
-    """Writes what torch.save left at `path` in an earlier version's folder as safetensors beside
-    it. The card keeps its sha256, hence libraries their feature space.
+    """Converts a weights file of an earlier version, by torch.save, to safetensors beside it.
 
-    Raises WeightsUnavailable when a file is absent, damaged, or not the one of the card.
+    The card keeps its sha256, so libraries of this model stay valid. Raises WeightsUnavailable if a
+    file is absent or damaged, or if the hashes differ.
     """
     card = read_card(path.parent, card_file=card_file)
     state = require_tensors(read_torch_file(path), name=str(path))

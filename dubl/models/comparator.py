@@ -1,5 +1,7 @@
-"""The comparator network beside the weights whose features it reads: saved, and loaded into torch
-to be trained on; matching runs it by dubl.models.numpy_comparator."""
+"""Saves the comparator network to a model's folder and loads it into torch for training.
+
+Matching runs it by dubl.models.numpy_comparator.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def save_comparator(folder: Path, network: Visil, card: ModelCard) -> None:
-    """Writes `comparator.safetensors` and `comparator.json` into `folder`.
+    """Writes `comparator.safetensors` and `comparator.json` to `folder`.
 
-    `card.feature` names the `weights_sha256` of the network whose features it was trained on; the
-    network's own config is added.
+    `card.feature` must name the `weights_sha256` of the frame network that it was trained with.
+    The comparator's own config is added to it.
     """
     config: dict[str, str | int] = asdict(network.config)
     save_checkpoint(
@@ -33,10 +35,10 @@ def save_comparator(folder: Path, network: Visil, card: ModelCard) -> None:
 
 
 def load_comparator(folder: Path) -> Visil | None:
-    """The network in `folder`, ready for inference, or None where there is none.
+    """The comparator in `folder`, in eval mode, or None if there is none.
 
-    Raises WeightsUnavailable when it is damaged, does not fit, or was trained on the features of
-    other weights than those beside it.
+    Raises WeightsUnavailable if the file is damaged, does not fit the network, or was trained with
+    another frame network.
     """
     if not (folder / COMPARATOR_FILE).exists():
         logger.info("no %s in %s; plain Chamfer similarity is used", COMPARATOR_FILE, folder)

@@ -1,5 +1,7 @@
-"""Where a network runs. Asking torch costs a process 2 CPU seconds and 400 MB: it is asked only
-where a driver speaks for a GPU."""
+"""Chooses the device for a network.
+
+Importing torch costs 2 CPU seconds and 400 MB. It is only asked for a GPU if a driver is installed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 def wants_gpu(choice: DeviceChoice) -> bool:
-    """Whether a GPU is to be used and one works; says so when one was expected and is not there."""
+    """Whether to use a GPU. Logs a warning if "cuda" was chosen and no GPU works."""
     if choice == "cpu":
         return False
     if any(driver.exists() for driver in _DRIVERS) and _torch_has_gpu():

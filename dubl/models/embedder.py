@@ -1,4 +1,4 @@
-"""Runs a frame network over clips: the one embedder of serving and of the indexing job."""
+"""Runs a frame network over clips. Serving and the indexing job share this embedder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class FrameDescriptions(NamedTuple):
 
 
 class FrameNetwork(Protocol):
-    """A network somewhere: on a GPU by torch, on a CPU by OpenVINO."""
+    """A frame network: by torch on a GPU, by OpenVINO on a CPU."""
 
     def describe(self, frames: Uint8Array) -> FrameDescriptions:
-        """Features of frames [N,S,S,3] in one pass; preprocessing is the network's part."""
+        """Features of frames [N,S,S,3] in one pass, preprocessing included."""
         ...
 
 
@@ -71,7 +71,7 @@ class ClipEmbedder:
         return [frames[first : first + size] for first in range(0, len(frames), size)]
 
     def _batches(self, parts: list[Uint8Array]) -> list[Uint8Array]:
-        """Joins neighbors as long as they fit into one pass."""
+        """Joins consecutive parts into batches of at most `batch_frames` frames."""
         batches: list[list[Uint8Array]] = []
         room = 0
         for part in parts:

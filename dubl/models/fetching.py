@@ -1,4 +1,4 @@
-"""Downloads the files of a published model and makes a folder of them for `model.weights`."""
+"""Downloads the files of a published model and converts them to a model's folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def fetch_model(preset: Preset, folder: Path, *, client: httpx.Client | None = None) -> Path:
-    """Returns `folder`/NAME, a model's folder. Files that lie in `folder` are not downloaded, so
-    that they may be brought there by hand.
+    """Returns the model's folder, `folder`/NAME. Files that are already in `folder` are not
+    downloaded: they may be put there by hand.
 
-    A given `client` is closed afterwards. Raises WeightsUnavailable.
+    Closes `client`. Raises WeightsUnavailable.
     """
     with client or httpx.Client(follow_redirects=True, timeout=TIMEOUT_S) as session:
         for published in preset.files:
@@ -40,7 +40,7 @@ def fetch_file(
     *,
     limit_bytes: int = LIMIT_BYTES,
 ) -> None:
-    """Downloads a file into `folder`, where it appears only when it is complete and loads."""
+    """Downloads a file to `folder`. It appears there only after it was read without error."""
     from dubl.models.published import check_published, read_published
 
     target = folder / published.name

@@ -1,4 +1,4 @@
-"""Which network a model's folder holds: its card says."""
+"""Loads the frame network of a model's folder by the name in its card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOADERS = {COMPACT: load_compact, LIMAC: load_limac}
 def load_network(folder: Path) -> nn.Module:
     """The frame network: uint8 frames [N,S,S,3] → FrameFeatures (dubl.models.torch_network).
 
-    Raises WeightsUnavailable when a file is absent, altered, or of an unknown network.
+    Raises WeightsUnavailable if a file is absent or altered, or if the network is unknown.
     """
     name = network_name(folder)
     if name not in LOADERS:

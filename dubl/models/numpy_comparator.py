@@ -1,10 +1,10 @@
-"""The learned similarity of two videos behind the port that matching uses, in plain numpy.
+"""The learned similarity of two videos in plain numpy: the Comparator port of matching.
 
-Written out rather than exported from dubl.models.visil, because every pair has another size. The
-same similarity as an OpenVINO graph of free sizes took 16.2 CPU ms a pair (4 to 130 frames a
-side, 150 pairs, one thread) where numpy took 13.6: it compiles for each size anew, and took 7.9
-only where it had seen all sizes before. It also holds the products of all regions at once, where
-`TILE` bounds them here. Both agree to 1e-7; torch itself would cost the process 500 MB.
+It is not exported from dubl.models.visil, because every pair has its own size. Measured on 150
+pairs with 4 to 130 frames a side, on one thread: numpy takes 13.6 CPU ms a pair. The exported OpenVINO
+graph takes 16.2 ms for new sizes, since it compiles for each, and 7.9 ms for sizes it has seen. It
+also needs memory for all region products at once; `TILE` bounds it here. The results agree to 1e-7.
+Torch would cost the process 500 MB.
 """
 
 from __future__ import annotations
@@ -37,25 +37,24 @@ logger = logging.getLogger(__name__)
 class NumpyComparator:
     """Compares raw region features [T,R,D] of two videos.
 
-    With trained weights (S2VS), attention weighs the regions and the comparator cleans the matrix
-    before the similarity of the videos is taken. Without them, regions count alike and it is the
-    Chamfer similarity of the frame matrix (ViSiL, section 3.3: "ViSiL_f"). The frame matrix that
-    alignment reads is unweighted in both cases: its levels are those of the calibration.
+    With trained weights (S2VS), attention weighs the regions and the comparator network cleans the
+    frame matrix; the similarity is computed from the cleaned matrix. Without them it is the Chamfer
+    similarity of the plain matrix (ViSiL, section 3.3: "ViSiL_f"). Alignment always reads the plain
+    matrix: the calibration was fitted to its levels.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads `comparator.safetensors` of the model's folder, where there is one.
+        """Reads `comparator.safetensors` of the model's folder, if there is one.
 
-        Raises WeightsUnavailable when it is damaged, or was trained on the features of other
-        weights than those beside it.
+        Raises WeightsUnavailable if it is damaged or was trained with another frame network.
         """
         self._network = _Network.read(folder) if (folder / COMPARATOR_FILE).exists() else None
         if self._network is None:
             logger.info("no %s in %s; plain Chamfer similarity is used", COMPARATOR_FILE, folder)
 
     def similarity(self, query: Float16Array, reference: Float16Array) -> float:
-        """Similarity in [0,1], the larger of both directions: a piece inside a longer video
-        counts whichever side is the piece. Without frames on a side, 0."""
+        """Similarity in [0,1], the larger of both directions: either side may be a part of the
+        other. 0 if a side has no frames."""
         if not len(query) or not len(reference):
             return 0.0
         left, right = self._weighted(query), self._weighted(reference)
@@ -88,9 +87,8 @@ class NumpyComparator:
 
 
 class _Network:
-    """S2VS and its relatives: attention over regions or their signs, and four convolutions over the
-    frame matrix (dubl.models.visil and visil_head have the same by torch, for training, with the
-    references)."""
+    """S2VS and related networks: attention over regions or their signs, and four convolutions over
+    the frame matrix. See dubl.models.visil and visil_head for the torch form and the references."""
 
     def __init__(self, state: Arrays, config: VisilConfig) -> None:
         self._state, self._config = state, config

@@ -1,8 +1,7 @@
-"""The compact network on a CPU, by OpenVINO: the function of dubl.models.compact at twice to four
-times its speed there, in a process without torch.
+"""The compact network on a CPU, by OpenVINO: two to four times as fast as by torch, and without it.
 
-`graphs/compact.xml` is that module, traced (pipelines/export_graph.py). It holds no weights: the
-layout beside it names the tensors of a weights file in the order in which the graph expects them.
+`graphs/compact.xml` is dubl.models.compact, traced by pipelines/export_graph.py. It contains no
+weights. The layout beside it lists the tensors of a weights file in the order of the graph.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class OpenVinoNetwork:
 
 
 def _constants(folder: Path, graphs: Path) -> bytes:
-    """All that the graph reads: the weights, then its own constants."""
+    """The graph's data: the weights, then its own constants."""
     layout = json.loads((graphs / LAYOUT).read_text(encoding="utf-8"))
     arrays = read_weights(folder).arrays
     if {name: list(values.shape) for name, values in arrays.items()} != layout["tensors"]:

@@ -16,7 +16,7 @@ Metrics = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """What a person must know about the weights: data with licenses, figures, remarks."""
+    """Facts for the model card: version, data with licenses, figures, notes."""
 
     version: str
     training_data: list[dict[str, str | int]]
@@ -26,10 +26,7 @@ class CardFacts:
 
 
 def export_weights(network: CompactNet, facts: CardFacts, folder: Path) -> str:
-    """Writes `weights.safetensors` (float16) and `card.json`; returns the sha256 of the weights.
-
-    The network's function is the same for the same card: float16 is what ships.
-    """
+    """Writes `weights.safetensors` (float16) and `card.json`; returns the sha256 of the weights."""
     card = ModelCard(
         name=facts.name,
         version=facts.version,

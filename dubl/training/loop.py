@@ -1,6 +1,6 @@
 """The loop that training runs share: rate, loss curves, checkpoints, measurements and workers.
 
-A checkpoint holds all that a run needs to go on as if it had not been interrupted.
+A run that continues from a checkpoint ends as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class RunLength(Protocol):
 
 
 class TrainingLoop(ABC, Generic[Network]):
-    """One run; `network` is trained in place. A task adds what a step computes.
+    """One run; trains `network` in place. A subclass computes the steps.
 
-    Several workers train one network, each on batches of its own.
+    Several workers train one network, each on its own batches.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class TrainingLoop(ABC, Generic[Network]):
         gradient_norm: float,
         least_rate: float,
     ) -> None:
-        """`optimizer`: each group has its highest rate as "peak"; `least_rate`: the share of it
-        with which the run ends."""
+        """`optimizer`: each group has its highest rate as "peak". `least_rate`: share of the peak
+        at the end of the run."""
         self.network, self.optimizer, self.length = network, optimizer, length
         self.workers = Workers.current()
         self.workers.share(network)
@@ -73,7 +73,7 @@ class TrainingLoop(ABC, Generic[Network]):
 
     @abstractmethod
     def train_next(self) -> Mapping[str, Tensor]:
-        """One update by this worker's batch of `step`; returns the loss's terms before it."""
+        """Makes one update with this worker's batch of `step`; returns the loss terms before it."""
 
     @property
     @abstractmethod
@@ -82,19 +82,19 @@ class TrainingLoop(ABC, Generic[Network]):
 
     @abstractmethod
     def measurement_is_due(self) -> bool:
-        """Whether `result` is to be measured after this step; after the last one it always is."""
+        """Whether to measure `result` after this step. After the last one it is always measured."""
 
     @property
     def progress(self) -> float:
-        """0 at the start, 1 at the end, by steps or by time, whichever is further."""
+        """Share of the run that is done, in [0,1]: by steps or by time, the larger."""
         share = max(self.step / self.length.steps, self.elapsed_s / self.length.time_limit_s)
         return min(share, 1.0)
 
     def run(self, checkpoint: Path, *, on_validation: Callable[[Network, int], None]) -> None:
         """Trains to the end of the run.
 
-        A checkpoint is written after the step is measured, so that no measurement is left out when
-        the run is cut off meanwhile.
+        A step is measured before its checkpoint is written, so an interrupted run repeats the
+        measurement rather than skips it.
         """
         while self.progress < 1:
             started = time.monotonic()
@@ -127,7 +127,7 @@ class TrainingLoop(ABC, Generic[Network]):
         self.optimizer.step()
 
     def state(self) -> dict[str, object]:
-        """What a checkpoint holds."""
+        """Content of a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -137,7 +137,7 @@ class TrainingLoop(ABC, Generic[Network]):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes over what `state` gave."""
+        """Sets the run to a `state`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
@@ -148,7 +148,7 @@ class TrainingLoop(ABC, Generic[Network]):
         write_checkpoint(path, self.state())
 
     def resume(self, path: Path) -> None:
-        """Goes on from a checkpoint. Raises ConfigurationError when it does not fit this run."""
+        """Continues from a checkpoint. Raises ConfigurationError when it does not fit this run."""
         with checkpoint_errors(path):
             self.restore(torch.load(path, map_location="cpu", weights_only=True))
         logger.info("resumed at step %d", self.step)

@@ -1,8 +1,8 @@
 """Fits comparator and calibration to a user's own notion of a copy, given as labeled pairs.
 
-The folder gets everything that a model's folder has: the network's weights as they were, the
-tuned comparator and a calibration, so that `model.weights` can name it; beside them `pairs.json`
-(the chance given to each pair, by a comparator that did not see it), `left_out.json`, `loss.png`.
+The output is a complete model folder for `model.weights`: the unchanged frame network, the tuned
+comparator and a calibration. It also has `pairs.json` (the probability of each pair, by a
+comparator that was not tuned on it), `left_out.json` (videos that could not be read) and `loss.png`.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class PairRun:
         )
 
     def _samples(self, pairs: Sequence[EmbeddedPair]) -> list[RegionPair]:
-        """What the best segment of each pair spans, or all of both videos where there is none."""
+        """The best segment of each pair on both sides; both whole videos if there is none."""
         reranker = self._reranker(self._base)
         samples = []
         for pair in pairs:
@@ -186,7 +186,7 @@ class PairRun:
     ) -> list[Signals]:
         """Signals of each pair by a comparator tuned on the pairs of other queries.
 
-        A comparator tuned on a pair would flatter itself there, and its weight would be too great.
+        A comparator scores the pairs it was tuned on too well, which would raise its weight.
         """
         queries = sorted({pair.labeled.query for pair in pairs})
         order = np.random.default_rng(seed).permutation(len(queries))
@@ -208,8 +208,8 @@ class PairRun:
     def _fitted(self, signals: Sequence[Signals], labels: Sequence[bool]) -> Calibration:
         """The base calibration with weights fitted to the pairs.
 
-        What may be a shared intro is held down by the ceiling and has no say, as in
-        pipelines/calibrate.py, unless nothing else is there.
+        Pairs that may share only an intro are left out, as in pipelines/calibrate.py, unless there
+        are no others.
         """
         plain = [place for place, one in enumerate(signals) if not one.shared_edge]
         if len({labels[place] for place in plain}) < 2:
@@ -263,7 +263,7 @@ def _tuned(
 
 
 def _compared(reranker: ViSiLReranker, pair: EmbeddedPair) -> Comparison:
-    """The pair on its own: a table of pairs says nothing of the library that they will meet."""
+    """Compares the pair alone: the pairs do not represent the library of later checks."""
     return reranker.compare(pair.query, {"reference": pair.reference})["reference"]
 
 
@@ -278,7 +278,7 @@ def _everything(pair: EmbeddedPair) -> Segment:
 
 
 class _NoStore:
-    """Pairs come with their features; nothing is looked up."""
+    """Store without content: pairs bring their features."""
 
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         raise LookupError(f"no features are stored here: {reference_ids}")

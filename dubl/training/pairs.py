@@ -18,7 +18,7 @@ Row = dict[str, str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledPair:
-    """Two videos, and whether the query is a copy of the reference in its owner's eyes."""
+    """Two videos, and whether the user calls the query a copy of the reference."""
 
     query: Path
     reference: Path
@@ -68,7 +68,7 @@ def _valid(path: Path, rows: Sequence[tuple[int, Row]]) -> list[LabeledPair]:
 
 
 def _pair(folder: Path, row: Row) -> LabeledPair | str:
-    """The pair of a row, or what is wrong with it."""
+    """The pair of a row, or its error."""
     query, reference, label = ((row[name] or "").strip() for name in COLUMNS)
     if label not in LABELS:
         return f"label must be 1 or 0, not '{label}'"

@@ -1,4 +1,4 @@
-"""What every training run keeps in its folder, besides what it makes."""
+"""Files that every training run keeps in its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = "validation.json"
 
 
 def write_results(folder: Path, results: Mapping[str, object]) -> None:
-    """Figures by step, in one piece: a run killed meanwhile keeps those of before."""
+    """Writes figures by step, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{RESULTS}.partial"
     partial.write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -32,7 +32,7 @@ def read_results(folder: Path) -> dict[str, object]:
 
 
 def require_fresh(folder: Path) -> None:
-    """Raises ConfigurationError where a run was begun: hours of work are not written over."""
+    """Raises ConfigurationError if the folder already has a run, so that it is not overwritten."""
     if (folder / CHECKPOINT).is_file():
         raise ConfigurationError(
             f"{folder} holds a run already: go on with --resume, or choose another folder"

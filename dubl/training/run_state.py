@@ -1,5 +1,4 @@
-"""What every trainer does alike: checkpoints from which a run goes on as if it had not been
-interrupted, and a rate that rises and falls."""
+"""Checkpoints of training runs, and the schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ CHECKPOINT_ERRORS = (
 
 
 def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
-    """In one piece: a run killed meanwhile keeps the one before."""
+    """Writes the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(dict(state), partial)
@@ -43,6 +42,7 @@ def checkpoint_errors(path: Path) -> Iterator[None]:
 
 
 def share_of_peak(step: int, *, warmup_steps: int, progress: float, floor: float) -> float:
-    """Of the peak rate: linear warm-up, then a cosine over `progress` in [0,1] down to `floor`."""
+    """Share of the peak rate: linear warm-up times a cosine over `progress` in [0,1], from 1 down
+    to `floor`."""
     cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
     return min(step / warmup_steps, 1.0) * cosine

@@ -1,6 +1,6 @@
-"""Fits the whitening of a user's own ResNet50: regions of training clips in, a model's folder out.
+"""Fits the whitening of a user's own ResNet50 to training clips and writes a model's folder.
 
-Whitening belongs to the backbone: the published one means nothing to other weights.
+Every backbone needs its own whitening; the published one does not fit other weights.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Several processes that train one network, over torch.distributed, whoever starts them.
+"""Several processes that train one network together by torch.distributed.
 
-Each computes its own batches; gradients are averaged, so that the networks stay equal. The leader
-alone measures, exports and writes checkpoints. One process alone is its own leader and waits for
-nobody.
+Each process computes its own batches. Gradients are averaged, so the networks stay equal. Only the
+leader measures, exports and writes checkpoints. A single process is its own leader.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Workers:
 
     @classmethod
     def current(cls) -> Workers:
-        """Those of the process group that this process belongs to, where there is one."""
+        """The workers of this process's process group; a single one if there is no group."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return cls()
         return cls(rank=distributed.get_rank(), count=distributed.get_world_size())
@@ -34,12 +33,12 @@ class Workers:
         return self.rank == 0
 
     def batch_number(self, step: int) -> int:
-        """Number of this worker's batch of a step: no two workers see the same one."""
+        """Number of this worker's batch in a step; it differs between workers."""
         return step * self.count + self.rank
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """The leader goes through the block before the others: what it makes, they find."""
+        """Runs the block on the leader first; then the others find the files it made."""
         if self.count > 1 and not self.leads:
             distributed.barrier()
         yield
@@ -47,13 +46,13 @@ class Workers:
             distributed.barrier()
 
     def share(self, network: nn.Module) -> None:
-        """Gives everyone the leader's weights: what is computed alike may differ by machine."""
+        """Copies the leader's weights to all: start weights may differ between machines."""
         if self.count > 1:
             for value in network.state_dict().values():
                 distributed.broadcast(value, src=0)
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Puts the mean over all workers in place of each gradient; they meet here every step."""
+        """Replaces each gradient by its mean over all workers; waits for all of them."""
         if self.count == 1:
             return
         gradients = [one.grad for one in parameters if one.grad is not None]
@@ -74,7 +73,7 @@ class Workers:
         return torch.cat(parts).to(values.device)
 
     def leaders(self, value: float) -> float:
-        """The leader's value: clocks differ, and all must stop after the same step."""
+        """The leader's value. Clocks differ, and all must stop after the same step."""
         if self.count == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64)
