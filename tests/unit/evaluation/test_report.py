@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dubl.evaluation.benchmark.figures import pair_micro_ap
+from dubl.evaluation.benchmark.findings import judge
+from dubl.evaluation.benchmark.run import SuiteRun
+from dubl.evaluation.peers.methods import Peers
 from dubl.evaluation.report.cases import misses, varied, worst_false_pairs
 from dubl.evaluation.report.facts import time_shares
 from dubl.evaluation.report.filmstrips import moments_of
+from dubl.evaluation.report.markdown import report_page
 from dubl.evaluation.report.pictures import staircase
+from dubl.evaluation.suite_truth import Failure, SuiteTruth, TrueMatch, TrueQuery
+from dubl.settings import Settings
+from dubl.types import Outcome, Verdict
 from tests.unit.evaluation.answers import match, query, scored, true
 
 
@@ -66,3 +74,36 @@ def test_shares_of_time_sum_to_one() -> None:
     shares = time_shares({"decode": 30.0, "embed": 10.0, "total": 99.0})
     assert shares == {"decode": 0.75, "embed": 0.25}
     assert time_shares({}) == {}
+
+
+def test_names_and_errors_stay_in_their_cells() -> None:
+    name = "a|b.mp4"
+    truth = TrueQuery(attack="crop", matches=(TrueMatch(reference="a", q=(0, 10), r=(0, 10)),))
+    failure = Failure(video="queries/bad.mp4", code="not_a_video", detail="two\nlines | here")
+    found = match("b", 0.7)
+    verdict = Verdict(
+        outcome=Outcome.REVIEW,
+        probability=0.7,
+        matches=(found,),
+        model_id="m",
+        policy_version="1",
+        index_version=1,
+    )
+    run = SuiteRun(
+        truth=SuiteTruth(references=("a", "b"), queries={name: truth}),
+        settings=Settings(),
+        model_id="m",
+        space_id="s",
+        verdicts={name: verdict},
+        failures=(failure,),
+        same_as={},
+        durations_s={},
+        reference_timings={},
+    )
+    findings = judge(Path("suite"), run, Peers(ready=(), skipped={"x": "why | not"}))
+    wrong = worst_false_pairs(findings.queries)
+    page = report_page(findings, wrong, misses(findings.queries, 0.9))
+    assert "| queries/bad.mp4 | not_a_video | two lines \\| here |" in page
+    assert "| 0.700 | a\\|b.mp4 | b | crop |" in page
+    assert "| x | – | – | – | – | – | why \\| not |" in page
+    assert "**0 of 1** copies" in page
