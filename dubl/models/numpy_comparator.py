@@ -1,10 +1,10 @@
 """The learned similarity of two videos in plain numpy: the Comparator port of matching.
 
 It is not exported from dubl.models.visil, because every pair has its own size. Measured on 150
-pairs with 4 to 130 frames a side, on one thread: numpy takes 13.6 CPU ms a pair. The exported OpenVINO
-graph takes 16.2 ms for new sizes, since it compiles for each, and 7.9 ms for sizes it has seen. It
-also needs memory for all region products at once; `TILE` bounds it here. The results agree to 1e-7.
-Torch would cost the process 500 MB.
+pairs with 4 to 130 frames a side, on one thread: numpy takes 13.6 CPU ms a pair. The exported
+OpenVINO graph takes 16.2 ms for new sizes, since it compiles for each, and 7.9 ms for sizes it has
+seen. It also needs memory for all region products at once; `TILE` bounds it here. The results agree
+to 1e-7. Torch would cost the process 500 MB.
 """
 
 from __future__ import annotations

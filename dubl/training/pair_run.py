@@ -2,7 +2,8 @@
 
 The output is a complete model folder for `model.weights`: the unchanged frame network, the tuned
 comparator and a calibration. It also has `pairs.json` (the probability of each pair, by a
-comparator that was not tuned on it), `left_out.json` (videos that could not be read) and `loss.png`.
+comparator that was not tuned on it), `left_out.json` (videos that could not be read) and
+`loss.png`.
 """
 
 from __future__ import annotations
