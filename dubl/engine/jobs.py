@@ -23,8 +23,8 @@ from dubl.engine.ledger import LedgerClient
 from dubl.engine.runner import Ended, JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.errors import DublError, InvalidRequest, StateConflict
+from dubl.ledger.clock import utc_now
 from dubl.ledger.job_queue import JobQueue
-from dubl.ledger.statements import utc_now
 from dubl.settings import Settings
 from dubl.types import Job, JobKind, JobRank, JobState
 

@@ -233,7 +233,7 @@ class Librarian(Step):
         """Drops what is older than the settings allow, and compacts the rest."""
         if not self._uploads:
             return
-        from dubl.ledger.statements import utc_now  # DuckDB is loaded where uploads are kept
+        from dubl.ledger.clock import utc_now  # DuckDB is loaded where uploads are kept
 
         before = utc_now(plus_s=-self._retention_s)
         for uploads in self._uploads.values():

@@ -9,8 +9,8 @@ import logging
 from dubl.assembly import make_kept_videos, make_spool
 from dubl.contract.orders import upload_of
 from dubl.errors import StoreUnavailable
+from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
-from dubl.ledger.statements import utc_now
 from dubl.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from dubl.errors import (
     SourceUnreachable,
     StoreUnavailable,
 )
+from dubl.ledger.clock import utc_now
 from dubl.ledger.job_queue import NEVER, JobQueue
-from dubl.ledger.statements import utc_now
 from dubl.settings import ServeSettings
 from dubl.types import Job, JobState, Progress
 

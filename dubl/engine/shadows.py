@@ -11,8 +11,8 @@ from dubl.engine.flow import Flow, Question
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.shell import Shell
 from dubl.errors import DublError
+from dubl.ledger.clock import utc_now
 from dubl.ledger.spaces import Spaces
-from dubl.ledger.statements import utc_now
 from dubl.matching.decision import agree
 from dubl.types import Check, Job, Shadow, VideoSource
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.records import KEYS
-from dubl.ledger.statements import utc_now
 from dubl.types import ApiKey, Scope
 
 TOKEN_PREFIX = "dubl"

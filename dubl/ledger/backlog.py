@@ -7,9 +7,9 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.endings import UNFINISHED
-from dubl.ledger.statements import utc_now
 
 COUNTS = f"""
     SELECT

@@ -11,9 +11,9 @@ import uuid
 import duckdb
 
 from dubl.errors import JobNotFound, LeaseLost
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Value
 from dubl.ledger.records import DELIVERIES, JOBS
-from dubl.ledger.statements import utc_now
 from dubl.types import Delivery, DeliveryState, JobState, Lease
 
 UNFINISHED = "state IN ('queued', 'running')"

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from dubl.errors import NotFound, StateConflict
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.recent_matches import RecentMatches
 from dubl.ledger.records import QUARANTINES
-from dubl.ledger.statements import utc_now
 from dubl.settings import FloodSettings
 from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
 

@@ -14,11 +14,11 @@ import duckdb
 from pydantic import TypeAdapter
 
 from dubl.errors import Overloaded, ServiceInterrupted, StateConflict
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
 from dubl.ledger.records import JOBS
 from dubl.ledger.spaces import Spaces
-from dubl.ledger.statements import utc_now
 from dubl.types import NO_PROGRESS, Job, JobRank, JobState, Lease, Page, Progress
 
 COUNTS = TypeAdapter(list[tuple[JobState, int]])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dubl.errors import NotFound
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import DELIVERIES
-from dubl.ledger.statements import utc_now
 from dubl.types import Delivery, DeliveryState, Page
 
 

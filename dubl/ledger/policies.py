@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.records import POLICIES, Records
 from dubl.ledger.reviews import DECIDED
-from dubl.ledger.statements import utc_now
 from dubl.types import JudgedMatch, LibraryPolicy
 
 JUDGED = Records(

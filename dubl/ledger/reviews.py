@@ -14,9 +14,9 @@ import duckdb
 from pydantic import TypeAdapter
 
 from dubl.errors import NotFound
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records
-from dubl.ledger.statements import utc_now
 from dubl.types import Check, Decision, Page, PagePosition, Review, ReviewItem, ReviewState
 
 # `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.

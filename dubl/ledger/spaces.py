@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from dubl.errors import StateConflict
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.records import SHADOWS, SWITCHES
-from dubl.ledger.statements import utc_now
 from dubl.types import Comparison, Outcome, Shadow, SpaceSwitch
 
 # Space, what answered, what the other said, how many checks, how many of them agree.

@@ -44,12 +44,12 @@ from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
 from dubl.errors import InvalidRequest, JobNotFound, error_class
+from dubl.ledger.clock import utc_now
 from dubl.ledger.guard import Guard
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
-from dubl.ledger.statements import utc_now
 from dubl.matching.decision import policy_of
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large

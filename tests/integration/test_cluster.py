@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from dubl.ledger.statements import utc_now
+from dubl.ledger.clock import utc_now
 from pipelines.local_server import LOOPBACK, free_port
 from tests.integration.conftest import Clips
 from tests.support.chaos import Account, Submitter, wait_ready

@@ -20,8 +20,8 @@ import duckdb
 import httpx
 import psutil
 
+from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
-from dubl.ledger.statements import utc_now
 from dubl.types import Check, Job, JobKind, JobState, Match, Outcome, Segment, Verdict
 from tests.support.flatness import Allowance, Trend, trend_of
 from tests.support.service import WAIT

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
-from dubl.ledger.statements import utc_now
 from dubl.types import Job, JobKind, JobState
 
 
