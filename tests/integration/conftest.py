@@ -63,14 +63,20 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Iterator[str]:
+def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service's data folder."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def service(service_data: Path, clips: Clips) -> Iterator[str]:
     """A running service that may read the references' folder and private addresses: the only one
     of the first tier. `address` is its address, unless a module has its own."""
     overrides = [
         f"media.allowed_roots=[{clips.folder}]",
         "media.allow_private_addresses=true",
     ]
-    with running_server(tmp_path_factory.mktemp("service"), overrides=overrides) as address:
+    with running_server(service_data, overrides=overrides) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""A reviewer's day in a real browser: the console over a real service in this process."""
+"""A reviewer's day in a real browser: the console over a real service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from dubl.evaluation.casting import Cast
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from dubl.index.duplicates import write_duplicates
-from dubl.settings import load_settings
 from tests.support.browser import chromium
-from tests.support.in_process import running_app
 from tests.support.service import Client
 
 ATTACKS = ("trim:0.4", "mirror")
@@ -64,13 +62,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def address(suite: Suite, data: Path) -> Iterator[str]:
-    """A service with one reference; the browser registers the other. Duplicates were looked for."""
+def address(service: str, service_data: Path, suite: Suite) -> str:
+    """The service knows one reference; the browser registers the other. Duplicates were looked
+    for."""
     folder, truth = suite
     members = tuple(
         DuplicateMember(id=name, title=title, duration_s=7.0)
@@ -80,12 +74,11 @@ def address(suite: Suite, data: Path) -> Iterator[str]:
         DuplicatePair(a="first", b="again", probability=0.99),
         DuplicatePair(a="first", b="shorter", probability=0.93),
     )
-    write_duplicates(data, "main", (DuplicateCluster(members=members, pairs=pairs),))
-    settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
-    with running_app(settings) as address, Client(address) as client:
+    write_duplicates(service_data, "main", (DuplicateCluster(members=members, pairs=pairs),))
+    with Client(service) as client:
         path = folder / REFERENCES / truth.references[0]
         assert client.register(path, id="first", title="First", owner="Studio").status_code == 201
-        yield address
+    return service
 
 
 @pytest.fixture(scope="module")
