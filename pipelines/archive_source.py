@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dubl.errors import InvalidRequest, SourceNotFound
-from dubl.evaluation.casting import VIDEO_SUFFIXES
+from dubl.evaluation.suite_roles import VIDEO_SUFFIXES
 from dubl.rights import parsing as rights
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 

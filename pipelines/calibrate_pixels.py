@@ -116,7 +116,7 @@ def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in fitted.items()}
 
 
-def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
+def figures_of(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
     """Copies and others at the usual levels, by the features alone and by fits that did not see
     the pair's source."""
     fits = {
@@ -174,7 +174,7 @@ def main(
             for one in _seen_in(suite, calibration, settings, manifest, per_query)
         ]
         result = replace(calibration, pixels=fit_pixels(seen))
-        figures = judged(seen, calibration)
+        figures = figures_of(seen, calibration)
         save_calibration(result, folder / CALIBRATION_FILE)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)

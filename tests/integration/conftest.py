@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
@@ -56,9 +56,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     made = generate_library(
         folder / "made", count=5, seed=3, size=(320, 180), shortest_s=8, longest_s=12
     )
-    cast = Cast(references=tuple(made[:3]), strangers=tuple(made[3:]))
+    roles = SuiteRoles(references=tuple(made[:3]), strangers=tuple(made[3:]))
     options = SuiteOptions(edits=("recode:0.3", "trim:0.4"), per_reference=0)
-    truth = write_suite(folder / "suite", cast, options=options)
+    truth = write_suite(folder / "suite", roles, options=options)
     return Clips(folder=folder / "suite", truth=truth)
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from dubl.index.duplicates import write_duplicates
@@ -57,8 +57,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
         folder / "made", count=3, seed=5, size=(320, 180), shortest_s=6, longest_s=8
     )
     options = SuiteOptions(edits=ATTACKS, per_reference=0)
-    cast = Cast(references=tuple(made[:2]), strangers=tuple(made[2:]))
-    return folder / "suite", write_suite(folder / "suite", cast, options=options)
+    roles = SuiteRoles(references=tuple(made[:2]), strangers=tuple(made[2:]))
+    return folder / "suite", write_suite(folder / "suite", roles, options=options)
 
 
 @pytest.fixture(scope="module")
