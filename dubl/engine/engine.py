@@ -62,8 +62,8 @@ class Engine:
     ) -> ThresholdReport:
         """Fits a library's thresholds to people's decisions; with `adopt` they hold from now on.
         Raises InvalidRequest for too few decisions."""
-        judged = await self.ledger.ask(Policies.judged, library)
-        report = fit_thresholds(judged, self.settings.policy, least_decisions=least_decisions)
+        decided = await self.ledger.ask(Policies.decided_matches, library)
+        report = fit_thresholds(decided, self.settings.policy, least_decisions=least_decisions)
         if adopt:
             await self.ledger.ask(
                 Policies.adopt,

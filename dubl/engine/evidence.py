@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from dubl.assembly import make_kept_videos, reference_sampling
+from dubl.assembly import make_evidence_store, reference_sampling
 from dubl.engine.flow import Steps
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.media.sources import open_path
 from dubl.settings import Settings
-from dubl.types import Explanation, KeptVideo, Match, Matrices, Reference
+from dubl.types import Explanation, Match, Matrices, Reference, StoredVideo
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Evidence:
 
     def __init__(self, steps: Steps, settings: Settings) -> None:
         self._steps = steps
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._settings = settings
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
@@ -34,10 +34,10 @@ class Evidence:
         found: Matrices = await self._steps.lanes[0].reranker.matrices.remote(check_id, match)
         return found
 
-    async def query(self, check_id: str) -> KeptVideo:
+    async def query(self, check_id: str) -> StoredVideo:
         return await asyncio.to_thread(self._kept.query, check_id)
 
-    async def reference(self, reference_id: str) -> KeptVideo:
+    async def reference(self, reference_id: str) -> StoredVideo:
         return await asyncio.to_thread(self._kept.reference, reference_id)
 
     async def query_picture(self, check_id: str, at_s: float) -> bytes:

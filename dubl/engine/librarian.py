@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dubl.assembly import (
     feature_spec,
-    make_kept_videos,
+    make_evidence_store,
     make_library,
     make_uploads,
     space_settings,
@@ -36,7 +36,7 @@ from dubl.types import (
 if TYPE_CHECKING:
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
-    from dubl.index.uploads import KeptUpload, Upload
+    from dubl.index.uploads import StoredUpload, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Librarian(Step):
     def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
         self._library = make_library(settings)
         self._store = self._library.first
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._shell = shell
         self._uploads = {
             feature_spec(each).space_id: store
@@ -64,7 +64,7 @@ class Librarian(Step):
         self._writing = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._registrations: Grouped[list[Entry], Registration] = Grouped(self._write)
-        self._new_uploads: Grouped[KeptUpload, None] = Grouped(self._keep)
+        self._new_uploads: Grouped[StoredUpload, None] = Grouped(self._keep)
         self._clean_at = time.monotonic()  # an earlier life may have been killed
         self._optimized = self._library.version
         self._index: tuple[IndexHealth, int, float] | None = None
@@ -194,11 +194,11 @@ class Librarian(Step):
         """Keeps the features of a checked video; nothing where none are kept."""
         if not self._uploads:
             return
-        from dubl.index.uploads import KeptUpload
+        from dubl.index.uploads import StoredUpload
 
-        await self._new_uploads.add(KeptUpload(upload=upload, features=features))
+        await self._new_uploads.add(StoredUpload(upload=upload, features=features))
 
-    async def _keep(self, uploads: Sequence[KeptUpload]) -> Sequence[None]:
+    async def _keep(self, uploads: Sequence[StoredUpload]) -> Sequence[None]:
         async with self._keeping:
             for space_id, store in self._uploads.items():
                 theirs = [one for one in uploads if one.features.spec.space_id == space_id]

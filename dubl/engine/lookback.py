@@ -79,13 +79,13 @@ class Lookback:
 
     async def check(self, order: CheckOrder, upload: EarlierUpload, *, now: str) -> Verdict:
         """An earlier upload against the library as it is now."""
-        standing = await self._ledger.ask(Ledger.standing, upload.sha256)
+        prior = await self._ledger.ask(Ledger.prior_decisions, upload.sha256)
         return await self._flow.check_kept(
             upload.check_id,
             space_id=upload.space_id,
             check_id=order.id,
             libraries=order.libraries,
-            standing=standing,
+            prior=prior,
             context=order.context.at(now),
         )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from dubl.assembly import make_kept_videos, make_spool
+from dubl.assembly import make_evidence_store, make_spool
 from dubl.contract.orders import upload_of
 from dubl.errors import StoreUnavailable
 from dubl.ledger.clock import utc_now
@@ -26,7 +26,7 @@ class Reconciler:
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
         self._spool = make_spool(settings)
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._interval_s = settings.serve.reconcile_interval_s
         self._keep_dead_s = settings.serve.keep_dead_s
         # A link's download belongs to a running attempt.

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dubl.assembly import make_kept_videos
+from dubl.assembly import make_evidence_store
 from dubl.engine.flow import Lane, Steps
 from dubl.engine.ledger import LedgerClient
 from dubl.errors import EvidenceNotKept, NotFound, StateConflict
@@ -27,7 +27,7 @@ class FeatureSpaces:
     def __init__(self, steps: Steps, ledger: LedgerClient, settings: Settings) -> None:
         self._steps = steps
         self._ledger = ledger
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
 
     async def answering(self) -> Lane:
         """For questions without a job. The ledger is asked only where there is a choice."""

@@ -115,14 +115,14 @@ class Work:
             query_sha256=source.sha256,
             libraries=frozenset(order.libraries),
         )
-        asked = self._ledger.ask(Ledger.standing, source.sha256, claim=claim)
-        standing = asyncio.ensure_future(asked)
+        asked = self._ledger.ask(Ledger.prior_decisions, source.sha256, claim=claim)
+        prior = asyncio.ensure_future(asked)
         try:
             question = Question(
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                standing=standing,
+                prior=prior,
                 context=order.context.at(job.created_at),
             )
             verdict = await self._flow.check(
@@ -140,7 +140,7 @@ class Work:
             self._shadows.begin(job, source, question, check)
             return check
         finally:
-            standing.cancel()
+            prior.cancel()
             await self._discard_download(job, order.video, source)
 
     async def _record(

@@ -63,10 +63,10 @@ from dubl.types import (
     Job,
     JobState,
     Outcome,
+    PriorDecisions,
     QuarantineState,
     ReferenceDraft,
     ReviewState,
-    Standing,
     VideoSource,
 )
 from dubl.types import Check as Checked
@@ -322,7 +322,7 @@ class LocalClient:
     def get_library_policy(self, library: str) -> LibraryPolicy:
         """The thresholds that hold for matches with this library's references."""
         policies = self._ask(Policies.current)
-        used = policy_of(library, self._settings.policy, Standing(policies=policies))
+        used = policy_of(library, self._settings.policy, PriorDecisions(policies=policies))
         return LibraryPolicy.of(library, used, policies.get(library))
 
     def calibrate_library(
