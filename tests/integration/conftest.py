@@ -51,8 +51,13 @@ def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    folder = tmp_path_factory.mktemp("clips")
+def clips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def clips(clips_folder: Path) -> Clips:
+    folder = clips_folder
     made = generate_library(
         folder / "made", count=5, seed=3, size=(320, 180), shortest_s=8, longest_s=12
     )
@@ -69,11 +74,11 @@ def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(service_data: Path, clips: Clips) -> Iterator[str]:
+def service(service_data: Path, clips_folder: Path) -> Iterator[str]:
     """A running service that may read the references' folder and private addresses: the only one
     of the first tier. `address` is its address, unless a module has its own."""
     overrides = [
-        f"media.allowed_roots=[{clips.folder}]",
+        f"media.allowed_roots=[{clips_folder}]",
         "media.allow_private_addresses=true",
     ]
     with running_server(service_data, overrides=overrides) as address:
