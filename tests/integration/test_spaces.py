@@ -29,7 +29,7 @@ from tests.support.other_weights import other_weights
 from tests.support.service import Client
 
 OLD = "dubl-compact"
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 @pytest.fixture(scope="module")
