@@ -1,4 +1,4 @@
-"""The evidence of a match, for people: why it was found, and the pictures of both videos."""
+"""The evidence of a match, for reviewers: explanation, and pictures of both videos."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class Evidence:
-    """Kept pictures are read by the process that shows them: they lie on a disk that all share.
-    All methods but `forget` raise EvidenceNotKept."""
+    """Evidence of checks. Stored pictures are read here, from a disk that all processes share.
+
+    All methods but `forget` raise EvidenceNotKept.
+    """
 
     def __init__(self, steps: Steps, settings: Settings) -> None:
         self._steps = steps
@@ -47,13 +49,15 @@ class Evidence:
         return await asyncio.to_thread(self._kept.reference_picture, reference_id, at_s)
 
     async def forget(self, check_id: str) -> None:
-        """Removes what is kept of a check; its verdict stays."""
+        """Deletes the evidence of a check; its verdict stays."""
         await asyncio.to_thread(self._kept.remove_query, check_id)
         await self._steps.librarian.forget_upload.remote(check_id)
 
     async def _keep_archived(self, reference_id: str) -> None:
-        """Makes the pictures of a reference that came from an archive when they are first wanted:
-        where its file lies in an allowed folder, and is still the same."""
+        """Stores the pictures of an archive's reference when they are first requested.
+
+        Its file must be in an allowed folder and unchanged.
+        """
         try:
             await self.reference(reference_id)
         except EvidenceNotKept:
@@ -66,6 +70,6 @@ class Evidence:
         reference: Reference = await self._steps.librarian.get.remote(reference_id)
         source = await asyncio.to_thread(open_path, reference.source, settings=self._settings.media)
         if source.sha256 != reference.sha256:
-            raise EvidenceNotKept("its file has changed since it was registered")
+            raise EvidenceNotKept("the reference's file has changed since it was registered")
         clip = self._steps.decoder.decode.remote(source, reference_sampling(self._settings))
         await self._steps.decoder.keep_reference.remote(reference_id, source, clip)

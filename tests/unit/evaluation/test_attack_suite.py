@@ -242,7 +242,7 @@ def test_a_folder_in_use_is_not_overwritten(roles: SuiteRoles, suite: Path) -> N
 
 
 def test_a_video_plays_one_part_only(roles: SuiteRoles) -> None:
-    with pytest.raises(InvalidRequest, match="not two"):
+    with pytest.raises(InvalidRequest, match="only one of"):
         SuiteRoles(references=roles.references, strangers=roles.references)
 
 
