@@ -43,6 +43,7 @@ from dubl.contract.orders import (
 from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
+from dubl.contract.rights import parse_context, parse_rights
 from dubl.errors import InvalidRequest, JobNotFound, error_class
 from dubl.ledger.clock import utc_now
 from dubl.ledger.guard import Guard
@@ -54,7 +55,6 @@ from dubl.matching.decision import policy_of
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.rights import terms
-from dubl.rights.parsing import parse_context, parse_rights
 from dubl.settings import Settings, load_settings
 from dubl.types import (
     MAIN_LIBRARY,

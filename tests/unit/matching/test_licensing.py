@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dubl.contract.rights import parse_rights
 from dubl.matching.decision import decide, needs_second_pass
 from dubl.matching.licensing import rule
-from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED, Action, CheckContext, Reason, Rights
 from dubl.settings import PolicySettings
 from dubl.types import LibraryPolicy, Match, MatchSet, Outcome, PriorDecisions, Segment

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dubl import objects
+from dubl.contract.rights import parse_rights
 from dubl.errors import ConfigurationError, InvalidRequest, SourceNotFound, SourceUnreachable
-from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
 from pipelines.archive_source import ArchiveItem, open_archive
 
