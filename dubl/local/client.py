@@ -40,10 +40,10 @@ from dubl.contract.orders import (
     Terms,
     VideoInput,
 )
+from dubl.contract.rights import parse_context, parse_rights
 from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
-from dubl.contract.rights import parse_context, parse_rights
 from dubl.errors import InvalidRequest, JobNotFound, error_class
 from dubl.ledger.clock import utc_now
 from dubl.ledger.guard import Guard
