@@ -251,3 +251,19 @@ def test_the_page_of_edits_is_that_of_the_registry() -> None:
     rows = [f"| `{edit.name}` | {edit.family} | {edit.summary} |" for edit in REGISTRY.values()]
     page = PAGE.read_text(encoding="utf-8")
     assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+
+
+def test_small_pictures_are_not_given_to_an_encoder_that_cannot_take_them() -> None:
+    small = Clip(
+        size=(48, 48),
+        frame_rate=4.0,
+        frames=2,
+        read=lambda start, stop: iter([np.zeros((48, 48, 3), np.uint8)] * (stop - start)),
+    )
+    codecs = {
+        find_edit("recode")
+        .apply(small, Draw(strength=1.0, rng=np.random.default_rng(seed)))
+        .encoding.codec
+        for seed in range(40)
+    }
+    assert codecs == {"h264", "vp9", "mpeg4"}
