@@ -1,7 +1,9 @@
 """Trains networks: the descriptor on pictures and the comparator on clips, both without labels;
 the comparator on a user's own labeled pairs, the whitening of an own ResNet50.
 
+    python -m pipelines.train pack --config configs/train_descriptor.yaml --output runs/pack
     python -m pipelines.train descriptor --config configs/train_descriptor.yaml --output runs/d
+    python -m pipelines.train measure --weights runs/d/export --pack runs/pack
     python -m pipelines.train comparator --config configs/train_comparator.yaml --output runs/c
     python -m pipelines.train pairs --pairs pairs.csv --output runs/p
     python -m pipelines.train whitening --backbone resnet50.pth --output runs/w \\
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +24,7 @@ import typer
 
 from dubl.assembly import make_decoder, make_embedder
 from dubl.errors import DublError
+from dubl.models.compact import load_compact
 from dubl.plots import require_plots
 from dubl.settings import load_settings
 from dubl.training.comparator_run import ComparatorRun
@@ -28,10 +32,13 @@ from dubl.training.config import (
     parse_comparator_config,
     parse_training_config,
 )
-from dubl.training.descriptor_run import DescriptorRun
+from dubl.training.datasets import Pack, build_pack
+from dubl.training.descriptor_run import DescriptorRun, pack_sources
 from dubl.training.pair_run import STEPS, PairRun
 from dubl.training.pairs import read_pairs
 from dubl.training.run_folder import require_fresh
+from dubl.training.validation import extract, make_yardstick
+from dubl.training.validation import measure as measure_frames
 from dubl.training.whitening_run import fit_own_whitening
 
 ConfigOption = Annotated[Path, typer.Option(help="Training configuration, YAML.")]
@@ -56,6 +63,38 @@ def descriptor(
         return lambda: DescriptorRun(settings, folder).run(resume=True)
 
     _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
+
+
+@app.command()
+def pack(config: ConfigOption, output: OutputOption) -> None:
+    """Packs the pictures of a descriptor's configuration into OUTPUT, for any number of runs."""
+
+    def build() -> Path:
+        settings = parse_training_config(config.read_text(encoding="utf-8"))
+        build_pack(pack_sources(settings.data, seed=settings.run.seed), output)
+        return output
+
+    _run(build)
+
+
+@app.command()
+def measure(
+    weights: Annotated[Path, typer.Option(help="Folder with weights and card.")],
+    pack: Annotated[Path, typer.Option(help="Folder that `pack` made, or a run's own.")],
+) -> None:
+    """Measures how well a frame network finds edited frames of the clips that a pack holds out."""
+
+    def report() -> Path:
+        network = load_compact(weights)
+        qualities = measure_frames(partial(extract, network), make_yardstick(Pack(pack)))
+        for name, quality in qualities.items():
+            typer.echo(
+                f"{name:16} recall@1 {quality.recall_at_1:.3f}  micro-AP {quality.micro_ap:.3f}"
+                f"  recall at precision .95 {quality.recall_at_p95:.3f}"
+            )
+        return weights
+
+    _run(report)
 
 
 @app.command()

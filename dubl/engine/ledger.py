@@ -1,8 +1,8 @@
-"""The step that holds the ledger, and its client.
+"""The step that holds the ledger, and how everything else asks it.
 
     await ledger.ask(JobQueue.claim, limit=2, lease_s=20)
 
-Methods are named by their functions, so type checkers check these calls.
+Methods are named by their functions, so that calls are checked like any other.
 """
 
 from __future__ import annotations
@@ -49,10 +49,8 @@ RETRY_S = 0.5
 
 
 class LedgerClient:
-    """`patience_s`: seconds to wait for a lost replica of the ledger.
-
-    Only for callers whose calls may safely be repeated.
-    """
+    """`patience_s`: how long a lost replica of the ledger is waited for. Only for callers whose
+    calls may safely be made twice."""
 
     def __init__(self, handle: Handle, *, patience_s: float = 0.0) -> None:
         self._handle = handle
@@ -69,20 +67,20 @@ class LedgerClient:
             except ServiceInterrupted:
                 if time.monotonic() >= give_up_at:
                     raise
-            logger.warning("the ledger is not reachable; retrying")
+            logger.warning("the ledger is away; asking again")
             await asyncio.sleep(RETRY_S)
 
 
 class LedgerStep(Step):
-    """Jobs, verdicts and deliveries. DuckDB allows one writing process, so there is one replica.
+    """Jobs, verdicts and deliveries. DuckDB knows one writing process: there is one replica.
 
-    It is called through LedgerClient.
+    Called through LedgerClient, which names methods by their functions.
     """
 
     def __init__(
         self, settings: Settings, shell: Shell = NO_SHELL, *, patience_s: float = 0.0
     ) -> None:
-        """Raises as open_ledger and require_answering do."""
+        """Raises what open_ledger and require_answering do."""
         # The ledger's threads take turns, and DuckDB keeps memory for each that ever asked.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._shell = shell
@@ -108,7 +106,7 @@ class LedgerStep(Step):
         await asyncio.to_thread(self.let_go)
 
     def let_go(self) -> None:
-        """Stores a last snapshot, if the service makes them, and closes the file."""
+        """Ships a last snapshot where the ledger was kept by a service, and closes the file."""
         if self._background:
             self.ship()
         self._thread.shutdown()
@@ -133,9 +131,9 @@ class LedgerStep(Step):
             self._snapshots.ship(self._ledger)
             self._shipped_at = time.time()
         except DublError as exc:
-            logger.error("the snapshot of the ledger failed and will be retried: %s", exc.detail)
+            logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
         except Exception:  # a disk that is full now; the loop must outlive it
-            logger.exception("the snapshot of the ledger failed and will be retried")
+            logger.exception("no snapshot of the ledger, to be tried again")
 
     async def _ship_each(self, interval_s: float) -> None:
         while self._snapshots is not None:
@@ -147,7 +145,7 @@ class LedgerStep(Step):
         return True
 
     async def _tell(self) -> None:
-        """Sets metrics of the backlog, of quarantines and of the newest snapshot."""
+        """Metrics of the backlog, of quarantines and of the newest snapshot."""
         while True:
             if self._shipped_at is not None:
                 self._shell.show_snapshot(self._shipped_at)
@@ -155,12 +153,12 @@ class LedgerStep(Step):
                 self._shell.show_backlog(await self._asked(self._ledger.backlog))
                 self._shell.show_quarantines(await self._asked(self._ledger.guard.list))
             except StoreUnavailable as exc:
-                logger.error("metrics of jobs could not be updated: %s", exc.detail)
+                logger.error("no metrics of accepted work: %s", exc.detail)
             await asyncio.sleep(TELL_S)
 
 
 def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:
-    """Opens the ledger; waits for another holder. Raises StoreHeld after `patience_s`."""
+    """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
     give_up_at = time.monotonic() + patience_s
     while True:
         try:
@@ -173,7 +171,7 @@ def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:
 
 
 def require_answering(ledger: Ledger, settings: Settings) -> None:
-    """Raises ConfigurationError if the answering feature space is not in the settings."""
+    """Raises ConfigurationError where the feature space that answers is not in service."""
     current = ledger.spaces.current()
     known = [feature_spec(each).space_id for each in space_settings(settings)]
     if current not in ("", *known):
@@ -185,7 +183,7 @@ def require_answering(ledger: Ledger, settings: Settings) -> None:
 
 
 def part_of(ledger: Ledger, method: Callable[..., object]) -> object:
-    """The part of the ledger that has the method."""
+    """The part of the ledger whose method it is."""
     parts = (
         ledger,
         ledger.jobs,

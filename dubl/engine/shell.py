@@ -1,6 +1,7 @@
-"""What the program around the engine adds: metrics, traces, the state of deployments.
+"""What the program around the engine adds: metrics, traces, the state of its deployments.
 
-The base adds nothing, for an engine in one process. serve_app/shell.py is that of Ray Serve.
+The base adds nothing; it serves where the engine runs in a process of its own. serve_app/shell.py
+is that of Ray Serve.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class Shell:
-    """Receives events of steps, jobs and routes."""
+    """Steps, jobs and routes tell it what happens."""
 
     def count_job(self, job: Job) -> None:
-        """Counts a finished job."""
+        """A job has ended."""
 
     def count_retry(self, code: str) -> None:
-        """Counts an attempt that failed with this error and will be repeated."""
+        """An attempt failed with this error and will be made again."""
 
     def count_verdict(self, verdict: Verdict) -> None: ...
 
     def count_shadow(self, result: Literal["agrees", "differs", "failed"]) -> None: ...
 
     def count_input(self, facts: VideoFacts) -> None:
-        """Counts a decoded video."""
+        """A video was decoded."""
 
     def count_candidates(self, number: int) -> None:
-        """Counts the references found by a retrieval."""
+        """Retrieval found so many references."""
 
     def show_backlog(self, backlog: Backlog) -> None: ...
 
@@ -43,20 +44,20 @@ class Shell:
     def show_index(self, health: IndexHealth, *, references: int, kept_up_at: float) -> None: ...
 
     def request_id(self) -> str:
-        """Id of the current request; empty without one."""
+        """Of the request that is answered now; empty where there is none."""
         return ""
 
     def traceparent(self) -> str:
-        """The W3C header of the current span; empty without tracing."""
+        """W3C's header for the current span; empty where nothing is traced."""
         return ""
 
     def continued(self, job: Job) -> AbstractContextManager[None]:
-        """Assigns log lines and spans of the block to the request behind the job."""
+        """While the block runs, log lines and spans belong to the request behind the job."""
         del job
         return nullcontext()
 
     def messages(self) -> Mapping[str, str]:
-        """The reasons why steps are not ready, by name."""
+        """Why a step does not answer, by its name."""
         return {}
 
     async def metrics(self) -> str:

@@ -1,7 +1,7 @@
 """The steps between a video and its matches, each a class of coroutines that the flow calls.
 
-Serve's deployments (serve_app/deployments.py) and the in-process engine use the same classes. Every
-process imports this module, so each step imports what it needs where it is built.
+Serve's deployments (serve_app/deployments.py) and the in-process engine hold the same classes. Each
+process imports this module: what one step alone stands on is imported where it is built.
 """
 
 from __future__ import annotations
@@ -46,21 +46,20 @@ if TYPE_CHECKING:
 
 
 class Stoppable:
-    """A decoder whose work can be stopped."""
+    """A decoder for work that may be stopped."""
 
     def __init__(self, decoder: LocalVideos) -> None:
         self._decoder = decoder
         self.stopped = threading.Event()
 
     def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-        """Raises as the decoder does, and LeaseLost after a stop."""
+        """Raises what decoding does; LeaseLost from when it was stopped on."""
         return self._decoder.decode(source, sampling=sampling, stopped=self.stopped)
 
 
 class Decoder(Step):
-    """VideoSource → FrameClip, on CPUs, in child processes. It also stores evidence and verifies
-    doubtful matches.
-    """
+    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; the keeper of what
+    people may look at, and of what doubtful matches are compared with once more."""
 
     def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
         self._decoder = make_local_videos(settings)
@@ -69,7 +68,7 @@ class Decoder(Step):
 
     @cached_property
     def _verifiers(self) -> Mapping[str, Verifier]:
-        """The verifiers by feature space, created for the first doubtful check."""
+        """By feature space; made for the first doubtful check."""
         made = {
             feature_spec(each).space_id: make_verifier(
                 each,
@@ -88,8 +87,8 @@ class Decoder(Step):
         references: Sequence[Reference],
         space_id: str,
     ) -> MatchSet:
-        """The matches after pixel comparison of the doubtful ones. Cancelling stops the decoding
-        process."""
+        """The matches, after a look at the pixels of what is doubtful. A cancelled call ends the
+        process that decodes for it."""
         verifiers = await asyncio.to_thread(lambda: self._verifiers)
         if space_id not in verifiers:
             return matches
@@ -114,7 +113,7 @@ class Decoder(Step):
         await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        """Decodes a video. Cancelling the call stops the decoding process."""
+        """A cancelled call ends the process that decodes for it."""
         stopped = threading.Event()
         try:
             clip = await asyncio.to_thread(
@@ -131,7 +130,7 @@ class Decoder(Step):
 
 
 class Embedder(Step):
-    """FrameClip → VideoFeatures, on a GPU if there is one."""
+    """FrameClip → VideoFeatures, on a GPU where there is one."""
 
     def __init__(self, settings: Settings) -> None:
         self._embedder = make_embedder(settings)
@@ -141,7 +140,7 @@ class Embedder(Step):
         return features
 
     async def embed_all(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]:
-        """Embeds clips in one batch."""
+        """In one batch."""
         return await asyncio.to_thread(self._embedder.embed, clips)
 
 
@@ -178,7 +177,7 @@ class Retriever(Step):
 
 
 class Reranker(Step):
-    """VideoFeatures + CandidateSet → MatchSet; it reads the references' features itself."""
+    """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._reranker = make_reranker(settings)
@@ -186,14 +185,14 @@ class Reranker(Step):
 
     @cached_property
     def _explainer(self) -> Explainer:
-        """The explainer, created at the first call, as it opens the library again."""
+        """Made for the first who asks: it opens the library once more."""
         return make_explainer(self._settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
-        """The evidence of a match, from the stored evidence of its check, in the check's space."""
+        """Evidence of a match, from what was kept of its check, in the check's own space."""
         return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:

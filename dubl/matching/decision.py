@@ -11,17 +11,9 @@ from dataclasses import replace
 from dubl.matching.licensing import rule
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
 from dubl.settings import EvidenceSettings, PolicySettings
-from dubl.types import (
-    NO_PRIOR_DECISIONS,
-    Match,
-    MatchSet,
-    Outcome,
-    PriorDecisions,
-    Timings,
-    Verdict,
-)
+from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
 
-MAX_PIXEL_CHECKS = 3  # matches whose pixels are compared; chosen, bounds the time of a check
+MAX_UNSETTLED = 3  # matches whose pixels are compared; chosen, bounds the time of a check
 
 
 def decide(
@@ -29,7 +21,7 @@ def decide(
     policy: PolicySettings,
     *,
     model_id: str,
-    prior: PriorDecisions = NO_PRIOR_DECISIONS,
+    standing: Standing = NO_STANDING,
     context: CheckContext = ANYWHERE,
 ) -> Verdict:
     """The verdict: the strongest outcome of the matches that count; "unique" if there is none.
@@ -37,9 +29,9 @@ def decide(
     Matches licensed in `context` and rejected matches do not count. They stay in the list, after
     those that count. A match with a quarantined reference is at most "review".
     """
-    marked = _marked(matches, prior, context)
+    marked = _marked(matches, standing, context)
     marked = [
-        replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, prior)))
+        replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, standing)))
         for one in marked
     ]
     ordered = sorted(marked, key=_place)
@@ -47,7 +39,7 @@ def decide(
     best = max((match.probability for match in counting), default=0.0)
     outcome = max((_said(match) for match in counting), key=_weight, default=Outcome.UNIQUE)
     found = [match for match in counting if _said(match) is outcome]
-    used = policy_of(found[0].library, policy, prior) if found else policy
+    used = policy_of(found[0].library, policy, standing) if found else policy
     return Verdict(
         outcome=outcome,
         probability=best,
@@ -62,9 +54,9 @@ def decide(
     )
 
 
-def policy_of(library: str, policy: PolicySettings, prior: PriorDecisions) -> PolicySettings:
+def policy_of(library: str, policy: PolicySettings, standing: Standing) -> PolicySettings:
     """The policy of a library: its own thresholds if it has any, with their own version."""
-    own = prior.policies.get(library)
+    own = standing.policies.get(library)
     if own is None:
         return policy
     return policy.model_copy(
@@ -95,33 +87,33 @@ def _found(verdict: Verdict) -> set[str]:
     return {one.reference_id for one in verdict.matches if one.outcome is not Outcome.UNIQUE}
 
 
-def needs_second_pass(verdict: Verdict, policy: PolicySettings) -> bool:
+def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a second pass may change the outcome: a match was found, but no duplicate."""
     sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))
-    return verdict.probability >= policy.second_pass_probability and not sure
+    return verdict.probability >= policy.second_look_probability and not sure
 
 
-def doubtful_references(
+def unsettled(
     matches: MatchSet,
     policy: PolicySettings,
     *,
-    prior: PriorDecisions = NO_PRIOR_DECISIONS,
+    standing: Standing = NO_STANDING,
     context: CheckContext = ANYWHERE,
 ) -> tuple[str, ...]:
     """Ids of references whose pixels should be compared, most probable first.
 
     Empty if nothing was found or a match is sure. Licensed and rejected matches are left out.
     """
-    counting = [one for one in _marked(matches, prior, context) if counts(one)]
+    counting = [one for one in _marked(matches, standing, context) if counts(one)]
     best = max((one.probability for one in counting), default=0.0)
     if best >= policy.sure_probability:
         return ()
-    least = policy.second_pass_probability
+    least = policy.second_look_probability
     found = [one for one in counting if one.segments and one.probability >= least]
-    return tuple(one.reference_id for one in found[:MAX_PIXEL_CHECKS])
+    return tuple(one.reference_id for one in found[:MAX_UNSETTLED])
 
 
-def more_probable(first: Verdict, second: Verdict) -> Verdict:
+def surer(first: Verdict, second: Verdict) -> Verdict:
     """The more probable verdict of two passes, with the timings of both summed."""
     timings = summed_timings([first.timings_ms, second.timings_ms])
     return replace(max(first, second, key=lambda one: one.probability), timings_ms=timings)
@@ -142,7 +134,7 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
     return Outcome.UNIQUE
 
 
-def stores_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
+def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
     """Whether evidence of the check is stored for reviewers.
 
     With `keep: matches` it is stored if a match reaches its library's review threshold, also a
@@ -168,22 +160,20 @@ def _strictest(matches: Sequence[Match]) -> Action:
     return min(wishes, key=_leniency)
 
 
-def _marked(matches: MatchSet, prior: PriorDecisions, context: CheckContext) -> list[Match]:
+def _marked(matches: MatchSet, standing: Standing, context: CheckContext) -> list[Match]:
     return [
         replace(
             one,
-            rejected=one.reference_id in prior.rejected,
-            rights=_ruling(one, matches, prior, context),
+            rejected=one.reference_id in standing.rejected,
+            rights=_ruling(one, matches, standing, context),
         )
         for one in matches.matches
     ]
 
 
-def _ruling(
-    match: Match, matches: MatchSet, prior: PriorDecisions, context: CheckContext
-) -> Ruling:
+def _ruling(match: Match, matches: MatchSet, standing: Standing, context: CheckContext) -> Ruling:
     ruling = rule(match, matches.rights.get(match.reference_id, UNRESTRICTED), context)
-    if match.reference_id not in prior.quarantined or not ruling.counts:
+    if match.reference_id not in standing.quarantined or not ruling.counts:
         return ruling
     return replace(
         ruling,

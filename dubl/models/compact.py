@@ -115,14 +115,17 @@ class CompactNet(nn.Module):
 
     def forward(self, frames: Tensor) -> CompactFeatures:
         """uint8 [N, S, S, 3] → descriptors [N, 256] and region features [N, 9, 128]."""
-        pooled, regions = self.pool(self.maps(frames))
+        return self.heads(self.maps(frames))
+
+    def heads(self, maps: list[Tensor]) -> CompactFeatures:
+        """Maps of all stages → descriptors [N, 256] and region features [N, 9, 128]."""
+        pooled, regions = self.pool(maps)
         descriptors = F.normalize(self.descriptor_head(pooled), dim=-1)
         return CompactFeatures(descriptors, F.normalize(self.region_head(regions), dim=-1))
 
     def maps(self, frames: Tensor) -> list[Tensor]:
         """uint8 [N, S, S, 3] → the maps at stride 2, 4, 8, 16 and 32, [N, C, H, W] each."""
-        # The permuted view of NHWC frames is channels_last already: no copy is made.
-        maps = frames.permute(0, 3, 1, 2).float() / 128.0 - 1.0
+        maps = frame_planes(frames)
         results = []
         for stage in self.stages:
             maps = stage(maps)
@@ -133,6 +136,11 @@ class CompactNet(nn.Module):
         """Maps of all stages → pooled [N, 1280] and pooled regions [N, 9, 1408], no heads yet."""
         regions = torch.cat([F.normalize(grid_maxima(part), dim=-1) for part in maps[2:]], dim=-1)
         return F.normalize(generalized_mean(maps[-1]), dim=-1), regions
+
+
+def frame_planes(frames: Tensor) -> Tensor:
+    """uint8 [N, S, S, 3] → float [N, 3, S, S] in -1..1, channels-last without a copy."""
+    return frames.permute(0, 3, 1, 2).float() / 128.0 - 1.0
 
 
 def generalized_mean(maps: Tensor) -> Tensor:

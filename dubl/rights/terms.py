@@ -107,4 +107,4 @@ class Ruling:
 
 UNRESTRICTED = Rights()
 ANYWHERE = CheckContext()
-NO_RULING = Ruling()
+UNJUDGED = Ruling()

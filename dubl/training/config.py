@@ -27,15 +27,20 @@ class LicenseSettings(_Part):
 
 
 class DataSettings(_Part):
-    """Where pictures come from and what is held out."""
+    """Where pictures come from and which sources are held out.
 
-    images: Path | None = None
-    videos: Path | None = None
+    With `pack`, a folder that `pipelines.train pack` has made, nothing else here is read.
+    """
+
+    pack: Path | None = None
+    images: tuple[Path, ...] = ()
+    videos: tuple[Path, ...] = ()
     procedural: int = Field(default=0, ge=0)
+    stickers: Path | None = None
+    fonts: Path | None = None
+    size: int = Field(default=176, ge=72)
     licenses: LicenseSettings = LicenseSettings()
     validation_repositories: tuple[str, ...] = ()
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    validation_queries: int = Field(default=200, ge=1)
 
 
 class ViewSettings(_Part):
@@ -67,7 +72,7 @@ class LossSettings(_Part):
     common: float = Field(default=2.0, ge=0)
     region_temperature: float = Field(default=0.07, gt=0)
     regions: float = Field(default=0.5, ge=0)
-    queue: int = Field(default=4096, ge=1)
+    queue: int = Field(default=16384, ge=1)
 
 
 class RunSettings(_Part):
@@ -85,7 +90,7 @@ class RunSettings(_Part):
     threads: int = Field(default=1, ge=1)
     log_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
-    validate_every: int = Field(default=500, ge=1)
+    validate_every_s: float = Field(default=900.0, ge=0)
 
 
 class TrainingConfig(_Part):

@@ -2,7 +2,9 @@
 
 InfoNCE (van den Oord et al., 2018, eq. 4) against the batch and a queue of keys (He et al., 2020,
 section 3.1), plus the differential entropy term of SSCD (Pizzi et al., 2022, eq. 3), which spreads
-descriptors so that one threshold serves all pictures.
+descriptors so that one threshold serves all pictures. Region features are contrasted by what their
+regions show: the edits are known, so it is known which overlap, and how much (CopyNCE, Lu et al.,
+2025, section 3.3).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 from dubl.models.compact import CompactFeatures
 
 NOBODY = -1
+MIN_OVERLAP = 0.25  # share of a region that must show in the other view
 CPU = torch.device("cpu")
 
 
@@ -123,12 +126,14 @@ def contrastive_loss(
     *,
     groups: Tensor,
     guests: Tensor,
+    overlaps: Tensor,
     weights: LossWeights,
 ) -> LossTerms:
     """Loss of strong views against the weak views of the same B pictures, in the same order.
 
     `groups` [B] of the pictures; `guests` [B]: which picture of the batch the strong view shows
-    besides its own, or -1.
+    besides its own, or -1; `overlaps` [B·R, B·R]: which share of a region of the strong views
+    shows what a region of the weak views shows.
     """
     guest_groups = torch.where(guests == NOBODY, NOBODY, groups[guests])
     old_keys, old_groups = queue.filled()
@@ -136,9 +141,13 @@ def contrastive_loss(
     forbidden = forbidden_pairs(groups, guest_groups, torch.cat([groups, old_groups]))
     contrast = find_both(similarities, forbidden, guests, temperature=weights.temperature)
     entropy = entropy_term(similarities, forbidden)
-    batch = region_similarities(queries.region_features, keys.region_features)
-    own = forbidden[:, : len(groups)]
-    regions = find_both(batch, own, guests, temperature=weights.region_temperature)
+    regions = traced_contrast(
+        queries.region_features,
+        keys.region_features,
+        overlaps,
+        forbidden[:, : len(groups)],
+        temperature=weights.region_temperature,
+    )
     common = common_term(queries.descriptors) + common_term(queries.region_features.flatten(0, 1))
     total = contrast + weights.entropy * entropy
     total = total + weights.common * common + weights.regions * regions
@@ -147,8 +156,21 @@ def contrastive_loss(
     )
 
 
-def region_similarities(queries: Tensor, keys: Tensor) -> Tensor:
-    """Chamfer similarity, both directions averaged: [B, R, D], [C, R, D] → [B, C]."""
-    similarities = torch.einsum("brd,csd->bcrs", queries, keys)
-    forward = similarities.amax(dim=3).mean(dim=2)
-    return (forward + similarities.amax(dim=2).mean(dim=2)) / 2
+def traced_contrast(
+    queries: Tensor, keys: Tensor, overlaps: Tensor, forbidden: Tensor, *, temperature: float
+) -> Tensor:
+    """Cross-entropy of regions [B,R,D] against all key regions of the batch, targets by overlap.
+
+    A region of which less than MIN_OVERLAP shows anywhere asks for nothing. Regions of pictures
+    that may look alike (`forbidden` [B,B]) count as negatives no more than they overlap.
+    """
+    asking = (overlaps.sum(dim=1) >= MIN_OVERLAP).nonzero().flatten()
+    if not len(asking):
+        return queries.sum() * 0
+    targets = overlaps[asking] / overlaps[asking].sum(dim=1, keepdim=True)
+    count = queries.shape[1]
+    alike = forbidden.repeat_interleave(count, dim=0).repeat_interleave(count, dim=1)[asking]
+    logits = queries.flatten(0, 1)[asking] @ keys.flatten(0, 1).T / temperature
+    logits = logits.masked_fill(alike & (targets == 0), float("-inf"))
+    finite = torch.where(targets > 0, logits, 0.0)
+    return (logits.logsumexp(dim=1) - (targets * finite).sum(dim=1)).mean()

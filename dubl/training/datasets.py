@@ -1,18 +1,20 @@
 """The training pictures: one packed file of squares, and what is known about each of them.
 
-A pack is a folder with `pictures.npy`, uint8 [N, S, S, 3], read through a memory map, and
-`items.json`. Pictures of one `group` may show the same moment and are never negatives of each
-other; pictures of one `scene` look alike without being copies: hard negatives.
+A pack is a folder. `pictures.bin` holds every picture twice, uint8 [N, 2, S, S, 3]: as it is, and
+as a real H.264 encoder left it at a low rate; it is read through a memory map. `items.json` says
+what each is, `overlays.npz` holds stickers and lines of text. Pictures of one `group` may show the
+same moment and are never negatives of each other; pictures of one `scene` look alike without being
+copies: hard negatives.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -20,16 +22,23 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dubl.errors import ConfigurationError
 from dubl.footage.textures import procedural_picture
+from dubl.training.overlays import Overlays, render_overlays
 
 logger = logging.getLogger(__name__)
 
 Pictures = NDArray[np.uint8]
+PICTURES, ITEMS, OVERLAYS = "pictures.bin", "items.json", "overlays.npz"
+STILLS_OF_A_FILM = 32  # pictures that go through one run of the encoder
+SHOWINGS = 3  # frames for which each of them stands there: the last is taken
+CRF = (28, 44)  # constant rate factors of x264: from visibly to badly compressed
+ENCODED_SIDE = (0.5, 1.0)  # share of the side at which the encoder sees the picture
 MIN_DIFFERENCE = 4.0  # mean absolute gray levels between two frames of a clip that are both kept
 MIN_DEVIATION = 10.0  # gray levels; a flatter frame shows nothing that could be recognized
 
@@ -48,44 +57,69 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseFilter:
-    """Keeps a picture when its license matches an `allow` pattern (all, if none) and no `deny`."""
+    """Keeps a picture when its license matches an `allow` pattern (all, if none) and no `deny`.
+
+    Where there are `allow` patterns and the entry states a tier, the tier must be A: the license
+    covers the picture itself.
+    """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
-    def keeps(self, text: str) -> bool:
+    def keeps(self, text: str, tier: str = "A") -> bool:
         """Patterns are regular expressions, searched in the license field, without case."""
-        allowed = not self.allow or any(re.search(p, text, re.IGNORECASE) for p in self.allow)
-        return allowed and not any(re.search(p, text, re.IGNORECASE) for p in self.deny)
+        if not self.allow:
+            return not self._found(self.deny, text)
+        return tier == "A" and self._found(self.allow, text) and not self._found(self.deny, text)
+
+    @staticmethod
+    def _found(patterns: Sequence[str], text: str) -> bool:
+        return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What goes into a pack. Clips of a split other than `train` stay out."""
+    """What goes into a pack. Pictures and clips of a split other than `train` stay out."""
 
-    images: Path | None = None  # tar of JPEG pictures, its index beside it: NAME.json
-    videos: Path | None = None  # folder with manifest.json
+    images: tuple[Path, ...] = ()  # tars of JPEG pictures, each with its index beside it: NAME.json
+    videos: tuple[Path, ...] = ()  # folders with manifest.json
     procedural: int = 0
+    stickers: Path | None = None  # folder of PNG pictures with alpha; None draws simple ones
+    fonts: Path | None = None  # folder of TrueType fonts; None takes Pillow's own
     size: int = 160
     frames_per_s: float = 2.0
     max_frames_per_clip: int = 40
     licenses: LicenseFilter = LicenseFilter()
     validation_repositories: tuple[str, ...] = ()
-    validation_share: float = 0.1
     seed: int = 0
+
+    def takes(self, entry: dict[str, str]) -> bool:
+        """Whether the split and the license of an index entry let it in."""
+        tier = entry.get("licence_tier", "A")
+        return entry.get("split", "train") == "train" and self.licenses.keeps(
+            entry["licence"], tier
+        )
 
 
 class Pack:
-    """A packed picture file: `pictures` uint8 [N, S, S, 3] (memory map) and `items`, N of them."""
+    """A folder of packed pictures.
+
+    `pictures` and `compressed` are uint8 [N, S, S, 3] (memory maps), `items` N, `overlays` what
+    may be laid over them.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Raises ConfigurationError when the folder holds no pack."""
         try:
-            self.pictures: Pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-            entries = json.loads((folder / "items.json").read_text(encoding="utf-8"))
-            self.items = [Item(**entry) for entry in entries]
-        except (OSError, ValueError, TypeError) as exc:
+            entries = json.loads((folder / ITEMS).read_text(encoding="utf-8"))
+            self.items = [Item(**entry) for entry in entries["items"]]
+            shape = (len(self.items), 2, entries["size"], entries["size"], 3)
+            both = np.memmap(folder / PICTURES, np.uint8, "r", shape=shape)
+            self.overlays = Overlays.read(folder / OVERLAYS)
+        except (OSError, ValueError, TypeError, KeyError) as exc:
             raise ConfigurationError(f"{folder} holds no pack of training pictures") from exc
+        self.pictures: Pictures = both[:, 0]
+        self.compressed: Pictures = both[:, 1]
 
     def select(self, *, validation: bool) -> NDArray[np.int64]:
         """Indices of the pictures to train on, or of those held out."""
@@ -95,18 +129,46 @@ class Pack:
 
 def build_pack(sources: Sources, folder: Path) -> Pack:
     """Reads all sources once and writes the pack. Raises ConfigurationError without pictures."""
-    items, pictures = [], []
-    for item, picture in _all_pictures(sources):
-        items.append(item)
-        pictures.append(picture)
+    folder.mkdir(parents=True, exist_ok=True)
+    items: list[Item] = []
+    rng = np.random.default_rng(sources.seed)
+    with (folder / PICTURES).open("wb") as file:
+        for film in _films(sources):
+            pictures = np.stack([picture for _, picture in film])
+            showings = 1 if film[0][0].kind == "frame" else SHOWINGS
+            compressed = compress(pictures, rng, showings=showings)
+            file.write(np.stack([pictures, compressed], axis=1).tobytes())
+            items.extend(item for item, _ in film)
     if not items:
         raise ConfigurationError("no picture is left: check the sources and the license filter")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "pictures.npy", np.stack(pictures))
-    listing = json.dumps([asdict(item) for item in items])
-    (folder / "items.json").write_text(listing, encoding="utf-8")
+    render_overlays(sources.stickers, sources.fonts, seed=sources.seed).write(folder / OVERLAYS)
+    listing = {"size": sources.size, "items": [asdict(item) for item in items]}
+    (folder / ITEMS).write_text(json.dumps(listing), encoding="utf-8")
     logger.info("packed %d pictures into %s", len(items), folder)
     return Pack(folder)
+
+
+def compress(pictures: Pictures, rng: np.random.Generator, *, showings: int = 1) -> Pictures:
+    """What x264 leaves of pictures [N, S, S, 3] that follow one another, each `showings` times."""
+    size = pictures.shape[1]
+    side = 2 * round(size * rng.uniform(*ENCODED_SIDE) / 2)
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = cast(av.VideoStream, container.add_stream("libx264", rate=25))
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(rng.integers(*CRF)), "preset": "superfast", "bf": "0"}
+        stream.thread_count = 1
+        for picture in np.repeat(pictures, showings, axis=0):
+            small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+            frame = av.VideoFrame.from_ndarray(small, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    kept = decoded[showings - 1 :: showings]
+    return np.stack([cv2.resize(frame, (size, size)) for frame in kept])
 
 
 def license_summary(items: Sequence[Item]) -> list[dict[str, str | int]]:
@@ -122,11 +184,18 @@ def license_summary(items: Sequence[Item]) -> list[dict[str, str | int]]:
     ]
 
 
-def _all_pictures(sources: Sources) -> Iterator[tuple[Item, Pictures]]:
-    if sources.images is not None:
-        yield from _images(sources, sources.images)
-    if sources.videos is not None:
-        yield from _frames(sources, sources.videos)
+def _films(sources: Sources) -> Iterator[list[tuple[Item, Pictures]]]:
+    """The pictures in portions that the encoder takes as one film: a clip, or some pictures."""
+    for videos in sources.videos:
+        for _, film in itertools.groupby(_frames(sources, videos), key=lambda one: one[0].group):
+            yield list(film)
+    archives = (_images(sources, archive) for archive in sources.images)
+    stills = itertools.chain(*archives, _procedural(sources))
+    while some := list(itertools.islice(stills, STILLS_OF_A_FILM)):
+        yield some
+
+
+def _procedural(sources: Sources) -> Iterator[tuple[Item, Pictures]]:
     rng = np.random.default_rng(sources.seed)
     for index in range(sources.procedural):
         item = Item(
@@ -153,7 +222,7 @@ def _images(sources: Sources, archive: Path) -> Iterator[tuple[Item, Pictures]]:
         for member in pictures:
             entry = entries.get(PurePosixPath(member.name).name)
             content = pictures.extractfile(member) if entry else None
-            if entry is None or content is None or not sources.licenses.keeps(entry["licence"]):
+            if entry is None or content is None or not sources.takes(entry):
                 continue
             with Image.open(io.BytesIO(content.read())) as image:
                 yield _image_item(entry, sources), _square(image, sources.size)
@@ -168,13 +237,13 @@ def _image_item(entry: dict[str, str], sources: Sources) -> Item:
         license=entry["licence"],
         group=f"{source}/{path}",
         scene=f"{source}/{path.parent}",
-        validation=_held_out(f"{source}/{path}", sources.validation_share),
+        validation=source in sources.validation_repositories,
     )
 
 
 def _frames(sources: Sources, folder: Path) -> Iterator[tuple[Item, Pictures]]:
     for clip in _read_json(folder / "manifest.json"):
-        if clip["split"] != "train" or not sources.licenses.keeps(clip["licence"]):
+        if not sources.takes(clip):
             continue
         item = Item(
             kind="frame",
@@ -215,8 +284,3 @@ def _difference(one: Pictures, other: Pictures) -> float:
 def _square(image: Image.Image, size: int) -> Pictures:
     resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(resized, dtype=np.uint8).copy()
-
-
-def _held_out(name: str, share: float) -> bool:
-    """The same pictures in every run, whatever else is in the pack."""
-    return zlib.crc32(name.encode()) % 1000 < share * 1000

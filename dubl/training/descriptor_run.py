@@ -10,6 +10,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,17 +22,16 @@ from dubl.models.checkpoints import load_checkpoint
 from dubl.models.compact import CompactNet, load_compact
 from dubl.models.devices import wants_gpu
 from dubl.plots import loss_curves
-from dubl.training.augmentations import StrongRanges
 from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig
-from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
+from dubl.training.datasets import ITEMS, LicenseFilter, Pack, Sources, build_pack, license_summary
 from dubl.training.export import CardFacts, Metrics, export_weights
 from dubl.training.heads import fit_heads, whiten_heads
-from dubl.training.overlays import render_atlas
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import LossPoint, Trainer
 from dubl.training.untrained import untrained_network
-from dubl.training.validation import ValidationSet, make_validation_set, validate
+from dubl.training.validation import extract, make_yardstick, measure
+from dubl.training.views import StrongRanges
 from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class DescriptorRun:
         self._workers = Workers.current()
         with self._workers.leader_first():
             self._pack = open_pack(config.data, folder / "pack", seed=config.run.seed)
-        self._validation = _validation_set(self._pack, config)
+        self._yardstick = make_yardstick(self._pack)
         device = torch.device("cuda" if wants_gpu(config.run.device) else "cpu")
         self._trainer = Trainer(self._start(), self._batches(), config, device=device)
         self._results: dict[str, Metrics] = {}
@@ -92,7 +92,6 @@ class DescriptorRun:
             self._pack,
             batch_size=run.batch_size,
             seed=run.seed,
-            atlas=render_atlas(seed=run.seed),
             ranges=StrongRanges(strength=self._config.views.strength),
             scene_share=run.scene_share,
         )
@@ -105,7 +104,7 @@ class DescriptorRun:
         if step > 0:
             network = copy.deepcopy(network)
             whiten_heads(network, self._head_pictures(limit=WHITENING_PICTURES))
-        quality = validate(network, self._validation)
+        quality = measure(partial(extract, network), self._yardstick)
         metrics: Metrics = {name: asdict(value) for name, value in quality.items()}
         others = (result for key, result in self._results.items() if key != str(step))
         best = max((_score(result) for result in others), default=-1.0)
@@ -128,7 +127,7 @@ class DescriptorRun:
             notes=(
                 f"{step} steps of {run.batch_size} pairs of views "
                 f"({step * run.batch_size / len(chosen):.1f} epochs of {len(chosen)} pictures). "
-                "Metrics: edited copies of pictures held out from training."
+                "Metrics: edited frames of clips from sources held out of training."
             ),
         )
 
@@ -139,19 +138,27 @@ def _distinct(entries: Sequence[dict[str, str | int]]) -> list[dict[str, str | i
 
 
 def open_pack(settings: DataSettings, folder: Path, *, seed: int) -> Pack:
-    """The pack in the folder, made first where there is none."""
-    if (folder / "items.json").is_file():
+    """The pack of the settings, or the one in the folder, made first where there is none."""
+    if settings.pack is not None:
+        return Pack(settings.pack)
+    if (folder / ITEMS).is_file():
         return Pack(folder)
-    sources = Sources(
+    return build_pack(pack_sources(settings, seed=seed), folder)
+
+
+def pack_sources(settings: DataSettings, *, seed: int) -> Sources:
+    """What the settings want to be packed."""
+    return Sources(
         images=settings.images,
         videos=settings.videos,
         procedural=settings.procedural,
+        stickers=settings.stickers,
+        fonts=settings.fonts,
+        size=settings.size,
         licenses=license_filter(settings.licenses),
         validation_repositories=settings.validation_repositories,
-        validation_share=settings.validation_share,
         seed=seed,
     )
-    return build_pack(sources, folder)
 
 
 def license_filter(settings: LicenseSettings) -> LicenseFilter:
@@ -167,13 +174,6 @@ def loss_terms(history: Sequence[LossPoint]) -> dict[str, list[float]]:
     return {name: [getattr(point, name) for point in history] for name in names}
 
 
-def _validation_set(pack: Pack, config: TrainingConfig) -> ValidationSet:
-    held_out = pack.select(validation=True)
-    groups = [pack.items[index].group for index in held_out]
-    queries = config.data.validation_queries
-    return make_validation_set(pack.pictures[held_out], groups, queries=queries)
-
-
 def _score(metrics: Metrics) -> float:
     """What the best checkpoint is chosen by: descriptors first, regions with them."""
-    return metrics["all"]["micro_ap"] + 0.25 * metrics["regions"]["micro_ap"]
+    return metrics["all"]["recall_at_p95"] + 0.25 * metrics["regions"]["recall_at_p95"]

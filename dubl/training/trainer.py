@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet
+from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet, frame_planes
 from dubl.training.config import TrainingConfig
 from dubl.training.contrastive import CPU, KeyQueue, LossTerms, LossWeights, contrastive_loss
 from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint
@@ -47,7 +47,9 @@ class Trainer:
     """One run. `network` is trained in place; `average` is the network to use.
 
     Several workers train one network: batches are as many times larger, and their keys fill one
-    queue. On a GPU, maps are bfloat16 and channels-last; the loss and the weights stay float32.
+    queue. Maps are channels-last, and bfloat16 on a GPU; on a CPU only where no gradient flows
+    (keys and frozen stages), since there its backward pass is slower than float32's. The loss and
+    the weights stay float32.
     """
 
     def __init__(
@@ -59,14 +61,12 @@ class Trainer:
         device: torch.device = CPU,
     ) -> None:
         self._batches, self._config, self._device = batches, config, device
-        self.network = network.to(device)
-        if self._on_gpu:
-            self.network.to(memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self._workers = Workers.current()
         self._workers.share(network)
         self.average = copy.deepcopy(network).requires_grad_(False)
         self.history: list[LossPoint] = []
-        self.step, self.elapsed_s = 0, 0.0
+        self.step, self.elapsed_s, self._measured_s = 0, 0.0, 0.0
         loss = config.loss
         self._weights = LossWeights(
             temperature=loss.temperature,
@@ -105,9 +105,10 @@ class Trainer:
 
     def _keep(self, checkpoint: Path, on_validation: OnValidation) -> None:
         run = self._config.run
-        if self.step % run.validate_every == 0 or self.progress >= 1:
+        if self.elapsed_s - self._measured_s >= run.validate_every_s or self.progress >= 1:
             started = time.monotonic()
             on_validation(self.average, self.step)
+            self._measured_s = self.elapsed_s
             self.elapsed_s += time.monotonic() - started
         if self.step % run.checkpoint_every == 0 or self.progress >= 1:
             self.save(checkpoint)
@@ -121,12 +122,12 @@ class Trainer:
     @torch.no_grad()
     def make_keys(self, batch: Batch) -> CompactFeatures:
         """Features of the weak views by the average of the weights."""
-        return self._features(self.average, batch.weak)
+        return self.features(self.average, batch.weak)
 
     def train_step(self, batch: Batch, make_keys: Callable[[], CompactFeatures]) -> LossTerms:
         """One update by one batch; returns the loss before it. Keys are asked for when needed."""
         self._set_rates()
-        queries = self._features(self.network, batch.strong)
+        queries = self.features(self.network, batch.strong)
         keys = make_keys()
         terms = contrastive_loss(
             queries,
@@ -134,19 +135,24 @@ class Trainer:
             self._queue,
             groups=batch.groups,
             guests=batch.guests,
+            overlaps=batch.overlaps,
             weights=self._weights,
         )
+        self.update(terms.total)
+        self._queue.push(
+            self._workers.gathered(keys.descriptors), self._workers.gathered(batch.groups)
+        )
+        return terms
+
+    def update(self, loss: Tensor) -> None:
+        """One step of the optimizer down the loss; the average of the weights follows."""
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward([terms.total])
+        torch.autograd.backward([loss])
         self._workers.average_gradients(self._trained())
         limit = self._config.optimizer.gradient_norm
         torch.nn.utils.clip_grad_norm_(self._trained(), limit)
         self._optimizer.step()
-        self._queue.push(
-            self._workers.gathered(keys.descriptors), self._workers.gathered(batch.groups)
-        )
         self._update_average()
-        return terms
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint."""
@@ -174,6 +180,7 @@ class Trainer:
             self._queue.groups.copy_(state["queue_groups"])
             self._queue.cursor = state["queue_cursor"]
             self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+            self._measured_s = self.elapsed_s
             self.history = [_loss_point(*values) for values in state["history"]]
         logger.info("resumed at step %d", self.step)
 
@@ -181,10 +188,16 @@ class Trainer:
     def _on_gpu(self) -> bool:
         return self._device.type == "cuda"
 
-    def _features(self, network: CompactNet, views: Tensor) -> CompactFeatures:
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._on_gpu):
-            features: CompactFeatures = network(views)
-        return CompactFeatures(*(part.float() for part in features))
+    def features(self, network: CompactNet, views: Tensor) -> CompactFeatures:
+        """Float32 features of uint8 views [N,S,S,3]; gradients flow where stages learn."""
+        maps, frozen = [frame_planes(views)], self._config.optimizer.frozen_stages
+        for number, stage in enumerate(network.stages):
+            learns = number >= frozen and network is self.network
+            half = self._on_gpu or not learns
+            autocast = torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half)
+            with autocast, torch.set_grad_enabled(learns):
+                maps.append(stage(maps[-1] if half else maps[-1].float()))
+        return network.heads([part.float() for part in maps[1:]])
 
     def _prepare(self, executor: ThreadPoolExecutor) -> Future[Batch]:
         views = self._config.views
@@ -223,8 +236,12 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # A young run follows closely; later the average spans 1 / (1 - decay) steps.
-        decay = min(self._config.optimizer.average_decay, (1 + self.step) / (10 + self.step))
+        # The average spans 1 / (1 - decay) steps. One of random weights follows closely at first;
+        # one of trained weights must not: keys that move fast leave a queue of stale ones, and the
+        # cheapest way to tell it from the positives is a direction that all descriptors share.
+        decay = self._config.optimizer.average_decay
+        if self._config.weights is None:
+            decay = min(decay, (1 + self.step) / (10 + self.step))
         for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
             if new.requires_grad:
                 kept.lerp_(new, 1 - decay)

@@ -1,40 +1,61 @@
-"""How well a network finds edited copies among held-out pictures.
+"""How well a network finds edited copies of clips from sources held out of training.
 
-Half of the held-out pictures are references, the other half are in no list of references. An
-edited version of each picture of either half asks for its original.
+The frame yardstick: REFERENCES held-out clips by some frames each; every edit of three of their
+frames asks for its clip by the best pair of frames, without views and without alignment. Frames of
+the other held-out clips ask for what is not there, as they are and edited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubl.footage.edits.registry import PICTURE_EDITS
-from dubl.footage.frames import edited_picture
-from dubl.models.compact import CompactFeatures, CompactNet
+from dubl.errors import ConfigurationError
+from dubl.footage.edits.registry import PICTURE_EDITS, drawn_chain
+from dubl.footage.frames import STRENGTHS, edited_frames
+from dubl.models.compact import FRAME_SIZE, CompactFeatures, CompactNet
+from dubl.training.datasets import Pack
 
+Pictures = NDArray[np.uint8]
 Scores = NDArray[np.float32]
+REFERENCES = 60
+QUERY_FRAMES = 3
+REFERENCE_FRAMES = 6
+STRANGER_FRAMES = 2
+EDITS = (
+    "recode",
+    "crop",
+    "vertical_cutout",
+    "mirror",
+    "rotate_small",
+    "rotate_90",
+    "color",
+    "blur",
+    "blurred_bars",
+    "camcorder",
+    "text",
+    "stickers",
+    "pip_inset",
+    "split_screen",
+)
+CHAIN, CHAIN_LENGTH = "chain", 4
+PRECISION = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationSet:
-    """Pictures uint8 [N, S, S, 3], the group of each [N], and edits by attack, [M, S, S, 3] each.
+class Yardstick:
+    """Frames uint8 [·, S, S, 3]. `references` are [N·REFERENCE_FRAMES] of N clips, `queries` by
+    edit are [N·QUERY_FRAMES] in the same order, `strangers` [M·STRANGER_FRAMES]."""
 
-    `reference_indices` say which pictures are references, `query_indices` [M] what was edited,
-    `guests` [M] by attack which unrelated picture may show in the edit as well.
-    """
-
-    pictures: NDArray[np.uint8]
-    groups: NDArray[np.int64]
-    reference_indices: NDArray[np.int64]
-    query_indices: NDArray[np.int64]
-    edits: dict[str, NDArray[np.uint8]]
-    guests: dict[str, NDArray[np.int64]]
+    references: Pictures
+    queries: dict[str, Pictures]
+    strangers: Pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,56 +66,92 @@ class Quality:
     recall_at_p1: float
 
 
-def make_validation_set(
-    pictures: NDArray[np.uint8], groups: Sequence[str], *, queries: int, seed: int = 0
-) -> ValidationSet:
-    """Edits `queries` of the pictures once by every edit; the same for the same seed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameQuality:
+    """The yardstick's figures: the first place is right; average precision over all pairs; recall
+    at a threshold that leaves precision PRECISION."""
+
+    recall_at_1: float
+    micro_ap: float
+    recall_at_p95: float
+
+
+Describe = Callable[[Pictures], CompactFeatures]
+
+
+def make_yardstick(pack: Pack, *, references: int = REFERENCES, seed: int = 0) -> Yardstick:
+    """The same for the same pack. Raises ConfigurationError where too little is held out."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(pictures))
-    chosen = np.sort(rng.permutation(len(pictures))[:queries])
-    numbers = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
-    edits, guests = {}, {}
-    for name, edit in PICTURE_EDITS.items():
-        guests[name] = np.asarray(
-            [rng.choice(np.flatnonzero(numbers != numbers[index])) for index in chosen]
-        )
-        edits[name] = np.stack(
-            [
-                edited_picture(pictures[index], pictures[guest], edit, rng)
-                for index, guest in zip(chosen, guests[name], strict=True)
-            ]
-        )
-    return ValidationSet(
-        pictures=pictures,
-        groups=numbers,
-        reference_indices=np.sort(order[: len(order) // 2]),
-        query_indices=chosen,
-        edits=edits,
-        guests=guests,
+    clips = _held_out_clips(pack)
+    if len(clips) < 2:
+        raise ConfigurationError("validation needs two held-out clips: name their repositories")
+    order = rng.permutation(len(clips))
+    count = min(references, len(clips) // 2)
+    known, strange = ([clips[index] for index in part] for part in np.split(order, [count]))
+    originals = [_spread(pack, clip, QUERY_FRAMES) for clip in known]
+    others = [_spread(pack, clip, STRANGER_FRAMES) for clip in strange]
+    queries = {
+        name: [
+            _edited(clip, others[number % len(others)], name, rng)
+            for number, clip in enumerate(originals)
+        ]
+        for name in (*EDITS, CHAIN)
+    }
+    strangers = [
+        _edited(clip, others[number - 1], EDITS[number % len(EDITS)], rng) if number % 2 else clip
+        for number, clip in enumerate(others)
+    ]
+    return Yardstick(
+        references=_sized([_spread(pack, clip, REFERENCE_FRAMES) for clip in known]),
+        queries={name: _sized(edited) for name, edited in queries.items()},
+        strangers=_sized(strangers),
     )
 
 
-def validate(network: CompactNet, data: ValidationSet) -> dict[str, Quality]:
-    """Quality by attack, "all" for descriptors over all edits, "regions" for region features."""
-    references = extract(network, data.pictures[data.reference_indices])
-    descriptor_scores: dict[str, Scores] = {}
-    region_scores: dict[str, Scores] = {}
-    results = {}
-    for name, edited in data.edits.items():
-        queries = extract(network, edited)
-        descriptor_scores[name] = (queries.descriptors @ references.descriptors.T).numpy()
-        similarities = chamfer(queries.region_features, references.region_features)
-        region_scores[name] = similarities.numpy()
-        results[name] = _quality({name: descriptor_scores[name]}, data)
-    results["all"] = _quality(descriptor_scores, data)
-    results["regions"] = _quality(region_scores, data)
+def measure(describe: Describe, data: Yardstick) -> dict[str, FrameQuality]:
+    """Quality by edit, "all" for descriptors over all edits, "regions" for region features."""
+    references, strangers = describe(data.references), describe(data.strangers)
+    clips = len(data.references) // REFERENCE_FRAMES
+    found = {name: describe(frames) for name, frames in data.queries.items()}
+
+    def score(by: Callable[[CompactFeatures], Tensor], queries: CompactFeatures) -> Tensor:
+        return by(queries).view(-1, clips, REFERENCE_FRAMES).amax(dim=2)
+
+    def figures(by: Callable[[CompactFeatures], Tensor], names: list[str]) -> FrameQuality:
+        parts = [score(by, found[name]).view(-1, QUERY_FRAMES, clips).amax(1) for name in names]
+        return frame_quality(torch.cat(parts).numpy(), score(by, strangers).numpy())
+
+    def by_descriptor(queries: CompactFeatures) -> Tensor:
+        return queries.descriptors @ references.descriptors.T
+
+    def by_region(queries: CompactFeatures) -> Tensor:
+        return chamfer(queries.region_features, references.region_features)
+
+    results = {name: figures(by_descriptor, [name]) for name in found}
+    results["all"] = figures(by_descriptor, list(found))
+    results["regions"] = figures(by_region, list(found))
     return results
 
 
+def frame_quality(queries: Scores, strangers: Scores) -> FrameQuality:
+    """Scores [M, N], where query m asks for clip m modulo N, and [K, N] of strangers."""
+    count, clips = queries.shape
+    right = np.arange(count)[:, None] % clips == np.arange(clips)
+    scores = np.concatenate([queries, strangers]).ravel()
+    labels = np.concatenate([right, np.zeros(strangers.shape, bool)]).ravel()[
+        np.argsort(-scores, kind="stable")
+    ]
+    precision = np.cumsum(labels) / np.arange(1, len(labels) + 1)
+    safe = np.flatnonzero(precision >= PRECISION)
+    return FrameQuality(
+        recall_at_1=float((queries.argmax(axis=1) == np.arange(count) % clips).mean()),
+        micro_ap=float(precision[labels].sum() / count),
+        recall_at_p95=float(labels[: safe[-1] + 1].sum() / count) if len(safe) else 0.0,
+    )
+
+
 @torch.no_grad()
-def extract(
-    network: CompactNet, pictures: NDArray[np.uint8], *, batch_size: int = 64
-) -> CompactFeatures:
+def extract(network: CompactNet, pictures: Pictures, *, batch_size: int = 64) -> CompactFeatures:
     """Features of uint8 pictures [N, S, S, 3], batch by batch."""
     device = network.descriptor_head.weight.device
     parts = [
@@ -127,20 +184,32 @@ def micro_average_precision(scores: Scores, labels: NDArray[np.bool_], positives
     )
 
 
-def _quality(scores: dict[str, Scores], data: ValidationSet) -> Quality:
-    """Quality over the scores [M, R] of some attacks.
+def _held_out_clips(pack: Pack) -> list[NDArray[np.int64]]:
+    """Rows of the frames of each held-out clip; where no clip is held out, of each picture."""
+    held_out = [int(index) for index in pack.select(validation=True)]
+    frames = [index for index in held_out if pack.items[index].kind == "frame"]
+    rows: dict[str, list[int]] = {}
+    for index in frames or held_out:
+        rows.setdefault(pack.items[index].group, []).append(index)
+    return [np.asarray(clip) for clip in rows.values()]
 
-    Pairs that may rightly look alike count neither as right nor as wrong: another frame of the
-    same clip, and the guest that an edit shows beside the picture itself.
-    """
-    references = data.reference_indices
-    right = data.query_indices[:, None] == references[None]
-    same = data.groups[data.query_indices][:, None] == data.groups[references][None]
-    pooled, labels = [], []
-    for name, part in scores.items():
-        shown = data.groups[data.guests[name]][:, None] == data.groups[references][None]
-        counted = right | ~(same | shown)
-        pooled.append(part[counted])
-        labels.append(right[counted])
-    positives = int(right.sum()) * len(scores)
-    return micro_average_precision(np.concatenate(pooled), np.concatenate(labels), positives)
+
+def _spread(pack: Pack, clip: NDArray[np.int64], count: int) -> Pictures:
+    """`count` frames spread over a clip."""
+    places = np.linspace(0, len(clip) - 1, count).round().astype(int)
+    return np.stack([pack.pictures[clip[place]] for place in places])
+
+
+def _edited(clip: Pictures, guest: Pictures, name: str, rng: np.random.Generator) -> Pictures:
+    alone = [edit for edit in PICTURE_EDITS.values() if not edit.needs_donor]
+    chain = drawn_chain(CHAIN_LENGTH, rng, pool=alone) if name == CHAIN else [PICTURE_EDITS[name]]
+    return edited_frames(clip, guest, chain, rng, strength=float(rng.uniform(*STRENGTHS)))
+
+
+def _sized(films: Sequence[Pictures]) -> Pictures:
+    """All frames [·, S, S, 3], as large as networks take them."""
+    size = (FRAME_SIZE, FRAME_SIZE)
+    frames = [
+        cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for film in films for frame in film
+    ]
+    return np.stack(frames).astype(np.uint8)

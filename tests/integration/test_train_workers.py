@@ -26,12 +26,11 @@ clips: {{scenes: 3, validation_scenes: 2, versions: 1, min_frames: 4, max_frames
 run: {{steps: {steps}, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, validate_every: 2}}
 """
 DESCRIPTOR = """
-data: {{images: {images}, validation_share: 0.3, validation_queries: 2}}
+data: {{images: [{images}], validation_repositories: [held/out]}}
 views: {{first_size: 72, last_size: 72, strength: 0.3}}
 optimizer: {{frozen_stages: 4, warmup_steps: 1}}
 loss: {{queue: 16}}
-run: {{steps: {steps}, batch_size: 4, device: cpu, log_every: 1, checkpoint_every: 1,
-  validate_every: 2}}
+run: {{steps: {steps}, batch_size: 4, device: cpu, log_every: 1, checkpoint_every: 1}}
 """
 
 
@@ -63,7 +62,7 @@ class Kind:
 
     def train(self, folder: Path, steps: int, *options: str) -> tuple[int, str]:
         config = folder / "config.yaml"
-        images = write_archive(folder, count=32)
+        images = write_archive(folder, count=32, held_out=8)
         config.write_text(self.config.format(steps=steps, images=images))
         arguments = ["--config", str(config), "--output", str(folder / "run"), *options]
         result = CliRunner().invoke(app, [self.command, "--workers", "2", *arguments])

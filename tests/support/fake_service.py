@@ -47,6 +47,7 @@ from dubl.types import (
     JobKind,
     JobRank,
     JobState,
+    KeptVideo,
     Match,
     Matrices,
     Outcome,
@@ -60,7 +61,6 @@ from dubl.types import (
     Segment,
     Shadow,
     Space,
-    StoredVideo,
     TimedMatrix,
     Verdict,
     VideoSource,
@@ -211,7 +211,7 @@ class FakeService:
         for number in range(40):
             match = dataclasses.replace(MATCH, library=library, probability=0.5 + number / 100)
             self.matches = (match,)
-            check = self.verdict_on(CheckOrder(id=f"decided-{number}", video=VideoInput()))
+            check = self.verdict_on(CheckOrder(id=f"judged-{number}", video=VideoInput()))
             self.ledger.record_check(dataclasses.replace(check, query_sha256=f"{number}"))
             decision = Decision.CONFIRMED if number > 30 else Decision.REJECTED
             self.ledger.reviews.record(
@@ -299,7 +299,7 @@ class FakeService:
             id=space_id,
             model_id=f"model@{space_id}",
             query=SAMPLING,
-            second_pass=SAMPLING,
+            closer=SAMPLING,
             reference=SAMPLING,
         )
         return Lane(
@@ -482,10 +482,10 @@ class FakeVideos:
         self.has_network = True
         self.searches: list[tuple[float, Sequence[str], int]] = []
 
-    def query(self, identifier: str) -> StoredVideo:
+    def query(self, identifier: str) -> KeptVideo:
         if identifier not in self.files:
             raise EvidenceNotKept(f"nothing to look at is kept of '{identifier}'")
-        return StoredVideo(
+        return KeptVideo(
             id=identifier,
             name=f"{identifier}.mp4",
             duration_s=8.0,

@@ -17,8 +17,12 @@ from dubl.footage.video_file import Size, TimedFrame
 LICENSES = ("CC0-1.0", "MIT", "no licence file", "MIT; clips cut from public videos")
 
 
-def write_archive(folder: Path, *, count: int, size: int = 96) -> Path:
-    """A tar of `count` pictures with its index; licenses take turns, two pictures a scene."""
+HELD_OUT = "held/out"
+
+
+def write_archive(folder: Path, *, count: int, held_out: int = 0, size: int = 96) -> Path:
+    """A tar of `count` pictures with its index, the last `held_out` from a source of that name;
+    licenses take turns, eight pictures a scene."""
     archive, entries = folder / "images.tar", []
     rng = np.random.default_rng(0)
     with tarfile.open(archive, "w") as tar:
@@ -32,7 +36,7 @@ def write_archive(folder: Path, *, count: int, size: int = 96) -> Path:
             entries.append(
                 {
                     "file": f"{index}.jpg",
-                    "source_repo": "some/pictures",
+                    "source_repo": HELD_OUT if index >= count - held_out else "some/pictures",
                     "source_path": f"kind{index // 8}/{index}.jpg",
                     "licence": LICENSES[index % len(LICENSES)],
                 }

@@ -16,7 +16,7 @@ from dubl.training.contrastive import (
     find_both,
     forbidden_pairs,
     info_nce,
-    region_similarities,
+    traced_contrast,
 )
 
 NONE = torch.zeros(3, 3, dtype=torch.bool)
@@ -33,7 +33,13 @@ def features(seed: int, count: int = 4) -> CompactFeatures:
 def loss(queries: CompactFeatures, keys: CompactFeatures, queue: KeyQueue) -> float:
     groups, guests = torch.arange(4), torch.full((4,), -1)
     terms = contrastive_loss(
-        queries, keys, queue, groups=groups, guests=guests, weights=LossWeights()
+        queries,
+        keys,
+        queue,
+        groups=groups,
+        guests=guests,
+        overlaps=torch.eye(36),
+        weights=LossWeights(),
     )
     return float(terms.total)
 
@@ -113,7 +119,24 @@ def test_queue_keys_make_the_task_harder() -> None:
     assert loss(queries, keys, filled) > loss(queries, keys, empty)
 
 
-def test_region_similarity_finds_moved_regions() -> None:
+def region_loss(overlaps: Tensor, *, moved: bool = False, alike: bool = False) -> float:
     regions: Tensor = features(0).region_features
-    moved = regions.flip(1)
-    assert torch.allclose(region_similarities(regions, moved).diagonal(), torch.ones(4))
+    keys = regions.flip(1) if moved else regions
+    forbidden = torch.full((4, 4), alike) | torch.eye(4, dtype=torch.bool)
+    return float(traced_contrast(regions, keys, overlaps, forbidden, temperature=0.07))
+
+
+def test_regions_must_find_what_they_overlap() -> None:
+    own = torch.eye(36)
+    flipped = own.view(4, 9, 36).flip(1).reshape(36, 36)
+    assert region_loss(own) < 0.1 < region_loss(own, moved=True)
+    assert region_loss(flipped, moved=True) < 0.1
+
+
+def test_regions_that_show_nowhere_ask_for_nothing() -> None:
+    assert region_loss(torch.zeros(36, 36), moved=True) == 0
+    assert region_loss(torch.eye(36) * 0.2, moved=True) == 0
+
+
+def test_regions_of_pictures_that_may_look_alike_are_no_negatives() -> None:
+    assert region_loss(torch.eye(36), moved=True, alike=True) == 0

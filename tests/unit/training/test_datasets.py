@@ -11,13 +11,19 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError
-from dubl.training.augmentations import StrongRanges
 from dubl.training.config import parse_training_config
-from dubl.training.datasets import LicenseFilter, Pack, Sources, build_pack, license_summary
+from dubl.training.datasets import (
+    LicenseFilter,
+    Pack,
+    Sources,
+    build_pack,
+    compress,
+    license_summary,
+)
 from dubl.training.descriptor_run import license_filter
-from dubl.training.overlays import render_atlas
 from dubl.training.sampling import BatchMaker
-from tests.unit.training.packs import write_archive
+from dubl.training.views import StrongRanges
+from tests.unit.training.packs import HELD_OUT, write_archive
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs/train_descriptor.yaml"
 CLEAR = LicenseFilter(allow=("^CC0", "^MIT"), deny=("cut from",))
@@ -27,20 +33,13 @@ CLEAR = LicenseFilter(allow=("^CC0", "^MIT"), deny=("cut from",))
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("pack")
-    archive = write_archive(folder, count=24)
-    sources = Sources(images=archive, procedural=6, size=80, validation_share=0.2)
+    archive = write_archive(folder, count=24, held_out=6)
+    sources = Sources(images=(archive,), procedural=6, size=80, validation_repositories=(HELD_OUT,))
     return build_pack(sources, folder / "pack")
 
 
 def maker(pack: Pack, *, seed: int = 0) -> BatchMaker:
-    return BatchMaker(
-        pack,
-        batch_size=8,
-        seed=seed,
-        atlas=render_atlas(count=3),
-        ranges=StrongRanges(),
-        scene_size=4,
-    )
+    return BatchMaker(pack, batch_size=8, seed=seed, ranges=StrongRanges(), scene_size=4)
 
 
 def write_clip(path: Path, *, shades: list[int], rate: int = 4) -> None:
@@ -74,7 +73,8 @@ def write_manifest(folder: Path, splits: dict[str, str]) -> None:
 
 
 def test_a_pack_holds_all_sources(pack: Pack) -> None:
-    assert pack.pictures.shape == (30, 80, 80, 3)
+    assert pack.pictures.shape == pack.compressed.shape == (30, 80, 80, 3)
+    assert pack.overlays.texts.ndim == 3
     kinds = [item.kind for item in pack.items]
     assert kinds.count("image") == 24
     assert kinds.count("procedural") == 6
@@ -84,19 +84,34 @@ def test_training_and_validation_share_no_picture(pack: Pack) -> None:
     train, held_out = pack.select(validation=False), pack.select(validation=True)
     assert not set(train) & set(held_out)
     assert len(train) + len(held_out) == 30
-    assert {pack.items[index].kind for index in held_out} == {"image"}
+    assert {pack.items[index].source for index in held_out} == {HELD_OUT}
+    assert HELD_OUT not in {pack.items[index].source for index in train}
+
+
+def test_the_compressed_side_is_what_an_encoder_left(pack: Pack) -> None:
+    change = np.abs(pack.compressed.astype(int) - pack.pictures).mean(axis=(1, 2, 3))
+    assert bool((change > 0.5).all())
+    assert bool((change < 60).all())
+    assert np.corrcoef(pack.compressed.ravel(), pack.pictures.ravel())[0, 1] > 0.8
+
+
+def test_the_encoder_keeps_the_order_of_pictures() -> None:
+    shades = np.repeat(np.array([30, 120, 220, 70], np.uint8), 64 * 64 * 3)
+    pictures = shades.reshape(4, 64, 64, 3)
+    compressed = compress(pictures, np.random.default_rng(0), showings=2)
+    assert np.abs(compressed.astype(int) - pictures).mean() < 6
 
 
 def test_a_license_filter_leaves_unclear_pictures_out(tmp_path: Path) -> None:
     archive = write_archive(tmp_path, count=8)
-    items = build_pack(Sources(images=archive, size=80, licenses=CLEAR), tmp_path / "p").items
+    items = build_pack(Sources(images=(archive,), size=80, licenses=CLEAR), tmp_path / "p").items
     assert {item.license for item in items} == {"CC0-1.0", "MIT"}
     assert len(items) == 4
 
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     archive = write_archive(tmp_path, count=4)
-    none = Sources(images=archive, licenses=LicenseFilter(allow=("^public domain",)))
+    none = Sources(images=(archive,), licenses=LicenseFilter(allow=("^public domain",)))
     with pytest.raises(ConfigurationError, match="no picture is left"):
         build_pack(none, tmp_path / "pack")
 
@@ -135,17 +150,43 @@ def test_clear_licenses_leave_enough_real_pictures(shared_data: Path) -> None:
 
 def test_only_clips_of_the_training_split_are_read(tmp_path: Path) -> None:
     write_clip(tmp_path / "one.mp4", shades=[250, 200, 150, 100] * 4)
-    write_manifest(tmp_path, {"one": "train", "two": "test"})
-    items = build_pack(Sources(videos=tmp_path, size=80), tmp_path / "pack").items
+    write_manifest(tmp_path, {"one": "train", "two": "test", "three": "distractor"})
+    items = build_pack(Sources(videos=(tmp_path,), size=80), tmp_path / "pack").items
     assert {item.source for item in items} == {"some/one"}
     assert len({item.group for item in items}) == 1
+
+
+@pytest.mark.parametrize("split", ["test", "distractor"])
+def test_pictures_of_other_splits_stay_out(tmp_path: Path, split: str) -> None:
+    archive = write_archive(tmp_path, count=8)
+    index = archive.with_suffix(".json")
+    entries = json.loads(index.read_text())
+    for entry in entries[2:]:
+        entry["split"] = split
+    index.write_text(json.dumps(entries))
+    items = build_pack(Sources(images=(archive,), size=80), tmp_path / "pack").items
+    assert len(items) == 2
+
+
+def test_nothing_but_the_training_split_of_the_real_data_is_taken(shared_data: Path) -> None:
+    everything = Sources()
+    for name in ("videos/manifest.json", "clips2/manifest.json", "images.json", "images2.json"):
+        entries = json.loads((shared_data / name).read_text())
+        taken = [entry for entry in entries if everything.takes(entry)]
+        assert {entry.get("split", "train") for entry in taken} == {"train"}
+
+
+def test_a_tier_below_a_is_not_clearly_licensed() -> None:
+    assert CLEAR.keeps("MIT (repo)", "A")
+    assert not CLEAR.keeps("MIT (repo)", "B")
+    assert LicenseFilter().keeps("MIT (repo)", "B")
 
 
 def test_repeated_and_blank_frames_are_kept_once_or_not_at_all(tmp_path: Path) -> None:
     write_clip(tmp_path / "still.mp4", shades=[200])
     write_clip(tmp_path / "blank.mp4", shades=[0] * 8)
     write_manifest(tmp_path, {"still": "train", "blank": "train"})
-    items = build_pack(Sources(videos=tmp_path, size=80), tmp_path / "pack").items
+    items = build_pack(Sources(videos=(tmp_path,), size=80), tmp_path / "pack").items
     assert [item.source for item in items] == ["some/still"]
 
 
@@ -153,7 +194,7 @@ def test_an_unreadable_clip_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
     write_manifest(tmp_path, {"bad": "train"})
     with pytest.raises(ConfigurationError, match="cannot be decoded"):
-        build_pack(Sources(videos=tmp_path), tmp_path / "pack")
+        build_pack(Sources(videos=(tmp_path,)), tmp_path / "pack")
 
 
 def test_a_folder_without_pack_is_a_configuration_error(tmp_path: Path) -> None:
@@ -171,6 +212,8 @@ def test_a_batch_holds_no_group_twice(pack: Pack) -> None:
     batch = maker(pack).make(1, size=72)
     assert len(set(batch.groups.tolist())) == 8
     assert batch.weak.shape == batch.strong.shape == (8, 72, 72, 3)
+    assert batch.overlaps.shape == (72, 72)
+    assert bool((batch.overlaps.sum(dim=1) <= 1.001).all())
 
 
 def test_a_batch_follows_from_seed_and_step(pack: Pack) -> None:

@@ -12,22 +12,21 @@ from torch import nn
 from dubl.errors import ConfigurationError
 from dubl.models.compact import CompactNet, load_compact
 from dubl.plots import loss_curves
-from dubl.training.augmentations import StrongRanges
 from dubl.training.config import TrainingConfig, parse_training_config
 from dubl.training.datasets import Pack, Sources, build_pack
 from dubl.training.descriptor_run import DescriptorRun, loss_terms
 from dubl.training.heads import fit_projection, whiten_head
-from dubl.training.overlays import render_atlas
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import LossPoint, Trainer
 from dubl.training.untrained import untrained_network
-from tests.unit.training.packs import write_archive
+from dubl.training.views import StrongRanges
+from tests.unit.training.packs import HELD_OUT, write_archive
 
 TINY = """
 views: {first_size: 72, last_size: 72, strength: 0.3}
 optimizer: {head_rate: 0.003, backbone_rate: 0.001, warmup_steps: 1, frozen_stages: 4}
 loss: {entropy: 0.1, queue: 16}
-run: {steps: 2, batch_size: 4, log_every: 1, checkpoint_every: 1, validate_every: 2}
+run: {steps: 2, batch_size: 4, log_every: 1, checkpoint_every: 1}
 """
 
 
@@ -44,8 +43,7 @@ def config() -> TrainingConfig:
 
 def batch_maker(pack: Pack) -> BatchMaker:
     ranges = StrongRanges(strength=0.3, inset=0.0, split=0.0, reaction=0.0)
-    atlas = render_atlas(count=3)
-    return BatchMaker(pack, batch_size=4, seed=0, atlas=atlas, ranges=ranges, scene_share=0)
+    return BatchMaker(pack, batch_size=4, seed=0, ranges=ranges, scene_share=0)
 
 
 def trainer(pack: Pack, config: TrainingConfig) -> Trainer:
@@ -149,10 +147,9 @@ def test_the_loss_curves_have_a_point_for_each_step() -> None:
 
 
 def test_a_whole_run_gives_weights_that_load(tmp_path: Path) -> None:
-    archive = write_archive(tmp_path, count=32)
-    text = TINY + (
-        f"data: {{images: {archive}, procedural: 4, validation_share: 0.3, validation_queries: 2}}"
-    )
+    archive = write_archive(tmp_path, count=24, held_out=2)
+    held_out = f"validation_repositories: [{HELD_OUT}]"
+    text = TINY + f"data: {{images: [{archive}], procedural: 4, {held_out}}}"
     result = DescriptorRun(parse_training_config(text), tmp_path / "run").run(resume=False)
     network = load_compact(result)
     assert network(torch.zeros(1, 160, 160, 3, dtype=torch.uint8)).descriptors.shape == (1, 256)

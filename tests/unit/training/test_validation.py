@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from dubl.footage.edits.registry import PICTURE_EDITS
-from dubl.footage.textures import procedural_picture
+from dubl.errors import ConfigurationError
+from dubl.training.datasets import Pack, Sources, build_pack
 from dubl.training.untrained import untrained_network
-from dubl.training.validation import chamfer, make_validation_set, micro_average_precision, validate
+from dubl.training.validation import (
+    CHAIN,
+    EDITS,
+    FrameQuality,
+    chamfer,
+    extract,
+    frame_quality,
+    make_yardstick,
+    measure,
+    micro_average_precision,
+)
+from tests.unit.training.packs import HELD_OUT, write_archive
 
 
 def figures(scores: list[float], labels: list[bool], positives: int) -> tuple[float, float]:
@@ -34,38 +48,62 @@ def test_chamfer_of_a_set_with_itself_is_one() -> None:
     assert torch.allclose(chamfer(regions, regions).diagonal(), torch.ones(2), atol=1e-5)
 
 
+def quality(queries: list[list[float]], strangers: list[list[float]]) -> FrameQuality:
+    return frame_quality(np.asarray(queries, np.float32), np.asarray(strangers, np.float32))
+
+
+def test_copies_above_all_strangers_are_perfect() -> None:
+    perfect = quality([[0.9, 0.1], [0.2, 0.8]], [[0.3, 0.3]])
+    assert (perfect.recall_at_1, perfect.micro_ap, perfect.recall_at_p95) == (1.0, 1.0, 1.0)
+
+
+def test_a_stranger_above_all_copies_leaves_no_recall_at_precision() -> None:
+    found = quality([[0.9, 0.1], [0.2, 0.8]], [[0.95, 0.3]])
+    assert found.recall_at_1 == 1.0
+    assert found.recall_at_p95 == 0.0
+    assert found.micro_ap == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_a_copy_that_prefers_another_clip_is_not_found_first() -> None:
+    assert quality([[0.1, 0.9], [0.2, 0.8]], [[0.0, 0.0]]).recall_at_1 == 0.5
+
+
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     torch.set_num_threads(1)
-    rng = np.random.default_rng(5)
-    return np.stack([procedural_picture(rng, size=80) for _ in range(8)])
+    folder = tmp_path_factory.mktemp("pack")
+    archive = write_archive(folder, count=16, held_out=8)
+    sources = Sources(images=(archive,), size=80, validation_repositories=(HELD_OUT,))
+    return build_pack(sources, folder / "pack")
 
 
-def test_every_edit_changes_pictures_and_keeps_the_size(
-    pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> None:
-    data = make_validation_set(pictures, [str(n) for n in range(8)], queries=4)
-    assert set(data.edits) == set(PICTURE_EDITS)
-    for name, edited in data.edits.items():
-        originals = pictures[data.query_indices].astype(np.float32)
+def test_every_edit_changes_the_held_out_frames_and_nothing_else_is_used(pack: Pack) -> None:
+    data = make_yardstick(pack)
+    assert set(data.queries) == {*EDITS, CHAIN}
+    originals = data.references[::2].astype(np.float32)  # a picture alone stands for all its frames
+    for name, edited in data.queries.items():
         assert edited.shape == originals.shape
         assert np.abs(edited - originals).mean() > 0.5, name
+    trained = {pack.pictures[row].tobytes() for row in pack.select(validation=False)}
+    assert not trained & {frame.tobytes() for frame in data.references}
+    assert len(data.strangers) == 4 * 2
 
 
-def test_guests_never_come_from_the_same_clip(
-    pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> None:
-    groups = ["clip"] * 4 + ["a", "b", "c", "d"]
-    data = make_validation_set(pictures, groups, queries=8)
-    for guests in data.guests.values():
-        assert not (data.groups[guests] == data.groups[data.query_indices]).any()
+def test_the_yardstick_is_the_same_for_the_same_pack(pack: Pack) -> None:
+    one, other = make_yardstick(pack), make_yardstick(pack)
+    assert np.array_equal(one.strangers, other.strangers)
+    assert all(np.array_equal(one.queries[name], other.queries[name]) for name in one.queries)
 
 
-def test_even_an_untrained_network_finds_some_edits(
-    pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> None:
-    data = make_validation_set(pictures, [str(n) for n in range(8)], queries=3)
-    quality = validate(untrained_network(pictures, seed=0), data)
-    assert set(quality) == {*PICTURE_EDITS, "all", "regions"}
-    assert all(0 <= value.micro_ap <= 1 for value in quality.values())
-    assert quality["text"].micro_ap > 0
+def test_without_held_out_clips_there_is_no_yardstick(tmp_path: Path) -> None:
+    pack = build_pack(Sources(procedural=4, size=80), tmp_path)
+    with pytest.raises(ConfigurationError, match="held-out"):
+        make_yardstick(pack)
+
+
+def test_even_an_untrained_network_finds_some_edits(pack: Pack) -> None:
+    network = untrained_network(pack.pictures[:8], seed=0)
+    found = measure(partial(extract, network), make_yardstick(pack, references=2))
+    assert set(found) == {*EDITS, CHAIN, "all", "regions"}
+    assert all(0 <= value.micro_ap <= 1 for value in found.values())
+    assert found["text"].micro_ap > 0

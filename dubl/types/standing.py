@@ -20,7 +20,7 @@ class LibraryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecidedMatch:
+class JudgedMatch:
     """A match that a reviewer has decided; `copied` unless it was rejected."""
 
     probability: float
@@ -54,7 +54,7 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PriorDecisions:
+class Standing:
     """Prior decisions that a new decision depends on.
 
     rejected: ids of references that, by reviewers, these bytes do not copy. quarantined: ids of
@@ -66,7 +66,7 @@ class PriorDecisions:
     policies: Mapping[str, LibraryPolicy] = field(default_factory=dict)
 
 
-NO_PRIOR_DECISIONS = PriorDecisions()
+NO_STANDING = Standing()
 
 # Decided matches needed to fit a library's thresholds; chosen.
 MIN_DECISIONS = 30

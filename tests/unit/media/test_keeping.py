@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dubl.errors import EvidenceNotKept
-from dubl.media.evidence_store import EvidenceStore
+from dubl.media.keeping import KeptVideos
 from dubl.settings import EvidenceSettings
 from dubl.types import FeatureSpec, FrameClip, VideoFacts, VideoFeatures, VideoSource
 
@@ -67,9 +67,9 @@ def features() -> VideoFeatures:
     )
 
 
-def kept_videos(tmp_path: Path, **changes: object) -> EvidenceStore:
+def kept_videos(tmp_path: Path, **changes: object) -> KeptVideos:
     settings = EvidenceSettings.model_validate(changes)
-    return EvidenceStore(tmp_path / "kept", settings, spool_dir=tmp_path / "spool")
+    return KeptVideos(tmp_path / "kept", settings, spool_dir=tmp_path / "spool")
 
 
 @pytest.fixture
