@@ -15,7 +15,7 @@ from dubl.assembly import (
     feature_spec,
     make_decoder,
     make_embedder,
-    make_kept_videos,
+    make_evidence_store,
     make_reranker,
     make_retriever,
     make_store,
@@ -51,7 +51,7 @@ class InProcessFlow:
 
     def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
         """The pixel comparison of one doubtful match with `clip`; returns the correlation."""
-        shown = shown_along(segment, "clip", make_kept_videos(self._settings))
+        shown = shown_along(segment, "clip", make_evidence_store(self._settings))
         return correlations_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 
@@ -71,7 +71,7 @@ def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
     source = source_of(clip)
     decoded = make_decoder(settings).decode(source, sampling=reference_sampling(settings))
     (features,) = make_embedder(settings).embed([decoded])
-    make_kept_videos(settings).keep_reference("clip", source, decoded)
+    make_evidence_store(settings).keep_reference("clip", source, decoded)
     store = make_store(settings)
     store.register([Entry(draft=ReferenceDraft(id="clip"), source=source, features=features)])
     store.register(list(_look_alikes(features)))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dubl.matching.calibration import Calibration
     from dubl.matching.explanation import Explainer
     from dubl.matching.verification import Verifier
-    from dubl.media.keeping import KeptVideos
+    from dubl.media.evidence_store import EvidenceStore
     from dubl.media.local_videos import LocalVideos
     from dubl.media.sandbox import SandboxedDecoder
     from dubl.media.spool import Spool
@@ -47,12 +47,12 @@ def make_local_videos(settings: Settings) -> LocalVideos:
     """A decoder and the evidence store, for uploads in any spool."""
     from dubl.media.local_videos import LocalVideos
 
-    return LocalVideos(make_decoder(settings), make_kept_videos(settings), make_spool(settings))
+    return LocalVideos(make_decoder(settings), make_evidence_store(settings), make_spool(settings))
 
 
 def make_verifier(
     settings: Settings,
-    kept: KeptVideos,
+    kept: EvidenceStore,
     *,
     open_file: Callable[[str], VideoSource],
 ) -> Verifier | None:
@@ -75,7 +75,7 @@ def make_embedder(settings: Settings) -> Embedder:
     return ClipEmbedder(network, spec, batch_frames=settings.model.batch_frames)
 
 
-def candidate_settings(settings: Settings) -> Settings:
+def challenger_settings(settings: Settings) -> Settings:
     """Settings with the candidate model in place of the answering one.
 
     Raises ConfigurationError if no candidate is set, or its feature space is that of model.weights.
@@ -95,9 +95,9 @@ def candidate_settings(settings: Settings) -> Settings:
 
 def space_settings(settings: Settings) -> tuple[Settings, ...]:
     """Settings of each feature space in service, that of model.weights first."""
-    if not settings.candidate.weights or settings.is_candidate:
+    if not settings.candidate.weights or settings.is_challenger:
         return (settings,)
-    return (settings, candidate_settings(settings))
+    return (settings, challenger_settings(settings))
 
 
 def make_space(settings: Settings) -> Space:
@@ -105,7 +105,7 @@ def make_space(settings: Settings) -> Space:
         id=feature_spec(settings).space_id,
         model_id=model_id(settings),
         query=query_sampling(settings),
-        closer=closer_sampling(settings),
+        second_pass=second_pass_sampling(settings),
         reference=reference_sampling(settings),
     )
 
@@ -132,7 +132,7 @@ def make_store(
 
     spec = feature_spec(settings)
     return LibraryStore(
-        library_uri(settings.index_uri, spec, beside=settings.is_candidate),
+        library_uri(settings.index_uri, spec, beside=settings.is_challenger),
         spec=spec,
         settings=settings.index,
         read_only=read_only,
@@ -190,11 +190,11 @@ def make_spool(settings: Settings) -> Spool:
     return Spool(settings.spool_dir, settings.media.max_size_bytes, remote)
 
 
-def make_kept_videos(settings: Settings) -> KeptVideos:
+def make_evidence_store(settings: Settings) -> EvidenceStore:
     """The evidence store, which every replica may read and write."""
-    from dubl.media.keeping import KeptVideos
+    from dubl.media.evidence_store import EvidenceStore
 
-    return KeptVideos(settings.kept_dir, settings.evidence, spool_dir=settings.spool_dir)
+    return EvidenceStore(settings.evidence_dir, settings.evidence, spool_dir=settings.spool_dir)
 
 
 def make_explainer(settings: Settings) -> Explainer:
@@ -209,7 +209,7 @@ def make_explainer(settings: Settings) -> Explainer:
         )
         for each in space_settings(settings)
     }
-    return Explainer(readers, make_kept_videos(settings))
+    return Explainer(readers, make_evidence_store(settings))
 
 
 def make_ledger(settings: Settings) -> Ledger:
@@ -240,7 +240,7 @@ def query_sampling(settings: Settings) -> Sampling:
     return replace(sampling, views=settings.media.query_views)
 
 
-def closer_sampling(settings: Settings) -> Sampling:
+def second_pass_sampling(settings: Settings) -> Sampling:
     """The sampling of a second pass, for doubtful queries: all views."""
     return replace(query_sampling(settings), views="all")
 

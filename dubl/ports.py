@@ -13,9 +13,9 @@ from dubl.types import (
     Float32Array,
     FrameClip,
     FrameFound,
-    KeptVideo,
     MatchSet,
     Sampling,
+    StoredVideo,
     VideoFeatures,
     VideoSource,
 )
@@ -90,14 +90,14 @@ class MatrixComparator(Comparator, Protocol):
         ...
 
 
-class KeptVideos(Protocol):
+class EvidenceStore(Protocol):
     """The stored evidence of checks and references, for reviewers."""
 
-    def query(self, check_id: str) -> KeptVideo:
+    def query(self, check_id: str) -> StoredVideo:
         """Raises EvidenceNotKept, like all methods."""
         ...
 
-    def reference(self, reference_id: str) -> KeptVideo: ...
+    def reference(self, reference_id: str) -> StoredVideo: ...
 
     def query_features(self, check_id: str) -> VideoFeatures: ...
 

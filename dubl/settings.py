@@ -121,7 +121,7 @@ class ModelSettings(Section):
     batch_frames: int = Field(default=16, ge=1, description="frames in one forward pass")
 
 
-class CandidateSettings(Section):
+class ChallengerSettings(Section):
     """A second model that is tried beside the answering one; docs/operate/new-weights.md."""
 
     weights: str = Field(default="", description="as model.weights; empty: no second feature space")
@@ -193,7 +193,7 @@ class PolicySettings(Section):
     version: str = "1"
     duplicate_probability: float = Field(default=0.9, ge=0, le=1)
     review_probability: float = Field(default=0.5, ge=0, le=1)
-    second_look_probability: float = Field(
+    second_pass_probability: float = Field(
         default=0.02,
         ge=0,
         le=1,
@@ -205,8 +205,17 @@ class PolicySettings(Section):
         ge=0,
         le=1,
         description="probability from which a match needs no pixel comparison; pixels are compared "
-        "from second_look_probability up to it",
+        "from second_pass_probability up to it",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: object) -> object:
+        """Reads second_look_probability, the former name of second_pass_probability."""
+        if not isinstance(values, dict) or "second_look_probability" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "second_look_probability"}
+        return {"second_pass_probability": values["second_look_probability"], **rest}
 
     @model_validator(mode="after")
     def _ordered(self) -> PolicySettings:
@@ -372,7 +381,7 @@ class Settings(Section):
     media: MediaSettings = MediaSettings()
     spool: SpoolSettings = SpoolSettings()
     model: ModelSettings = ModelSettings()
-    candidate: CandidateSettings = CandidateSettings()
+    candidate: ChallengerSettings = ChallengerSettings()
     index: IndexSettings = IndexSettings()
     matching: MatchingSettings = MatchingSettings()
     policy: PolicySettings = PolicySettings()
@@ -386,13 +395,13 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _two_models(self) -> Settings:
-        if self.is_candidate:
+        if self.is_challenger:
             raise ValueError("candidate.weights must differ from model.weights")
         return self
 
     @property
-    def is_candidate(self) -> bool:
-        """Whether these are the candidate model's own settings: see `candidate_settings`."""
+    def is_challenger(self) -> bool:
+        """Whether these are the candidate model's own settings: see `challenger_settings`."""
         return bool(self.candidate.weights) and self.candidate.weights == self.model.weights
 
     @property
@@ -410,7 +419,7 @@ class Settings(Section):
         return Path(self.ledger.path) if self.ledger.path else self.data_dir / "ledger.duckdb"
 
     @property
-    def kept_dir(self) -> Path:
+    def evidence_dir(self) -> Path:
         """Folder of the evidence; see EvidenceSettings."""
         return self.data_dir / "kept"
 

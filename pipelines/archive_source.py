@@ -19,9 +19,9 @@ from urllib.request import url2pathname
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
-from dubl.evaluation.casting import VIDEO_SUFFIXES
-from dubl.rights import parsing as rights
+from dubl.evaluation.suite_roles import VIDEO_SUFFIXES
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")
@@ -140,7 +140,7 @@ def _listed_items(place: Path) -> Iterator[ArchiveItem]:
                 path=item.path,
                 title=_text(row, "title"),
                 owner=_text(row, "owner"),
-                rights={name: row[name] for name in rights.FIELDS if row.get(name)},
+                rights={name: row[name] for name in RightsForm.model_fields if row.get(name)},
             )
 
 

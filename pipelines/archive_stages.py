@@ -18,9 +18,9 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from dubl.assembly import make_decoder, make_embedder, reference_sampling
+from dubl.contract.rights import parse_rights
 from dubl.errors import DecoderCrashed, DublError
 from dubl.index.keys import KnownKeys
-from dubl.rights.parsing import parse_rights
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
 from pipelines.archive_files import opened

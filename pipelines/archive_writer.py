@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dubl.contract.rights import parse_rights
 from dubl.index.spaces import fill
 from dubl.index.store import Entry, Failure, LibraryStore
-from dubl.rights.parsing import parse_rights
 from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
 from pipelines.archive_source import ArchiveItem
 

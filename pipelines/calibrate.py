@@ -124,7 +124,7 @@ def unseen_chances(compared: Sequence[Compared], preliminary: Calibration) -> li
     return [probability(one.signals, fits[one.question.source]) for one in compared]
 
 
-def judged(compared: Sequence[Compared], chances: Sequence[float]) -> dict[str, float]:
+def figures_of(compared: Sequence[Compared], chances: Sequence[float]) -> dict[str, float]:
     """How well these probabilities part copies from others, by pairs and by whole questions."""
     copies = [one.copy for one in compared]
     found = np.array([chance for chance, copy in zip(chances, copies, strict=True) if copy])
@@ -205,7 +205,7 @@ def calibrated(
         reranker = ViSiLReranker(NoFeatures(), comparator, result, settings.matching, background)
         compared = compare_all(questions, reranker)
         result = fitted(compared, result)
-    figures = judged(compared, unseen_chances(compared, result))
+    figures = figures_of(compared, unseen_chances(compared, result))
     return replace(result, description=description, figures=figures)
 
 

@@ -44,7 +44,7 @@ from dubl.matching.calibration import (
 from dubl.matching.fitting import fit_logistic
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.verification import PixelCorrelation, correlations_of, shown_along
-from dubl.media.keeping import KeptVideos
+from dubl.media.evidence_store import EvidenceStore
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
 from dubl.settings import EvidenceSettings, Settings, load_settings
@@ -78,7 +78,7 @@ def look_at_pixels(
     """Pairs of a suite that may be copies by their features, and whose pixels tell something."""
     seen: list[Seen] = []
     with tempfile.TemporaryDirectory() as folder:
-        kept = KeptVideos(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
+        kept = EvidenceStore(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
         known: set[str] = set()
         for one in compared:
             chance = probability_of(one, calibration)
@@ -116,7 +116,7 @@ def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in fitted.items()}
 
 
-def judged(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
+def figures_of(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
     """Copies and others at the usual levels, by the features alone and by fits that did not see
     the pair's source."""
     fits = {
@@ -144,7 +144,7 @@ def probability_of(compared: Compared, calibration: Calibration) -> float:
 
 
 def _correlation(
-    one: Compared, suite: Path, kept: KeptVideos, decoder: Decoder
+    one: Compared, suite: Path, kept: EvidenceStore, decoder: Decoder
 ) -> PixelCorrelation | None:
     shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
     source = video_of(suite / QUERIES, one.question.name)
@@ -174,7 +174,7 @@ def main(
             for one in _seen_in(suite, calibration, settings, manifest, per_query)
         ]
         result = replace(calibration, pixels=fit_pixels(seen))
-        figures = judged(seen, calibration)
+        figures = figures_of(seen, calibration)
         save_calibration(result, folder / CALIBRATION_FILE)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)

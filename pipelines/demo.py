@@ -24,7 +24,7 @@ from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check, Segment
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery, load_truth
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
@@ -111,8 +111,8 @@ def main(
     suite = folder / "suite"
     try:
         with _step("making queries"):
-            cast = _own_cast(videos) if videos is not None else _generated_cast(folder, clips)
-            write_suite(suite, cast, options=SuiteOptions(edits=EDITS, per_reference=1, seed=SEED))
+            roles = _own_roles(videos) if videos is not None else _generated_roles(folder, clips)
+            write_suite(suite, roles, options=SuiteOptions(edits=EDITS, per_reference=1, seed=SEED))
         with _step("indexing the library with Ray Data"):
             _index(suite / REFERENCES, folder / "data")
         with ExitStack() as stack:
@@ -127,16 +127,16 @@ def main(
         raise typer.Exit(code=1)
 
 
-def _generated_cast(folder: Path, clips: int) -> Cast:
+def _generated_roles(folder: Path, clips: int) -> SuiteRoles:
     made = generate_library(folder / "clips", count=clips, seed=SEED)
-    return Cast(references=tuple(made[:-STRANGERS]), strangers=tuple(made[-STRANGERS:]))
+    return SuiteRoles(references=tuple(made[:-STRANGERS]), strangers=tuple(made[-STRANGERS:]))
 
 
-def _own_cast(videos: Path) -> Cast:
+def _own_roles(videos: Path) -> SuiteRoles:
     found = find_videos(videos)
     if len(found) < 2:
         raise InvalidRequest(f"{videos} has {len(found)} videos; the demo needs at least two")
-    return drawn_cast(found, stranger_share=max(0.3, 1 / len(found)), negative_share=0, seed=SEED)
+    return draw_roles(found, stranger_share=max(0.3, 1 / len(found)), negative_share=0, seed=SEED)
 
 
 def _index(references: Path, data: Path) -> None:

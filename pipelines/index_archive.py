@@ -22,7 +22,7 @@ import ray
 import ray.data
 import typer
 
-from dubl.assembly import candidate_settings, make_store
+from dubl.assembly import challenger_settings, make_store
 from dubl.errors import DublError
 from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
@@ -173,7 +173,7 @@ def main(
         cluster = connect(address)
         fills = space is Space.CANDIDATE
         answering = make_store(settings, read_only=True) if fills else None
-        settings = candidate_settings(settings) if fills else settings
+        settings = challenger_settings(settings) if fills else settings
         summary = index_archive(
             items,
             make_store(settings),

@@ -14,7 +14,7 @@ import typer
 
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
 from dubl.footage.edits.registry import REGISTRY
 
 
@@ -62,14 +62,14 @@ def main(
     )
     try:
         found = find_videos(videos)
-        cast = (
-            _named_cast(found, references)
+        roles = (
+            _named_roles(found, references)
             if references
-            else drawn_cast(
+            else draw_roles(
                 found, stranger_share=stranger_share, negative_share=negative_share, seed=seed
             )
         )
-        truth = write_suite(out, cast, options=options)
+        truth = write_suite(out, roles, options=options)
     except DublError as exc:
         typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
         raise typer.Exit(code=2) from exc
@@ -78,12 +78,12 @@ def main(
     typer.echo(", ".join(f"{name} {count}" for name, count in sorted(attacks.items())))
 
 
-def _named_cast(found: list[Path], listing: Path) -> Cast:
+def _named_roles(found: list[Path], listing: Path) -> SuiteRoles:
     names = set(listing.read_text(encoding="utf-8").split())
     missing = names - {path.name for path in found}
     if missing:
         raise InvalidRequest(f"unknown references: {', '.join(sorted(missing))}")
-    return Cast(
+    return SuiteRoles(
         references=tuple(path for path in found if path.name in names),
         strangers=tuple(path for path in found if path.name not in names),
     )

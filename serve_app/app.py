@@ -51,7 +51,7 @@ def bind_graph(settings: Settings) -> Application:
 
 
 def _lane(settings: Settings) -> Lane:
-    prefix = "Candidate" if settings.is_candidate else ""
+    prefix = "Candidate" if settings.is_challenger else ""
     return Lane(
         space=make_space(settings),
         embedder=_bound(Embedder, settings, prefix=prefix),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(group))
         hurry[item.nodeid] = 0 if group == "service" else 1 if slow else 2
     items.sort(key=lambda item: hurry[item.nodeid])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ray_folder() -> Iterator[None]:
+    """Each process of pytest has its own for Ray's sessions. Paths of sockets are limited."""
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:
+        os.environ["RAY_TMPDIR"] = folder
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -477,7 +477,7 @@ class Video(Answer):
     picture_times_s: tuple[Seconds, ...]
 
     @classmethod
-    def of(cls, kept: types.KeptVideo, *, at: str) -> Self:
+    def of(cls, kept: types.StoredVideo, *, at: str) -> Self:
         return cls(
             id=kept.id,
             name=kept.name,

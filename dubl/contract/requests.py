@@ -2,18 +2,99 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
-from dubl.types import MIN_DECISIONS, Decision, Scope
+from dubl.contract.forms import (
+    LIBRARY_PATTERN,
+    TEXT_MAX_LENGTH,
+    Address,
+    Form,
+    LibraryField,
+    Listed,
+    Name,
+    Object,
+    Seconds,
+    Text,
+    wrong,
+)
+from dubl.contract.rights import ContextForm, RightsForm
+from dubl.types import MAIN_LIBRARY, MIN_DECISIONS, Decision, JobKind, Scope
 
-TEXT_MAX_LENGTH = 4096
-LIBRARY_PATTERN = re.compile(r"[\w.-]{1,64}")
-
-Text = Annotated[str, Field(max_length=TEXT_MAX_LENGTH)]
+LongText = Annotated[str, Field(max_length=TEXT_MAX_LENGTH)]
 LibraryName = Annotated[str, StringConstraints(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
+
+
+def _job_kind(value: object) -> JobKind:
+    if value not in (JobKind.CHECK, JobKind.REFERENCE):
+        raise wrong("must be check or reference")
+    return JobKind(str(value))
+
+
+class LinkForm(Form):
+    link: Address = Field(default="", description="http(s) address of the video")
+
+
+class CallbackForm(Form):
+    callback_url: Address = Field(default="", description="told of the end by a signed webhook")
+
+
+class VideoForm(LinkForm, CallbackForm):
+    """A video: a `link`, a `path`, or a file that comes beside the form."""
+
+    path: Text = Field(default="", description="file inside media.allowed_roots")
+    id: Name = Field(default="", description="else a uuid; from a link named by a uuid, that uuid")
+    library: LibraryField = ""
+    title: Text = ""
+    owner: Text = ""
+    metadata: Object = Field(default_factory=dict)
+
+
+class CheckForm(VideoForm, ContextForm):
+    """A video to be checked."""
+
+
+class ReferenceForm(VideoForm):
+    """A video to be registered."""
+
+    library: LibraryField = MAIN_LIBRARY
+    rights: RightsForm = RightsForm()
+
+
+class ChangeForm(Form):
+    """Fields of a reference that are to be replaced."""
+
+    title: Text = ""
+    owner: Text = ""
+    metadata: Object = Field(default_factory=dict)
+    rights: RightsForm = RightsForm()
+
+
+class FrameForm(Form):
+    """Which picture is searched for."""
+
+    time_s: Seconds = Field(default=0.0, description="which frame of a video is meant")
+    library: LibraryField = ""
+
+
+class BatchForm(CallbackForm, ContextForm):
+    """Many videos: `links`, or a zip that comes beside the form."""
+
+    links: Annotated[tuple[Address, ...], Listed] = Field(default=(), min_length=1)
+    kind: Annotated[Literal[JobKind.CHECK, JobKind.REFERENCE], BeforeValidator(_job_kind)] = (
+        JobKind.CHECK
+    )
+    library: LibraryField = ""
+    owner: Text = ""
+    rights: RightsForm = RightsForm()
 
 
 class Request(BaseModel):
@@ -26,8 +107,14 @@ class ReviewRequest(Request):
     check_id: str
     reference_id: str
     decision: Decision
-    reviewer: str = ""
-    note: str = ""
+    reviewer: LongText = ""
+    note: LongText = ""
+
+    @model_validator(mode="after")
+    def _said(self) -> Self:
+        if self.decision is Decision.COMMENT and not self.note.strip():
+            raise wrong("a comment needs a `note`")
+        return self
 
 
 class QuarantineRequest(Request):
@@ -35,8 +122,8 @@ class QuarantineRequest(Request):
 
     reference_id: str
     decision: Literal["release", "keep"]
-    reviewer: Text = ""
-    note: Text = ""
+    reviewer: LongText = ""
+    note: LongText = ""
 
 
 class CalibrationRequest(Request):
@@ -61,8 +148,8 @@ class SwitchRequest(Request):
 
     space_id: str
     force: bool = False
-    note: Text = ""
+    note: LongText = ""
 
 
 class RollbackRequest(Request):
-    note: Text = ""
+    note: LongText = ""

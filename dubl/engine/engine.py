@@ -1,7 +1,7 @@
-"""What callers hold: the steps, the work over them and the ledger behind them, in one object.
+"""The engine: the steps, the work over them, and the ledger, in one object.
 
-Three doors open onto it: HTTP (serve_app/api), this process (dubl/engine/in_process.py), and
-through the second the command line on a data folder.
+It is used by HTTP (serve_app/api), and in one process (dubl/engine/in_process.py) by the command
+line on a data folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_ANSWER = f"does not answer within {READY_TIMEOUT_S:g} s"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """One per process that takes requests. `runner` is absent where consumers run the jobs."""
+    """One for each process that accepts requests. `runner` is None where consumers run the jobs."""
 
     settings: Settings
     steps: Steps
@@ -60,10 +60,12 @@ class Engine:
     async def calibrate(
         self, library: str, *, least_decisions: int, adopt: bool
     ) -> ThresholdReport:
-        """Fits a library's thresholds to people's decisions; with `adopt` they hold from now on.
-        Raises InvalidRequest for too few decisions."""
-        judged = await self.ledger.ask(Policies.judged, library)
-        report = fit_thresholds(judged, self.settings.policy, least_decisions=least_decisions)
+        """Fits a library's thresholds to review decisions; with `adopt` they take effect.
+
+        Raises InvalidRequest for too few decisions.
+        """
+        decided = await self.ledger.ask(Policies.decided_matches, library)
+        report = fit_thresholds(decided, self.settings.policy, least_decisions=least_decisions)
         if adopt:
             await self.ledger.ask(
                 Policies.adopt,
@@ -75,7 +77,7 @@ class Engine:
         return report
 
     async def waits_for(self) -> dict[str, str]:
-        """Steps that do not take calls, each with the reason."""
+        """Steps that are not ready, each with the reason."""
         calls = {name: handle.ready.remote() for name, handle in self.steps.by_name.items()}
         told = await asyncio.gather(*(_reason(call) for call in calls.values()))
         reasons = {name: reason for name, reason in zip(calls, told, strict=True) if reason}
@@ -91,7 +93,7 @@ class Engine:
 def make_runner(
     steps: Steps, settings: Settings, *, schedule: Schedule | None = None, shell: Shell = NO_SHELL
 ) -> JobRunner:
-    """Does jobs over the steps. `schedule` is told of jobs that are to be tried again."""
+    """A runner of jobs over the steps. `schedule` is called for jobs to be tried again."""
     ledger = LedgerClient(steps.ledger, patience_s=PATIENCE_S)
     work = Work(
         steps=steps, flow=Flow(steps, settings), ledger=ledger, settings=settings, shell=shell
@@ -104,7 +106,7 @@ def make_runner(
 def make_engine(
     steps: Steps, settings: Settings, *, send: Schedule | None = None, shell: Shell = NO_SHELL
 ) -> Engine:
-    """Jobs are run in this process, or by the consumers that `send` calls."""
+    """An engine whose jobs run in this process, or in the consumers that `send` notifies."""
     ledger = LedgerClient(steps.ledger)
     runner = make_runner(steps, settings, shell=shell) if send is None else None
     return Engine(

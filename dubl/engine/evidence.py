@@ -1,27 +1,29 @@
-"""The evidence of a match, for people: why it was found, and the pictures of both videos."""
+"""The evidence of a match, for reviewers: explanation, and pictures of both videos."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from dubl.assembly import make_kept_videos, reference_sampling
+from dubl.assembly import make_evidence_store, reference_sampling
 from dubl.engine.flow import Steps
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.media.sources import open_path
 from dubl.settings import Settings
-from dubl.types import Explanation, KeptVideo, Match, Matrices, Reference
+from dubl.types import Explanation, Match, Matrices, Reference, StoredVideo
 
 logger = logging.getLogger(__name__)
 
 
 class Evidence:
-    """Kept pictures are read by the process that shows them: they lie on a disk that all share.
-    All methods but `forget` raise EvidenceNotKept."""
+    """Evidence of checks. Stored pictures are read here, from a disk that all processes share.
+
+    All methods but `forget` raise EvidenceNotKept.
+    """
 
     def __init__(self, steps: Steps, settings: Settings) -> None:
         self._steps = steps
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._settings = settings
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
@@ -34,10 +36,10 @@ class Evidence:
         found: Matrices = await self._steps.lanes[0].reranker.matrices.remote(check_id, match)
         return found
 
-    async def query(self, check_id: str) -> KeptVideo:
+    async def query(self, check_id: str) -> StoredVideo:
         return await asyncio.to_thread(self._kept.query, check_id)
 
-    async def reference(self, reference_id: str) -> KeptVideo:
+    async def reference(self, reference_id: str) -> StoredVideo:
         return await asyncio.to_thread(self._kept.reference, reference_id)
 
     async def query_picture(self, check_id: str, at_s: float) -> bytes:
@@ -47,13 +49,15 @@ class Evidence:
         return await asyncio.to_thread(self._kept.reference_picture, reference_id, at_s)
 
     async def forget(self, check_id: str) -> None:
-        """Removes what is kept of a check; its verdict stays."""
+        """Deletes the evidence of a check; its verdict stays."""
         await asyncio.to_thread(self._kept.remove_query, check_id)
         await self._steps.librarian.forget_upload.remote(check_id)
 
     async def _keep_archived(self, reference_id: str) -> None:
-        """Makes the pictures of a reference that came from an archive when they are first wanted:
-        where its file lies in an allowed folder, and is still the same."""
+        """Stores the pictures of an archive's reference when they are first requested.
+
+        Its file must be in an allowed folder and unchanged.
+        """
         try:
             await self.reference(reference_id)
         except EvidenceNotKept:
@@ -66,6 +70,6 @@ class Evidence:
         reference: Reference = await self._steps.librarian.get.remote(reference_id)
         source = await asyncio.to_thread(open_path, reference.source, settings=self._settings.media)
         if source.sha256 != reference.sha256:
-            raise EvidenceNotKept("its file has changed since it was registered")
+            raise EvidenceNotKept("the reference's file has changed since it was registered")
         clip = self._steps.decoder.decode.remote(source, reference_sampling(self._settings))
         await self._steps.decoder.keep_reference.remote(reference_id, source, clip)

@@ -2,15 +2,15 @@
 
     decode ──> embed ──> retrieve ──> rerank ──> verify ──> decide        (a check)
                   │                      ↑                     │
-                  ├──────────────────────┘                     └────> keep   (what people look at)
+                  ├──────────────────────┘                     └────> keep   (evidence)
                   └────> register ──> keep                                (a registration)
 
-There is a lane (embed, retrieve, rerank) for each feature space: a check goes along one of them
-from beginning to end, a registration's features come from all. Of matches that leave doubt the
-decoder compares the pixels (verify); a check that still does is looked at once more, with more
-views of the query (thorough).
-Responses are passed on without being awaited, so frames and features go from step to step and never
-through the ingress; only the last one is awaited. Only the flow knows the order.
+Each feature space has a lane (embed, retrieve, rerank). A check uses one lane; a registration uses
+all. For doubtful matches the decoder compares pixels (verify). If a check is still doubtful, a
+second pass uses all views of the query.
+
+Responses are passed on without being awaited, and only the last one is awaited. So frames and
+features go from step to step and never through the ingress. Only the flow knows the order.
 """
 
 from __future__ import annotations
@@ -30,16 +30,22 @@ from dubl.errors import (
     StoreUnavailable,
 )
 from dubl.index.uploads import Upload
-from dubl.matching.decision import decide, is_doubtful, keeps_evidence, surer, unsettled
+from dubl.matching.decision import (
+    decide,
+    doubtful_references,
+    more_probable,
+    needs_second_pass,
+    stores_evidence,
+)
 from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     MatchSet,
+    PriorDecisions,
     ReferenceDraft,
     Registration,
     Sampling,
     Space,
-    Standing,
     Verdict,
     VideoSource,
 )
@@ -51,7 +57,7 @@ VERIFY_TRIES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A feature space, and the handles of what works in it."""
+    """A feature space, and the handles of its steps."""
 
     space: Space
     embedder: Handle
@@ -61,8 +67,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """Handles of the deployments. The first lane is that of model.weights, the second, where there
-    is one, that of the candidate."""
+    """Handles of the deployments. The first lane is that of model.weights; a second one, if any, is
+    that of the candidate.
+    """
 
     decoder: Handle
     lanes: tuple[Lane, ...]
@@ -70,15 +77,15 @@ class Steps:
     ledger: Handle
 
     def lane(self, space_id: str) -> Lane:
-        """That of the space; of model.weights for an empty id. Raises ServiceInterrupted."""
+        """The lane of a space; that of model.weights for an empty id. Raises ServiceInterrupted."""
         for lane in self.lanes:
             if space_id in ("", lane.space.id):
                 return lane
-        raise ServiceInterrupted(f"this process does not know the feature space '{space_id}'")
+        raise ServiceInterrupted(f"unknown feature space '{space_id}'")
 
     @property
     def by_name(self) -> Mapping[str, Handle]:
-        """By names of the deployments, in lower case."""
+        """The handles by deployment name, in lower case."""
         first, *others = (
             {"embedder": lane.embedder, "retriever": lane.retriever, "reranker": lane.reranker}
             for lane in self.lanes
@@ -90,18 +97,18 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a check asks of a video. `standing` is needed once there are matches."""
+    """The question of a check. `prior` is awaited only when there are matches."""
 
     libraries: Sequence[str]
     exclude_ids: Sequence[str]
     registered_before: str
-    standing: asyncio.Future[Standing]
+    prior: asyncio.Future[PriorDecisions]
     context: CheckContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """A verdict, and the responses that hold what it was made of."""
+class Pass:
+    """The verdict of one pass, and the responses with its clip and features."""
 
     verdict: Verdict
     clip: Response
@@ -127,10 +134,10 @@ class Flow:
         upload: Upload,
         on_stage: OnStage,
     ) -> Verdict:
-        """The verdict of a space; what a person will look at is kept."""
+        """The verdict in one space; stores evidence."""
         lane = self._steps.lane(space_id)
         best = await self.answer(lane, source, question, on_stage)
-        if keeps_evidence(best.verdict, self._evidence):
+        if stores_evidence(best.verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         if self._keeps_uploads:
@@ -145,7 +152,7 @@ class Flow:
     async def shadow(
         self, source: VideoSource, question: Question, *, space_id: str
     ) -> tuple[Space, Verdict]:
-        """What the space says that does not answer."""
+        """The verdict of the space that does not answer."""
         answering = self._steps.lane(space_id)
         (lane,) = (one for one in self._steps.lanes if one is not answering)
         best = await self.answer(lane, source, question, lambda _: None)
@@ -158,40 +165,47 @@ class Flow:
         space_id: str,
         check_id: str,
         libraries: Sequence[str],
-        standing: Standing,
+        prior: PriorDecisions,
         context: CheckContext,
     ) -> Verdict:
-        """An upload of which the features are kept, in their space. What is kept to look at of its
-        earlier check is kept of this one too, which has an id unless nobody will see it."""
+        """The verdict on an upload with stored features, in their space.
+
+        With `check_id`, the evidence of the earlier check is stored for this one too.
+        """
         lane = self._steps.lane(space_id)
         features = self._steps.librarian.upload_features.remote(lane.space.id, earlier_id)
         candidates = lane.retriever.retrieve.remote(features, list(libraries), [], "")
         matches = await lane.reranker.rerank.remote(features, candidates)
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
-        return self._decided(lane, matches, standing, context)
+        return self._decided(lane, matches, prior, context)
 
     async def answer(
         self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
-    ) -> Look:
-        """Looks once, and closer where that leaves doubt: the surer verdict, with what the better
-        look was made of. Nothing is kept."""
-        first = await self._look(lane, source, lane.space.query, question, on_stage)
-        # Who looks closely from the start sees no more by looking again.
-        if not is_doubtful(first.verdict, self._policy) or lane.space.closer == lane.space.query:
-            return first
-        closer = await self._look(lane, source, lane.space.closer, question, on_stage)
-        best = max(first, closer, key=lambda one: one.verdict.probability)
-        return replace(best, verdict=surer(first.verdict, closer.verdict))
+    ) -> Pass:
+        """The verdict after one pass, or the more probable one of two if the first is doubtful.
 
-    async def _look(
+        Nothing is stored.
+        """
+        first = await self._pass(lane, source, lane.space.query, question, on_stage)
+        # If the first pass already used all views, a second would repeat it.
+        if (
+            not needs_second_pass(first.verdict, self._policy)
+            or lane.space.second_pass == lane.space.query
+        ):
+            return first
+        second = await self._pass(lane, source, lane.space.second_pass, question, on_stage)
+        best = max(first, second, key=lambda one: one.verdict.probability)
+        return replace(best, verdict=more_probable(first.verdict, second.verdict))
+
+    async def _pass(
         self,
         lane: Lane,
         source: VideoSource,
         sampling: Sampling,
         question: Question,
         on_stage: OnStage,
-    ) -> Look:
+    ) -> Pass:
         clip = self._steps.decoder.decode.remote(source, sampling)
         features = lane.embedder.embed.remote(clip)
         candidates = lane.retriever.retrieve.remote(
@@ -204,11 +218,11 @@ class Flow:
         stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await matching
-        standing, context = await question.standing, question.context
-        if doubtful := unsettled(matches, self._policy, standing=standing, context=context):
+        prior, context = await question.prior, question.context
+        if doubtful := doubtful_references(matches, self._policy, prior=prior, context=context):
             matches = await self._verified(lane, source, matches, doubtful, on_stage)
-        verdict = self._decided(lane, matches, standing, context)
-        return Look(verdict=verdict, clip=clip, features=features)
+        verdict = self._decided(lane, matches, prior, context)
+        return Pass(verdict=verdict, clip=clip, features=features)
 
     async def _verified(
         self,
@@ -218,8 +232,10 @@ class Flow:
         doubtful: Sequence[str],
         on_stage: OnStage,
     ) -> MatchSet:
-        """A verdict by the features alone is better than none: when the look fails twice, too.
-        Raises StoreUnavailable, for which a check waits."""
+        """The matches after pixel comparison; unchanged if that fails twice.
+
+        Raises StoreUnavailable, for which a check waits.
+        """
         references = self._steps.librarian.existing.remote(list(doubtful))
         verify = self._steps.decoder.verify
         for _ in range(VERIFY_TRIES):
@@ -231,29 +247,31 @@ class Flow:
             except StoreUnavailable:
                 raise
             except (Overloaded, ServiceInterrupted) as exc:
-                logger.warning("the look at the pixels was lost: %s: %s", exc.code, exc.detail)
+                logger.warning("a pixel comparison was lost: %s: %s", exc.code, exc.detail)
             except DublError as exc:
-                logger.warning("pixels are not looked at: %s: %s", exc.code, exc.detail)
+                logger.warning("pixels were not compared: %s: %s", exc.code, exc.detail)
                 break
         return matches
 
     def _decided(
-        self, lane: Lane, matches: MatchSet, standing: Standing, context: CheckContext
+        self, lane: Lane, matches: MatchSet, prior: PriorDecisions, context: CheckContext
     ) -> Verdict:
         return decide(
             matches,
             self._policy,
             model_id=lane.space.model_id,
-            standing=standing,
+            prior=prior,
             context=context,
         )
 
     async def register(
         self, source: VideoSource, draft: ReferenceDraft, *, again: bool, on_stage: OnStage
     ) -> Registration:
-        """In all spaces: one whose sampling is another's shares its frames. `again`: an attempt
-        before this one may have got as far as the library, and kept nothing to look at. Raises
-        StateConflict where the id is another library's."""
+        """Registers a video in all spaces. Spaces with the same sampling share its frames.
+
+        `again`: an earlier attempt may have reached the library without storing evidence. Raises
+        StateConflict if the id belongs to another library.
+        """
         found = self._steps.librarian.find.remote(draft, source.sha256)
         known: Registration | None = await found
         decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
@@ -290,8 +308,8 @@ def _require_own(found: Registration, draft: ReferenceDraft) -> None:
 
 
 async def _kept(response: Response) -> None:
-    """A verdict without pictures is better than none."""
+    """Awaits storing; logs errors, as a verdict without evidence is better than none."""
     try:
         await response
     except DublError as exc:
-        logger.warning("nothing is kept to look at: %s: %s", exc.code, exc.detail)
+        logger.warning("evidence could not be stored: %s: %s", exc.code, exc.detail)

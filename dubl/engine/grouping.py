@@ -1,4 +1,4 @@
-"""Group commit: what comes while a write is under way is written together after it."""
+"""Group commit: items that arrive during a write are written together after it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ MAX_GROUP = 64
 
 
 class Grouped(Generic[Item, Result]):
-    """Groups of at most MAX_GROUP items, one after the other. `write` gives a result an item. Where
-    it fails for a group, its items are written one by one: only the one at fault fails."""
+    """Writes groups of at most MAX_GROUP items, one after the other.
+
+    `write` returns a result for each item. If it fails for a group, the items are written one by
+    one, so only the faulty one fails.
+    """
 
     def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
         self._write = write
@@ -22,7 +25,7 @@ class Grouped(Generic[Item, Result]):
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, item: Item) -> Result:
-        """Returns when it is written. A caller that is cancelled before that stops no write."""
+        """Returns after the item was written. Cancelling the caller does not stop the write."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._task is None or self._task.done():

@@ -1,8 +1,8 @@
-"""How the engine calls a step: `handle.method.remote(*arguments)` gives a response. It is awaited,
-called off, or passed on to the next step unawaited.
+"""The port of steps: `handle.method.remote(*arguments)` returns a response.
 
-Two kinds of handle exist. Ray Serve's are wrapped in serve_app/handles.py; a `LocalHandle` calls an
-object in this process.
+A response can be awaited, cancelled, or passed on to the next step unawaited. There are two kinds
+of handles: Ray Serve's, wrapped in serve_app/handles.py, and `LocalHandle` for objects in this
+process.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 
 class Response(Protocol):
-    """The result of a call, present or future. Awaiting it raises the step's DublError."""
+    """The present or future result of a call. Awaiting it raises the step's DublError."""
 
     def __await__(self) -> Generator[Any, None, Any]: ...
 
     def cancel(self) -> None:
-        """Stops the work, if it is still under way."""
+        """Stops unfinished work."""
         ...
 
     async def settled(self) -> None:
-        """Returns when the result or the error is there; fetches neither."""
+        """Returns when there is a result or an error, without fetching it."""
         ...
 
 
@@ -31,21 +31,21 @@ class Method(Protocol):
     """A method of a step."""
 
     def remote(self, *arguments: object) -> Response:
-        """Calls it. Arguments may be responses: the step gets their results."""
+        """Calls the method. Arguments may be responses: the step gets their results."""
         ...
 
 
 class Handle(Protocol):
-    """A step, wherever it runs. Its methods are found by name."""
+    """A step, in any process. Its methods are found by name."""
 
     def __getattr__(self, name: str) -> Method: ...
 
 
 class Step:
-    """What every step has beside its work. Methods of steps are coroutines."""
+    """What every step has besides its work. Methods of steps are coroutines."""
 
     def start(self) -> None:
-        """Begins work that goes on in the background, in the running loop."""
+        """Starts background work in the running loop."""
 
     async def ready(self) -> bool:
         """Whether calls are answered."""
@@ -56,8 +56,10 @@ class Step:
 
 
 class LocalStep:
-    """A step in this process. It is made, in a thread, when it is first called; with `background`
-    it also begins its work in the background then."""
+    """A step in this process, created in a thread at its first call.
+
+    With `background` it also starts its background work then.
+    """
 
     def __init__(self, make: Callable[[], Step], *, background: bool = False) -> None:
         self._make = make
@@ -79,7 +81,7 @@ class LocalStep:
         return await getattr(await self.made(), name)(*values)
 
     async def close(self) -> None:
-        """Calls under way are cancelled."""
+        """Cancels running calls and closes the step."""
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
@@ -101,7 +103,7 @@ class LocalStep:
 
 
 class LocalHandle:
-    """Calls a LocalStep."""
+    """The handle of a LocalStep."""
 
     def __init__(self, step: LocalStep) -> None:
         self._step = step

@@ -1,4 +1,4 @@
-"""The engine in this process: the same steps, flow and jobs as the service, without Ray.
+"""The engine in one process: the same steps, flow and jobs as the service, without Ray.
 
 with InProcess(settings) as engine:
     verdict = engine.run(engine.flow.check(…))
@@ -26,8 +26,11 @@ Result = TypeVar("Result")
 
 
 class LocalSteps:
-    """All steps of one data folder; each is made when it is first called, so that listing a
-    library loads no network. `background`: they also do what a service does between requests."""
+    """All steps of one data folder. Each is created at its first call, so listing a library loads
+    no network.
+
+    `background`: they also do the work that a service does between requests.
+    """
 
     def __init__(self, settings: Settings, *, background: bool = False) -> None:
         self._background = background
@@ -40,7 +43,7 @@ class LocalSteps:
         )
 
     async def close(self) -> None:
-        """Ends processes and background work, and lets the files go: the ledger last."""
+        """Ends processes and background work, and closes files: the ledger last."""
         for step in self._made:
             await step.close()
 
@@ -59,7 +62,7 @@ class LocalSteps:
 
 
 class InProcess:
-    """An engine whose event loop runs in a thread of its own, for callers that have none."""
+    """An engine with an event loop in a thread of its own, for blocking callers."""
 
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.new_event_loop()
@@ -82,7 +85,7 @@ class InProcess:
         self.close()
 
     def run(self, coroutine: Coroutine[object, object, Result]) -> Result:
-        """Its result; an interrupt cancels it."""
+        """The result of a coroutine; an interrupt cancels it."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -99,7 +102,7 @@ class InProcess:
         return self.run(answer())
 
     def close(self) -> None:
-        """Ends what is under way."""
+        """Cancels running work and closes the steps."""
         if not self._loop.is_running():
             return
         self.run(self._steps.close())

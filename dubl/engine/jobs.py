@@ -1,4 +1,4 @@
-"""Accepts jobs, waits for them, cancels them. A job is in the ledger before it is acknowledged."""
+"""Accepts, waits for, and cancels jobs. A job is in the ledger before it is acknowledged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLL_S = 0.25
 
 
 class Jobs:
-    """Jobs are run here by `runner`, or by consumers that `send` calls."""
+    """Jobs that run in this process, by `runner`, or in the consumers that `send` notifies."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Jobs:
 
     @property
     def running(self) -> int:
-        """How many jobs run in this process."""
+        """Number of jobs that run in this process."""
         return self._runner.running if self._runner is not None else 0
 
     async def check(self, order: CheckOrder, terms: Terms) -> Job:
@@ -75,7 +75,7 @@ class Jobs:
         return await self._accept(JobKind.BATCH, order.id, request, order.libraries, terms)
 
     async def wait(self, job: Job, *, seconds: float) -> Ended:
-        """The job when it ends, or as it is after `seconds`; with its result where it ran here."""
+        """The job when it ends, or its state after `seconds`; with the result if it ran here."""
         if seconds <= 0:
             return Ended(job=job)
         deadline = time.monotonic() + seconds
@@ -93,13 +93,13 @@ class Jobs:
         return Ended(job=job)
 
     def abandon(self, job: Job) -> None:
-        """Cancels, in the background, a job whose only asker has gone."""
+        """Cancels, in the background, a job whose only caller has disconnected."""
         task = asyncio.create_task(self._abandon(job))
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
 
     async def cancel(self, job_id: str) -> Job:
-        """Raises JobNotFound, StateConflict when it has ended."""
+        """Cancels a job. Raises JobNotFound, and StateConflict if it has ended."""
         cancelled = await self._ledger.ask(JobQueue.cancel, job_id)
         for job in cancelled:
             if self._runner is not None:
@@ -110,7 +110,7 @@ class Jobs:
         return await self._ledger.ask(JobQueue.get, job_id)
 
     async def requeue(self, job_id: str) -> Job:
-        """Raises JobNotFound, StateConflict when it is not dead."""
+        """Queues a dead job again. Raises JobNotFound, and StateConflict if it is not dead."""
         tries = self._settings.serve.job_tries
         job = await self._ledger.ask(JobQueue.requeue, job_id, tries=tries)
         await self._hand_on(job)
@@ -166,7 +166,7 @@ class Jobs:
     def _callbacks(self, libraries: Sequence[str], callback_url: str) -> tuple[str, ...]:
         webhooks = self._settings.webhooks
         if callback_url and not webhooks.secret.get_secret_value():
-            raise InvalidRequest("`callback_url` needs DUBL__WEBHOOKS__SECRET: nothing is set")
+            raise InvalidRequest("`callback_url` needs a secret. Set DUBL__WEBHOOKS__SECRET.")
         found = [webhooks.library_urls.get(name, "") for name in libraries]
         return tuple(dict.fromkeys(url for url in (callback_url, *found) if url))
 
@@ -176,6 +176,6 @@ class Jobs:
         except StateConflict:
             return
         except DublError as exc:
-            logger.warning("job %s goes on, though nobody waits: %s", job.id, exc.detail)
+            logger.warning("abandoned job %s could not be cancelled: %s", job.id, exc.detail)
             return
-        logger.info("job %s is cancelled: its only asker has gone", job.id)
+        logger.info("cancelled job %s: its only caller has disconnected", job.id)

@@ -1,8 +1,8 @@
-"""The step that holds the ledger, and how everything else asks it.
+"""The step that holds the ledger, and its client.
 
     await ledger.ask(JobQueue.claim, limit=2, lease_s=20)
 
-Methods are named by their functions, so that calls are checked like any other.
+Methods are named by their functions, so type checkers check these calls.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ RETRY_S = 0.5
 
 
 class LedgerClient:
-    """`patience_s`: how long a lost replica of the ledger is waited for. Only for callers whose
-    calls may safely be made twice."""
+    """`patience_s`: seconds to wait for a lost replica of the ledger.
+
+    Only for callers whose calls may safely be repeated.
+    """
 
     def __init__(self, handle: Handle, *, patience_s: float = 0.0) -> None:
         self._handle = handle
@@ -67,20 +69,20 @@ class LedgerClient:
             except ServiceInterrupted:
                 if time.monotonic() >= give_up_at:
                     raise
-            logger.warning("the ledger is away; asking again")
+            logger.warning("the ledger is not reachable; retrying")
             await asyncio.sleep(RETRY_S)
 
 
 class LedgerStep(Step):
-    """Jobs, verdicts and deliveries. DuckDB knows one writing process: there is one replica.
+    """Jobs, verdicts and deliveries. DuckDB allows one writing process, so there is one replica.
 
-    Called through LedgerClient, which names methods by their functions.
+    It is called through LedgerClient.
     """
 
     def __init__(
         self, settings: Settings, shell: Shell = NO_SHELL, *, patience_s: float = 0.0
     ) -> None:
-        """Raises what open_ledger and require_answering do."""
+        """Raises as open_ledger and require_answering do."""
         # The ledger's threads take turns, and DuckDB keeps memory for each that ever asked.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._shell = shell
@@ -106,7 +108,7 @@ class LedgerStep(Step):
         await asyncio.to_thread(self.let_go)
 
     def let_go(self) -> None:
-        """Ships a last snapshot where the ledger was kept by a service, and closes the file."""
+        """Stores a last snapshot, if the service makes them, and closes the file."""
         if self._background:
             self.ship()
         self._thread.shutdown()
@@ -131,9 +133,9 @@ class LedgerStep(Step):
             self._snapshots.ship(self._ledger)
             self._shipped_at = time.time()
         except DublError as exc:
-            logger.error("no snapshot of the ledger, to be tried again: %s", exc.detail)
+            logger.error("the snapshot of the ledger failed and will be retried: %s", exc.detail)
         except Exception:  # a disk that is full now; the loop must outlive it
-            logger.exception("no snapshot of the ledger, to be tried again")
+            logger.exception("the snapshot of the ledger failed and will be retried")
 
     async def _ship_each(self, interval_s: float) -> None:
         while self._snapshots is not None:
@@ -145,7 +147,7 @@ class LedgerStep(Step):
         return True
 
     async def _tell(self) -> None:
-        """Metrics of the backlog, of quarantines and of the newest snapshot."""
+        """Sets metrics of the backlog, of quarantines and of the newest snapshot."""
         while True:
             if self._shipped_at is not None:
                 self._shell.show_snapshot(self._shipped_at)
@@ -153,12 +155,12 @@ class LedgerStep(Step):
                 self._shell.show_backlog(await self._asked(self._ledger.backlog))
                 self._shell.show_quarantines(await self._asked(self._ledger.guard.list))
             except StoreUnavailable as exc:
-                logger.error("no metrics of accepted work: %s", exc.detail)
+                logger.error("metrics of jobs could not be updated: %s", exc.detail)
             await asyncio.sleep(TELL_S)
 
 
 def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:
-    """Waits for whoever holds it. Raises StoreHeld when that takes longer than `patience_s`."""
+    """Opens the ledger; waits for another holder. Raises StoreHeld after `patience_s`."""
     give_up_at = time.monotonic() + patience_s
     while True:
         try:
@@ -171,7 +173,7 @@ def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:
 
 
 def require_answering(ledger: Ledger, settings: Settings) -> None:
-    """Raises ConfigurationError where the feature space that answers is not in service."""
+    """Raises ConfigurationError if the answering feature space is not in the settings."""
     current = ledger.spaces.current()
     known = [feature_spec(each).space_id for each in space_settings(settings)]
     if current not in ("", *known):
@@ -183,7 +185,7 @@ def require_answering(ledger: Ledger, settings: Settings) -> None:
 
 
 def part_of(ledger: Ledger, method: Callable[..., object]) -> object:
-    """The part of the ledger whose method it is."""
+    """The part of the ledger that has the method."""
     parts = (
         ledger,
         ledger.jobs,

@@ -1,5 +1,4 @@
-"""The step that writes the library: references, their features in all feature spaces, and the
-features of checked uploads."""
+"""The step that writes the library and the features of checked uploads, in all feature spaces."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dubl.assembly import (
     feature_spec,
-    make_kept_videos,
+    make_evidence_store,
     make_library,
     make_uploads,
     space_settings,
@@ -36,7 +35,7 @@ from dubl.types import (
 if TYPE_CHECKING:
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
-    from dubl.index.uploads import KeptUpload, Upload
+    from dubl.index.uploads import StoredUpload, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +44,15 @@ TELL_S = 5.0
 
 
 class Librarian(Step):
-    """The one writer of the library, in all its feature spaces: concurrent registrations go into
-    one commit, and what was written is compacted and indexed from time to time."""
+    """The single writer of the library, in all its feature spaces.
+
+    Concurrent registrations share one commit. Compaction and indexing run from time to time.
+    """
 
     def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
         self._library = make_library(settings)
         self._store = self._library.first
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._shell = shell
         self._uploads = {
             feature_spec(each).space_id: store
@@ -64,7 +65,7 @@ class Librarian(Step):
         self._writing = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._registrations: Grouped[list[Entry], Registration] = Grouped(self._write)
-        self._new_uploads: Grouped[KeptUpload, None] = Grouped(self._keep)
+        self._new_uploads: Grouped[StoredUpload, None] = Grouped(self._keep)
         self._clean_at = time.monotonic()  # an earlier life may have been killed
         self._optimized = self._library.version
         self._index: tuple[IndexHealth, int, float] | None = None
@@ -82,8 +83,10 @@ class Librarian(Step):
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def keep_up(self) -> None:
-        """Compacts and indexes what was written, and drops what a crash or time has left behind.
-        Raises StoreUnavailable."""
+        """Compacts and indexes new rows, and removes leftovers of crashes and expired data.
+
+        Raises StoreUnavailable.
+        """
         async with self._writing:
             if self._clean_at <= time.monotonic():
                 again_s = await asyncio.to_thread(self._library.delete_orphan_frames)
@@ -99,7 +102,7 @@ class Librarian(Step):
                 await self.keep_up()
                 self._index = await asyncio.to_thread(self._index_state)
             except StoreUnavailable as exc:
-                logger.error("upkeep failed, to be tried again: %s", exc.detail)
+                logger.error("upkeep failed and will be retried: %s", exc.detail)
             await asyncio.sleep(self._upkeep_s)
 
     def _index_state(self) -> tuple[IndexHealth, int, float]:
@@ -107,7 +110,7 @@ class Librarian(Step):
         return self._store.index_health(), references, time.time()
 
     async def _tell_each(self) -> None:
-        """Metrics of the index, as of its last upkeep."""
+        """Sets metrics of the index, as of the last upkeep."""
         while True:
             if self._index is not None:
                 health, references, at = self._index
@@ -116,7 +119,7 @@ class Librarian(Step):
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:
-        """A write that fails half-way may leave frames without a reference."""
+        """Removes frames without a reference, which an interrupted write may have left."""
         try:
             yield
         except StoreUnavailable:
@@ -126,7 +129,7 @@ class Librarian(Step):
     async def register(
         self, draft: ReferenceDraft, source: VideoSource, *features: VideoFeatures
     ) -> Registration:
-        """With its features in each space."""
+        """Registers a video with its features in each space."""
         from dubl.index.rows import Entry
 
         video = [Entry(draft=draft, source=source, features=one) for one in features]
@@ -138,14 +141,14 @@ class Librarian(Step):
                 return await asyncio.to_thread(self._library.register, videos)
 
     async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
-        """The registration that this one would repeat."""
+        """The existing registration of the same video."""
         return await asyncio.to_thread(self._library.find, draft, sha256)
 
     async def get(self, reference_id: str) -> Reference:
         return await asyncio.to_thread(self._store.get, reference_id)
 
     async def existing(self, reference_ids: Sequence[str]) -> Sequence[Reference]:
-        """Those of the references that are in the library."""
+        """The references that are in the library."""
         return await asyncio.to_thread(self._store.existing, ids=reference_ids)
 
     async def list(
@@ -156,7 +159,7 @@ class Librarian(Step):
         )
 
     async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
-        """Returns when every reader sees new rights: a check that follows must obey them."""
+        """Changes a reference; returns when all readers see new rights."""
         async with self._writing:
             reference = await asyncio.to_thread(
                 self._library.update,
@@ -181,24 +184,24 @@ class Librarian(Step):
         return await asyncio.to_thread(self._store.libraries)
 
     async def holdings(self) -> Mapping[str, Holding]:
-        """How much of the library each feature space holds, by its id."""
+        """Number of references, and of missing ones, by feature space."""
         return await asyncio.to_thread(self._library.holdings)
 
     async def missing(self, space_id: str, after_id: str, limit: int) -> Sequence[Reference]:
-        """What another space holds and this one lacks, in the order of ids."""
+        """References that a space lacks and another one holds, sorted by id."""
         return await asyncio.to_thread(
             self._library.missing, space_id, after_id=after_id, limit=limit
         )
 
     async def keep_upload(self, upload: Upload, features: VideoFeatures) -> None:
-        """Keeps the features of a checked video; nothing where none are kept."""
+        """Stores the features of a checked video, if the settings say so."""
         if not self._uploads:
             return
-        from dubl.index.uploads import KeptUpload
+        from dubl.index.uploads import StoredUpload
 
-        await self._new_uploads.add(KeptUpload(upload=upload, features=features))
+        await self._new_uploads.add(StoredUpload(upload=upload, features=features))
 
-    async def _keep(self, uploads: Sequence[KeptUpload]) -> Sequence[None]:
+    async def _keep(self, uploads: Sequence[StoredUpload]) -> Sequence[None]:
         async with self._keeping:
             for space_id, store in self._uploads.items():
                 theirs = [one for one in uploads if one.features.spec.space_id == space_id]
@@ -207,15 +210,15 @@ class Librarian(Step):
         return [None] * len(uploads)
 
     async def upload_features(self, space_id: str, check_id: str) -> VideoFeatures:
-        """Raises CheckNotFound."""
+        """The features of a checked video. Raises CheckNotFound."""
         if space_id not in self._uploads:
-            raise CheckNotFound("no uploads are kept")
+            raise CheckNotFound("no uploads are stored. Set lookback.keep_uploads.")
         return await asyncio.to_thread(self._uploads[space_id].features, check_id)
 
     async def uploads_showing(
         self, space_id: str, reference_id: str, library: str
     ) -> tuple[Upload, ...]:
-        """Uploads with frames like those of a reference, best first; none of one that is gone."""
+        """Uploads with frames similar to a reference's, best first; none if it was deleted."""
         if space_id not in self._uploads:
             return ()
         store, uploads = self._library.stores[space_id], self._uploads[space_id]
@@ -230,7 +233,7 @@ class Librarian(Step):
                 await asyncio.to_thread(uploads.forget, [check_id])
 
     async def _sweep_uploads(self) -> None:
-        """Drops what is older than the settings allow, and compacts the rest."""
+        """Removes expired uploads, and compacts the rest."""
         if not self._uploads:
             return
         from dubl.ledger.clock import utc_now  # DuckDB is loaded where uploads are kept

@@ -1,4 +1,4 @@
-"""Matching backwards: a new reference is looked for in earlier uploads; hits become checks."""
+"""Matching backwards: a new reference is searched in earlier uploads; hits become checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Lookback:
-    """Queues and does the jobs. They may run twice: ids follow from what they are about."""
+    """Queues and runs these jobs. They may run twice, as ids are derived from their subjects."""
 
     def __init__(
         self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings
@@ -40,8 +40,7 @@ class Lookback:
         self._settings = settings
 
     async def queue(self, registration: Job, reference: Reference) -> None:
-        """Queues the search for a new reference; before its registration ends, so that it is not
-        forgotten."""
+        """Queues the search for a new reference, before its registration ends."""
         lookback = self._settings.lookback
         if not lookback.keep_uploads:
             return
@@ -59,8 +58,11 @@ class Lookback:
         await self._ledger.ask(JobQueue.create, job, tries=tries, due_in_s=lookback.delay_s)
 
     async def perform(self, job: Job, on_stage: OnStage) -> None:
-        """Checks earlier uploads that look like the reference; those that match it get a check of
-        their own, which ends as any other does: in the review queue and in webhooks."""
+        """Checks earlier uploads that are similar to the reference.
+
+        Those that match it get a check of their own, which appears in the review queue and in
+        webhooks.
+        """
         order = LOOKBACK_ORDER.validate_python(job.request)
         (library,) = order.libraries
         on_stage("retrieve")
@@ -71,26 +73,26 @@ class Lookback:
         tries = self._settings.serve.job_tries
         await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
         logger.info(
-            "reference %s is in %d of %d earlier uploads that look like it",
+            "reference %s is in %d of %d similar earlier uploads",
             order.reference_id,
             len(hits),
             len(showing),
         )
 
     async def check(self, order: CheckOrder, upload: EarlierUpload, *, now: str) -> Verdict:
-        """An earlier upload against the library as it is now."""
-        standing = await self._ledger.ask(Ledger.standing, upload.sha256)
+        """Checks an earlier upload against the current library."""
+        prior = await self._ledger.ask(Ledger.prior_decisions, upload.sha256)
         return await self._flow.check_kept(
             upload.check_id,
             space_id=upload.space_id,
             check_id=order.id,
             libraries=order.libraries,
-            standing=standing,
+            prior=prior,
             context=order.context.at(now),
         )
 
     async def _showing(self, reference_id: str, library: str) -> list[tuple[Upload, str]]:
-        """Uploads that look like it, in whichever feature space they are kept, each with that."""
+        """Similar uploads in all feature spaces, each with its space."""
         find = self._steps.librarian.uploads_showing
         found: dict[tuple[str, frozenset[str]], tuple[Upload, str]] = {}
         for lane in self._steps.lanes:

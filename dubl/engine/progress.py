@@ -1,4 +1,4 @@
-"""Which stage a job has reached, seen from its responses without fetching what they carry."""
+"""The current stage of a job, from its responses, without fetching their results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ FIRST_LOOK_S = 0.25
 
 @asynccontextmanager
 async def followed(stages: Mapping[str, Response], on_stage: OnStage) -> AsyncIterator[None]:
-    """While the block runs, tells each stage that begins, in order. When it is left by an error or
-    a cancellation, what is still under way is cancelled in the steps."""
+    """Reports each stage that begins, in order, while the block runs.
+
+    If the block ends with an error or a cancellation, unfinished responses are cancelled.
+    """
     watching = asyncio.create_task(_watch(stages, on_stage))
     try:
         yield

@@ -1,12 +1,14 @@
-"""What a crash may leave behind in the spool, and what was kept for people long enough. Unfinished
-jobs need no care: their leases end."""
+"""Removal of files that crashes left in the spool, and of expired evidence.
+
+Unfinished jobs need no care: their leases expire.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from dubl.assembly import make_kept_videos, make_spool
+from dubl.assembly import make_evidence_store, make_spool
 from dubl.contract.orders import upload_of
 from dubl.errors import StoreUnavailable
 from dubl.ledger.clock import utc_now
@@ -20,13 +22,15 @@ MIN_AGE_S = 3600.0
 
 
 class Reconciler:
-    """Removes spooled files that belong to no job, and kept videos after their time, at start and
-    from time to time. It stands beside the ledger: one in a cluster."""
+    """Removes spooled files without a job, and expired evidence, at start and from time to time.
+
+    There is one in a cluster, beside the ledger.
+    """
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
         self._spool = make_spool(settings)
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
         self._interval_s = settings.serve.reconcile_interval_s
         self._keep_dead_s = settings.serve.keep_dead_s
         # A link's download belongs to a running attempt.
@@ -38,11 +42,11 @@ class Reconciler:
                 await asyncio.to_thread(self.sweep)
                 await asyncio.to_thread(self._kept.sweep)
             except (StoreUnavailable, OSError) as exc:
-                logger.error("spool and kept videos were not cleaned, to be tried again: %s", exc)
+                logger.error("spool and evidence could not be cleaned; will be retried: %s", exc)
             await asyncio.sleep(self._interval_s)
 
     def sweep(self) -> int:
-        """Removes old files of the spool without a job; how many."""
+        """Removes old files of the spool without a job; returns their number."""
         kept = self._ledger.jobs.kept(dead_since=utc_now(plus_s=-self._keep_dead_s))
         uploads = [upload for job in kept if (upload := upload_of(job)) is not None]
         return self._spool.remove_older_than(self._min_age_s, keep=uploads)

@@ -1,4 +1,4 @@
-"""Runs jobs under leases: takes them from the ledger, renews what it works on, ends each once."""
+"""Runs jobs under leases: takes them from the ledger, renews leases, ends each job once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SHARES = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A job after an attempt, as the ledger has it, and the result where there is one."""
+    """A job after an attempt, as in the ledger, and the result if there is one."""
 
     job: Job
     done: Done = NOTHING
@@ -71,15 +71,15 @@ Schedule = Callable[[str, float], Awaitable[None]]
 
 
 def retry_delay_s(attempts: int, *, first_s: float) -> float:
-    """How long to wait after so many attempts; a store may be away for thousands of them."""
+    """Seconds to wait after a number of attempts; a store may be away for thousands of them."""
     doublings = min(attempts - 1, 30)
     return min(first_s * 2.0**doublings, MAX_RETRY_DELAY_S)
 
 
 class JobRunner:
-    """One per process that works on jobs; at most `max_concurrent_jobs` at once.
+    """One for each process that runs jobs; at most `max_concurrent_jobs` at once.
 
-    `schedule` is told of jobs that are to be tried again, and in how many seconds.
+    `schedule` is called for jobs to be tried again, with the delay in seconds.
     """
 
     def __init__(
@@ -112,20 +112,19 @@ class JobRunner:
         return len(self._running)
 
     def start(self, *, takes_older_than_s: float = 0.0) -> None:
-        """Begins to renew leases and to take jobs; only overdue ones where a broker hands out
-        the others."""
+        """Starts renewing leases and taking jobs; with a broker only overdue jobs."""
         self._loops.append(asyncio.create_task(self._pulse()))
         self._loops.append(asyncio.create_task(self._take(takes_older_than_s)))
 
     def reserve(self) -> bool:
-        """Keeps a place for a job that is about to be accepted, when there is one."""
+        """Reserves a place for a job that is about to be accepted, if one is free."""
         if self.free <= 0:
             return False
         self._reserved += 1
         return True
 
     def release(self) -> None:
-        """Gives a kept place back."""
+        """Releases a reserved place."""
         self._reserved -= 1
         self._wake.set()
 
@@ -138,14 +137,14 @@ class JobRunner:
         return task
 
     async def run_one(self, job_id: str) -> None:
-        """Takes this job and does it, unless it has ended or somebody else works on it."""
+        """Takes and runs this job, unless it has ended or another worker runs it."""
         lease_s = self._settings.lease_s
         job = await self._ledger.ask(JobQueue.claim_one, job_id, lease_s=lease_s)
         if job is not None:
             await asyncio.wait({self.adopt(job)})
 
     def wake(self) -> None:
-        """There may be a job to take."""
+        """Wakes the loop: there may be a job to take."""
         self._wake.set()
 
     def task_of(self, job_id: str) -> asyncio.Task[Ended | None] | None:
@@ -156,7 +155,7 @@ class JobRunner:
         return self._reached[job_id][1] if job_id in self._reached else Progress()
 
     def stop_job(self, job_id: str) -> None:
-        """Stops work on a job that was cancelled."""
+        """Stops work on a cancelled job."""
         task = self._running.get(job_id)
         if task is not None:
             task.cancel()
@@ -164,7 +163,7 @@ class JobRunner:
     def _forget(self, task: asyncio.Task[Ended | None]) -> None:
         job_id = task.get_name()
         if not task.cancelled() and task.exception() is not None:
-            logger.error("job %s is left to its lease", job_id, exc_info=task.exception())
+            logger.error("job %s waits for the end of its lease", job_id, exc_info=task.exception())
         self._running.pop(job_id, None)
         self._reached.pop(job_id, None)
         self._told.pop(job_id, None)
@@ -186,9 +185,9 @@ class JobRunner:
                     for job in jobs:
                         self.adopt(job)
             except DublError as exc:
-                logger.error("no jobs can be taken, to be tried again: %s", exc.detail)
+                logger.error("jobs could not be taken; will be retried: %s", exc.detail)
             except Exception:  # the loop must outlive whatever Serve raises
-                logger.exception("no jobs can be taken, to be tried again")
+                logger.exception("jobs could not be taken; will be retried")
             try:
                 async with asyncio.timeout(poll_s):
                     await self._wake.wait()
@@ -208,9 +207,9 @@ class JobRunner:
                 else:
                     await self._report()
             except DublError as exc:
-                logger.error("leases could not be renewed, to be tried again: %s", exc.detail)
+                logger.error("leases could not be renewed; will be retried: %s", exc.detail)
             except Exception:
-                logger.exception("leases could not be renewed, to be tried again")
+                logger.exception("leases could not be renewed; will be retried")
 
     async def _renew(self) -> None:
         held = {job.lease: progress for job, progress in self._reached.values()}
@@ -236,7 +235,7 @@ class JobRunner:
             return await self._run(job)
 
     async def _run(self, job: Job) -> Ended | None:
-        """The end of the attempt; nothing where another worker owns the job."""
+        """The end of the attempt; None if another worker owns the job."""
 
         def on_stage(stage: str) -> None:
             self._reached[job.id] = (job, Progress(stage=stage, share=SHARES[stage]))

@@ -1,4 +1,4 @@
-"""Shadow traffic: a share of checks is answered by the other feature space too, to be compared."""
+"""Shadow traffic: a share of checks is answered by the other feature space too, for comparison."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from dubl.types import Check, Job, Shadow, VideoSource
 
 logger = logging.getLogger(__name__)
 
-# Of one process at a time; checks beyond that have none, so that a busy service is not made busier.
+# Shadows of one process at a time; chosen. Further checks have none, to spare a busy service.
 MAX_AT_ONCE = 2
 
 
 class Shadows:
-    """They begin when a check is in the ledger: no caller waits for them, and what goes wrong in
-    them is a line in the log. `share` of checks have one."""
+    """Shadows start when a check is in the ledger. Callers never wait for them, and errors are only
+    logged.
+
+    `share`: share of checks with a shadow.
+    """
 
     def __init__(self, *, flow: Flow, ledger: LedgerClient, share: float, shell: Shell) -> None:
         self._flow = flow
@@ -43,8 +46,7 @@ class Shadows:
         task.add_done_callback(lambda _: self._running.pop(job.id, None))
 
     async def removed(self, job: Job, remove: Callable[[], None]) -> None:
-        """Removes a file of the job: once its shadow, where it has one, does not read it any
-        more."""
+        """Removes a file of the job after its shadow, if any, has read it."""
         task = self._running.get(job.id)
         if task is None:
             await asyncio.to_thread(remove)

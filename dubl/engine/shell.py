@@ -1,7 +1,6 @@
-"""What the program around the engine adds: metrics, traces, the state of its deployments.
+"""What the program around the engine adds: metrics, traces, the state of deployments.
 
-The base adds nothing; it serves where the engine runs in a process of its own. serve_app/shell.py
-is that of Ray Serve.
+The base adds nothing, for an engine in one process. serve_app/shell.py is that of Ray Serve.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class Shell:
-    """Steps, jobs and routes tell it what happens."""
+    """Receives events of steps, jobs and routes."""
 
     def count_job(self, job: Job) -> None:
-        """A job has ended."""
+        """Counts a finished job."""
 
     def count_retry(self, code: str) -> None:
-        """An attempt failed with this error and will be made again."""
+        """Counts an attempt that failed with this error and will be repeated."""
 
     def count_verdict(self, verdict: Verdict) -> None: ...
 
     def count_shadow(self, result: Literal["agrees", "differs", "failed"]) -> None: ...
 
     def count_input(self, facts: VideoFacts) -> None:
-        """A video was decoded."""
+        """Counts a decoded video."""
 
     def count_candidates(self, number: int) -> None:
-        """Retrieval found so many references."""
+        """Counts the references found by a retrieval."""
 
     def show_backlog(self, backlog: Backlog) -> None: ...
 
@@ -44,20 +43,20 @@ class Shell:
     def show_index(self, health: IndexHealth, *, references: int, kept_up_at: float) -> None: ...
 
     def request_id(self) -> str:
-        """Of the request that is answered now; empty where there is none."""
+        """Id of the current request; empty without one."""
         return ""
 
     def traceparent(self) -> str:
-        """W3C's header for the current span; empty where nothing is traced."""
+        """The W3C header of the current span; empty without tracing."""
         return ""
 
     def continued(self, job: Job) -> AbstractContextManager[None]:
-        """While the block runs, log lines and spans belong to the request behind the job."""
+        """Assigns log lines and spans of the block to the request behind the job."""
         del job
         return nullcontext()
 
     def messages(self) -> Mapping[str, str]:
-        """Why a step does not answer, by its name."""
+        """The reasons why steps are not ready, by name."""
         return {}
 
     async def metrics(self) -> str:

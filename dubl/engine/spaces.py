@@ -1,4 +1,4 @@
-"""Which feature space answers, and whether the other one could."""
+"""The answering feature space, and the switch to the other one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dubl.assembly import make_kept_videos
+from dubl.assembly import make_evidence_store
 from dubl.engine.flow import Lane, Steps
 from dubl.engine.ledger import LedgerClient
 from dubl.errors import EvidenceNotKept, NotFound, StateConflict
@@ -22,15 +22,16 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureSpaces:
-    """Those in service: a lane of the graph each."""
+    """The feature spaces in service, each with a lane of the graph."""
 
     def __init__(self, steps: Steps, ledger: LedgerClient, settings: Settings) -> None:
         self._steps = steps
         self._ledger = ledger
-        self._kept = make_kept_videos(settings)
+        self._kept = make_evidence_store(settings)
 
     async def answering(self) -> Lane:
-        """For questions without a job. The ledger is asked only where there is a choice."""
+        """The answering space, for requests without a job. The ledger is asked only if there are
+        two."""
         lanes = self._steps.lanes
         return lanes[0] if len(lanes) == 1 else self._steps.lane(await self._current())
 
@@ -74,7 +75,7 @@ class FeatureSpaces:
         made = await self._ledger.ask(
             Spaces.switch, space_id, previous_id=current, by=by, note=note
         )
-        logger.warning("feature space %s answers now, %s before", space_id, current)
+        logger.warning("feature space %s answers now; before it: %s", space_id, current)
         return made
 
     async def rollback(self, *, by: str, note: str) -> SpaceSwitch:

@@ -1,7 +1,7 @@
 """The steps between a video and its matches, each a class of coroutines that the flow calls.
 
-Serve's deployments (serve_app/deployments.py) and the in-process engine hold the same classes. Each
-process imports this module: what one step alone stands on is imported where it is built.
+Serve's deployments (serve_app/deployments.py) and the in-process engine use the same classes. Every
+process imports this module, so each step imports what it needs where it is built.
 """
 
 from __future__ import annotations
@@ -46,20 +46,21 @@ if TYPE_CHECKING:
 
 
 class Stoppable:
-    """A decoder for work that may be stopped."""
+    """A decoder whose work can be stopped."""
 
     def __init__(self, decoder: LocalVideos) -> None:
         self._decoder = decoder
         self.stopped = threading.Event()
 
     def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
-        """Raises what decoding does; LeaseLost from when it was stopped on."""
+        """Raises as the decoder does, and LeaseLost after a stop."""
         return self._decoder.decode(source, sampling=sampling, stopped=self.stopped)
 
 
 class Decoder(Step):
-    """VideoSource → FrameClip, on CPUs, in child processes that can be killed; the keeper of what
-    people may look at, and of what doubtful matches are compared with once more."""
+    """VideoSource → FrameClip, on CPUs, in child processes. It also stores evidence and verifies
+    doubtful matches.
+    """
 
     def __init__(self, settings: Settings, shell: Shell = NO_SHELL) -> None:
         self._decoder = make_local_videos(settings)
@@ -68,7 +69,7 @@ class Decoder(Step):
 
     @cached_property
     def _verifiers(self) -> Mapping[str, Verifier]:
-        """By feature space; made for the first doubtful check."""
+        """The verifiers by feature space, created for the first doubtful check."""
         made = {
             feature_spec(each).space_id: make_verifier(
                 each,
@@ -87,8 +88,8 @@ class Decoder(Step):
         references: Sequence[Reference],
         space_id: str,
     ) -> MatchSet:
-        """The matches, after a look at the pixels of what is doubtful. A cancelled call ends the
-        process that decodes for it."""
+        """The matches after pixel comparison of the doubtful ones. Cancelling stops the decoding
+        process."""
         verifiers = await asyncio.to_thread(lambda: self._verifiers)
         if space_id not in verifiers:
             return matches
@@ -113,7 +114,7 @@ class Decoder(Step):
         await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
-        """A cancelled call ends the process that decodes for it."""
+        """Decodes a video. Cancelling the call stops the decoding process."""
         stopped = threading.Event()
         try:
             clip = await asyncio.to_thread(
@@ -130,7 +131,7 @@ class Decoder(Step):
 
 
 class Embedder(Step):
-    """FrameClip → VideoFeatures, on a GPU where there is one."""
+    """FrameClip → VideoFeatures, on a GPU if there is one."""
 
     def __init__(self, settings: Settings) -> None:
         self._embedder = make_embedder(settings)
@@ -140,7 +141,7 @@ class Embedder(Step):
         return features
 
     async def embed_all(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]:
-        """In one batch."""
+        """Embeds clips in one batch."""
         return await asyncio.to_thread(self._embedder.embed, clips)
 
 
@@ -177,7 +178,7 @@ class Retriever(Step):
 
 
 class Reranker(Step):
-    """VideoFeatures + CandidateSet → MatchSet; reads the references' features itself."""
+    """VideoFeatures + CandidateSet → MatchSet; it reads the references' features itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._reranker = make_reranker(settings)
@@ -185,14 +186,14 @@ class Reranker(Step):
 
     @cached_property
     def _explainer(self) -> Explainer:
-        """Made for the first who asks: it opens the library once more."""
+        """The explainer, created at the first call, as it opens the library again."""
         return make_explainer(self._settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
         return await asyncio.to_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
-        """Evidence of a match, from what was kept of its check, in the check's own space."""
+        """The evidence of a match, from the stored evidence of its check, in the check's space."""
         return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:

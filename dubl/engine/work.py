@@ -1,4 +1,4 @@
-"""Does one job, and ends it in the ledger."""
+"""Runs one job, and ends it in the ledger."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The result of a job that has ended well."""
+    """The result of a successful job."""
 
     check: Check | None = None
     registration: Registration | None = None
@@ -64,8 +64,8 @@ NOTHING = Done()
 
 
 class Work:
-    """Every kind of job. Methods may run twice for one job: only the end that holds its lease
-    counts."""
+    """Runs all kinds of jobs. A method may run twice for one job: only the holder of its lease ends
+    it."""
 
     def __init__(
         self, *, steps: Steps, flow: Flow, ledger: LedgerClient, settings: Settings, shell: Shell
@@ -82,7 +82,8 @@ class Work:
         self._spool = make_spool(settings)
 
     async def perform(self, job: Job, on_stage: OnStage) -> Done:
-        """Raises the DublError that ends the attempt; LeaseLost if another worker owns the job."""
+        """Runs a job. Raises the DublError that ends the attempt, or LeaseLost if another worker
+        owns it."""
         if job.kind is JobKind.CHECK:
             order = CHECK_ORDER.validate_python(job.request)
             return Done(check=await self._check(job, order, on_stage))
@@ -96,7 +97,7 @@ class Work:
         return NOTHING
 
     async def discard_upload(self, job: Job) -> None:
-        """Only once the ledger knows how the job ended: until then it may have to run again."""
+        """Removes the upload of a job that has ended in the ledger; before, it may run again."""
         upload = upload_of(job)
         if upload is not None:
             await self._shadows.removed(job, partial(self._spool.remove, upload))
@@ -115,14 +116,14 @@ class Work:
             query_sha256=source.sha256,
             libraries=frozenset(order.libraries),
         )
-        asked = self._ledger.ask(Ledger.standing, source.sha256, claim=claim)
-        standing = asyncio.ensure_future(asked)
+        asked = self._ledger.ask(Ledger.prior_decisions, source.sha256, claim=claim)
+        prior = asyncio.ensure_future(asked)
         try:
             question = Question(
                 libraries=order.libraries,
                 exclude_ids=[order.self_id] if order.self_id else [],
                 registered_before=await self._registered_at(order.self_id),
-                standing=standing,
+                prior=prior,
                 context=order.context.at(job.created_at),
             )
             verdict = await self._flow.check(
@@ -140,7 +141,7 @@ class Work:
             self._shadows.begin(job, source, question, check)
             return check
         finally:
-            standing.cancel()
+            prior.cancel()
             await self._discard_download(job, order.video, source)
 
     async def _record(
@@ -222,7 +223,7 @@ class Work:
             await self._shadows.removed(job, partial(self._spool.remove, source))
 
     async def _registered_at(self, reference_id: str) -> str:
-        """When this reference was registered; nothing when it is none."""
+        """Registration time of the reference; empty if it is none."""
         if not reference_id:
             return ""
         try:
@@ -233,7 +234,7 @@ class Work:
 
 
 def _upload(job: Job, order: CheckOrder, source: VideoSource) -> Upload:
-    """What is kept of a check, so that a later reference is looked for in it."""
+    """The stored form of a checked video, in which later references are searched."""
     return Upload(
         check_id=order.id,
         name=source.name,
@@ -251,7 +252,8 @@ def _input_of(entry: ArchiveEntry) -> VideoInput | DublError:
 def _child(
     batch: Job, order: BatchOrder, number: int, name: str, video: VideoInput | DublError
 ) -> Job:
-    """Ids follow from the batch, so that a batch expanded twice has its children once."""
+    """A job of a batch. Ids are derived from the batch, so expanding it twice creates each job
+    once."""
     identity = str(uuid.uuid5(uuid.UUID(batch.id), f"{number}"))
     given = VideoInput(lost=name) if isinstance(video, DublError) else video
     if order.kind is JobKind.CHECK:

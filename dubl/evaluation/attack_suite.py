@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dubl.errors import InvalidRequest, MediaError
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import (
     QUERIES,
     REFERENCES,
@@ -70,7 +70,7 @@ class SuiteOptions:
         return [_planned(text) for text in self.edits]
 
 
-def write_suite(folder: Path, cast: Cast, *, options: SuiteOptions) -> SuiteTruth:
+def write_suite(folder: Path, roles: SuiteRoles, *, options: SuiteOptions) -> SuiteTruth:
     """Writes the whole suite; videos that do not decode are left out and listed as failures.
 
     Raises InvalidRequest when `folder` holds something, when an edit is unknown, or when an edit
@@ -79,15 +79,15 @@ def write_suite(folder: Path, cast: Cast, *, options: SuiteOptions) -> SuiteTrut
     if folder.exists() and any(folder.iterdir()):
         raise InvalidRequest(f"{folder} is not empty; an attack suite needs a folder of its own")
     plan = options.plan()
-    _require_lenders(plan, len(cast.strangers))
+    _require_lenders(plan, len(roles.strangers))
     for part in (REFERENCES, QUERIES):
         (folder / part).mkdir(parents=True)
     suite = _Suite(folder=folder, options=options)
-    strangers = [clip for _, clip in suite.opened(cast.strangers)]
+    strangers = [clip for _, clip in suite.opened(roles.strangers)]
     _require_lenders(plan, len(strangers))
-    _add_copies(suite, cast, plan, strangers)
-    _add_strangers(suite, cast)
-    _add_negatives(suite, cast)
+    _add_copies(suite, roles, plan, strangers)
+    _add_strangers(suite, roles)
+    _add_negatives(suite, roles)
     truth = SuiteTruth(
         references=tuple(suite.references),
         queries=suite.queries,
@@ -189,11 +189,11 @@ class _Suite:
 
 
 def _add_copies(
-    suite: _Suite, cast: Cast, plan: Sequence[PlannedEdit], lenders: Sequence[Clip]
+    suite: _Suite, roles: SuiteRoles, plan: Sequence[PlannedEdit], lenders: Sequence[Clip]
 ) -> None:
     order = suite.rng("order").permutation(len(plan))
     turns = cycle([plan[place] for place in order])
-    for path, clip in suite.opened(cast.references):
+    for path, clip in suite.opened(roles.references):
         reference = suite.add_reference(path)
         for planned in islice(turns, suite.options.per_reference or len(plan)):
             name = f"{Path(reference).stem}__{planned.edit.name}"
@@ -224,9 +224,9 @@ def _add_copy(
     )
 
 
-def _add_strangers(suite: _Suite, cast: Cast) -> None:
+def _add_strangers(suite: _Suite, roles: SuiteRoles) -> None:
     """Each stranger is asked about, every other one after two edits of its own."""
-    for place, (path, clip) in enumerate(suite.opened(cast.strangers)):
+    for place, (path, clip) in enumerate(suite.opened(roles.strangers)):
         name = f"stranger_{place:03d}_{path.stem}"
         rng = suite.rng(name)
         part, _ = _excerpt(clip, suite.options.longest_s, rng)
@@ -237,10 +237,10 @@ def _add_strangers(suite: _Suite, cast: Cast) -> None:
         suite.add_query(name, edited, attack=EDITED_STRANGER if place % 2 else STRANGER)
 
 
-def _add_negatives(suite: _Suite, cast: Cast) -> None:
+def _add_negatives(suite: _Suite, roles: SuiteRoles) -> None:
     rng = suite.rng("negatives")
     clips = [
-        _excerpt(clip, suite.options.longest_s, rng)[0] for _, clip in suite.opened(cast.negatives)
+        _excerpt(clip, suite.options.longest_s, rng)[0] for _, clip in suite.opened(roles.negatives)
     ]
     for place, pair in enumerate(negative_pairs(clips, rng)):
         name = f"negative_{place:03d}_{pair.kind}"

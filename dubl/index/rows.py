@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dubl.contract import bodies
+from dubl.contract.rights import parse_rights
 from dubl.index.schema import frames_schema, references_schema
 from dubl.index.spans import span_ends, span_starts
-from dubl.rights.parsing import parse_rights, plain_rights
 from dubl.rights.terms import Rights
 from dubl.types import (
     FeatureSpec,
@@ -141,7 +142,7 @@ def metadata_text(metadata: Metadata) -> str:
 
 def rights_row(rights: Rights) -> dict[str, str | float | None]:
     """Values of RIGHTS_COLUMNS."""
-    plain = plain_rights(rights)
+    plain = bodies.Rights.of(rights).model_dump(mode="json")
 
     def text(name: str) -> str | None:
         return json.dumps(plain[name], ensure_ascii=False) if plain[name] else None

@@ -39,7 +39,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptUpload:
+class StoredUpload:
     """An upload with the features of all its views."""
 
     upload: Upload
@@ -59,7 +59,7 @@ class UploadStore:
         self._compacted = 0
         self._retriever = LanceRetriever(self._store, wide)
 
-    def keep(self, uploads: Sequence[KeptUpload]) -> None:
+    def keep(self, uploads: Sequence[StoredUpload]) -> None:
         """Stores uploads in one commit; existing ones stay."""
         self._store.register([_entry(one.upload, one.features) for one in uploads])
 

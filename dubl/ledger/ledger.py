@@ -26,7 +26,7 @@ from dubl.ledger.records import CHECKS
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
 from dubl.settings import FloodSettings
-from dubl.types import Check, JobState, Lease, Outcome, Page, Standing, Verdict
+from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions, Verdict
 
 NO_GUARD = FloodSettings(enabled=False)
 MAX_CLAIMS = 10_000  # ids of checks that may be under way
@@ -125,7 +125,7 @@ class Ledger:
             self.jobs.forget(lease.job_id)
         return None if kept else self.get_check(check.id)
 
-    def standing(self, query_sha256: str, *, claim: Claim | None = None) -> Standing:
+    def prior_decisions(self, query_sha256: str, *, claim: Claim | None = None) -> PriorDecisions:
         """The prior decisions on which a new decision about these bytes depends.
 
         Raises StateConflict if the claimed id belongs to a check of other bytes or libraries,
@@ -133,7 +133,7 @@ class Ledger:
         """
         if claim is not None:
             self._claim(claim)
-        return Standing(
+        return PriorDecisions(
             rejected=self.reviews.rejected_references(query_sha256),
             quarantined=self.guard.held(),
             policies=self.policies.current(),

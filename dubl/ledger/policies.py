@@ -6,10 +6,10 @@ from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.records import POLICIES, Records
 from dubl.ledger.reviews import DECIDED
-from dubl.types import JudgedMatch, LibraryPolicy
+from dubl.types import DecidedMatch, LibraryPolicy
 
-JUDGED = Records(
-    JudgedMatch,
+DECIDED_MATCHES = Records(
+    DecidedMatch,
     f"""({DECIDED}
     SELECT m.library, arg_max(m.probability, d.created_at) AS probability,
         arg_max(d.decision, d.created_at) AS decision,
@@ -26,13 +26,13 @@ class Policies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def judged(self, library: str) -> tuple[JudgedMatch, ...]:
+    def decided_matches(self, library: str) -> tuple[DecidedMatch, ...]:
         """Decided matches of a library.
 
         The same bytes and reference count once, with the latest decision.
         """
-        statement = JUDGED.select("WHERE library = ? AND decision <> 'reopened'")
-        return JUDGED.objects(self._database.rows(statement, [library]))
+        statement = DECIDED_MATCHES.select("WHERE library = ? AND decision <> 'reopened'")
+        return DECIDED_MATCHES.objects(self._database.rows(statement, [library]))
 
     def adopt(
         self, library: str, *, duplicate: float, review: float, decisions: int

@@ -40,6 +40,7 @@ from dubl.contract.orders import (
     Terms,
     VideoInput,
 )
+from dubl.contract.rights import parse_context, parse_rights
 from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
@@ -54,7 +55,6 @@ from dubl.matching.decision import policy_of
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
 from dubl.rights import terms
-from dubl.rights.parsing import parse_context, parse_rights
 from dubl.settings import Settings, load_settings
 from dubl.types import (
     MAIN_LIBRARY,
@@ -63,10 +63,10 @@ from dubl.types import (
     Job,
     JobState,
     Outcome,
+    PriorDecisions,
     QuarantineState,
     ReferenceDraft,
     ReviewState,
-    Standing,
     VideoSource,
 )
 from dubl.types import Check as Checked
@@ -322,7 +322,7 @@ class LocalClient:
     def get_library_policy(self, library: str) -> LibraryPolicy:
         """The thresholds that hold for matches with this library's references."""
         policies = self._ask(Policies.current)
-        used = policy_of(library, self._settings.policy, Standing(policies=policies))
+        used = policy_of(library, self._settings.policy, PriorDecisions(policies=policies))
         return LibraryPolicy.of(library, used, policies.get(library))
 
     def calibrate_library(

@@ -11,9 +11,17 @@ from dataclasses import replace
 from dubl.matching.licensing import rule
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
 from dubl.settings import EvidenceSettings, PolicySettings
-from dubl.types import NO_STANDING, Match, MatchSet, Outcome, Standing, Timings, Verdict
+from dubl.types import (
+    NO_PRIOR_DECISIONS,
+    Match,
+    MatchSet,
+    Outcome,
+    PriorDecisions,
+    Timings,
+    Verdict,
+)
 
-MAX_UNSETTLED = 3  # matches whose pixels are compared; chosen, bounds the time of a check
+MAX_PIXEL_CHECKS = 3  # matches whose pixels are compared; chosen, bounds the time of a check
 
 
 def decide(
@@ -21,7 +29,7 @@ def decide(
     policy: PolicySettings,
     *,
     model_id: str,
-    standing: Standing = NO_STANDING,
+    prior: PriorDecisions = NO_PRIOR_DECISIONS,
     context: CheckContext = ANYWHERE,
 ) -> Verdict:
     """The verdict: the strongest outcome of the matches that count; "unique" if there is none.
@@ -29,9 +37,9 @@ def decide(
     Matches licensed in `context` and rejected matches do not count. They stay in the list, after
     those that count. A match with a quarantined reference is at most "review".
     """
-    marked = _marked(matches, standing, context)
+    marked = _marked(matches, prior, context)
     marked = [
-        replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, standing)))
+        replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, prior)))
         for one in marked
     ]
     ordered = sorted(marked, key=_place)
@@ -39,7 +47,7 @@ def decide(
     best = max((match.probability for match in counting), default=0.0)
     outcome = max((_said(match) for match in counting), key=_weight, default=Outcome.UNIQUE)
     found = [match for match in counting if _said(match) is outcome]
-    used = policy_of(found[0].library, policy, standing) if found else policy
+    used = policy_of(found[0].library, policy, prior) if found else policy
     return Verdict(
         outcome=outcome,
         probability=best,
@@ -54,9 +62,9 @@ def decide(
     )
 
 
-def policy_of(library: str, policy: PolicySettings, standing: Standing) -> PolicySettings:
+def policy_of(library: str, policy: PolicySettings, prior: PriorDecisions) -> PolicySettings:
     """The policy of a library: its own thresholds if it has any, with their own version."""
-    own = standing.policies.get(library)
+    own = prior.policies.get(library)
     if own is None:
         return policy
     return policy.model_copy(
@@ -87,33 +95,33 @@ def _found(verdict: Verdict) -> set[str]:
     return {one.reference_id for one in verdict.matches if one.outcome is not Outcome.UNIQUE}
 
 
-def is_doubtful(verdict: Verdict, policy: PolicySettings) -> bool:
+def needs_second_pass(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a second pass may change the outcome: a match was found, but no duplicate."""
     sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))
-    return verdict.probability >= policy.second_look_probability and not sure
+    return verdict.probability >= policy.second_pass_probability and not sure
 
 
-def unsettled(
+def doubtful_references(
     matches: MatchSet,
     policy: PolicySettings,
     *,
-    standing: Standing = NO_STANDING,
+    prior: PriorDecisions = NO_PRIOR_DECISIONS,
     context: CheckContext = ANYWHERE,
 ) -> tuple[str, ...]:
     """Ids of references whose pixels should be compared, most probable first.
 
     Empty if nothing was found or a match is sure. Licensed and rejected matches are left out.
     """
-    counting = [one for one in _marked(matches, standing, context) if counts(one)]
+    counting = [one for one in _marked(matches, prior, context) if counts(one)]
     best = max((one.probability for one in counting), default=0.0)
     if best >= policy.sure_probability:
         return ()
-    least = policy.second_look_probability
+    least = policy.second_pass_probability
     found = [one for one in counting if one.segments and one.probability >= least]
-    return tuple(one.reference_id for one in found[:MAX_UNSETTLED])
+    return tuple(one.reference_id for one in found[:MAX_PIXEL_CHECKS])
 
 
-def surer(first: Verdict, second: Verdict) -> Verdict:
+def more_probable(first: Verdict, second: Verdict) -> Verdict:
     """The more probable verdict of two passes, with the timings of both summed."""
     timings = summed_timings([first.timings_ms, second.timings_ms])
     return replace(max(first, second, key=lambda one: one.probability), timings_ms=timings)
@@ -134,7 +142,7 @@ def outcome_of(probability: float, policy: PolicySettings) -> Outcome:
     return Outcome.UNIQUE
 
 
-def keeps_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
+def stores_evidence(verdict: Verdict, evidence: EvidenceSettings) -> bool:
     """Whether evidence of the check is stored for reviewers.
 
     With `keep: matches` it is stored if a match reaches its library's review threshold, also a
@@ -160,20 +168,22 @@ def _strictest(matches: Sequence[Match]) -> Action:
     return min(wishes, key=_leniency)
 
 
-def _marked(matches: MatchSet, standing: Standing, context: CheckContext) -> list[Match]:
+def _marked(matches: MatchSet, prior: PriorDecisions, context: CheckContext) -> list[Match]:
     return [
         replace(
             one,
-            rejected=one.reference_id in standing.rejected,
-            rights=_ruling(one, matches, standing, context),
+            rejected=one.reference_id in prior.rejected,
+            rights=_ruling(one, matches, prior, context),
         )
         for one in matches.matches
     ]
 
 
-def _ruling(match: Match, matches: MatchSet, standing: Standing, context: CheckContext) -> Ruling:
+def _ruling(
+    match: Match, matches: MatchSet, prior: PriorDecisions, context: CheckContext
+) -> Ruling:
     ruling = rule(match, matches.rights.get(match.reference_id, UNRESTRICTED), context)
-    if match.reference_id not in standing.quarantined or not ruling.counts:
+    if match.reference_id not in prior.quarantined or not ruling.counts:
         return ruling
     return replace(
         ruling,

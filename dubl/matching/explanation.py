@@ -13,17 +13,17 @@ from dubl.errors import EvidenceNotKept
 from dubl.matching.edit_hints import PicturePair, edit_hints
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.signals import alike_views, line_of
-from dubl.ports import KeptVideos, MatrixComparator, ReferenceFeatures
+from dubl.ports import EvidenceStore, MatrixComparator, ReferenceFeatures
 from dubl.types import (
     WHOLE_FRAME,
     Explanation,
     Float64Array,
     FramePair,
     Hint,
-    KeptVideo,
     Match,
     Matrices,
     Segment,
+    StoredVideo,
     TimedMatrix,
     Uint8Array,
     VideoFeatures,
@@ -51,7 +51,7 @@ class Explainer:
     EvidenceNotKept, also if the reference or the feature space no longer exists.
     """
 
-    def __init__(self, readers: Mapping[str, SpaceReader], kept: KeptVideos) -> None:
+    def __init__(self, readers: Mapping[str, SpaceReader], kept: EvidenceStore) -> None:
         self._readers = readers
         self._kept = kept
 
@@ -88,7 +88,7 @@ class Explainer:
     def _comparator(self, query: VideoFeatures) -> MatrixComparator:
         return self._readers[query.spec.space_id].comparator
 
-    def _kept_reference(self, reference_id: str) -> KeptVideo | None:
+    def _kept_reference(self, reference_id: str) -> StoredVideo | None:
         try:
             return self._kept.reference(reference_id)
         except EvidenceNotKept:

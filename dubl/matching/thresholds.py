@@ -15,7 +15,7 @@ import numpy as np
 
 from dubl.errors import InvalidRequest
 from dubl.settings import PolicySettings
-from dubl.types import MIN_DECISIONS, Float64Array, JudgedMatch, Precision, ThresholdReport
+from dubl.types import MIN_DECISIONS, DecidedMatch, Float64Array, Precision, ThresholdReport
 
 MIN_OF_A_KIND = 5  # copies, and non-copies; chosen
 PRIOR = 2.0  # weight in decisions; chosen
@@ -26,7 +26,7 @@ Z_95 = 1.96  # standard deviations of a 95 % interval
 
 
 def fit_thresholds(
-    judged: Sequence[JudgedMatch],
+    decided: Sequence[DecidedMatch],
     policy: PolicySettings,
     *,
     least_decisions: int = MIN_DECISIONS,
@@ -37,10 +37,10 @@ def fit_thresholds(
     never shown. Raises InvalidRequest for fewer than `least_decisions`, or fewer than MIN_OF_A_KIND
     copies or non-copies.
     """
-    copies = sum(one.copied for one in judged)
-    _require_enough(len(judged), copies, least_decisions)
-    probabilities = np.array([one.probability for one in judged])
-    copied = np.array([one.copied for one in judged], dtype=np.float64)
+    copies = sum(one.copied for one in decided)
+    _require_enough(len(decided), copies, least_decisions)
+    probabilities = np.array([one.probability for one in decided])
+    copied = np.array([one.copied for one in decided], dtype=np.float64)
     logits = _logit(probabilities)
     slope, offset = _fit(logits, copied)
     duplicate = _reaching(policy.duplicate_probability, slope, offset)
@@ -50,7 +50,7 @@ def fit_thresholds(
     )
     review = min(review, duplicate)
     return ThresholdReport(
-        decisions=len(judged),
+        decisions=len(decided),
         copies=copies,
         slope=slope,
         offset=offset,
@@ -58,16 +58,16 @@ def fit_thresholds(
         review_probability=review,
         log_loss_before=_log_loss(logits, copied),
         log_loss_after=_log_loss(slope * logits + offset, copied),
-        duplicate_before=precision_from(policy.duplicate_probability, judged),
-        duplicate_after=precision_from(duplicate, judged),
-        review_before=precision_from(policy.review_probability, judged),
-        review_after=precision_from(review, judged),
+        duplicate_before=precision_from(policy.duplicate_probability, decided),
+        duplicate_after=precision_from(duplicate, decided),
+        review_before=precision_from(policy.review_probability, decided),
+        review_after=precision_from(review, decided),
     )
 
 
-def precision_from(threshold: float, judged: Sequence[JudgedMatch]) -> Precision:
+def precision_from(threshold: float, decided: Sequence[DecidedMatch]) -> Precision:
     """Precision at a threshold; the interval is [0, 1] if no match reaches it."""
-    reaching = [one.copied for one in judged if one.probability >= threshold]
+    reaching = [one.copied for one in decided if one.probability >= threshold]
     count, copies = len(reaching), sum(reaching)
     if not count:
         return Precision(threshold=threshold, matches=0, copies=0, low=0.0, high=1.0)

@@ -17,7 +17,7 @@ import numpy as np
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
 from dubl.matching.pixels import SIDE, pixel_correlations
-from dubl.ports import Decoder, KeptVideos
+from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
     FrameClip,
     Match,
@@ -73,7 +73,7 @@ class Verifier:
 
     def __init__(
         self,
-        kept: KeptVideos,
+        kept: EvidenceStore,
         calibration: Calibration,
         *,
         open_file: Callable[[str], VideoSource],
@@ -157,7 +157,7 @@ class Verifier:
         )
 
 
-def shown_along(segment: Segment, reference_id: str, kept: KeptVideos) -> Shown:
+def shown_along(segment: Segment, reference_id: str, kept: EvidenceStore) -> Shown:
     """Stored pictures of a reference along a segment; none if nothing is stored."""
     try:
         times_s = instants(kept.reference(reference_id).picture_times_s, segment)

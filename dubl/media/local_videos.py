@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from dubl.media.keeping import KeptVideos
+from dubl.media.evidence_store import EvidenceStore
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.spool import Spool
 from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
@@ -13,7 +13,7 @@ from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
 class LocalVideos:
     """Decodes uploads and stores their evidence, wherever the spool is."""
 
-    def __init__(self, decoder: SandboxedDecoder, kept: KeptVideos, spool: Spool) -> None:
+    def __init__(self, decoder: SandboxedDecoder, kept: EvidenceStore, spool: Spool) -> None:
         self._decoder = decoder
         self._spool = spool
         self.kept = kept

@@ -107,4 +107,4 @@ class Ruling:
 
 UNRESTRICTED = Rights()
 ANYWHERE = CheckContext()
-UNJUDGED = Ruling()
+NO_RULING = Ruling()

@@ -34,11 +34,11 @@ from dubl.types.job import (
 from dubl.types.library import (
     MAIN_LIBRARY,
     IndexHealth,
-    KeptVideo,
     Metadata,
     Reference,
     ReferenceDraft,
     Registration,
+    StoredVideo,
 )
 from dubl.types.match import (
     Candidate,
@@ -56,6 +56,17 @@ from dubl.types.page import (
     Page,
     PagePosition,
 )
+from dubl.types.prior import (
+    MIN_DECISIONS,
+    NO_PRIOR_DECISIONS,
+    DecidedMatch,
+    LibraryPolicy,
+    Precision,
+    PriorDecisions,
+    Quarantine,
+    QuarantineState,
+    ThresholdReport,
+)
 from dubl.types.review import (
     Decision,
     Review,
@@ -69,17 +80,6 @@ from dubl.types.space import (
     Space,
     SpaceState,
     SpaceSwitch,
-)
-from dubl.types.standing import (
-    MIN_DECISIONS,
-    NO_STANDING,
-    JudgedMatch,
-    LibraryPolicy,
-    Precision,
-    Quarantine,
-    QuarantineState,
-    Standing,
-    ThresholdReport,
 )
 from dubl.types.video import (
     MAX_VIEWS,
@@ -102,8 +102,8 @@ __all__ = [
     "MAIN_LIBRARY",
     "MAX_VIEWS",
     "MIN_DECISIONS",
+    "NO_PRIOR_DECISIONS",
     "NO_PROGRESS",
-    "NO_STANDING",
     "NO_TIMINGS",
     "WHOLE_FRAME",
     "ApiKey",
@@ -112,6 +112,7 @@ __all__ = [
     "CandidateSet",
     "Check",
     "Comparison",
+    "DecidedMatch",
     "Decision",
     "Delivery",
     "DeliveryState",
@@ -131,8 +132,6 @@ __all__ = [
     "JobKind",
     "JobRank",
     "JobState",
-    "JudgedMatch",
-    "KeptVideo",
     "Lease",
     "LibraryPolicy",
     "Match",
@@ -144,6 +143,7 @@ __all__ = [
     "Page",
     "PagePosition",
     "Precision",
+    "PriorDecisions",
     "Progress",
     "Quarantine",
     "QuarantineState",
@@ -160,7 +160,7 @@ __all__ = [
     "Space",
     "SpaceState",
     "SpaceSwitch",
-    "Standing",
+    "StoredVideo",
     "ThresholdReport",
     "TimedMatrix",
     "Timings",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubl.types.library import KeptVideo
+from dubl.types.library import StoredVideo
 from dubl.types.video import Float32Array, Float64Array
 
 
@@ -73,8 +73,8 @@ class Matrices:
 class Explanation:
     """`reference` is None where nothing of it is kept to be looked at."""
 
-    query: KeptVideo
-    reference: KeptVideo | None
+    query: StoredVideo
+    reference: StoredVideo | None
     reference_duration_s: float
     pairs: tuple[FramePair, ...]
     hints: tuple[Hint, ...]

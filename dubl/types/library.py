@@ -71,7 +71,7 @@ class IndexHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptVideo:
+class StoredVideo:
     """Stored evidence of a video, for reviewers.
 
     picture_times_s: times of small pictures of whole frames, ascending. video_path: a file to play;

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dubl.rights.terms import ANYWHERE, UNJUDGED, Action, CheckContext, Rights, Ruling
+from dubl.rights.terms import ANYWHERE, NO_RULING, Action, CheckContext, Rights, Ruling
 from dubl.types.video import Timings
 
 
@@ -99,7 +99,7 @@ class Match:
     rejected: bool = False
     excluded_s: float = 0.0
     common_s: float = 0.0
-    rights: Ruling = UNJUDGED
+    rights: Ruling = NO_RULING
     outcome: Outcome | None = None
     agreement: float | None = None
     ceiling: float = 1.0

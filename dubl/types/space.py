@@ -12,13 +12,15 @@ from dubl.types.video import Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """A feature space that a service works in: how it samples queries, closer looks and
-    references, and its model as verdicts name it."""
+    """A feature space in service: its model as in verdicts, and its samplings.
+
+    They are for queries, for the second pass of queries, and for references.
+    """
 
     id: str
     model_id: str
     query: Sampling
-    closer: Sampling
+    second_pass: Sampling
     reference: Sampling
 
 

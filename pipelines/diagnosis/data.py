@@ -108,7 +108,7 @@ def port(host: str, number: int) -> Finding:
 def library(settings: Settings) -> Finding:
     """The library in the settings' feature space. Missing tables are not created."""
     try:
-        uri = library_uri(settings.index_uri, feature_spec(settings), beside=settings.is_candidate)
+        uri = library_uri(settings.index_uri, feature_spec(settings), beside=settings.is_challenger)
         if is_folder(uri) and not any(Path(uri).glob("*.lance")):
             return _nothing_there(settings)
         store = make_store(settings, read_only=True)
@@ -123,7 +123,7 @@ def library(settings: Settings) -> Finding:
 
 
 def _nothing_there(settings: Settings) -> Finding:
-    if settings.is_candidate:
+    if settings.is_challenger:
         return note(
             "library",
             f"the feature space of {settings.model.weights} is empty",

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from dubl.contract import bodies
-from dubl.contract.requests import LIBRARY_PATTERN
+from dubl.contract.forms import LIBRARY_PATTERN
 from dubl.errors import NotFound
 from dubl.index.duplicates import read_duplicates
 from serve_app.api.context import RouteContext

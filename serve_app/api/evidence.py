@@ -17,11 +17,11 @@ from dubl.matching.matrix_picture import draw_matrix
 from dubl.settings import PolicySettings
 from dubl.types import (
     Check,
-    KeptVideo,
     Match,
     Matrices,
     Outcome,
-    Standing,
+    PriorDecisions,
+    StoredVideo,
     TimedMatrix,
 )
 from serve_app.api.context import Context, RouteContext
@@ -52,7 +52,7 @@ async def evidence(
     check = await visible_check(context, request, check_id)
     match = _match(check, reference_id)
     explanation = await context.engine.evidence.explain(check_id, match)
-    own = Standing(policies=await context.ledger.ask(Policies.current))
+    own = PriorDecisions(policies=await context.ledger.ask(Policies.current))
     used = policy_of(match.library, context.settings.policy, own)
     return bodies.Evidence.of(check, match, explanation, policy=used, outcome=_outcome(match, used))
 
@@ -146,11 +146,11 @@ def _jpeg(content: bytes) -> Response:
     return Response(content, media_type="image/jpeg", headers=INERT)
 
 
-def _file(kept: KeptVideo, context: Context) -> Response:
+def _file(kept: StoredVideo, context: Context) -> Response:
     """Raises EvidenceNotKept where there is no file, or none that may be read by now."""
     path = Path(kept.video_path).resolve()
     settings = context.settings
-    allowed = (settings.kept_dir.resolve(), *settings.media.allowed_roots)
+    allowed = (settings.evidence_dir.resolve(), *settings.media.allowed_roots)
     if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
         raise EvidenceNotKept(f"the file of '{kept.id}' is not kept")
     return FileResponse(path, media_type=kept.media_type, headers=INERT)

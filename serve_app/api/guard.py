@@ -14,8 +14,8 @@ from dubl.ledger.policies import Policies
 from dubl.matching.decision import policy_of
 from dubl.types import (
     LibraryPolicy,
+    PriorDecisions,
     QuarantineState,
-    Standing,
 )
 from serve_app.api.context import Context, RouteContext
 from serve_app.api.principal import principal_of
@@ -24,8 +24,8 @@ router = APIRouter(tags=["reviews"])
 
 
 def policy_body(context: Context, library: str, own: LibraryPolicy | None) -> bodies.LibraryPolicy:
-    standing = Standing(policies={} if own is None else {library: own})
-    used = policy_of(library, context.settings.policy, standing)
+    prior = PriorDecisions(policies={} if own is None else {library: own})
+    used = policy_of(library, context.settings.policy, prior)
     return bodies.LibraryPolicy.of(library, used, own)
 
 

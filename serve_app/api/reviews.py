@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from dubl.contract import bodies
-from dubl.contract.requests import TEXT_MAX_LENGTH, ReviewRequest
+from dubl.contract.requests import ReviewRequest
 from dubl.errors import InvalidRequest
 from dubl.ledger.reviews import Reviews
-from dubl.types import Decision, ReviewState
+from dubl.types import ReviewState
 from serve_app.api.context import RouteContext
 from serve_app.api.principal import principal_of
 from serve_app.api.visible import visible_check
@@ -81,10 +81,6 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
     "Not a match" (rejected) is remembered: the same bytes are not reported again as a copy of
     this reference, until it is reopened.
     """
-    if body.decision is Decision.COMMENT and not body.note.strip():
-        raise InvalidRequest("a comment needs a `note`")
-    if max(len(body.note), len(body.reviewer)) > TEXT_MAX_LENGTH:
-        raise InvalidRequest(f"a text is longer than {TEXT_MAX_LENGTH} characters")
     await visible_check(context, request, body.check_id)
     entry = await context.ledger.ask(
         Reviews.record,

@@ -8,7 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from dubl.contract import bodies
+from dubl.contract.forms import read_form
 from dubl.contract.orders import FrameSearch
+from dubl.contract.requests import FrameForm
 from dubl.errors import InvalidRequest
 from serve_app.api.context import RouteContext
 from serve_app.api.documents import FRAME
@@ -17,7 +19,6 @@ from serve_app.api.uploads import Submission, read_submission
 from serve_app.api.visible import visible_check
 
 Limit = Annotated[int, Query(ge=1, le=50)]
-FIELDS = ("time_s", "library")
 
 
 router = APIRouter(tags=["search"])
@@ -52,26 +53,12 @@ async def nearest(
 
 
 def _search(submission: Submission, *, limit: int) -> FrameSearch:
-    fields = submission.fields
-    unknown = sorted(set(fields) - set(FIELDS))
-    if unknown:
-        raise InvalidRequest(f"unknown field `{unknown[0]}`; known: file, {', '.join(FIELDS)}")
+    form = read_form(FrameForm, submission.fields)
     if submission.upload is None:
         raise InvalidRequest("send the picture or the video as `file`")
-    library = fields.get("library") or ""
     return FrameSearch(
         source=submission.upload,
-        at_s=_seconds(fields.get("time_s")),
-        libraries=(str(library),) if library else (),
+        at_s=form.time_s,
+        libraries=(form.library,) if form.library else (),
         limit=limit,
     )
-
-
-def _seconds(value: object) -> float:
-    try:
-        seconds = float(str(value or 0))
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidRequest("`time_s` must be seconds, 0 or more")
-    return seconds

@@ -14,10 +14,10 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from dubl.contract.strict_json import parse_json
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import VideoSource
-from serve_app.api.strict_json import parse_json
 
 MAX_FIELDS_BYTES = 1024 * 1024
 FILE_FIELD = "file"

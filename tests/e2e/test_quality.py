@@ -19,9 +19,9 @@ import pytest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.benchmark.findings import suite_figures
 from dubl.evaluation.benchmark.run import run_suite
-from dubl.evaluation.casting import Cast
 from dubl.evaluation.metrics.detection import Estimate
 from dubl.evaluation.report.summary import figures_tree
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 
@@ -65,13 +65,13 @@ def measured(folder: Path, size: str) -> Mapping[str, Estimate]:
         shortest_s=6,
         longest_s=12,
     )
-    cast = Cast(
+    roles = SuiteRoles(
         references=tuple(clips[:references]),
         strangers=tuple(clips[references : references + strangers]),
         negatives=tuple(clips[references + strangers :]),
     )
     options = SuiteOptions(edits=EDITS, per_reference=2, seed=SEED)
-    truth = write_suite(folder / "suite", cast, options=options)
+    truth = write_suite(folder / "suite", roles, options=options)
     settings = load_settings("configs/local.yaml")
     return suite_figures(run_suite(folder / "suite", truth, settings, home=folder / "home"))
 

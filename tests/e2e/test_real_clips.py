@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery
 from pipelines.local_server import running_server
 from tests.support.service import Client
@@ -27,21 +27,21 @@ MAX_FLAGGED = 0
 
 
 @pytest.fixture(scope="module")
-def cast(shared_data: Path) -> Cast:
+def roles(shared_data: Path) -> SuiteRoles:
     """Drawn from all clips, so that many strangers show a reference's room and person."""
     manifest = json.loads((shared_data / "videos" / "manifest.json").read_text())
     files = sorted(shared_data / "videos" / clip["file"] for clip in manifest)
     drawn = np.random.default_rng(SEED).permutation(len(files))[: 2 * COUNT]
     chosen = [files[place] for place in drawn]
-    return Cast(references=tuple(chosen[:COUNT]), strangers=tuple(chosen[COUNT:]))
+    return SuiteRoles(references=tuple(chosen[:COUNT]), strangers=tuple(chosen[COUNT:]))
 
 
 @pytest.mark.slow
 def test_copies_are_found_with_their_seconds_and_strangers_are_not_flagged(
-    cast: Cast, tmp_path: Path
+    roles: SuiteRoles, tmp_path: Path
 ) -> None:
     options = SuiteOptions(edits=EDITS, per_reference=1, strengths=(0.2, 0.6), seed=SEED)
-    truth = write_suite(tmp_path / "suite", cast, options=options)
+    truth = write_suite(tmp_path / "suite", roles, options=options)
     index = [sys.executable, "-m", "pipelines.index_archive", str(tmp_path / "suite" / REFERENCES)]
     subprocess.run([*index, "--data", str(tmp_path / "data")], check=True)
 

@@ -15,7 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES
 from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
@@ -34,8 +34,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "made", count=3, seed=9, size=(320, 180), shortest_s=6, longest_s=8
     )
     options = SuiteOptions(edits=("trim:0.4",), per_reference=0)
-    cast = Cast(references=tuple(made), strangers=())
-    truth = write_suite(folder / "suite", cast, options=options)
+    roles = SuiteRoles(references=tuple(made), strangers=())
+    truth = write_suite(folder / "suite", roles, options=options)
     copies = {query.matches[0].reference: name for name, query in truth.queries.items()}
     with zipfile.ZipFile(folder / "films.zip", "w") as archive:
         for name in truth.references[:2]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
@@ -51,26 +51,37 @@ def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    folder = tmp_path_factory.mktemp("clips")
+def clips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def clips(clips_folder: Path) -> Clips:
+    folder = clips_folder
     made = generate_library(
         folder / "made", count=5, seed=3, size=(320, 180), shortest_s=8, longest_s=12
     )
-    cast = Cast(references=tuple(made[:3]), strangers=tuple(made[3:]))
+    roles = SuiteRoles(references=tuple(made[:3]), strangers=tuple(made[3:]))
     options = SuiteOptions(edits=("recode:0.3", "trim:0.4"), per_reference=0)
-    truth = write_suite(folder / "suite", cast, options=options)
+    truth = write_suite(folder / "suite", roles, options=options)
     return Clips(folder=folder / "suite", truth=truth)
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Iterator[str]:
+def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service's data folder."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def service(service_data: Path, clips_folder: Path) -> Iterator[str]:
     """A running service that may read the references' folder and private addresses: the only one
     of the first tier. `address` is its address, unless a module has its own."""
     overrides = [
-        f"media.allowed_roots=[{clips.folder}]",
+        f"media.allowed_roots=[{clips_folder}]",
         "media.allow_private_addresses=true",
     ]
-    with running_server(tmp_path_factory.mktemp("service"), overrides=overrides) as address:
+    with running_server(service_data, overrides=overrides) as address:
         yield address
 
 

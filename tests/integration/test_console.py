@@ -1,4 +1,4 @@
-"""A reviewer's day in a real browser: the console over a real service in this process."""
+"""A reviewer's day in a real browser: the console over a real service."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
 from dubl.footage.scenes import generate_library
 from dubl.index.duplicates import write_duplicates
-from dubl.settings import load_settings
 from tests.support.browser import chromium
-from tests.support.in_process import running_app
 from tests.support.service import Client
 
 ATTACKS = ("trim:0.4", "mirror")
@@ -59,18 +57,14 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
         folder / "made", count=3, seed=5, size=(320, 180), shortest_s=6, longest_s=8
     )
     options = SuiteOptions(edits=ATTACKS, per_reference=0)
-    cast = Cast(references=tuple(made[:2]), strangers=tuple(made[2:]))
-    return folder / "suite", write_suite(folder / "suite", cast, options=options)
+    roles = SuiteRoles(references=tuple(made[:2]), strangers=tuple(made[2:]))
+    return folder / "suite", write_suite(folder / "suite", roles, options=options)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def address(suite: Suite, data: Path) -> Iterator[str]:
-    """A service with one reference; the browser registers the other. Duplicates were looked for."""
+def address(service: str, service_data: Path, suite: Suite) -> str:
+    """The service knows one reference; the browser registers the other. Duplicates were looked
+    for."""
     folder, truth = suite
     members = tuple(
         DuplicateMember(id=name, title=title, duration_s=7.0)
@@ -80,12 +74,11 @@ def address(suite: Suite, data: Path) -> Iterator[str]:
         DuplicatePair(a="first", b="again", probability=0.99),
         DuplicatePair(a="first", b="shorter", probability=0.93),
     )
-    write_duplicates(data, "main", (DuplicateCluster(members=members, pairs=pairs),))
-    settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
-    with running_app(settings) as address, Client(address) as client:
+    write_duplicates(service_data, "main", (DuplicateCluster(members=members, pairs=pairs),))
+    with Client(service) as client:
         path = folder / REFERENCES / truth.references[0]
         assert client.register(path, id="first", title="First", owner="Studio").status_code == 201
-        yield address
+    return service
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-DEPLOY_TIMEOUT_S = 240
+DEPLOY_TIMEOUT_S = 600
 BROKER_PORTS = free_ports()
 BROKER = RabbitMQ.on(BROKER_PORTS)
 

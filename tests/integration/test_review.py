@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.assembly import make_kept_videos
+from dubl.assembly import make_evidence_store
 from dubl.errors import EvidenceNotKept
-from dubl.media.keeping import KeptVideos
+from dubl.media.evidence_store import EvidenceStore
 from dubl.settings import Settings, load_settings
 from tests.integration.conftest import Clips
 from tests.support.in_process import running_app
@@ -30,8 +30,8 @@ def settings(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Settings
 
 
 @pytest.fixture(scope="module")
-def kept(settings: Settings) -> KeptVideos:
-    return make_kept_videos(settings)
+def kept(settings: Settings) -> EvidenceStore:
+    return make_evidence_store(settings)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_the_queue_leads_from_the_check_to_the_decision(desk: Client, clips: Cli
 
 
 def test_a_reference_from_an_archive_gets_its_pictures_when_they_are_wanted(
-    desk: Client, clips: Clips, kept: KeptVideos
+    desk: Client, clips: Clips, kept: EvidenceStore
 ) -> None:
     path, reference = copy_of(clips, 2)
     original = next(one for one in clips.references if one.stem == reference)

@@ -76,7 +76,7 @@ def test_a_match_is_shown_with_pictures_and_decided_on(client: Client, clips: Cl
     decision = {"check_id": check["id"], "reference_id": reference, "decision": "confirmed"}
     assert client.http.post("/v1/reviews", json=decision).status_code == 201
     queue = client.http.get("/v1/reviews/queue", params={"state": "confirmed"}).json()
-    assert [item["check_id"] for item in queue["items"]] == [check["id"]]
+    assert check["id"] in [item["check_id"] for item in queue["items"]]
     assert "<title>Dubl</title>" in client.http.get("/").text
 
 
@@ -150,12 +150,12 @@ def test_the_log_shows_every_stage_under_the_requests_id(
 
 def test_the_same_bytes_are_one_reference(client: Client, clips: Clips) -> None:
     path = clips.references[0]
+    before = _libraries(client)
     again = client.register(path, id="another-id")
     assert (again.status_code, again.json()["id"]) == (200, path.name)
     elsewhere = client.register(path, id="another-id", library="elsewhere")
     assert (elsewhere.status_code, elsewhere.json()["library"]) == (201, "elsewhere")
-    names = {item["name"]: item["references"] for item in _libraries(client)}
-    assert names == {"main": 3, "elsewhere": 1}
+    assert _libraries(client) == {**before, "elsewhere": 1}
     assert client.http.delete("/v1/references/another-id").status_code == 204
 
 
@@ -297,5 +297,7 @@ def test_the_original_client_is_served_by_link(
     assert client.http.delete(f"/v1/references/{original}").status_code == 204
 
 
-def _libraries(client: Client) -> list[dict[str, object]]:
-    return client.http.get("/v1/libraries").json()["items"]
+def _libraries(client: Client) -> dict[str, int]:
+    """How many references each has."""
+    items = client.http.get("/v1/libraries").json()["items"]
+    return {item["name"]: item["references"] for item in items}

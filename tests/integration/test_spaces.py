@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dubl.assembly import candidate_settings, make_space, make_store
+from dubl.assembly import challenger_settings, make_space, make_store
 from dubl.engine.ledger import open_ledger, require_answering
 from dubl.errors import ConfigurationError
 from dubl.index.keys import read_keys
@@ -29,7 +29,7 @@ from tests.support.other_weights import other_weights
 from tests.support.service import Client
 
 OLD = "dubl-compact"
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def spaces(client: Client) -> list[dict[str, object]]:
 
 def fill(settings: Settings, listing: Path) -> ArchiveWriter:
     """What the indexing job does with `--space candidate`, without Ray."""
-    theirs = candidate_settings(settings)
+    theirs = challenger_settings(settings)
     store = make_store(theirs)
     answering = make_store(settings, read_only=True)
     writer = ArchiveWriter(store, library="main", batch_videos=64, answering=answering)
@@ -95,7 +95,7 @@ def test_an_upgrade_from_beginning_to_end(
         path.stem: copy for path, copy in zip(clips.references, copies_of(clips), strict=True)
     }
     before, during = configured(OLD), configured(OLD, new)
-    old_space, new_space = make_space(before), make_space(candidate_settings(during))
+    old_space, new_space = make_space(before), make_space(challenger_settings(during))
 
     with service(before) as client:
         assert client.register(uploaded, id=uploaded.stem).status_code == 201
@@ -191,7 +191,7 @@ def test_a_space_is_switched_in_while_callers_go_on(
     settings = load_settings(overrides=[f"data_dir={data}", *overrides], environment={})
     archive = str(clips.references[0].parent)
     run("index", archive, "--data", str(data), "--address", ray_address)
-    old_space, new_space = make_space(settings), make_space(candidate_settings(settings))
+    old_space, new_space = make_space(settings), make_space(challenger_settings(settings))
     with running_server(data, overrides=overrides) as address, callers(address, clips) as told:
         command = ("index", archive, "--data", str(data), "--space", "candidate")
         options = ("--address", ray_address, "--set", f"candidate.weights={new}")

@@ -47,7 +47,6 @@ from dubl.types import (
     JobKind,
     JobRank,
     JobState,
-    KeptVideo,
     Match,
     Matrices,
     Outcome,
@@ -61,6 +60,7 @@ from dubl.types import (
     Segment,
     Shadow,
     Space,
+    StoredVideo,
     TimedMatrix,
     Verdict,
     VideoSource,
@@ -211,7 +211,7 @@ class FakeService:
         for number in range(40):
             match = dataclasses.replace(MATCH, library=library, probability=0.5 + number / 100)
             self.matches = (match,)
-            check = self.verdict_on(CheckOrder(id=f"judged-{number}", video=VideoInput()))
+            check = self.verdict_on(CheckOrder(id=f"decided-{number}", video=VideoInput()))
             self.ledger.record_check(dataclasses.replace(check, query_sha256=f"{number}"))
             decision = Decision.CONFIRMED if number > 30 else Decision.REJECTED
             self.ledger.reviews.record(
@@ -299,7 +299,7 @@ class FakeService:
             id=space_id,
             model_id=f"model@{space_id}",
             query=SAMPLING,
-            closer=SAMPLING,
+            second_pass=SAMPLING,
             reference=SAMPLING,
         )
         return Lane(
@@ -482,10 +482,10 @@ class FakeVideos:
         self.has_network = True
         self.searches: list[tuple[float, Sequence[str], int]] = []
 
-    def query(self, identifier: str) -> KeptVideo:
+    def query(self, identifier: str) -> StoredVideo:
         if identifier not in self.files:
             raise EvidenceNotKept(f"nothing to look at is kept of '{identifier}'")
-        return KeptVideo(
+        return StoredVideo(
             id=identifier,
             name=f"{identifier}.mp4",
             duration_s=8.0,

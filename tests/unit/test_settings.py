@@ -42,9 +42,11 @@ def test_a_typo_in_the_environment_is_refused() -> None:
         load_settings(environment={"DUBL__MEDIA__QUERRY_RATE_HZ": "2"})
 
 
-def test_the_former_name_of_all_views_is_read() -> None:
-    settings = load_settings(overrides=["media.query_views=thorough"], environment={})
+def test_former_names_are_read() -> None:
+    former = ["media.query_views=thorough", "policy.second_look_probability=0.25"]
+    settings = load_settings(overrides=former, environment={})
     assert settings.media.query_views == "all"
+    assert settings.policy.second_pass_probability == 0.25
 
 
 def test_a_missing_file_and_broken_yaml_are_configuration_errors(tmp_path: Path) -> None:

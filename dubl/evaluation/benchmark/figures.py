@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.benchmark.seconds import boxes, end_errors
 from dubl.evaluation.metrics.detection import (
     Answer,
@@ -134,7 +134,7 @@ def ranking_figures(queries: Sequence[ScoredQuery]) -> Figures:
     }
 
 
-def decision_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> Figures:
+def decision_figures(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> Figures:
     """Figures at the shipped thresholds; recalls and false-positive rates have Wilson intervals."""
     figures: dict[str, Estimate] = {}
     for threshold in thresholds(policy):
@@ -151,7 +151,7 @@ def decision_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> 
     return figures
 
 
-def originals(queries: Sequence[JudgedQuery]) -> dict[str, list[JudgedQuery]]:
+def originals(queries: Sequence[AnsweredQuery]) -> dict[str, list[AnsweredQuery]]:
     """Queries that copy nothing: strangers, and what only looks like a copy."""
     found = [query for query in queries if not query.expected]
     strangers = [query for query in found if STRANGER in query.attack]
@@ -162,7 +162,7 @@ def originals(queries: Sequence[JudgedQuery]) -> dict[str, list[JudgedQuery]]:
     }
 
 
-def segment_figures(queries: Sequence[JudgedQuery], policy: PolicySettings) -> Figures:
+def segment_figures(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> Figures:
     """VSC's segment AP over all segments; VCSL's values and the errors of ends over what the
     service shows, the matches from the review threshold on. Seconds for the errors."""
     level = policy.review_probability

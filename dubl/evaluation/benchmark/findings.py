@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery, answered_queries
+from dubl.evaluation.benchmark.edit_rows import (
+    EditRow,
+    OriginalRow,
+    edit_rows,
+    original_rows,
+    recall_by_edit,
+)
 from dubl.evaluation.benchmark.figures import (
     Figures,
     decision_figures,
     ranking_figures,
     segment_figures,
-)
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery, judged
-from dubl.evaluation.benchmark.passport import (
-    EditRow,
-    OriginalRow,
-    original_rows,
-    passport,
-    recall_by_edit,
 )
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.metrics.detection import Estimate
@@ -42,12 +42,14 @@ class MethodFindings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """A run of a suite, judged. `ranking` is Dubl as `peers` are seen; `skipped_peers`: reasons by
-    name."""
+    """The results of a run of a suite.
+
+    ranking: Dubl's answers in the form of `peers`. skipped_peers: reasons by name.
+    """
 
     suite: Path
     run: SuiteRun
-    queries: Sequence[JudgedQuery]
+    queries: Sequence[AnsweredQuery]
     figures: Figures
     edits: Sequence[EditRow]
     originals: Sequence[OriginalRow]
@@ -56,19 +58,19 @@ class Findings:
     skipped_peers: Mapping[str, str]
 
     @property
-    def copies(self) -> list[JudgedQuery]:
+    def copies(self) -> list[AnsweredQuery]:
         return [query for query in self.queries if query.expected]
 
 
 def judge(suite: Path, run: SuiteRun, peers: Peers) -> Findings:
     """Judges the run, and runs the peers over the same files."""
-    queries, policy = judged(run), run.settings.policy
+    queries, policy = answered_queries(run), run.settings.policy
     return Findings(
         suite=suite,
         run=run,
         queries=queries,
         figures=suite_figures(run),
-        edits=passport(queries, policy),
+        edits=edit_rows(queries, policy),
         originals=original_rows(queries, policy),
         ranking=_method("Dubl", f"`{run.model_id}`", [query.scored for query in queries]),
         peers=_peer_findings(suite, run, queries, peers),
@@ -78,7 +80,7 @@ def judge(suite: Path, run: SuiteRun, peers: Peers) -> Findings:
 
 def suite_figures(run: SuiteRun) -> Figures:
     """All figures of Dubl itself, by name."""
-    queries, policy = judged(run), run.settings.policy
+    queries, policy = answered_queries(run), run.settings.policy
     return {
         **ranking_figures([query.scored for query in queries]),
         **decision_figures(queries, policy),
@@ -87,7 +89,7 @@ def suite_figures(run: SuiteRun) -> Figures:
 
 
 def _peer_findings(
-    suite: Path, run: SuiteRun, queries: Sequence[JudgedQuery], peers: Peers
+    suite: Path, run: SuiteRun, queries: Sequence[AnsweredQuery], peers: Peers
 ) -> list[MethodFindings]:
     if not peers.ready:
         return []

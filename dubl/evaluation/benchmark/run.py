@@ -14,11 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from dubl.assembly import (
-    closer_sampling,
     feature_spec,
     make_decoder,
     make_embedder,
-    make_kept_videos,
+    make_evidence_store,
     make_reranker,
     make_retriever,
     make_store,
@@ -26,6 +25,7 @@ from dubl.assembly import (
     model_id,
     query_sampling,
     reference_sampling,
+    second_pass_sampling,
 )
 from dubl.errors import InputError, InvalidRequest, ResourceError
 from dubl.evaluation.suite_truth import (
@@ -36,8 +36,14 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.index.store import Entry
-from dubl.matching.decision import decide, is_doubtful, summed_timings, surer, unsettled
-from dubl.media.keeping import KeptVideos
+from dubl.matching.decision import (
+    decide,
+    doubtful_references,
+    more_probable,
+    needs_second_pass,
+    summed_timings,
+)
+from dubl.media.evidence_store import EvidenceStore
 from dubl.media.sources import hash_file
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
@@ -95,7 +101,7 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
         update={"data_dir": home, "index": settings.index.model_copy(update={"uri": ""})}
     )
     reader = _Reader(suite=suite, decoder=make_decoder(own), embedder=make_embedder(own))
-    kept = make_kept_videos(own)
+    kept = make_evidence_store(own)
     same_as, reference_timings = _register(reader, truth.references, own, kept)
     retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
     open_file = partial(_source, suite / REFERENCES)
@@ -104,7 +110,7 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
 
     def verdict_of(query: Described) -> Verdict:
         matches = reranker.rerank(query.features, retriever.retrieve(query.features))
-        doubtful = unsettled(matches, own.policy)
+        doubtful = doubtful_references(matches, own.policy)
         if verifier is not None and doubtful:
             references = store.existing(ids=doubtful)
             matches = verifier.verify(
@@ -119,10 +125,11 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     doubtful = [
         name
         for name, verdict in verdicts.items()
-        if is_doubtful(verdict, own.policy) and closer_sampling(own) != query_sampling(own)
+        if needs_second_pass(verdict, own.policy)
+        and second_pass_sampling(own) != query_sampling(own)
     ]
-    for query in reader.described(QUERIES, doubtful, closer_sampling(own)):
-        verdicts[query.name] = surer(verdicts[query.name], verdict_of(query))
+    for query in reader.described(QUERIES, doubtful, second_pass_sampling(own)):
+        verdicts[query.name] = more_probable(verdicts[query.name], verdict_of(query))
     return SuiteRun(
         truth=truth,
         settings=settings,
@@ -182,7 +189,7 @@ def _source(folder: Path, name: str) -> VideoSource:
 
 
 def _register(
-    reader: _Reader, names: Sequence[str], settings: Settings, kept: KeptVideos
+    reader: _Reader, names: Sequence[str], settings: Settings, kept: EvidenceStore
 ) -> tuple[dict[str, str], Timings]:
     """Fills the library; returns references that stand for others, and the time it took."""
     store = make_store(settings)

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from dubl.evaluation.benchmark.judged import JudgedQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery
 from dubl.evaluation.metrics.segments import ScoredSegment
 from dubl.evaluation.metrics.vcsl import Box, VcslPair
 
 
-def boxes(query: JudgedQuery, threshold: float) -> list[VcslPair]:
+def boxes(query: AnsweredQuery, threshold: float) -> list[VcslPair]:
     """Found and true boxes of each pair of the query with either; found: matches from
     `threshold` on."""
     shown = {one.reference_id for one in query.matches if one.probability >= threshold}
@@ -26,7 +26,7 @@ def boxes(query: JudgedQuery, threshold: float) -> list[VcslPair]:
     ]
 
 
-def end_errors(query: JudgedQuery, threshold: float) -> list[float]:
+def end_errors(query: AnsweredQuery, threshold: float) -> list[float]:
     """Distances of the four ends in seconds, of each true segment that was found.
 
     A true segment is compared with the found one that overlaps it most; one that none overlaps

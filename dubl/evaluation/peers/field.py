@@ -10,7 +10,7 @@ import numpy as np
 
 from dubl.assembly import make_decoder
 from dubl.errors import InputError, ResourceError
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.peers.methods import Described, Peer
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, find_video
 from dubl.settings import Settings
@@ -27,7 +27,7 @@ Descriptions = dict[str, dict[str, Described]]
 
 def score_suite(
     suite: Path,
-    queries: Sequence[JudgedQuery],
+    queries: Sequence[AnsweredQuery],
     references: Sequence[str],
     peers: Sequence[Peer],
     settings: Settings,
@@ -65,7 +65,7 @@ def _describe(
 
 
 def _scored(
-    query: JudgedQuery,
+    query: AnsweredQuery,
     peer: Peer,
     asked: Mapping[str, Described],
     theirs: Mapping[str, Described],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubl.errors import SourceNotFound
-from dubl.evaluation.benchmark.judged import JudgedQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery
 from dubl.evaluation.report.filmstrips import Strip, moments_of
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, find_video
 from dubl.types import Match
@@ -21,7 +21,7 @@ PICTURED_OF_AN_EDIT = 2
 class FalsePair:
     """A match with a reference that the query does not copy."""
 
-    query: JudgedQuery
+    query: AnsweredQuery
     match: Match
 
 
@@ -32,7 +32,7 @@ class Miss:
     `probability` is the best that a true one got, 0 when retrieval left them out.
     """
 
-    query: JudgedQuery
+    query: AnsweredQuery
     probability: float
 
     @property
@@ -42,7 +42,9 @@ class Miss:
         return answer.found if answer.found and not answer.is_right else ""
 
 
-def worst_false_pairs(queries: Sequence[JudgedQuery], *, count: int = PICTURED) -> list[FalsePair]:
+def worst_false_pairs(
+    queries: Sequence[AnsweredQuery], *, count: int = PICTURED
+) -> list[FalsePair]:
     """The most probable wrong matches."""
     found = [
         FalsePair(query=query, match=match)
@@ -53,7 +55,7 @@ def worst_false_pairs(queries: Sequence[JudgedQuery], *, count: int = PICTURED) 
     return sorted(found, key=lambda pair: -pair.match.probability)[:count]
 
 
-def misses(queries: Sequence[JudgedQuery], threshold: float) -> list[Miss]:
+def misses(queries: Sequence[AnsweredQuery], threshold: float) -> list[Miss]:
     """All misses, the least probable first."""
     found = []
     for query in queries:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dubl.evaluation.benchmark.answers import ScoredQuery
 from dubl.evaluation.benchmark.figures import pair_curve, thresholds
 from dubl.evaluation.benchmark.findings import Findings
-from dubl.evaluation.benchmark.judged import ScoredQuery
 from dubl.plots import Bar, Curve, Point, bar_chart, histogram, line_plot
 
 CURVES = "precision_recall.png"
 PROBABILITIES = "probabilities.png"
-PASSPORT = "passport.png"
+EDITS = "edits.png"
 
 
 def write_plots(folder: Path, findings: Findings) -> None:
-    """Curves of pairs, the histogram of probabilities and the passport as bars."""
+    """Curves of pairs, the histogram of probabilities and recall by edit as bars."""
     curves = [
         Curve(label=one.name, points=staircase(one.queries))
         for one in (findings.ranking, *findings.peers)
@@ -45,7 +45,7 @@ def write_plots(folder: Path, findings: Findings) -> None:
             "Found, by edit: as duplicate (dark), at least for review (pale)",
             bars,
             x_label="recall",
-        ).savefig(folder / PASSPORT)
+        ).savefig(folder / EDITS)
 
 
 def staircase(queries: Sequence[ScoredQuery]) -> list[Point]:

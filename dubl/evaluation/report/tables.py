@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.types import Match
@@ -56,7 +56,7 @@ _QUERIES = pa.schema(
 
 def write_pairs(
     path: Path,
-    queries: Sequence[JudgedQuery],
+    queries: Sequence[AnsweredQuery],
     references: Sequence[str],
     peers: Mapping[str, Sequence[ScoredQuery]],
 ) -> None:
@@ -75,7 +75,7 @@ def write_pairs(
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)), path)
 
 
-def write_queries(path: Path, queries: Sequence[JudgedQuery], run: SuiteRun) -> None:
+def write_queries(path: Path, queries: Sequence[AnsweredQuery], run: SuiteRun) -> None:
     """A row a query; `failure` is the code of its error, empty when it was answered."""
     failures = {failure.video: failure.code for failure in run.failures}
     level = run.settings.policy.review_probability
@@ -100,7 +100,7 @@ def write_queries(path: Path, queries: Sequence[JudgedQuery], run: SuiteRun) -> 
 
 
 def _pair_rows(
-    query: JudgedQuery, references: Sequence[str], peers: Mapping[str, ScoredQuery]
+    query: AnsweredQuery, references: Sequence[str], peers: Mapping[str, ScoredQuery]
 ) -> Iterator[dict[str, object]]:
     matches = {match.reference_id: (place, match) for place, match in enumerate(query.matches, 1)}
     theirs = {

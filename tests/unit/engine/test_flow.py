@@ -13,7 +13,7 @@ from dubl.errors import DublError, ServiceInterrupted, StateConflict, StoreUnava
 from dubl.rights.terms import ANYWHERE
 from dubl.settings import load_settings
 from dubl.types import (
-    NO_STANDING,
+    NO_PRIOR_DECISIONS,
     Match,
     MatchSet,
     Outcome,
@@ -28,7 +28,7 @@ from dubl.types import (
 
 SOURCE = VideoSource(path="/a.mp4", sha256="bytes", size_bytes=1, name="a.mp4")
 SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
-SPACE = Space(id="s", model_id="m@1", query=SAMPLING, closer=SAMPLING, reference=SAMPLING)
+SPACE = Space(id="s", model_id="m@1", query=SAMPLING, second_pass=SAMPLING, reference=SAMPLING)
 SEGMENT = Segment(
     query_start_s=0.0,
     query_end_s=8.0,
@@ -110,10 +110,10 @@ def outcome(decoder: Step) -> Outcome:
     """Of a check whose features leave doubt."""
 
     async def ask() -> Outcome:
-        standing = asyncio.get_running_loop().create_future()
-        standing.set_result(NO_STANDING)
+        prior = asyncio.get_running_loop().create_future()
+        prior.set_result(NO_PRIOR_DECISIONS)
         question = Question(
-            libraries=(), exclude_ids=(), registered_before="", standing=standing, context=ANYWHERE
+            libraries=(), exclude_ids=(), registered_before="", prior=prior, context=ANYWHERE
         )
         flow = flow_of(decoder=decoder, reranker=Step(rerank=[matches(0.6)]))
         verdict = await flow.check(

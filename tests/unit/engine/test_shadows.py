@@ -18,7 +18,7 @@ from dubl.engine.shell import NO_SHELL
 from dubl.errors import ServiceInterrupted
 from dubl.rights.terms import ANYWHERE
 from dubl.types import (
-    NO_STANDING,
+    NO_PRIOR_DECISIONS,
     Check,
     Comparison,
     Job,
@@ -34,7 +34,7 @@ from tests.support.local_ledger import LocalLedger
 
 SOURCE = VideoSource(path="/a.mp4", sha256="0", size_bytes=1, name="a.mp4")
 SAMPLING = Sampling(rate_hz=1.0, min_frames=1, frame_size=96)
-NEW = Space(id="new", model_id="new@2", query=SAMPLING, closer=SAMPLING, reference=SAMPLING)
+NEW = Space(id="new", model_id="new@2", query=SAMPLING, second_pass=SAMPLING, reference=SAMPLING)
 VERDICT = Verdict(
     outcome=Outcome.UNIQUE,
     probability=0.1,
@@ -113,13 +113,13 @@ def tell(
 
 
 def begin(shadows: Shadows, local: LocalLedger, name: str) -> None:
-    standing: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    standing.set_result(NO_STANDING)
+    prior: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    prior.set_result(NO_PRIOR_DECISIONS)
     question = Question(
         libraries=(),
         exclude_ids=(),
         registered_before="",
-        standing=standing,  # type: ignore[arg-type]
+        prior=prior,  # type: ignore[arg-type]
         context=ANYWHERE,
     )
     local.ledger.record_check(check(name))

@@ -1,10 +1,10 @@
-"""Judged queries built by hand."""
+"""Answered queries built by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.suite_truth import TrueMatch
 from dubl.types import Match, Outcome, Segment
 
@@ -41,9 +41,9 @@ def true(
 
 def query(
     name: str, *matches: Match, copies: tuple[TrueMatch, ...] = (), attack: str = "crop"
-) -> JudgedQuery:
+) -> AnsweredQuery:
     """Matches rank by their probabilities."""
-    return JudgedQuery(
+    return AnsweredQuery(
         name=name,
         attack=attack,
         strength=0.5,

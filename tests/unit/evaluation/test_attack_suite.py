@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dubl.errors import InvalidRequest, NotFound
 from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast, drawn_cast, find_videos
+from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
 from dubl.evaluation.suite_truth import SuiteTruth, load_truth
 from dubl.footage.clips import open_clip
 from dubl.footage.hard_negatives import negative_pairs, same_camera_later, same_set
@@ -25,7 +25,7 @@ RATE = 10
 TIME_EDITS = SuiteOptions(edits=("trim", "reverse", "splice", "recode"), per_reference=2, seed=3)
 
 
-def _write_cast(folder: Path) -> Cast:
+def _write_roles(folder: Path) -> SuiteRoles:
     """Two references, two strangers and three sources of negatives: numbers apart by 1000."""
     folder.mkdir()
     paths = [folder / f"clip{place}.mp4" for place in range(7)]
@@ -34,20 +34,20 @@ def _write_cast(folder: Path) -> Cast:
         write_numbered_clip(
             path, frames=frames, frame_rate=RATE, size=(96, 64), first_number=1000 * place
         )
-    return Cast(
+    return SuiteRoles(
         references=tuple(paths[:2]), strangers=tuple(paths[2:4]), negatives=tuple(paths[4:])
     )
 
 
 @pytest.fixture(scope="module")
-def cast(tmp_path_factory: pytest.TempPathFactory) -> Cast:
-    return _write_cast(tmp_path_factory.mktemp("videos") / "clips")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> SuiteRoles:
+    return _write_roles(tmp_path_factory.mktemp("videos") / "clips")
 
 
 @pytest.fixture(scope="module")
-def suite(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def suite(roles: SuiteRoles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suites") / "suite"
-    write_suite(folder, cast, options=TIME_EDITS)
+    write_suite(folder, roles, options=TIME_EDITS)
     return folder
 
 
@@ -153,21 +153,21 @@ def test_hard_negatives_never_use_footage_twice(tmp_path: Path) -> None:
 
 
 def test_one_seed_gives_one_truth_and_another_seed_another(
-    cast: Cast, suite: Path, tmp_path: Path
+    roles: SuiteRoles, suite: Path, tmp_path: Path
 ) -> None:
-    again = write_suite(tmp_path / "again", cast, options=TIME_EDITS)
+    again = write_suite(tmp_path / "again", roles, options=TIME_EDITS)
     assert again == load_truth(suite)
     for path in (tmp_path / "again" / "queries").iterdir():
         assert path.read_bytes() == (suite / "queries" / path.name).read_bytes()
     other = SuiteOptions(edits=TIME_EDITS.edits, per_reference=2, seed=4)
-    assert write_suite(tmp_path / "other", cast, options=other) != again
+    assert write_suite(tmp_path / "other", roles, options=other) != again
 
 
 def test_a_long_reference_is_copied_in_an_excerpt_at_the_right_place(
-    cast: Cast, tmp_path: Path
+    roles: SuiteRoles, tmp_path: Path
 ) -> None:
     options = SuiteOptions(edits=("gray:0.5",), per_reference=1, longest_s=2.0)
-    only = Cast(references=cast.references[:1])
+    only = SuiteRoles(references=roles.references[:1])
     truth = write_suite(tmp_path / "suite", only, options=options)
     ((name, query),) = truth.queries.items()
     (match,) = query.matches
@@ -177,24 +177,24 @@ def test_a_long_reference_is_copied_in_an_excerpt_at_the_right_place(
     assert _numbers(tmp_path / "suite" / "queries" / name)[0] == round(match.r[0] * RATE)
 
 
-def test_a_broken_video_is_left_out_and_listed(cast: Cast, tmp_path: Path) -> None:
+def test_a_broken_video_is_left_out_and_listed(roles: SuiteRoles, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all" * 50)
     options = SuiteOptions(edits=("mirror",), per_reference=1)
-    with_broken = Cast(references=(broken, cast.references[0]))
+    with_broken = SuiteRoles(references=(broken, roles.references[0]))
     truth = write_suite(tmp_path / "suite", with_broken, options=options)
-    assert truth.references == (cast.references[0].name,)
+    assert truth.references == (roles.references[0].name,)
     assert [(failure.video, failure.code) for failure in truth.failures] == [
         ("broken.mp4", "not_a_video")
     ]
 
 
-def test_files_of_one_name_stay_apart(cast: Cast, tmp_path: Path) -> None:
-    twin = tmp_path / cast.references[0].name
+def test_files_of_one_name_stay_apart(roles: SuiteRoles, tmp_path: Path) -> None:
+    twin = tmp_path / roles.references[0].name
     write_numbered_clip(twin, frames=10, frame_rate=RATE, size=(96, 64))
     options = SuiteOptions(edits=("mirror",), per_reference=1)
     truth = write_suite(
-        tmp_path / "suite", Cast(references=(cast.references[0], twin)), options=options
+        tmp_path / "suite", SuiteRoles(references=(roles.references[0], twin)), options=options
     )
     assert len(set(truth.references)) == 2
     assert {match.reference for query in truth.queries.values() for match in query.matches} == set(
@@ -207,50 +207,52 @@ def test_files_of_one_name_stay_apart(cast: Cast, tmp_path: Path) -> None:
     [(("cropp",), "no edit 'cropp'"), (("crop:2",), "0..1"), (("splice",), "strangers")],
 )
 def test_a_suite_that_cannot_be_made_is_refused_at_once(
-    cast: Cast, tmp_path: Path, edits: tuple[str, ...], reason: str
+    roles: SuiteRoles, tmp_path: Path, edits: tuple[str, ...], reason: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=reason):
         write_suite(
             tmp_path / "suite",
-            Cast(references=cast.references),
+            SuiteRoles(references=roles.references),
             options=SuiteOptions(edits=edits),
         )
     assert not (tmp_path / "suite").exists()
 
 
-def test_the_command_writes_a_suite_with_the_named_references(cast: Cast, tmp_path: Path) -> None:
+def test_the_command_writes_a_suite_with_named_references(
+    roles: SuiteRoles, tmp_path: Path
+) -> None:
     listing = tmp_path / "references.txt"
-    listing.write_text(f"{cast.references[0].name}\n")
+    listing.write_text(f"{roles.references[0].name}\n")
     command = typer.Typer()
     command.command()(main)
     out = tmp_path / "suite"
-    folder = str(cast.references[0].parent)
+    folder = str(roles.references[0].parent)
     common = ["--videos", folder, "--references", str(listing), "--out", str(out)]
     made = CliRunner().invoke(command, [*common, "--edits", "crop, pip_over:0.3"])
     assert made.exit_code == 0, made.output
-    assert load_truth(out).references == (cast.references[0].name,)
+    assert load_truth(out).references == (roles.references[0].name,)
     again = CliRunner().invoke(command, [*common, "--edits", "crop"])
     assert again.exit_code == 2
     assert "not empty" in again.output
 
 
-def test_a_folder_in_use_is_not_overwritten(cast: Cast, suite: Path) -> None:
+def test_a_folder_in_use_is_not_overwritten(roles: SuiteRoles, suite: Path) -> None:
     with pytest.raises(InvalidRequest, match="not empty"):
-        write_suite(suite, cast, options=TIME_EDITS)
+        write_suite(suite, roles, options=TIME_EDITS)
 
 
-def test_a_video_plays_one_part_only(cast: Cast) -> None:
-    with pytest.raises(InvalidRequest, match="not two"):
-        Cast(references=cast.references, strangers=cast.references)
+def test_a_video_plays_one_part_only(roles: SuiteRoles) -> None:
+    with pytest.raises(InvalidRequest, match="only one of"):
+        SuiteRoles(references=roles.references, strangers=roles.references)
 
 
 def test_parts_are_dealt_out_by_share(tmp_path: Path) -> None:
     videos = [tmp_path / f"{place}.mp4" for place in range(20)]
-    dealt = drawn_cast(videos, stranger_share=0.25, negative_share=0.1, seed=1)
+    dealt = draw_roles(videos, stranger_share=0.25, negative_share=0.1, seed=1)
     assert (len(dealt.references), len(dealt.strangers), len(dealt.negatives)) == (13, 5, 2)
-    assert dealt == drawn_cast(videos, stranger_share=0.25, negative_share=0.1, seed=1)
+    assert dealt == draw_roles(videos, stranger_share=0.25, negative_share=0.1, seed=1)
     with pytest.raises(InvalidRequest, match="leave room"):
-        drawn_cast(videos, stranger_share=0.6, negative_share=0.4, seed=1)
+        draw_roles(videos, stranger_share=0.6, negative_share=0.4, seed=1)
 
 
 def test_videos_are_found_in_subfolders_by_suffix(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dubl.errors import SourceNotFound
+from dubl.evaluation.benchmark.answers import AnsweredQuery, answered_queries
+from dubl.evaluation.benchmark.edit_rows import edit_rows, original_rows, recall_by_edit
 from dubl.evaluation.benchmark.figures import (
     decision_figures,
     pair_curve,
@@ -17,8 +19,6 @@ from dubl.evaluation.benchmark.figures import (
     ranking_figures,
     segment_figures,
 )
-from dubl.evaluation.benchmark.judged import JudgedQuery, judged
-from dubl.evaluation.benchmark.passport import original_rows, passport, recall_by_edit
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.evaluation.suite_truth import SuiteTruth, TrueQuery, find_video, load_truth
@@ -33,7 +33,7 @@ MINIMAL = """{"queries": {"a.mp4": {"attack": "crop", "maker": "other", "matches
  "references": ["r.mp4"], "version": 3}"""
 
 
-def some_queries() -> list[JudgedQuery]:
+def some_queries() -> list[AnsweredQuery]:
     """Three copies (sure, doubtful, missed), a stranger and a hard negative that is flagged."""
     return [
         query("sure", match("a", 0.99), match("b", 0.2), copies=(true("a"),)),
@@ -107,7 +107,7 @@ def test_equal_probabilities_rank_by_similarity_and_a_failed_query_has_no_matche
         durations_s={},
         reference_timings={},
     )
-    answered, broken = judged(run)
+    answered, broken = answered_queries(run)
     assert answered.ranks[1] > answered.ranks[0]
     assert answered.expected == {"b"}, "bytes registered twice are one reference"
     assert broken.matches == ()
@@ -146,8 +146,8 @@ def test_each_piece_is_compared_with_the_segment_that_overlaps_it_most() -> None
     assert end_errors(found, 0.95) == []
 
 
-def test_the_passport_starts_with_the_weakest_edit() -> None:
-    rows = passport(some_queries(), POLICY)
+def test_the_table_of_edits_starts_with_the_weakest_edit() -> None:
+    rows = edit_rows(some_queries(), POLICY)
     assert [row.edit for row in rows] == ["blur", "crop"]
     blur, crop = rows
     assert (blur.count, blur.duplicate.value, blur.review.value) == (2, 0, 0.5)

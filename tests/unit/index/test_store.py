@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dubl.contract.rights import parse_rights
 from dubl.errors import (
     FeatureSpaceMismatch,
     InvalidRequest,
@@ -20,7 +21,6 @@ from dubl.errors import (
 from dubl.index import schema, tables, writing
 from dubl.index import store as index_store
 from dubl.index.store import Failure, LibraryStore
-from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
 from dubl.types import ReferenceDraft
 from tests.unit.index.videos import (

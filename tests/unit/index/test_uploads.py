@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dubl.errors import CheckNotFound
-from dubl.index.uploads import KeptUpload, Upload, UploadStore
+from dubl.index.uploads import StoredUpload, Upload, UploadStore
 from dubl.rights.terms import CheckContext
 from dubl.settings import LookbackSettings
 from dubl.types import VideoFeatures
@@ -29,9 +29,9 @@ def video(seed: int) -> VideoFeatures:
     return features_of(random_vectors(seed))
 
 
-def kept(check_id: str, seed: int, **fields: object) -> KeptUpload:
+def kept(check_id: str, seed: int, **fields: object) -> StoredUpload:
     upload = Upload(check_id=check_id, name=f"{check_id}.mp4", sha256=check_id * 8, **fields)
-    return KeptUpload(upload=upload, features=video(seed))
+    return StoredUpload(upload=upload, features=video(seed))
 
 
 def test_a_reference_finds_the_uploads_that_show_it(uploads: UploadStore) -> None:
@@ -51,7 +51,7 @@ def test_an_upload_is_kept_once_however_often_its_job_runs(uploads: UploadStore)
 
 def test_the_same_upload_is_kept_for_each_choice_of_libraries(uploads: UploadStore) -> None:
     first, second = kept("first", 1, libraries=("films",)), kept("second", 1, libraries=("music",))
-    same = KeptUpload(
+    same = StoredUpload(
         upload=replace(second.upload, sha256=first.upload.sha256), features=second.features
     )
     uploads.keep([first])

@@ -67,7 +67,7 @@ def test_a_sudden_flood_is_held_and_told(ledger: Ledger, caplog: pytest.LogCaptu
     assert ledger.guard.held() == frozenset()
     with caplog.at_level(logging.WARNING):
         record(ledger, *(check(number, 1) for number in range(4, 8)))
-    assert ledger.standing("x").quarantined == {"film"}
+    assert ledger.prior_decisions("x").quarantined == {"film"}
     (held,) = ledger.guard.list(state=QuarantineState.HELD)
     assert (held.reference_id, held.uploads) == ("film", 5)
     assert len([one for one in caplog.records if "film" in one.message]) == 1
@@ -203,7 +203,9 @@ def judge(ledger: Ledger, count: int, decide: Callable[[int], Decision]) -> None
 
 
 def calibrated(ledger: Ledger, library: str, *, adopt: bool = True) -> ThresholdReport:
-    report = fit_thresholds(ledger.policies.judged(library), PolicySettings(), least_decisions=30)
+    report = fit_thresholds(
+        ledger.policies.decided_matches(library), PolicySettings(), least_decisions=30
+    )
     if adopt:
         ledger.policies.adopt(
             library,
@@ -222,7 +224,7 @@ def test_decisions_make_thresholds_that_are_versioned_and_withdrawn(ledger: Ledg
     assert ledger.policies.current() == {}
     calibrated(ledger, "main")
     calibrated(ledger, "main")
-    own = ledger.standing("x").policies["main"]
+    own = ledger.prior_decisions("x").policies["main"]
     assert (own.number, own.decisions) == (2, 50)
     assert own.duplicate_probability == pytest.approx(tried.duplicate_probability)
     assert own.duplicate_probability > policy.duplicate_probability
@@ -242,4 +244,4 @@ def test_reopened_and_repeated_decisions_count_as_they_stand(ledger: Ledger) -> 
     for decision in (Decision.REJECTED, Decision.COMMENT):
         ledger.reviews.record("film-1-0", "film", decision=decision, reviewer="", note="x")
     ledger.reviews.record("film-1-1", "film", decision=Decision.REOPENED, reviewer="", note="")
-    assert sorted(one.copied for one in ledger.policies.judged("main")) == [False, True]
+    assert sorted(one.copied for one in ledger.policies.decided_matches("main")) == [False, True]

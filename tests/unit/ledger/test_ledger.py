@@ -128,13 +128,13 @@ def test_an_id_is_of_one_video_and_one_choice_of_libraries(
     first = check("c")
     taken = replace(first, **other)
     running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
-    ledger.standing(first.query_sha256, claim=claim_of(first, job_id="first"))
-    ledger.standing(first.query_sha256, claim=claim_of(first, job_id="the same, sent again"))
+    ledger.prior_decisions(first.query_sha256, claim=claim_of(first, job_id="first"))
+    ledger.prior_decisions(first.query_sha256, claim=claim_of(first, job_id="the same, sent again"))
     with pytest.raises(StateConflict, match="another check"):
-        ledger.standing(taken.query_sha256, claim=claim_of(taken, job_id="second"))
+        ledger.prior_decisions(taken.query_sha256, claim=claim_of(taken, job_id="second"))
     ledger.record_check(first, lease=running.lease)
     with pytest.raises(StateConflict, match="another check"):
-        ledger.standing(taken.query_sha256, claim=claim_of(taken, job_id="second"))
+        ledger.prior_decisions(taken.query_sha256, claim=claim_of(taken, job_id="second"))
     second = ledger.jobs.create(job("second"), tries=1, lease_s=60.0)
     with pytest.raises(StateConflict, match="another check"):
         ledger.record_check(taken, lease=second.lease)
@@ -146,16 +146,16 @@ def test_a_link_may_give_another_file_to_the_next_attempt(ledger: Ledger) -> Non
     ledger.jobs.create(job("first"), tries=2, lease_s=60.0)
     claim = claim_of(check("c"), job_id="first")
     for sha256 in ("before", "after"):
-        ledger.standing(sha256, claim=replace(claim, query_sha256=sha256))
+        ledger.prior_decisions(sha256, claim=replace(claim, query_sha256=sha256))
 
 
 def test_an_id_whose_check_failed_is_free_again(ledger: Ledger) -> None:
     running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
-    ledger.standing(
+    ledger.prior_decisions(
         "cut off", claim=replace(claim_of(check("c"), job_id="first"), query_sha256="x")
     )
     ledger.jobs.fail(running.lease, code="truncated_video", detail="")
-    ledger.standing("whole", claim=claim_of(check("c"), job_id="second"))
+    ledger.prior_decisions("whole", claim=claim_of(check("c"), job_id="second"))
 
 
 def test_a_verdict_finishes_its_job(ledger: Ledger) -> None:

@@ -4,10 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from dubl.matching.decision import agree, decide, is_doubtful, surer, unsettled
+from dubl.matching.decision import (
+    agree,
+    decide,
+    doubtful_references,
+    more_probable,
+    needs_second_pass,
+)
 from dubl.rights.terms import Action, Rights
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome, Segment, Standing
+from dubl.types import Match, MatchSet, Outcome, PriorDecisions, Segment
 
 POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
 SEGMENT = Segment(
@@ -76,20 +82,20 @@ def test_what_is_neither_nothing_nor_sure_is_looked_at_again(
     probability: float, doubtful: bool
 ) -> None:
     verdict = decide(matches(probability), POLICY, model_id="m")
-    assert is_doubtful(verdict, POLICY) == doubtful
+    assert needs_second_pass(verdict, POLICY) == doubtful
 
 
-@pytest.mark.parametrize(("first", "closer"), [(0.3, 0.95), (0.6, 0.1)])
-def test_the_surer_of_two_looks_counts_and_both_took_time(first: float, closer: float) -> None:
-    looks = [decide(matches(one), POLICY, model_id="m") for one in (first, closer)]
-    verdict = surer(*looks)
-    assert verdict.probability == max(first, closer)
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.95), (0.6, 0.1)])
+def test_the_more_probable_pass_counts_and_both_took_time(first: float, second: float) -> None:
+    passes = [decide(matches(one), POLICY, model_id="m") for one in (first, second)]
+    verdict = more_probable(*passes)
+    assert verdict.probability == max(first, second)
     assert verdict.timings_ms == {"rerank": 10.0}
 
 
 def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
     verdict = decide(
-        matches(0.99, 0.6), POLICY, model_id="m", standing=Standing(rejected=frozenset({"r0"}))
+        matches(0.99, 0.6), POLICY, model_id="m", prior=PriorDecisions(rejected=frozenset({"r0"}))
     )
     assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.6)
     assert [(one.reference_id, one.rejected) for one in verdict.matches] == [
@@ -135,21 +141,21 @@ def test_a_match_with_another_reference_is_no_agreement() -> None:
 def test_unsettled_are_the_most_probable_ones_where_none_is_sure(
     probabilities: tuple[float, ...], wanted: list[str]
 ) -> None:
-    policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
-    found = unsettled(matches(*probabilities), policy)
+    policy = PolicySettings(second_pass_probability=0.02, sure_probability=0.97)
+    found = doubtful_references(matches(*probabilities), policy)
     assert list(found) == wanted
 
 
 def test_what_counts_for_nothing_settles_nothing() -> None:
     given = matches(0.99, 0.93, 0.5)
-    policy = PolicySettings(second_look_probability=0.02, sure_probability=0.97)
-    assert unsettled(given, policy) == ()
-    rejected = Standing(rejected=frozenset({"r0"}), quarantined=frozenset(), policies={})
-    assert unsettled(given, policy, standing=rejected) == ("r1", "r2")
+    policy = PolicySettings(second_pass_probability=0.02, sure_probability=0.97)
+    assert doubtful_references(given, policy) == ()
+    rejected = PriorDecisions(rejected=frozenset({"r0"}), quarantined=frozenset(), policies={})
+    assert doubtful_references(given, policy, prior=rejected) == ("r1", "r2")
     allowed = replace(given, rights={"r0": Rights(action=Action.ALLOW)})
-    assert unsettled(allowed, policy) == ("r1", "r2")
+    assert doubtful_references(allowed, policy) == ("r1", "r2")
 
 
 def test_a_match_without_a_segment_cannot_be_looked_at() -> None:
     bare = replace(matches(0.5), matches=(replace(matches(0.5).matches[0], segments=()),))
-    assert unsettled(bare, POLICY) == ()
+    assert doubtful_references(bare, POLICY) == ()

@@ -16,9 +16,9 @@ from dubl.matching.matrix_picture import draw_matrix
 from dubl.types import (
     Float16Array,
     Float32Array,
-    KeptVideo,
     Match,
     Segment,
+    StoredVideo,
     TimedMatrix,
     VideoFeatures,
 )
@@ -53,10 +53,10 @@ class Kept:
     features: Mapping[str, VideoFeatures]
     references: tuple[str, ...] = ("r",)
 
-    def query(self, check_id: str) -> KeptVideo:
+    def query(self, check_id: str) -> StoredVideo:
         return self._about(check_id, known=self.features, rate_hz=2.0, duration_s=12.0)
 
-    def reference(self, reference_id: str) -> KeptVideo:
+    def reference(self, reference_id: str) -> StoredVideo:
         return self._about(reference_id, known=self.references, rate_hz=1.0, duration_s=40.0)
 
     def query_features(self, check_id: str) -> VideoFeatures:
@@ -73,10 +73,10 @@ class Kept:
 
     def _about(
         self, identifier: str, *, known: object, rate_hz: float, duration_s: float
-    ) -> KeptVideo:
+    ) -> StoredVideo:
         if identifier not in known:
             raise EvidenceNotKept(identifier)
-        return KeptVideo(
+        return StoredVideo(
             id=identifier,
             name="",
             duration_s=duration_s,

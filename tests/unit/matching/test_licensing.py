@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dubl.matching.decision import decide, is_doubtful
+from dubl.contract.rights import parse_rights
+from dubl.matching.decision import decide, needs_second_pass
 from dubl.matching.licensing import rule
-from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED, Action, CheckContext, Reason, Rights
 from dubl.settings import PolicySettings
-from dubl.types import LibraryPolicy, Match, MatchSet, Outcome, Segment, Standing
+from dubl.types import LibraryPolicy, Match, MatchSet, Outcome, PriorDecisions, Segment
 
 POLICY = PolicySettings(duplicate_probability=0.9, review_probability=0.5)
 NOW = CheckContext(time="2026-06-01T00:00:00.000Z", territory="DE", channel="kids")
@@ -123,17 +123,17 @@ def test_the_strictest_owner_is_obeyed() -> None:
 
 def test_a_reference_in_quarantine_goes_to_a_person_and_blocks_nothing() -> None:
     found = MatchSet(matches=(match("flood", 0.999), match("film", 0.6)), index_version=1)
-    standing = Standing(quarantined=frozenset({"flood"}))
-    verdict = decide(found, POLICY, model_id="m", context=NOW, standing=standing)
+    prior = PriorDecisions(quarantined=frozenset({"flood"}))
+    verdict = decide(found, POLICY, model_id="m", context=NOW, prior=prior)
     assert (verdict.outcome, verdict.probability) == (Outcome.REVIEW, 0.999)
     flood = next(one for one in verdict.matches if one.reference_id == "flood")
     assert flood.rights.quarantined
     assert flood.rights.reason_code is Reason.QUARANTINED
     alone = MatchSet(matches=(match("flood"),), index_version=1)
-    verdict = decide(alone, POLICY, model_id="m", context=NOW, standing=standing)
+    verdict = decide(alone, POLICY, model_id="m", context=NOW, prior=prior)
     assert (verdict.outcome, verdict.action) == (Outcome.REVIEW, Action.TRACK)
     both = MatchSet(matches=(match("flood", 0.999), match("film", 0.95)), index_version=1)
-    verdict = decide(both, POLICY, model_id="m", context=NOW, standing=standing)
+    verdict = decide(both, POLICY, model_id="m", context=NOW, prior=prior)
     assert verdict.outcome is Outcome.DUPLICATE
     assert verdict.matches[0].reference_id == "film"
 
@@ -147,10 +147,10 @@ def test_a_library_has_thresholds_and_a_version_of_its_own() -> None:
         decisions=40,
         created_at="",
     )
-    standing = Standing(policies={"main": own})
+    prior = PriorDecisions(policies={"main": own})
     for probability, outcome in ((0.7, Outcome.DUPLICATE), (0.3, Outcome.REVIEW)):
         found = MatchSet(matches=(match("film", probability),), index_version=1)
-        verdict = decide(found, POLICY, model_id="m", context=NOW, standing=standing)
+        verdict = decide(found, POLICY, model_id="m", context=NOW, prior=prior)
         assert (verdict.outcome, verdict.policy_version) == (outcome, "1+main.3")
         assert verdict.matches[0].outcome is outcome
         plain = decide(found, POLICY, model_id="m", context=NOW)
@@ -168,6 +168,6 @@ def test_a_library_that_is_sure_sooner_is_not_looked_at_again() -> None:
         created_at="",
     )
     found = MatchSet(matches=(match("film", 0.7),), index_version=1)
-    sure = decide(found, POLICY, model_id="m", standing=Standing(policies={"main": own}))
-    assert not is_doubtful(sure, POLICY)
-    assert is_doubtful(decide(found, POLICY, model_id="m"), POLICY)
+    sure = decide(found, POLICY, model_id="m", prior=PriorDecisions(policies={"main": own}))
+    assert not needs_second_pass(sure, POLICY)
+    assert needs_second_pass(decide(found, POLICY, model_id="m"), POLICY)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dubl.contract.rights import parse_rights
 from dubl.matching.calibration import Calibration
 from dubl.matching.reranker import ViSiLReranker
-from dubl.rights.parsing import parse_rights
 from dubl.settings import MatchingSettings
 from dubl.types import Candidate, CandidateSet, VideoFeatures
 from tests.unit.matching.features import MeanComparator, Shelf, video

@@ -8,18 +8,18 @@ import pytest
 from dubl.errors import InvalidRequest
 from dubl.matching.thresholds import fit_thresholds, precision_from
 from dubl.settings import PolicySettings
-from dubl.types import JudgedMatch
+from dubl.types import DecidedMatch
 
 POLICY = PolicySettings(duplicate_probability=0.9, review_probability=0.5)
 
 
-def decisions(count: int, *, shift: float, seed: int = 1) -> list[JudgedMatch]:
+def decisions(count: int, *, shift: float, seed: int = 1) -> list[DecidedMatch]:
     """Matches whose true log odds are by `shift` above what the service says."""
     random = np.random.default_rng(seed)
     logits = random.normal(1.0, 2.0, count)
     copied = random.random(count) < 1 / (1 + np.exp(-(logits + shift)))
     said = 1 / (1 + np.exp(-logits))
-    return [JudgedMatch(probability=p, copied=bool(c)) for p, c in zip(said, copied, strict=True)]
+    return [DecidedMatch(probability=p, copied=bool(c)) for p, c in zip(said, copied, strict=True)]
 
 
 def test_a_library_full_of_look_alikes_gets_higher_thresholds() -> None:
@@ -51,7 +51,7 @@ def test_few_decisions_move_less_than_many() -> None:
 def test_too_few_decisions_of_either_kind_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="29 decided matches"):
         fit_thresholds(decisions(29, shift=0.0), POLICY)
-    copies = [JudgedMatch(probability=0.9, copied=True)] * 60
+    copies = [DecidedMatch(probability=0.9, copied=True)] * 60
     with pytest.raises(InvalidRequest, match="5 copies and 5 non-copies"):
         fit_thresholds(copies, POLICY)
 
@@ -64,8 +64,8 @@ def test_nobody_was_asked_below_what_was_shown() -> None:
 
 
 def test_a_share_comes_with_its_interval() -> None:
-    judged = [JudgedMatch(probability=0.9, copied=number < 9) for number in range(10)]
-    found = precision_from(0.5, judged)
+    decided = [DecidedMatch(probability=0.9, copied=number < 9) for number in range(10)]
+    found = precision_from(0.5, decided)
     assert (found.matches, found.copies) == (10, 9)
     assert (found.low, found.high) == pytest.approx((0.596, 0.982), abs=0.001)
-    assert precision_from(0.95, judged).high == 1.0
+    assert precision_from(0.95, decided).high == 1.0

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching.calibration import Calibration
-from dubl.matching.decision import unsettled
+from dubl.matching.decision import doubtful_references
 from dubl.matching.verification import (
     MAX_INSTANTS,
     Verifier,
@@ -23,12 +23,12 @@ from dubl.matching.verification import (
 from dubl.settings import PolicySettings
 from dubl.types import (
     FrameClip,
-    KeptVideo,
     Match,
     MatchSet,
     Reference,
     Sampling,
     Segment,
+    StoredVideo,
     Uint8Array,
     VideoFacts,
     VideoSource,
@@ -36,7 +36,7 @@ from dubl.types import (
 from tests.unit.matching.test_pixels import COUNT, take
 
 SOURCE = VideoSource(path="/spool/file", sha256="00", size_bytes=1, name="a.mp4")
-POLICY = PolicySettings(second_look_probability=0.02, sure_probability=0.9)
+POLICY = PolicySettings(second_pass_probability=0.02, sure_probability=0.9)
 CALIBRATION = Calibration(
     intercept=0.0,
     weights={},
@@ -94,10 +94,10 @@ class Shelf:
         self._films = films
         self._files = files
 
-    def reference(self, reference_id: str) -> KeptVideo:
+    def reference(self, reference_id: str) -> StoredVideo:
         if reference_id not in self._films:
             raise EvidenceNotKept("nothing is kept")
-        return KeptVideo(
+        return StoredVideo(
             id=reference_id,
             name="r.mp4",
             duration_s=float(COUNT),
@@ -165,7 +165,7 @@ def verified(
     """Most probable first are the matches that verification is given, and those that it gives."""
     verifier = Verifier(shelf, CALIBRATION, open_file=open_file)
     given = MatchSet(matches=matches, index_version=1)
-    doubtful = unsettled(given, POLICY)
+    doubtful = doubtful_references(given, POLICY)
     references = [reference(identifier) for identifier in doubtful]
     found = verifier.verify(SOURCE, given, doubtful, references, decoder=film)
     assert list(found.matches) == sorted(found.matches, key=lambda one: -one.probability)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dubl import objects
+from dubl.contract.rights import parse_rights
 from dubl.errors import ConfigurationError, InvalidRequest, SourceNotFound, SourceUnreachable
-from dubl.rights.parsing import parse_rights
 from dubl.rights.terms import UNRESTRICTED
 from pipelines.archive_source import ArchiveItem, open_archive
 
@@ -101,7 +101,7 @@ def test_lists_in_another_encoding_or_with_numbers_are_read(folder: Path) -> Non
 
 
 def test_what_is_no_archive_is_said_plainly(folder: Path) -> None:
-    with pytest.raises(SourceNotFound, match="no folder, list or bucket"):
+    with pytest.raises(SourceNotFound, match="is not a folder, list or bucket"):
         open_archive(str(folder / "none"))
     (folder / "list.csv").write_text("name\na.mp4\n")
     with pytest.raises(InvalidRequest, match="must have one of the columns"):

@@ -15,7 +15,7 @@ from dubl.evaluation.suite_truth import SuiteTruth, TrueMatch, TrueQuery
 from dubl.matching.calibration import Calibration, Signals, probability
 from dubl.settings import Settings
 from dubl.types import Segment, VideoFeatures
-from pipelines.calibrate import Compared, calibrated, end_errors, fitted, judged, unseen_chances
+from pipelines.calibrate import Compared, calibrated, end_errors, figures_of, fitted, unseen_chances
 from tests.unit.matching.features import MeanComparator, video
 from tests.unit.matching.footage import film
 
@@ -101,8 +101,8 @@ def test_figures_are_of_fits_that_did_not_see_the_source() -> None:
         for noise in (0.0, 0.02, 0.04)
     ]
     seen = [probability(one.signals, fitted(compared, start)) for one in compared]
-    assert judged(compared, seen)["auc"] == 1.0
-    assert judged(compared, unseen_chances(compared, start))["auc"] < 0.6
+    assert figures_of(compared, seen)["auc"] == 1.0
+    assert figures_of(compared, unseen_chances(compared, start))["auc"] < 0.6
 
 
 def pair_of(source: str, *, copy: bool, similarity: float, motion: float) -> Compared:

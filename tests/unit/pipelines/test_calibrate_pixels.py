@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dubl.matching.calibration import Calibration, with_pixels
-from pipelines.calibrate_pixels import Seen, fit_pixels, judged
+from pipelines.calibrate_pixels import Seen, figures_of, fit_pixels
 
 CALIBRATION = Calibration(intercept=0.0, weights={}, floor=0.3, level=0.3)
 
@@ -31,7 +31,7 @@ def test_copies_alone_teach_nothing() -> None:
 
 def test_each_source_is_judged_by_a_fit_of_the_others() -> None:
     upside_down = [replace(one, copy=not one.copy) for one in pairs("odd", count=4)]
-    figures = judged([*pairs("a"), *pairs("b"), *upside_down], CALIBRATION)
+    figures = figures_of([*pairs("a"), *pairs("b"), *upside_down], CALIBRATION)
     assert figures["pairs"] == 56
     assert figures["copies"] == 28
     assert figures["copies_at_0.9_by_features"] == 0

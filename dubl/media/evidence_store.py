@@ -32,7 +32,7 @@ from dubl.types import (
     WHOLE_FRAME,
     FeatureSpec,
     FrameClip,
-    KeptVideo,
+    StoredVideo,
     Uint8Array,
     VideoFacts,
     VideoFeatures,
@@ -57,7 +57,7 @@ MAX_PICTURES = 1200  # of one video; chosen: 20 minutes of a reference at one a 
 QUALITY = 82  # of JPEG, in percent; chosen
 
 
-class KeptVideos:
+class EvidenceStore:
     """A folder on a disk that all replicas share. Of concurrent writers, the last one wins."""
 
     def __init__(self, folder: Path, settings: EvidenceSettings, *, spool_dir: Path) -> None:
@@ -79,11 +79,11 @@ class KeptVideos:
         with self._new_folder(REFERENCES, reference_id) as folder:
             self._write(folder, reference_id, source, clip)
 
-    def query(self, check_id: str) -> KeptVideo:
+    def query(self, check_id: str) -> StoredVideo:
         """Raises EvidenceNotKept."""
         return self._read(QUERIES, check_id)[0]
 
-    def reference(self, reference_id: str) -> KeptVideo:
+    def reference(self, reference_id: str) -> StoredVideo:
         """Raises EvidenceNotKept."""
         return self._read(REFERENCES, reference_id)[0]
 
@@ -188,7 +188,7 @@ class KeptVideos:
     def _write(self, folder: Path, identifier: str, source: VideoSource, clip: FrameClip) -> None:
         times_s, pictures = thumbnails(clip)
         (folder / PICTURES).write_bytes(b"".join(pictures))
-        about = KeptVideo(
+        about = StoredVideo(
             id=identifier,
             name=source.name,
             duration_s=clip.facts.duration_s,
@@ -213,7 +213,7 @@ class KeptVideos:
             shutil.copyfile(path, folder / VIDEO)
         return VIDEO
 
-    def _read(self, kind: str, identifier: str) -> tuple[KeptVideo, list[int]]:
+    def _read(self, kind: str, identifier: str) -> tuple[StoredVideo, list[int]]:
         place = self._place(kind, identifier)
         try:
             content = json.loads((place / ABOUT).read_text(encoding="utf-8"))
@@ -222,7 +222,7 @@ class KeptVideos:
             if about["video_path"]:
                 path = place / about["video_path"]
                 about["video_path"] = str(path) if path.is_file() else ""
-            return KeptVideo(**about), content["ends"]
+            return StoredVideo(**about), content["ends"]
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise _not_kept(kind, identifier) from exc
 
@@ -238,7 +238,7 @@ class KeptVideos:
             raise _not_kept(kind, identifier) from exc
 
 
-def _write_about(folder: Path, about: KeptVideo, ends: list[int]) -> None:
+def _write_about(folder: Path, about: StoredVideo, ends: list[int]) -> None:
     text = json.dumps({"about": asdict(about), "ends": ends}, ensure_ascii=False)
     (folder / ABOUT).write_text(text, encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dubl.errors import EvidenceNotKept
-from dubl.media.keeping import KeptVideos
+from dubl.media.evidence_store import EvidenceStore
 from dubl.settings import EvidenceSettings
 from dubl.types import FeatureSpec, FrameClip, VideoFacts, VideoFeatures, VideoSource
 
@@ -67,9 +67,9 @@ def features() -> VideoFeatures:
     )
 
 
-def kept_videos(tmp_path: Path, **changes: object) -> KeptVideos:
+def kept_videos(tmp_path: Path, **changes: object) -> EvidenceStore:
     settings = EvidenceSettings.model_validate(changes)
-    return KeptVideos(tmp_path / "kept", settings, spool_dir=tmp_path / "spool")
+    return EvidenceStore(tmp_path / "kept", settings, spool_dir=tmp_path / "spool")
 
 
 @pytest.fixture

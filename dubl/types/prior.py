@@ -20,7 +20,7 @@ class LibraryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedMatch:
+class DecidedMatch:
     """A match that a reviewer has decided; `copied` unless it was rejected."""
 
     probability: float
@@ -54,7 +54,7 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class PriorDecisions:
     """Prior decisions that a new decision depends on.
 
     rejected: ids of references that, by reviewers, these bytes do not copy. quarantined: ids of
@@ -66,7 +66,7 @@ class Standing:
     policies: Mapping[str, LibraryPolicy] = field(default_factory=dict)
 
 
-NO_STANDING = Standing()
+NO_PRIOR_DECISIONS = PriorDecisions()
 
 # Decided matches needed to fit a library's thresholds; chosen.
 MIN_DECISIONS = 30

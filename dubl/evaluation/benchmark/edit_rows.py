@@ -1,4 +1,4 @@
-"""The robustness passport: what is found of the copies that each edit made."""
+"""Recall by edit: how many copies of each edit are found."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.benchmark.figures import lowest_point
-from dubl.evaluation.benchmark.judged import JudgedQuery, ScoredQuery
 from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.evaluation.metrics.detection import Estimate, wilson
 from dubl.settings import PolicySettings
@@ -40,7 +40,7 @@ class OriginalRow:
     highest: float
 
 
-def passport(queries: Sequence[JudgedQuery], policy: PolicySettings) -> list[EditRow]:
+def edit_rows(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> list[EditRow]:
     """A row an edit, the weakest first."""
     copies = [query for query in queries if query.expected]
     rows = [
@@ -62,7 +62,7 @@ def recall_by_edit(queries: Sequence[ScoredQuery], *, precision: float) -> dict[
     return {edit: wilson(sum(groups[edit]), len(groups[edit])) for edit in sorted(groups)}
 
 
-def original_rows(queries: Sequence[JudgedQuery], policy: PolicySettings) -> list[OriginalRow]:
+def original_rows(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> list[OriginalRow]:
     """A row a kind of original, by name."""
     kinds = sorted({query.attack for query in queries if not query.expected})
     return [
@@ -73,7 +73,7 @@ def original_rows(queries: Sequence[JudgedQuery], policy: PolicySettings) -> lis
     ]
 
 
-def _edit_row(edit: str, queries: Sequence[JudgedQuery], policy: PolicySettings) -> EditRow:
+def _edit_row(edit: str, queries: Sequence[AnsweredQuery], policy: PolicySettings) -> EditRow:
     count = len(queries)
     errors = [error for query in queries for error in end_errors(query, policy.review_probability)]
     return EditRow(
@@ -86,7 +86,9 @@ def _edit_row(edit: str, queries: Sequence[JudgedQuery], policy: PolicySettings)
     )
 
 
-def _original_row(kind: str, queries: Sequence[JudgedQuery], policy: PolicySettings) -> OriginalRow:
+def _original_row(
+    kind: str, queries: Sequence[AnsweredQuery], policy: PolicySettings
+) -> OriginalRow:
     scores = [query.answer.score for query in queries]
     count = len(scores)
     return OriginalRow(

@@ -1,4 +1,4 @@
-"""Answers beside the truth: what the figures are computed from."""
+"""Answers with their truth, from which all figures are calculated."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dubl.types import Match, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredQuery:
-    """One query as one method sees it.
+    """The answer of one method to one query.
 
-    references [n] that got a score, with scores float64 [n] that are comparable over queries,
-    higher is more alike; `expected` are the references that it copies.
+    references [n] with scores float64 [n]; scores are comparable over queries, higher is more
+    similar. expected: the references that the query copies.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ScoredQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedQuery:
+class AnsweredQuery:
     """A query of the suite, its truth, and the service's answer: matches best first.
 
     ranks float64 [n]: place of each match among all matches of the suite by probability, equal
@@ -120,12 +120,12 @@ class JudgedQuery:
         ]
 
 
-def judged(run: SuiteRun) -> list[JudgedQuery]:
+def answered_queries(run: SuiteRun) -> list[AnsweredQuery]:
     """Every query of the truth, in its order."""
     verdicts = [run.verdicts.get(name) for name in run.truth.queries]
     ranks = _ranks([verdict.matches if verdict else () for verdict in verdicts])
     return [
-        JudgedQuery(
+        AnsweredQuery(
             name=name,
             attack=facts.attack,
             strength=facts.strength,
