@@ -33,7 +33,6 @@ from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
 from dubl.training.config import ClipSettings, ComparatorConfig
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
-from dubl.training.loop import curves
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.workers import Workers
 
@@ -84,7 +83,7 @@ class ComparatorRun:
 
         def on_validation(network: Visil, step: int) -> None:
             self._validate(network, step)
-            losses = curves(trainer.history, ("contrast", "hard negative", "self"))
+            losses = trainer.curves("contrast", "hard negative", "self")
             loss_curves(losses).savefig(self._folder / "loss.png")
 
         trainer.run(last, on_validation=on_validation)

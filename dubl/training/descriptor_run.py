@@ -28,7 +28,7 @@ from dubl.training.export import CardFacts, Metrics, export_weights
 from dubl.training.heads import fit_heads, whiten_heads
 from dubl.training.run_folder import CHECKPOINT, read_results, write_results
 from dubl.training.sampling import BatchMaker
-from dubl.training.trainer import LossPoint, Trainer
+from dubl.training.trainer import Trainer
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import extract, make_yardstick, measure
 from dubl.training.views import StrongRanges
@@ -109,7 +109,8 @@ class DescriptorRun:
         others = (result for key, result in self._results.items() if key != str(step))
         best = max((_score(result) for result in others), default=-1.0)
         self._folder.mkdir(parents=True, exist_ok=True)
-        loss_curves(loss_terms(self._trainer.history)).savefig(self._folder / "loss.png")
+        losses = self._trainer.curves("contrast", "entropy", "regions")
+        loss_curves(losses).savefig(self._folder / "loss.png")
         logger.info("step %d: %s", step, metrics["all"] | {"regions": metrics["regions"]})
         if _score(metrics) > best:
             export_weights(network, self._facts(step, metrics), self._folder / "export")
@@ -166,12 +167,6 @@ def license_filter(settings: LicenseSettings) -> LicenseFilter:
     if not settings.clear_only:
         return LicenseFilter()
     return LicenseFilter(allow=settings.allow, deny=settings.deny)
-
-
-def loss_terms(history: Sequence[LossPoint]) -> dict[str, list[float]]:
-    """Each loss term over the steps."""
-    names = ("contrast", "entropy", "regions")
-    return {name: [getattr(point, name) for point in history] for name in names}
 
 
 def _score(metrics: Metrics) -> float:

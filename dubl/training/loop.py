@@ -66,7 +66,7 @@ class TrainingLoop(ABC, Generic[Network]):
         self.workers = Workers.current()
         self.workers.share(network)
         self.history: list[LossPoint] = []
-        self.step, self.elapsed_s = 0, 0.0
+        self.step, self.elapsed_s, self.measured_s = 0, 0.0, 0.0
         self._warmup_steps, self._gradient_norm = warmup_steps, gradient_norm
         self._least_rate = least_rate
         self._recent: list[Mapping[str, float]] = []
@@ -126,6 +126,10 @@ class TrainingLoop(ABC, Generic[Network]):
         torch.nn.utils.clip_grad_norm_(trained, self._gradient_norm)
         self.optimizer.step()
 
+    def curves(self, *names: str) -> dict[str, list[float]]:
+        """The loss terms of these names over the run."""
+        return {name: [point.terms[name] for point in self.history] for name in names}
+
     def state(self) -> dict[str, object]:
         """Content of a checkpoint."""
         return {
@@ -140,7 +144,8 @@ class TrainingLoop(ABC, Generic[Network]):
         """Sets the run to a `state`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self.step = state["step"]
+        self.elapsed_s = self.measured_s = state["elapsed_s"]
         self.history = [LossPoint(*values) for values in state["history"]]
 
     def save(self, path: Path) -> None:
@@ -155,7 +160,10 @@ class TrainingLoop(ABC, Generic[Network]):
 
     def _keep(self, checkpoint: Path, on_validation: Callable[[Network, int], None]) -> None:
         if self.progress >= 1 or self.measurement_is_due():
+            started = time.monotonic()
             on_validation(self.result, self.step)
+            self.elapsed_s += time.monotonic() - started
+            self.measured_s = self.elapsed_s
         if self.progress >= 1 or self.step % self.length.checkpoint_every == 0:
             self.save(checkpoint)
 
@@ -168,8 +176,3 @@ class TrainingLoop(ABC, Generic[Network]):
         self.history.append(LossPoint(self.step, self.elapsed_s, means))
         shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
         logger.info("step %d  %.0f s  %s", self.step, self.elapsed_s, shown)
-
-
-def curves(history: list[LossPoint], names: tuple[str, ...]) -> dict[str, list[float]]:
-    """The terms of these names over a run."""
-    return {name: [point.terms[name] for point in history] for name in names}

@@ -14,10 +14,10 @@ from dubl.models.compact import CompactNet, load_compact
 from dubl.plots import loss_curves
 from dubl.training.config import TrainingConfig, parse_training_config
 from dubl.training.datasets import Pack, Sources, build_pack
-from dubl.training.descriptor_run import DescriptorRun, loss_terms
+from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.heads import fit_projection, whiten_head
 from dubl.training.sampling import BatchMaker
-from dubl.training.trainer import LossPoint, Trainer
+from dubl.training.trainer import Trainer
 from dubl.training.untrained import untrained_network
 from dubl.training.views import StrongRanges
 from tests.unit.training.packs import HELD_OUT, write_archive
@@ -137,13 +137,13 @@ def test_whitening_a_head_afterwards_removes_the_common_direction() -> None:
     assert torch.allclose(covariance / covariance[0, 0], torch.eye(4), atol=1e-3)
 
 
-def test_the_loss_curves_have_a_point_for_each_step() -> None:
-    points = [
-        LossPoint(step=n, elapsed_s=n, contrast=3.0 / (n + 1), entropy=0.1, common=0.1, regions=1.0)
-        for n in range(5)
-    ]
-    drawn = loss_curves(loss_terms(points)).axes
-    assert [len(axes.lines[0].get_xdata()) for axes in drawn] == [5, 5, 5]
+def test_the_loss_curves_have_a_point_for_each_record(
+    pack: Pack, config: TrainingConfig, tmp_path: Path
+) -> None:
+    run = trainer(pack, config)
+    run.run(tmp_path / "last.pt", on_validation=ignore)
+    drawn = loss_curves(run.curves("contrast", "entropy", "regions")).axes
+    assert [len(axes.lines[0].get_xdata()) for axes in drawn] == [len(run.history)] * 3
 
 
 def test_a_whole_run_gives_weights_that_load(tmp_path: Path) -> None:
