@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from threading import Lock
 from dubl.errors import CheckNotFound, StateConflict
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
-from dubl.ledger.database import Database, Value
+from dubl.ledger.database import Database, Row, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.guard import Guard, alert
 from dubl.ledger.job_queue import JobQueue
@@ -28,6 +29,7 @@ from dubl.ledger.spaces import Spaces
 from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions, Verdict
 
+BY_ID = CHECKS.select("WHERE id = ?")
 NO_GUARD = FloodSettings(enabled=False)
 MAX_CLAIMS = 10_000  # ids of checks that may be under way
 
@@ -108,14 +110,13 @@ class Ledger:
         """
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
-                return self.get_check(check.id)
-            kept = CHECKS.add(connection, check, extra=_reported(check.verdict))
-            if kept:
+                return _found(connection.execute(BY_ID, [check.id]).fetchall(), check.id)
+            if CHECKS.add(connection, check, extra=_reported(check.verdict)):
+                first = None
                 record_matches(connection, check)
             else:
-                row = connection.execute(CHECKS.select("WHERE id = ?"), [check.id]).fetchone()
-                assert row is not None, "it stood in the way of this one"
-                claim_of(check).require_same(claim_of(CHECKS.object(row)))
+                first = _found(connection.execute(BY_ID, [check.id]).fetchall(), check.id)
+                claim_of(check).require_same(claim_of(first))
             flooded = self.guard.watch(connection, check)
             if lease is not None:
                 end_job(connection, lease.job_id, JobState.DONE, result_id=check.id, created=True)
@@ -123,7 +124,7 @@ class Ledger:
             alert(quarantine)
         if lease is not None:
             self.jobs.forget(lease.job_id)
-        return None if kept else self.get_check(check.id)
+        return first
 
     def prior_decisions(self, query_sha256: str, *, claim: Claim | None = None) -> PriorDecisions:
         """The prior decisions on which a new decision about these bytes depends.
@@ -154,10 +155,7 @@ class Ledger:
 
     def get_check(self, check_id: str) -> Check:
         """A check by its id. Raises CheckNotFound."""
-        rows = self._database.rows(CHECKS.select("WHERE id = ?"), [check_id])
-        if not rows:
-            raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
-        return CHECKS.object(rows[0])
+        return _found(self._database.rows(BY_ID, [check_id]), check_id)
 
     def list_checks(
         self,
@@ -181,6 +179,12 @@ class Ledger:
     def backlog(self) -> Backlog:
         """The unfinished work."""
         return read_backlog(self._database)
+
+
+def _found(rows: Sequence[Row], check_id: str) -> Check:
+    if not rows:
+        raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
+    return CHECKS.object(rows[0])
 
 
 def _reported(verdict: Verdict) -> dict[str, Value]:

@@ -170,8 +170,8 @@ def test_a_verdict_recorded_again_because_its_answer_was_lost_changes_nothing(
     ledger: Ledger,
 ) -> None:
     started = ledger.jobs.create(job("j"), tries=1, lease_s=60)
-    ledger.record_check(check("a"), lease=started.lease)
-    ledger.record_check(check("a"), lease=started.lease)
+    assert ledger.record_check(check("a"), lease=started.lease) is None
+    assert ledger.record_check(check("a"), lease=started.lease) == check("a")
     assert len(ledger.list_checks().items) == 1
 
 
