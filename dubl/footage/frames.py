@@ -1,4 +1,4 @@
-"""Edits of pictures and clips that are held as arrays: frames uint8 [T, S, S, 3].
+"""Edits of clips that are held as arrays: frames uint8 [T, S, S, 3].
 
 Frames are squares, as networks take them: an edited picture of another shape is squashed again.
 Only edits that leave time alone fit (registry.PICTURE_EDITS).
@@ -7,12 +7,11 @@ Only edits that leave time alone fit (registry.PICTURE_EDITS).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dubl.footage.clips import Clip, cut, recoded, scaled
+from dubl.footage.clips import Clip, recoded, scaled
 from dubl.footage.edits.edit import Draw, Edit, EditedClip
 from dubl.footage.edits.registry import applied_in_turn
 from dubl.footage.video_file import Encoding
@@ -33,14 +32,6 @@ def edited_frames(
     """The clip [T, S, S, 3] after `edits`; the clip `guest` lends foreign footage."""
     draw = Draw(strength=strength, rng=rng, donor=_clip(guest))
     return rendered(applied_in_turn(edits, _clip(frames), draw), frames.shape[1])
-
-
-def edited_picture(picture: Frames, guest: Frames, edit: Edit, rng: np.random.Generator) -> Frames:
-    """One picture [S, S, 3] after an edit: the middle one of a still clip of three."""
-    draw = Draw(strength=float(rng.uniform(*STRENGTHS)), rng=rng, donor=_clip(guest[None]))
-    edited = edit.apply(_clip(np.stack([picture] * 3)), draw)
-    middle = replace(edited, clip=cut(edited.clip, 1, 2))
-    return rendered(middle, len(picture)).reshape(picture.shape)
 
 
 def rendered(edited: EditedClip, side: int) -> Frames:

@@ -1,7 +1,7 @@
 """Stickers and lines of text that edits lay over pictures, rendered once.
 
 With a folder of PNG pictures (Debian's `openclipart-png`: 8 000 in the public domain) and one of
-TrueType fonts they are many; without, they are drawn by simple rules in Pillow's typeface.
+TrueType fonts they are many; without, they are those of dubl.footage, in Pillow's typeface.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dubl.footage.procedural import font, random_word
+from dubl.footage.edits.overlay import sign, sticker
+from dubl.footage.textures import words
 
 TEXT_SIZE = (256, 32)  # width and height of a rendered line of text, pixels
 STICKER_SIZE = 96
@@ -25,8 +26,6 @@ LETTERS = (range(0x41, 0x7B), range(0x410, 0x450), range(0x3B1, 0x3CA), range(0x
 MAX_ASPECT = 3.0  # longer pictures are banners and rules
 MAX_PIXELS = 4_000_000  # some clip art is as large as a poster
 MIN_COVER = 0.15  # share of a sticker that is not transparent
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,9 @@ def render_overlays(
     rng = np.random.default_rng(seed)
     faces = sorted(fonts.rglob("*.ttf")) if fonts is not None else []
     pictures = sorted(stickers.rglob("*.png")) if stickers is not None else []
-    drawn = [_simple_sticker(rng) for _ in range(count // 4)]
+    drawn = [
+        np.asarray((sticker, sign)[place % 2](STICKER_SIZE, rng)) for place in range(count // 4)
+    ]
     chosen = rng.permutation(len(pictures))[: 3 * count]
     read = [_picture_sticker(pictures[int(index)]) for index in chosen]
     emoji = _emoji(faces, rng, count=count // 2)
@@ -65,51 +66,24 @@ def render_overlays(
 
 def _text_mask(rng: np.random.Generator, faces: Sequence[Path]) -> NDArray[np.uint8]:
     image = Image.new("L", (TEXT_SIZE[0] * 3, TEXT_SIZE[1] * 2))
-    face, words = font(28), " ".join(random_word(rng) for _ in range(int(rng.integers(1, 5))))
+    face, line = ImageFont.load_default(28), words(int(rng.integers(1, 5)), rng)
+    line = line.upper() if rng.random() < 0.3 else line
     if faces:
         face = ImageFont.truetype(str(faces[int(rng.integers(len(faces)))]), 28)
         letters = [chr(code) for code in LETTERS[int(rng.integers(len(LETTERS)))]]
         length = int(rng.integers(4, 24))
-        words = "".join(rng.choice([*letters, " "], length)).strip() or "A"
-        if not _has_glyphs(face, words):
+        line = "".join(rng.choice([*letters, " "], length)).strip() or "A"
+        if not _has_glyphs(face, line):
             return _text_mask(rng, ())
-    ImageDraw.Draw(image).text(
-        (4, 4), words, fill=255, font=face, stroke_width=int(rng.integers(2))
-    )
+    ImageDraw.Draw(image).text((4, 4), line, fill=255, font=face, stroke_width=int(rng.integers(2)))
     box = image.getbbox() or (0, 0, *TEXT_SIZE)
     return np.asarray(image.crop(box).resize(TEXT_SIZE))
 
 
-def _has_glyphs(face: ImageFont.FreeTypeFont, words: str) -> bool:
+def _has_glyphs(face: ImageFont.FreeTypeFont, line: str) -> bool:
     """Whether the font draws these letters and not the sign for missing ones."""
     missing = bytes(face.getmask("\uffff"))
-    return all(bytes(face.getmask(letter)) != missing for letter in words.replace(" ", "")[:3])
-
-
-def _simple_sticker(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A face, a star or a block of color, some with a word."""
-    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(image)
-    colors = [(*(int(v) for v in rng.integers(0, 256, 3)), 255) for _ in range(3)]
-    kind = int(rng.integers(3))
-    if kind == 0:
-        draw.ellipse((2, 2, 62, 62), fill=colors[0], outline=colors[1], width=2)
-        for x in (20, 40):
-            draw.ellipse((x - 4, 20, x + 6, 32), fill=colors[2])
-        draw.arc((16, 24, 48, 52), 10, 170, fill=colors[2], width=4)
-    elif kind == 1:
-        angles = np.linspace(0, 2 * np.pi, 2 * int(rng.integers(3, 9)), endpoint=False)
-        reach = np.where(np.arange(angles.size) % 2 == 0, 30, rng.uniform(10, 28))
-        corners = [
-            (32 + float(r * np.cos(a)), 32 + float(r * np.sin(a)))
-            for a, r in zip(angles, reach, strict=True)
-        ]
-        draw.polygon(corners, fill=colors[0], outline=colors[1])
-    else:
-        top = int(rng.integers(0, 24))
-        draw.rounded_rectangle((0, top, 64, 64 - top), radius=6, fill=colors[0])
-        draw.text((4, 24), random_word(rng)[:6], fill=colors[1], font=font(18))
-    return np.asarray(image.resize((STICKER_SIZE, STICKER_SIZE)))
+    return all(bytes(face.getmask(letter)) != missing for letter in line.replace(" ", "")[:3])
 
 
 def _picture_sticker(path: Path) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Edits of clips and pictures that are held as arrays: shape, repeatability, coding, guests."""
+"""Edits of clips that are held as arrays: shape, repeatability, coding, guests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dubl.footage.edits.registry import PICTURE_EDITS, find_edit
-from dubl.footage.frames import Frames, edited_frames, edited_picture
+from dubl.footage.frames import Frames, edited_frames
 from dubl.footage.textures import procedural_picture
 
 SIDE = 64
@@ -52,14 +52,3 @@ def test_a_shorter_guest_is_shown_again_and_again() -> None:
     guest = frames(3, count=2)
     result = edited("pip_over", guest=guest)
     assert (result != frames(1)).any(axis=(1, 2, 3)).all()
-
-
-@pytest.mark.parametrize("name", ["slow_zoom", "text", "pip_inset", "recode"])
-def test_a_picture_is_edited_as_the_middle_of_a_still_clip(name: str) -> None:
-    picture, guest = frames(1, count=1)[0], frames(2, count=1)[0]
-    one, same = (
-        edited_picture(picture, guest, find_edit(name), np.random.default_rng(3)) for _ in range(2)
-    )
-    np.testing.assert_array_equal(one, same)
-    assert one.shape == picture.shape
-    assert np.abs(one.astype(int) - picture).mean() > 0.5
