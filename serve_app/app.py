@@ -1,4 +1,4 @@
-"""Where `serve run serve_app.app:build_app config=FILE` and serve_config.yaml start."""
+"""The entry point of `serve run serve_app.app:build_app config=FILE` and serve_config.yaml."""
 
 # Without `from __future__ import annotations`: Serve reads the builder's annotation as a class to
 # make its typed argument.
@@ -23,7 +23,7 @@ MAX_ONGOING_REQUESTS = 1024
 
 
 class AppArgs(BaseModel):
-    """`config`: path of the settings, from the current folder or from those that Dubl ships."""
+    """`config`: path of the settings, in the current folder or among the shipped files."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,8 +36,10 @@ def build_app(args: AppArgs) -> Application:
 
 
 def bind_graph(settings: Settings) -> Application:
-    """The graph of deployments; the ingress knows them all, they know nothing of each other. Where
-    the settings name a candidate it has steps of its own: CandidateEmbedder and so on."""
+    """The graph of deployments. The ingress knows all of them; they do not know each other.
+
+    A candidate in the settings has its own steps: CandidateEmbedder and so on.
+    """
     steps = Steps(
         decoder=_bound(Decoder, settings),
         lanes=tuple(_lane(each) for each in space_settings(settings)),

@@ -1,7 +1,7 @@
-"""RabbitMQ, by Ray Serve's asynchronous tasks: a message names a job that the ledger holds.
+"""RabbitMQ, through Ray Serve's asynchronous tasks: a message names a job in the ledger.
 
-Messages are the fast road and no promise: one that is lost, doubled or late changes nothing, since
-who may work on a job, and whether it has ended, stands in the ledger.
+Messages are only a fast path. A lost, repeated or late message changes nothing: the ledger decides
+who may run a job, and whether it has ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEAD_SUFFIX = "-dead"
 
 
 def task_config(settings: Settings) -> TaskProcessorConfig:
-    """How tasks reach consumers. Raises ConfigurationError without an address."""
+    """The configuration of tasks. Raises ConfigurationError without an address."""
     url = settings.serve.broker_url.get_secret_value()
     if not url:
         raise ConfigurationError(
@@ -63,7 +63,8 @@ class Dispatcher:
         self._adapter = instantiate_adapter_from_config(task_config(settings))
 
     async def send(self, job_id: str, delay_s: float = 0.0) -> None:
-        """A broker that is away is logged and no more: consumers find overdue jobs themselves."""
+        """Sends a job. If the broker fails, that is only logged: consumers find overdue jobs
+        themselves."""
         try:
             await asyncio.to_thread(self._send, job_id, delay_s)
         except (OperationalError, OSError) as exc:
@@ -75,9 +76,11 @@ class Dispatcher:
 
 
 class QueueLengthPolicy(AsyncInferenceAutoscalingPolicy):  # type: ignore[misc]  # Ray is untyped
-    """As many consumers as the queue is long; addresses come from the settings, since
-    serve_config.yaml must not hold their passwords. Ray reads the lengths from RabbitMQ's HTTP API
-    (`…/api/`), and only of named virtual hosts."""
+    """The number of consumers follows the queue's length.
+
+    Addresses come from the settings, as serve_config.yaml must not hold passwords. Ray reads the
+    length from RabbitMQ's HTTP API (`…/api/`), for named virtual hosts only.
+    """
 
     def __init__(self, config: str, poll_interval_s: float = 5.0) -> None:
         serve = load_settings(config).serve

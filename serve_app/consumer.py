@@ -1,4 +1,4 @@
-"""Consumers of RabbitMQ's messages: the same work as the ingress does on the embedded default."""
+"""Consumers of RabbitMQ's messages, which run the same jobs as the ingress does by default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OVERDUE_S = 30.0
 
 
 class Consumer:
-    """Runs the jobs that messages name. Handlers are called in threads of the task worker."""
+    """Runs the jobs named in messages. Handlers are called in threads of the task worker."""
 
     def __init__(self, settings: Settings, steps: Steps) -> None:
         use_serve_log()
@@ -31,5 +31,5 @@ class Consumer:
 
     @task_handler(name=RUN_JOB)  # type: ignore[untyped-decorator]  # Ray is untyped
     def run_job(self, job_id: str) -> None:
-        """Returns when the attempt is over, whatever became of it: the ledger knows."""
+        """Returns after the attempt, successful or not: the ledger has its result."""
         asyncio.run_coroutine_threadsafe(self._runner.run_one(job_id), self._loop).result()

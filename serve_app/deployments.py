@@ -1,8 +1,7 @@
-"""The engine's steps as deployments. Each says where its log lines and metrics go, and starts its
-background work.
+"""The engine's steps as deployments. Each sets up its logs and metrics, and starts background work.
 
-serve_app/app.py binds them to a graph; placement (replicas, CPUs, GPUs, queues) stands in
-serve_config.yaml. The ledger has a module of its own: it alone loads DuckDB.
+serve_app/app.py binds them to a graph; their placement (replicas, CPUs, GPUs, queues) is in
+serve_config.yaml. The ledger has its own module, as only it loads DuckDB.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Decoder(steps.Decoder):
 
 
 class Embedder(steps.Embedder):
-    """In batches over requests."""
+    """Embeds in batches over requests."""
 
     def __init__(self, settings: Settings) -> None:
         use_serve_log()

@@ -1,4 +1,4 @@
-"""Ray Serve's handles as the engine knows them (dubl/engine/handles.py).
+"""Ray Serve's handles behind the engine's port (dubl/engine/handles.py).
 
 Errors of steps arrive as domain errors.
 """
@@ -56,7 +56,7 @@ class _ServeResponse:
         return self._answer().__await__()
 
     async def _answer(self) -> object:
-        """Raises the domain error that was raised in a step, however many hops down."""
+        """The result. Raises the domain error of the step, however many hops down it was raised."""
         try:
             return await self.response
         except RayTaskError as exc:

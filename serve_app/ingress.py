@@ -1,4 +1,4 @@
-"""The deployment that callers talk to."""
+"""The deployment that receives HTTP requests."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What keeps a service on one machine small and quiet: to be told to Ray before it is imported.
+"""Settings for a small and quiet service on one machine, applied before Ray is imported.
 
-Ray Serve starts a dozen processes here, each of which imports Serve. Where pandas is installed
-(for Ray Data's jobs), Serve imports it everywhere, to serialize frames that nobody sends: a second
-of CPU and 45 MB a process. LanceDB and pyarrow do without it as well.
+Ray Serve starts a dozen processes here, each of which imports Serve. If pandas is installed (for
+Ray Data's jobs), Serve imports it everywhere to serialize data frames, which nobody sends: a second
+of CPU and 45 MB for each process. LanceDB and pyarrow do not need it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUIET = {
 
 
 class _Without:
-    """A finder that says of one module that it is not installed."""
+    """An import finder that hides one module."""
 
     def find_spec(
         self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
@@ -45,11 +45,11 @@ class _Without:
 
 
 def leave_out_pandas() -> None:
-    """Lets imports of pandas fail in this process, as if it were not installed."""
+    """Makes imports of pandas fail in this process, as if it were not installed."""
     sys.meta_path.insert(0, _Without())
 
 
 def be_quiet() -> None:
-    """Sets what is not set in the environment."""
+    """Sets environment variables that are not set yet."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

@@ -14,7 +14,7 @@ HAND_OVER_S = 120.0
 
 
 class Ledger(LedgerStep):
-    """DuckDB knows one writing process: there is one replica."""
+    """The ledger's deployment. DuckDB allows one writing process, so there is one replica."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         use_serve_log()
@@ -23,6 +23,6 @@ class Ledger(LedgerStep):
         self.start()
 
     def __del__(self) -> None:
-        """Serve calls it when it stops the replica in peace."""
+        """Serve calls this when it stops the replica regularly."""
         if hasattr(self, "_ledger"):
             self.ship()

@@ -1,4 +1,4 @@
-"""Where log lines of replicas go."""
+"""Logging of replicas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import logging
 
 
 def use_serve_log() -> None:
-    """Sends our log lines where Serve's go, with the request id that Serve knows."""
+    """Sends our log lines to Serve's log, with Serve's request id."""
     for name in ("dubl", "serve_app"):
         logging.getLogger(name).parent = logging.getLogger("ray.serve")

@@ -33,7 +33,7 @@ def serve_locally(
         list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
     ] = None,
 ) -> None:
-    """Runs until SIGTERM or Ctrl-C; a restart with the same data folder goes on where it was."""
+    """Runs until SIGTERM or Ctrl-C. A restart with the same data folder continues all jobs."""
     try:
         settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
         _require_free(host, port)
@@ -83,7 +83,7 @@ def serve_locally(
 
 
 def _require_admin_key(settings: Settings, host: str) -> None:
-    """Says at once what the ingress would say much later."""
+    """Raises early what the ingress would raise much later."""
     token = settings.access.root_key.get_secret_value()
     if token:
         root_key(token)  # raises for one that is none
@@ -93,7 +93,7 @@ def _require_admin_key(settings: Settings, host: str) -> None:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Raises ConfigurationError when somebody listens there: Serve would say it much later."""
+    """Raises ConfigurationError if the address is in use; Serve would report it much later."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -103,7 +103,7 @@ def _require_free(host: str, port: int) -> None:
 
 
 def _stop_signal() -> threading.Event:
-    """Set by SIGTERM or Ctrl-C; to be asked for after ray.init, which sets handlers of its own."""
+    """An event set by SIGTERM or Ctrl-C. Call it after ray.init, which sets its own handlers."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

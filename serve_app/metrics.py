@@ -1,6 +1,8 @@
-"""Prometheus metrics of the online service. Every process gives its own to Ray's agent on its
-node, which Prometheus scrapes; serve_app/scraping.py gathers them for `/metrics`. What each means,
-and Serve's own beside them, stands in docs/operate/operations.md.
+"""Prometheus metrics of the online service.
+
+Every process sends its metrics to Ray's agent on its node, which Prometheus scrapes.
+serve_app/scraping.py collects them for `/metrics`. docs/operate/operations.md describes them, with
+Serve's own.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ def observe_answer(method: str, route: str, status: int, seconds: float) -> None
 
 
 def count_job(job: Job) -> None:
-    """A job that has just ended."""
+    """Counts a finished job."""
     JOBS.inc(tags={"kind": job.kind, "state": job.state, "code": job.error_code or "none"})
     accepted = datetime.fromisoformat(job.created_at).timestamp()
     JOB_TIMES.observe(max(time.time() - accepted, 0.0), {"kind": job.kind})
@@ -117,7 +119,7 @@ def count_input(facts: VideoFacts) -> None:
 
 
 def size_name(facts: VideoFacts) -> str:
-    """A class of sizes by the shorter side."""
+    """A class of sizes, by the shorter side."""
     side = min(facts.width, facts.height)
     return next((name for limit, name in SIZES if side <= limit), "larger")
 
@@ -144,7 +146,7 @@ def show_snapshot(shipped_at: float) -> None:
 
 
 def show_index(health: IndexHealth, *, references: int, kept_up_at: float) -> None:
-    """Recall is not a number where the index was not audited since its training."""
+    """Sets metrics of the index. The recall is NaN if it was not audited since its training."""
     INDEX_FRAMES.set(health.frames, {"state": "all"})
     INDEX_FRAMES.set(health.unindexed_frames, {"state": "unindexed"})
     INDEX_FRAMES.set(health.frames_at_training, {"state": "at_training"})

@@ -1,7 +1,6 @@
-"""The request that a job was accepted by: its id and its trace go on in the job, wherever and
-whenever that is done.
+"""The origin of a job: id and trace of the accepting request continue in the job.
 
-Serve hands both on from one deployment to the next; the ledger lies between acceptance and work.
+Serve passes both between deployments; the ledger is between acceptance and work.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def current_request_id() -> str:
-    """Of the request that is answered now."""
+    """Id of the current request."""
     return str(context._get_serve_request_context().request_id)
 
 
 def current_traceparent() -> str:
-    """W3C's header for the span that is current; empty where nothing is traced."""
+    """The W3C header of the current span; empty without tracing."""
     carrier: dict[str, str] = {}
     PROPAGATOR.inject(carrier)
     return carrier.get(TRACEPARENT, "")
@@ -33,7 +32,7 @@ def current_traceparent() -> str:
 
 @contextmanager
 def continued(job: Job) -> Iterator[None]:
-    """While the block runs, steps log under the request's id, and spans belong to its trace."""
+    """Assigns logs and spans of the block to the request with this id and trace."""
     wanted = job.request_id or job.id
     if current_request_id() != wanted:  # taken from the ledger, not from the request itself
         context._serve_request_context.set(context._RequestContext(request_id=wanted))

@@ -1,7 +1,7 @@
-"""`/metrics`: what Ray's agents on all nodes show, as one page for whoever has one address only.
+"""`/metrics`: the metrics of Ray's agents on all nodes, as one page.
 
-On a large cluster Prometheus asks the agents itself, by Ray's service discovery; see
-deploy/monitoring/prometheus.yml, which takes the prefix off the names as it is done here.
+On a large cluster Prometheus scrapes the agents itself, by Ray's service discovery. See
+deploy/monitoring/prometheus.yml, which removes the prefix of names in the same way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIMEOUT_S = 5.0
 
 
 async def gather_metrics() -> str:
-    """Prometheus' text format; nodes that do not answer are left out."""
+    """All metrics in Prometheus' text format; nodes that do not answer are skipped."""
     if not ray.is_initialized():
         return ""
     addresses = await asyncio.to_thread(_agents)
@@ -34,7 +34,7 @@ async def gather_metrics() -> str:
 
 
 def merged(pages: Iterable[str]) -> str:
-    """The series of all pages, each family in one piece as the format wants it."""
+    """The series of all pages, each family in one piece, as the format requires."""
     families: dict[str, dict[str, None]] = {}
     for page in pages:
         for family, line in _shown(page):
@@ -44,7 +44,7 @@ def merged(pages: Iterable[str]) -> str:
 
 
 def _shown(page: str) -> Iterator[tuple[str, str]]:
-    """Lines of families that are shown, with their family: the last one that was described."""
+    """The shown lines with their family, which is the last one described."""
     family = ""
     for line in page.splitlines():
         if line.startswith(COMMENTS):

@@ -1,6 +1,7 @@
 """What Ray Serve adds to the engine: metrics, request ids and traces, the state of deployments.
 
-Every replica imports this module: what the ingress alone needs is imported where it is used."""
+Every replica imports this module, so the ingress imports what only it needs where it is used.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ MAX_MESSAGE = 300
 
 
 class ServeShell(Shell):
-    """Of a replica."""
+    """The shell of a replica."""
 
     count_job = staticmethod(metrics.count_job)
     count_retry = staticmethod(metrics.count_retry)
@@ -51,7 +52,7 @@ class ServeShell(Shell):
         return origin.continued(job)
 
     def messages(self) -> Mapping[str, str]:
-        """What Serve says of deployments that are not healthy, by step."""
+        """Serve's messages about unhealthy deployments, by step."""
         try:
             application = serve.status().applications[serve.get_replica_context().app_name]
         except (RayServeException, KeyError) as exc:

@@ -1,8 +1,8 @@
-"""Where spans go: Serve makes one for each call between deployments and asks this function, which
-`tracing_config` in serve_config.yaml names, for what sends them.
+"""Export of traces. Serve makes a span for each call between deployments.
 
-The address, headers and name of the service are OpenTelemetry's own variables:
-OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME.
+`tracing_config` in serve_config.yaml names the function here that returns the exporters. Address,
+headers and service name are OpenTelemetry's own variables: OTEL_EXPORTER_OTLP_ENDPOINT,
+OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dubl.errors import needs_extra
 
 
 def exporters() -> list[SpanProcessor]:
-    """Sends spans in batches, by OTLP over HTTP."""
+    """Exporters that send spans in batches, by OTLP over HTTP."""
     with needs_extra():
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 

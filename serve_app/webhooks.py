@@ -1,4 +1,4 @@
-"""Tells addresses that jobs have ended, from the ledger's outbox."""
+"""Sends webhooks about finished jobs, from the ledger's outbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEASE_MARGIN_S = 30.0
 
 
 class WebhookSender:
-    """One per ingress replica; each delivery is handed to one of them at a time."""
+    """One for each ingress replica. Each delivery is handed to one of them at a time."""
 
     def __init__(self, ledger: LedgerClient, settings: Settings) -> None:
         self._ledger = ledger
@@ -37,7 +37,7 @@ class WebhookSender:
         self._sending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Does nothing without a secret: then no job has an address."""
+        """Starts sending; does nothing without a secret, as then no job has an address."""
         if self._key:
             self._sending = asyncio.create_task(self._run())
 
@@ -81,8 +81,10 @@ class WebhookSender:
         )
 
     async def _body(self, job: Job) -> bytes:
-        """{"type": "check.done", "timestamp": …, "data": {"job": …, "check": …}}. It follows from
-        the ended job, so that each attempt says the same."""
+        """{"type": "check.done", "timestamp": …, "data": {"job": …, "check": …}}.
+
+        It is derived from the finished job, so all attempts send the same.
+        """
         check = None
         if job.kind is JobKind.CHECK and job.result_id:
             try:

@@ -1,6 +1,6 @@
-"""Keys, limits and the size of a body, looked at before a byte of the body is read.
+"""Keys, limits and body sizes, checked before a byte of the body is read.
 
-Starlette would spool a multipart body before any handler runs, so that this is plain ASGI.
+This is plain ASGI, as Starlette would spool a multipart body before any handler runs.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class KeyRing:
-    """All keys: those of the ledger and the settings' root key. They are asked for again after
-    `access.refresh_s`: strangers with made-up keys cost no look-up."""
+    """All keys: those of the ledger, and the settings' root key.
+
+    They are cached for `access.refresh_s`, so requests with invented keys cost no look-up.
+    """
 
     def __init__(self, ledger: LedgerClient, settings: AccessSettings) -> None:
-        """Raises ConfigurationError for a root key that is none."""
+        """Raises ConfigurationError for an invalid root key."""
         token = settings.root_key.get_secret_value()
         self._root = (root_key(token),) if token else ()
         self._ledger = ledger
@@ -44,11 +46,11 @@ class KeyRing:
         self._lock = asyncio.Lock()
 
     async def all(self) -> tuple[ApiKey, ...]:
-        """As of now, the revoked ones too."""
+        """All current keys, also revoked ones."""
         return (*await self._ledger.ask(ApiKeys.list), *self._root)
 
     async def find(self, token: str) -> ApiKey:
-        """Raises Unauthorized."""
+        """The key of a token. Raises Unauthorized."""
         async with self._lock:
             if time.monotonic() >= self._expires_at:
                 self._keys = await self.all()
@@ -56,18 +58,21 @@ class KeyRing:
         return recognize(token, self._keys)
 
     async def count_job(self, key: ApiKey) -> int:
-        """Counts a job of the key; how many it has had today, with this one."""
+        """Counts a job of the key; returns the number of its jobs today."""
         today = datetime.now(UTC).date().isoformat()
         return await self._ledger.ask(ApiKeys.count_job, key.id, today)
 
     def forget(self) -> None:
-        """Keys have changed."""
+        """Drops the cache after a change of keys."""
         self._expires_at = float("-inf")
 
 
 class AccessControl:
-    """ASGI middleware. `required`: whether keys are asked for; `local`: the service is meant for
-    this machine alone, and is not to be reached under another name by a page in a browser."""
+    """ASGI middleware. `required`: whether requests need a key.
+
+    `local`: the service is for this machine only. Then pages of other sites in a browser cannot use
+    it.
+    """
 
     def __init__(
         self,
@@ -133,7 +138,7 @@ class AccessControl:
             raise too_large(self._max_body_bytes)
 
     def _bounded(self, receive: Receive) -> Receive:
-        """Counts a body whose length was not announced, or was announced wrongly."""
+        """Limits a body with a missing or wrong length."""
         received = 0
 
         async def bounded() -> Message:
@@ -156,8 +161,9 @@ def _token(headers: Mapping[str, str]) -> str:
 
 
 def _require_local(headers: Mapping[str, str]) -> None:
-    """A page of the web must not use the service of the machine that shows it: neither by another
-    name for the address (DNS rebinding) nor by a form that is sent here."""
+    """Refuses web pages that use a local service: by another name for its address (DNS rebinding),
+    or by a form that is sent to it.
+    """
     for name in ("host", "origin"):
         value = headers.get(name, "")
         if not value:

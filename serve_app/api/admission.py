@@ -1,4 +1,4 @@
-"""How much is taken in: what cannot be done soon is refused at once."""
+"""Admission: requests that cannot be served soon are refused at once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ FULL_FOR_S = 1.0
 
 
 def default_waiting() -> int:
-    """As many as can be worked on at once here: a check keeps one CPU busy, and with more of them
-    each would be answered later than twice the time that it takes alone (benchmarks/overload.py).
+    """The number of waiting requests that this machine can serve.
+
+    A check keeps one CPU busy. With more of them, each would take more than twice as long as alone
+    (benchmarks/overload.py).
     """
     return max(2, len(os.sched_getaffinity(0)))
 
 
 class Admission:
-    """One per ingress replica. It knows how many requests wait here for their result, and when the
-    ledger last said, inside a request's room, that it is full."""
+    """One for each ingress replica. It counts the requests that wait here for their result, and
+    remembers when the ledger last reported that it is full.
+    """
 
     def __init__(self, settings: ServeSettings) -> None:
         self._max_waiting = settings.max_waiting or default_waiting()
@@ -32,7 +35,7 @@ class Admission:
 
     @contextmanager
     def room(self, *, waits: bool) -> Iterator[None]:
-        """A request's place while the block runs. Raises Overloaded when there is none."""
+        """A request's place for the duration of the block. Raises Overloaded if there is none."""
         if time.monotonic() < self._full_until:
             raise Overloaded("the queue of accepted jobs is full")
         if waits and self._waiting >= self._max_waiting:

@@ -1,4 +1,4 @@
-"""How long answers take, by route."""
+"""Response times by route."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_ROUTE = "none"
 
 
 class AnswerTimes:
-    """Tells `observe` of every answer; 499 where the caller hung up before it."""
+    """Calls `observe` for each answer; with 499 if the caller disconnected before it."""
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self._app = app

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/ledger", tags=["back-up"])
 
 @router.get("", responses={200: {"content": {MEDIA_TYPE: {}}}}, response_class=Response)
 async def copy(context: RouteContext) -> FileResponse:
-    """Jobs, verdicts and keys as of now: a DuckDB file."""
+    """A copy of jobs, verdicts and keys: a DuckDB file."""
     path = context.settings.spool_dir / f"{uuid.uuid4().hex}.ledger"
     await context.ledger.ask(Ledger.copy_to, path)
     remove = BackgroundTask(path.unlink, missing_ok=True)

@@ -1,4 +1,4 @@
-"""/v1/checks: does a video copy a registered one?"""
+"""/v1/checks: checks whether videos copy a reference."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ async def submit(
     library: Annotated[list[str], Query()] = [],  # noqa: B006
     min_probability: MinProbability = None,
 ) -> Response:
-    """Asks whether a video (multipart `file`, or JSON `link`) copies a reference.
+    """Checks whether a video (multipart `file`, or JSON `link`) copies a reference.
 
-    Answers 202 at once; with `Prefer: wait=N` 200 and the verdict when it is there in time. An
-    `id` of an earlier check of the same bytes and libraries gives its verdict, any other 409.
+    Answers 202 at once; with `Prefer: wait=N` 200 and the verdict if it is ready in time. With the
+    `id` of an earlier check of the same bytes and libraries it answers that verdict, and 409 for
+    any other id in use.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
     with context.admission.room(waits=seconds > 0):
@@ -100,7 +101,7 @@ async def listing(
 async def get(
     context: RouteContext, check_id: str, request: Request, min_probability: MinProbability = None
 ) -> bodies.Check | bodies.Accepted:
-    """The verdict, or how far the check is."""
+    """The verdict, or the progress of the check."""
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
     try:
         check = await visible_check(context, request, check_id)

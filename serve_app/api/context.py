@@ -1,4 +1,4 @@
-"""What every route stands on, found by FastAPI: `async def route(context: RouteContext)`."""
+"""What every route needs, injected by FastAPI: `async def route(context: RouteContext)`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Context:
 
 
 def context_of(request: Request) -> Context:
-    """As make_http_app has set it."""
+    """The context that make_http_app has set."""
     context = request.app.state.context
     assert isinstance(context, Context)
     return context

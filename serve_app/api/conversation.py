@@ -1,5 +1,4 @@
-"""How a submission is answered: at once with 202, or with the result after `Prefer: wait=N`
-(RFC 7240)."""
+"""Answers to submissions: 202 at once, or the result after `Prefer: wait=N` (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -24,15 +23,17 @@ WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
 
 
 def wait_seconds(request: Request, *, longest: float) -> float:
-    """Seconds asked for by Prefer: wait=N; 0 without it."""
+    """The seconds in Prefer: wait=N; 0 without it."""
     found = WAIT_PATTERN.search(request.headers.get("prefer", "").lower())
     return min(float(found.group(1)), longest) if found else 0.0
 
 
 async def awaited(context: Context, job: Job, *, seconds: float, known: bool) -> Ended:
-    """The job when it ends, or after `seconds`. When the caller hangs up before that and cannot
-    know of the job (no answer, no id of its own, no callback), the job is cancelled: what was
-    acknowledged never is."""
+    """The job when it ends, or after `seconds`.
+
+    The job is cancelled if the caller disconnects before and cannot know of it: without an answer,
+    an id of its own, or a callback. Acknowledged jobs are never cancelled.
+    """
     try:
         return await context.engine.jobs.wait(job, seconds=seconds)
     except asyncio.CancelledError:
@@ -43,8 +44,11 @@ async def awaited(context: Context, job: Job, *, seconds: float, known: bool) ->
 
 @asynccontextmanager
 async def discarding(submission: Submission, spool: Spool) -> AsyncIterator[None]:
-    """Removes the file of a submission that is refused. What failed in another way may have been
-    accepted: its file stays, until the reconciler finds that no job needs it."""
+    """Removes the file of a refused submission.
+
+    After other errors the job may have been accepted. Then the file stays, and the reconciler
+    removes it if no job needs it.
+    """
     try:
         yield
     except (InputError, Overloaded):
@@ -53,7 +57,7 @@ async def discarding(submission: Submission, spool: Spool) -> AsyncIterator[None
 
 
 def accepted(job: Job, *, location: str) -> JSONResponse:
-    """202 with where the result will be."""
+    """202 with the address of the result."""
     body = bodies.Accepted(id=job.subject_id, job_id=job.id, status=job.state)
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=202, headers={"Location": location}
@@ -61,25 +65,25 @@ def accepted(job: Job, *, location: str) -> JSONResponse:
 
 
 def error_of(job: Job) -> DublError:
-    """The error with which a job failed, as it was when it was raised."""
+    """The error with which a job failed, as it was raised."""
     if job.state is JobState.CANCELLED:
         return StateConflict("the job was cancelled")
     return error_class(job.error_code)(job.error_detail)
 
 
 def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> bodies.Job:
-    """A job as it is shown. `children`: how many of a batch are in which state."""
+    """The answer for a job. `children`: number of a batch's jobs by state."""
     return bodies.Job.of(job, name=name_of(job), error=failure(job), children=children)
 
 
 def failure(job: Job) -> bodies.Failure | None:
-    """The problem that a failed job shows, or nothing."""
+    """The problem of a failed job, or None."""
     failed = job.state is JobState.FAILED
     return bodies.Failure.model_validate(problem(error_of(job))) if failed else None
 
 
 def name_of(job: Job) -> str:
-    """What the caller called the video or the archive; nothing where the job is about none."""
+    """The caller's name of the video or archive; empty if the job has none."""
     video = _part(job.request, "video")
     named = (
         (_part(video, "upload"), "name"),

@@ -1,4 +1,4 @@
-"""/v1/deliveries: webhooks that were, or are to be, delivered."""
+"""/v1/deliveries: webhooks, delivered and pending."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ async def listing(
 
 @router.post("/{delivery_id}/replay", status_code=202, response_model=bodies.Delivery)
 async def replay(context: RouteContext, delivery_id: str) -> bodies.Delivery:
-    """Delivers once more, with the same `webhook-id`."""
+    """Delivers a webhook again, with the same `webhook-id`."""
     return bodies.Delivery.of(await context.ledger.ask(Outbox.replay, delivery_id))

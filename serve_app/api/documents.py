@@ -1,5 +1,4 @@
-"""Request bodies in the OpenAPI document. Routes read bodies as streams, which FastAPI cannot
-see."""
+"""Request bodies in the OpenAPI document. FastAPI cannot derive them, as routes read streams."""
 
 from __future__ import annotations
 

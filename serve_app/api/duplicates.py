@@ -1,4 +1,4 @@
-"""/v1/libraries/{library}/duplicates: the last search inside a library."""
+"""/v1/libraries/{library}/duplicates: the latest search inside a library."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ router = APIRouter(prefix="/v1", tags=["references"])
 async def duplicates(
     context: RouteContext, library: Library, request: Request
 ) -> bodies.Duplicates:
-    """Clusters of videos that copy each other, from the last search inside the library; 404
-    where none was made (`dubl dedupe` makes one)."""
+    """Clusters of videos that copy each other, from the latest search inside the library; 404 if
+    there was none (`dubl dedupe` runs one).
+    """
     if not principal_of(request).sees([library]):
         raise NotFound(f"there is no library '{library}'")
     return await asyncio.to_thread(read_duplicates, context.settings.data_dir, library)

@@ -21,7 +21,7 @@ KEEP_ALIVE_S = 15.0
 async def job_events(
     context: Context, job: Job, body_of: Callable[[Job], Awaitable[bodies.Job]]
 ) -> AsyncIterator[str]:
-    """An event for each change, until the job ends, or the service cannot tell any more."""
+    """An event for each change, until the job ends or the service fails."""
     shown, said_at = "", time.monotonic()
     try:
         while True:

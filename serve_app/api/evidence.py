@@ -1,4 +1,4 @@
-"""Why a match was found, for a person to see, and the pictures and files that are kept for it."""
+"""The evidence of a match: explanation, pictures and stored files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ router = APIRouter(tags=["evidence"])
 async def evidence(
     context: RouteContext, request: Request, check_id: str, reference_id: str
 ) -> bodies.Evidence:
-    """Segments, frames side by side, hints about the edit, and what the probability meant."""
+    """Segments, pairs of frames, hints about edits, and the meaning of the probability."""
     check = await visible_check(context, request, check_id)
     match = _match(check, reference_id)
     explanation = await context.engine.evidence.explain(check_id, match)
@@ -79,8 +79,9 @@ async def matrix_picture(
     stage: Stage = "frames",
     segments: bool = True,
 ) -> Response:
-    """The same as a picture with the segments drawn: query seconds downwards, reference
-    seconds to the right, both from 0 to the end."""
+    """The similarity matrix as a picture with the segments: query seconds downwards, reference
+    seconds to the right, both from 0 to the end.
+    """
     match = _match(await visible_check(context, request, check_id), reference_id)
     shown = _stage(await context.engine.evidence.matrices(check_id, match), stage)
     picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
@@ -91,7 +92,7 @@ async def matrix_picture(
 async def query_picture(
     context: RouteContext, request: Request, check_id: str, at: At = 0.0
 ) -> Response:
-    """The kept frame of a checked video that is nearest to `at`, JPEG."""
+    """The stored frame of a checked video nearest to `at`, JPEG."""
     await visible_check(context, request, check_id)
     return _jpeg(await context.engine.evidence.query_picture(check_id, at))
 
@@ -100,34 +101,34 @@ async def query_picture(
 async def reference_picture(
     context: RouteContext, request: Request, reference_id: str, at: At = 0.0
 ) -> Response:
-    """The kept frame of a reference that is nearest to `at`, JPEG."""
+    """The stored frame of a reference nearest to `at`, JPEG."""
     await visible_reference(context, request, reference_id)
     return _jpeg(await context.engine.evidence.reference_picture(reference_id, at))
 
 
 @router.get("/v1/checks/{check_id:path}/video", response_class=FileResponse)
 async def query_video(context: RouteContext, request: Request, check_id: str) -> Response:
-    """The checked file, as long as it is kept; ranges are served."""
+    """The checked file, while it is stored; ranges are supported."""
     await visible_check(context, request, check_id)
     return _file(await context.engine.evidence.query(check_id), context)
 
 
 @router.get("/v1/references/{reference_id:path}/video", response_class=FileResponse)
 async def reference_video(context: RouteContext, request: Request, reference_id: str) -> Response:
-    """The reference's file, as long as it is kept; ranges are served."""
+    """The reference's file, while it is stored; ranges are supported."""
     await visible_reference(context, request, reference_id)
     return _file(await context.engine.evidence.reference(reference_id), context)
 
 
 @router.delete("/v1/checks/{check_id:path}/evidence", status_code=204)
 async def forget(context: RouteContext, request: Request, check_id: str) -> None:
-    """Removes file, pictures and features of a check at once; the verdict stays."""
+    """Deletes file, pictures and features of a check at once; the verdict stays."""
     await visible_check(context, request, check_id)
     await context.engine.evidence.forget(check_id)
 
 
 def _match(check: Check, reference_id: str) -> Match:
-    """Raises NotFound when the check has no such match."""
+    """The match of a check with a reference. Raises NotFound."""
     for match in check.verdict.matches:
         if match.reference_id == reference_id:
             return match
@@ -147,7 +148,7 @@ def _jpeg(content: bytes) -> Response:
 
 
 def _file(kept: StoredVideo, context: Context) -> Response:
-    """Raises EvidenceNotKept where there is no file, or none that may be read by now."""
+    """The file's content. Raises EvidenceNotKept if there is none, or it may no longer be read."""
     path = Path(kept.video_path).resolve()
     settings = context.settings
     allowed = (settings.evidence_dir.resolve(), *settings.media.allowed_roots)
@@ -157,7 +158,7 @@ def _file(kept: StoredVideo, context: Context) -> Response:
 
 
 def _outcome(match: Match, policy: PolicySettings) -> Outcome:
-    """What the probability alone called for, by the library's thresholds where those are known."""
+    """The outcome of the probability alone, by the library's thresholds if known."""
     if match.rejected:
         return Outcome.UNIQUE
     return match.outcome or outcome_of(match.probability, policy)

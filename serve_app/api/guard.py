@@ -33,7 +33,7 @@ def policy_body(context: Context, library: str, own: LibraryPolicy | None) -> bo
 async def quarantines(
     context: RouteContext, request: Request, status: QuarantineState | None = None
 ) -> bodies.Items[bodies.Quarantine]:
-    """References that suddenly matched far more than usual, newest first."""
+    """Quarantined references, newest first."""
     sees = principal_of(request).sees
     found = await context.ledger.ask(Guard.list, state=status)
     return bodies.Items[bodies.Quarantine].of(
@@ -45,7 +45,7 @@ async def quarantines(
 async def decide(
     context: RouteContext, request: Request, body: QuarantineRequest
 ) -> bodies.Quarantine:
-    """Releases a reference, whose matches count again, or keeps it in quarantine."""
+    """Releases a reference, so that its matches count again, or keeps it in quarantine."""
     sees = principal_of(request).sees
     known = {one.reference_id: one for one in await context.ledger.ask(Guard.list, state=None)}
     if body.reference_id in known and not sees([known[body.reference_id].library]):
@@ -61,14 +61,14 @@ async def decide(
 async def library_policy(
     context: RouteContext, library: str, request: Request
 ) -> bodies.LibraryPolicy:
-    """The thresholds that hold for matches with this library's references."""
+    """The thresholds in force for matches with this library's references."""
     principal_of(request).require(library)
     return policy_body(context, library, (await context.ledger.ask(Policies.current)).get(library))
 
 
 @router.delete("/v1/libraries/{library}/policy", status_code=204)
 async def withdraw(context: RouteContext, library: str, request: Request) -> None:
-    """Gives the library the settings' thresholds again."""
+    """Returns the library to the settings' thresholds."""
     principal_of(request).require(library)
     await context.ledger.ask(Policies.withdraw, library)
 
@@ -80,7 +80,7 @@ async def calibrate(
     request: Request,
     body: Annotated[CalibrationRequest | None, Body()] = None,
 ) -> bodies.Calibration:
-    """Fits the library's thresholds to what people decided of its matches."""
+    """Fits the library's thresholds to its review decisions."""
     principal_of(request).require(library)
     wanted = body or CalibrationRequest()
     report = await context.engine.calibrate(

@@ -55,8 +55,11 @@ ROUTES = (
 
 
 def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = False) -> FastAPI:
-    """All routes, with errors as problem+json and a request id on every answer; `keys_required`
-    and `local` as in AccessControl. Raises ConfigurationError for a root key that is none."""
+    """All routes, with errors as problem+json and a request id on every answer.
+
+    `keys_required` and `local` as in AccessControl. Raises ConfigurationError for an invalid root
+    key.
+    """
     settings = engine.settings
     # FastAPI's own pages load scripts from other hosts; the console has one of ours.
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""/v1/jobs and /v1/batches: accepted work, how far it is, and how it is called off."""
+"""/v1/jobs and /v1/batches: jobs, their progress, and their cancellation."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: str = "",
 ) -> bodies.Page[bodies.Job]:
-    """Accepted work, newest first. `batch` keeps the children of one; `dead=true` is the
-    dead-letter list: jobs that were given up though their input may be good."""
+    """Jobs, newest first. `batch` selects the jobs of one batch; `dead=true` is the dead-letter
+    list: jobs that were given up after their last attempt.
+    """
     page = await context.ledger.ask(
         JobQueue.list, state=status, parent_id=batch, dead=dead, limit=limit, cursor=cursor
     )
@@ -57,7 +58,7 @@ async def listing(
 
 @router.get("/jobs/{job_id}", response_model=bodies.Job)
 async def get(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
-    """One job: its stage and share while it runs, how many children have ended."""
+    """One job: its stage and share while it runs, and the number of finished children."""
     return await body_of(context, await visible_job(context, request, job_id))
 
 
@@ -67,8 +68,8 @@ async def get(context: RouteContext, job_id: str, request: Request) -> bodies.Jo
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def events(context: RouteContext, job_id: str, request: Request) -> StreamingResponse:
-    """Server-sent events: `progress` with the job's body whenever it changes, `end` when it
-    has ended."""
+    """Server-sent events: `progress` with the job's body whenever it changes, `end` when it has
+    ended."""
     job = await visible_job(context, request, job_id)
     return StreamingResponse(
         job_events(context, job, partial(body_of, context)),
@@ -79,23 +80,23 @@ async def events(context: RouteContext, job_id: str, request: Request) -> Stream
 
 @router.delete("/jobs/{job_id}", response_model=bodies.Job)
 async def cancel(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
-    """Ends a job, and a batch with its children; 409 when it has ended."""
+    """Cancels a job; a batch with all its jobs. 409 if it has ended."""
     await visible_job(context, request, job_id)
     return await body_of(context, await context.engine.jobs.cancel(job_id))
 
 
 @router.post("/jobs/{job_id}/requeue", status_code=202, response_model=bodies.Job)
 async def requeue(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
-    """Queues a dead job again; 409 when it is not dead."""
+    """Queues a dead job again; 409 if it is not dead."""
     await visible_job(context, request, job_id)
     return await body_of(context, await context.engine.jobs.requeue(job_id))
 
 
 @router.post("/batches", status_code=202, response_model=bodies.Accepted, openapi_extra=BATCH)
 async def submit(context: RouteContext, request: Request) -> Response:
-    """Many checks or registrations: a zip (multipart `file`) or JSON `links`.
+    """Submits many checks or registrations: a zip (multipart `file`) or JSON `links`.
 
-    Answers 202 with one job; its children are listed by `/v1/jobs?batch=`.
+    Answers 202 with one job; `/v1/jobs?batch=` lists its children.
     """
     with context.admission.room(waits=False):
         submission = await read_submission(request, spool=context.spool)

@@ -1,4 +1,4 @@
-"""/v1/keys: who may use the service. For administrators."""
+"""/v1/keys: API keys. For administrators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 @router.post("", status_code=201, response_model=bodies.NewKey)
 async def create(context: RouteContext, wanted: KeyRequest) -> bodies.NewKey:
-    """Makes a key; its token is in this answer and nowhere else."""
+    """Creates a key. Its token is only in this answer."""
     new = make_key(
         wanted.name,
         scopes=wanted.scopes,
@@ -29,13 +29,13 @@ async def create(context: RouteContext, wanted: KeyRequest) -> bodies.NewKey:
 
 @router.get("", response_model=bodies.Items[bodies.Key])
 async def listing(context: RouteContext) -> bodies.Items[bodies.Key]:
-    """All keys, the revoked ones too, oldest first."""
+    """All keys, also revoked ones, oldest first."""
     return bodies.Items[bodies.Key].of(await context.keys.all(), bodies.Key.of)
 
 
 @router.delete("/{key_id}", response_model=bodies.Key)
 async def revoke(context: RouteContext, key_id: str) -> bodies.Key:
-    """Makes a key worthless."""
+    """Revokes a key."""
     key = await context.ledger.ask(ApiKeys.revoke, key_id)
     context.keys.forget()
     return bodies.Key.of(key)

@@ -1,5 +1,6 @@
-"""POST /check-video-duplicate, exactly as the original client knows it: answers 200, 400 and 500
-and nothing else (problems.py)."""
+"""POST /check-video-duplicate, as the original client expects it: with answers 200, 400 and 500
+only (problems.py).
+"""
 
 from __future__ import annotations
 

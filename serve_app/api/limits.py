@@ -1,5 +1,7 @@
-"""How much one key may ask: requests a minute, jobs a day (RateLimit header fields of
-draft-ietf-httpapi-ratelimit-headers)."""
+"""Limits of one key: requests per minute, jobs per day.
+
+The RateLimit header fields follow draft-ietf-httpapi-ratelimit-headers.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """One limit as it stands: `left` of `limit`; `reset_s` from now there is more. `exceeded`: the
-    request that asks is one too many."""
+    """The state of one limit: `left` of `limit`, with more after `reset_s`. `exceeded`: this
+    request is one too many.
+    """
 
     name: str
     limit: int
@@ -42,14 +45,15 @@ def headers_of(allowances: Sequence[Allowance]) -> Mapping[str, str]:
 
 
 class RequestLimit:
-    """A bucket a key, filled evenly; a minute's worth may come at once. One per ingress."""
+    """One token bucket for each key, filled evenly; a minute's amount may come at once. One per
+    ingress."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, key_id: str, limit: int) -> Allowance:
-        """Counts a request, unless it is one too many."""
+        """Counts a request, unless it exceeds the limit."""
         now, rate = self._clock(), limit / MINUTE_S
         tokens, filled_at = self._buckets.get(key_id, (float(limit), now))
         tokens = min(limit, tokens + (now - filled_at) * rate)
@@ -68,7 +72,7 @@ class RequestLimit:
 
 
 def day_allowance(used: int, limit: int, *, now_s: float) -> Allowance:
-    """What is left of a day's jobs (UTC)."""
+    """The rest of a day's jobs (UTC)."""
     return Allowance(
         name="day",
         limit=limit,

@@ -1,4 +1,4 @@
-"""Bounds the requests under way in one process; Serve's own refusals would be plain text."""
+"""A limit on concurrent requests in one process. Serve's own refusals would be plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXEMPT = ("/healthz", "/readyz", "/metrics")
 
 
 class LoadLimit:
-    """Answers 503 at once above `max_requests`, before anything of a body is read."""
+    """Answers 503 above `max_requests`, before reading any of the body."""
 
     def __init__(self, app: ASGIApp, max_requests: int) -> None:
         self._app = app

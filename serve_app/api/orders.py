@@ -1,4 +1,4 @@
-"""From the fields of a request to an order."""
+"""From the fields of a request to an order. Errors name the field."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def batch_order(submission: Submission, *, max_items: int) -> BatchOrder:
 
 
 def terms_of(submission: Submission, *, waits: bool) -> Terms:
-    """`waits`: the request stays open for the result."""
+    """`waits`: the request stays open until the result."""
     callback = {"callback_url": submission.fields.get("callback_url")}
     return Terms(callback_url=read_form(CallbackForm, callback).callback_url, waits=waits)
 
 
 def legacy_order(fields: dict[str, object]) -> CheckOrder:
-    """The original client's request: `link` only, other fields ignored."""
+    """The original client's request: `link` only; other fields are ignored."""
     link = read_form(LinkForm, {"link": fields.get("link")}).link
     if not link:
         raise InvalidRequest("`link` is missing")
@@ -112,7 +112,7 @@ def _video_input(form: VideoForm, submission: Submission) -> VideoInput:
 
 
 def _id_in_link(link: str) -> str:
-    """The uuid that is the file name of a link, or nothing."""
+    """The UUID that is the file name of a link, or an empty text."""
     stem = PurePosixPath(urlsplit(link).path).stem
     try:
         return str(uuid.UUID(stem)) if len(stem) == len(str(uuid.UUID(int=0))) else ""

@@ -1,4 +1,4 @@
-"""Who asks, and what that lets them do."""
+"""The caller, and its permissions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dubl.types import ApiKey, Job, Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The owner of a key, or anybody where no keys are asked for. `libraries` empty: all."""
+    """The owner of a key, or anybody if no keys are required. `libraries` empty: all."""
 
     key_id: str = ""
     scopes: frozenset[Scope] = frozenset(Scope)
@@ -24,29 +24,29 @@ class Principal:
         return cls(key_id=key.id, scopes=frozenset(key.scopes), libraries=key.libraries)
 
     def sees(self, libraries: Sequence[str]) -> bool:
-        """Whether something about these libraries (none: about all) may be shown."""
+        """Whether the caller may see something about these libraries (empty: about all)."""
         if not self.libraries:
             return True
         return bool(libraries) and set(libraries) <= set(self.libraries)
 
     def require(self, library: str) -> None:
-        """Raises Forbidden."""
+        """Raises Forbidden unless the caller may use the libraries."""
         if not self.sees([library]):
             raise Forbidden(f"the key is not for library '{library}'")
 
     def require_scope(self, scope: Scope) -> None:
-        """Raises Forbidden."""
+        """Raises Forbidden unless the key has the scope."""
         if not self.scopes & {scope, Scope.ADMIN}:
             raise Forbidden(f"the key has not the scope {scope}")
 
     def limited(self, libraries: Sequence[str]) -> tuple[str, ...]:
-        """The libraries to be asked: those named, or all of the key's. Raises Forbidden."""
+        """The libraries to search: the named ones, or all of the key's. Raises Forbidden."""
         for library in libraries:
             self.require(library)
         return tuple(libraries) or self.libraries
 
     def one_library(self, library: str) -> str:
-        """The library of a listing; a key of several must name one. Raises Forbidden,
+        """The library of a listing; a key with several must name one. Raises Forbidden,
         InvalidRequest."""
         if library:
             self.require(library)
@@ -60,14 +60,14 @@ ANYBODY = Principal()
 
 
 def principal_of(request: Request) -> Principal:
-    """As AccessControl has found it."""
+    """The caller that AccessControl has found."""
     principal = request.scope["state"]["principal"]
     assert isinstance(principal, Principal)
     return principal
 
 
 def libraries_of(job: Job) -> tuple[str, ...]:
-    """The libraries that a job is about; none: all of them."""
+    """The libraries of a job; empty: all."""
     draft, libraries = job.request.get("draft"), job.request.get("libraries")
     if isinstance(draft, dict):
         return (str(draft.get("library", "")),)

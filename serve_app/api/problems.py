@@ -1,4 +1,4 @@
-"""Domain errors as RFC 9457 problem+json; the only place that knows HTTP statuses of errors."""
+"""Domain errors as RFC 9457 problem+json; the only place that maps errors to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def status_of(kind: type[errors.DublError]) -> HTTPStatus:
 
 
 def problem(error: errors.DublError) -> dict[str, object]:
-    """The body without the request's id; also what a failed job shows."""
+    """The body without the request's id, as also shown for a failed job."""
     status = status_of(type(error))
     body: dict[str, object] = {
         "type": f"urn:dubl:error:{error.code}",
@@ -67,7 +67,7 @@ def problem(error: errors.DublError) -> dict[str, object]:
 
 
 def problem_response(error: errors.DublError, request: Request) -> JSONResponse:
-    """The answer, with the headers that say what to do about it."""
+    """The answer, with headers such as Retry-After."""
     status = _shown_status(error, request)
     body = problem(error) | {"status": int(status), "request_id": request_id_of(request.scope)}
     headers = {}
@@ -81,7 +81,7 @@ def problem_response(error: errors.DublError, request: Request) -> JSONResponse:
 
 
 def _shown_status(error: errors.DublError, request: Request) -> HTTPStatus:
-    """The original client knows 400 for what it did wrong, 500 for the rest, and nothing else."""
+    """The status for the original client: 400 for its own errors, 500 for all others."""
     if request.scope["path"] != LEGACY_PATH:
         return status_of(type(error))
     wrong = isinstance(error, errors.InputError)
@@ -126,7 +126,7 @@ async def _on_unexpected(request: Request, exc: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem."""
+    """Turns every error of `app` into a problem."""
     app.add_exception_handler(errors.DublError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -38,8 +38,8 @@ router = APIRouter(prefix="/v1", tags=["references"])
 async def submit(context: RouteContext, request: Request) -> Response:
     """Registers a video (multipart `file`, or JSON `link` or `path`).
 
-    Answers 202 at once; with `Prefer: wait=N` 201 when it is ready in time, 200 when the same
-    bytes or the same id were registered already; 409 where the id is another library's.
+    Answers 202 at once; with `Prefer: wait=N` 201 if it is ready in time, 200 if the same bytes or
+    the same id were registered before; 409 if the id belongs to another library.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
     with context.admission.room(waits=seconds > 0):
@@ -75,7 +75,7 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: str = "",
 ) -> bodies.Page[bodies.Reference]:
-    """References, newest first; `q` looks into id, title and source."""
+    """References, newest first; `q` searches id, title and source."""
     allowed = principal_of(request).one_library(library)
     listed = context.librarian.list.remote(allowed, owner, q, limit, cursor)
     page: Page[Reference] = await listed
@@ -86,7 +86,7 @@ async def listing(
 async def get(
     context: RouteContext, reference_id: str, request: Request
 ) -> bodies.Reference | bodies.Accepted:
-    """One reference, or how far its registration is."""
+    """One reference, or the progress of its registration."""
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
     try:
         return bodies.Reference.of(await visible_reference(context, request, reference_id))
@@ -104,7 +104,7 @@ async def get(
     "/references/{reference_id:path}", response_model=bodies.Reference, openapi_extra=CHANGE
 )
 async def change(context: RouteContext, reference_id: str, request: Request) -> bodies.Reference:
-    """Replaces title, owner, metadata or rights; later checks see new rights at once."""
+    """Replaces title, owner, metadata or rights; new rights apply to later checks at once."""
     wanted = reference_change(await read_json_object(request))
     await visible_reference(context, request, reference_id)
     return bodies.Reference.of(await context.librarian.update.remote(reference_id, wanted))
@@ -112,7 +112,7 @@ async def change(context: RouteContext, reference_id: str, request: Request) -> 
 
 @router.delete("/references/{reference_id:path}", status_code=204)
 async def delete(context: RouteContext, reference_id: str, request: Request) -> None:
-    """Removes a reference from every answer at once."""
+    """Deletes a reference. It disappears from all answers at once."""
     await visible_reference(context, request, reference_id)
     await context.librarian.delete.remote(reference_id)
 

@@ -1,4 +1,4 @@
-"""One id for a request in its answer, its errors and the logs of every step."""
+"""One id for each request, in its answer, its errors and the logs of all steps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def request_id_of(scope: MutableMapping[str, object]) -> str:
 
 
 class RequestIdMiddleware:
-    """Keeps X-Request-ID of the request for whoever asks.
+    """Provides the X-Request-ID of the request.
 
-    Serve's proxy gives every request one, logs it with each step and answers with it; only where
-    there is no such proxy, one is made and sent here.
+    Serve's proxy creates one for every request, logs it with each step, and sends it. Without that
+    proxy, one is created and sent here.
     """
 
     def __init__(self, app: ASGIApp) -> None:

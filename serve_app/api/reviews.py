@@ -1,4 +1,4 @@
-"""/v1/reviews: matches that wait for a person, and what people decided."""
+"""/v1/reviews: the review queue, and decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def queue(
     limit: Limit = 50,
     cursor: str = "",
 ) -> bodies.ReviewQueue:
-    """Matches from the policy's review threshold on, those of the newest checks first."""
+    """Matches that reach the policy's review threshold, newest checks first."""
     usual = context.settings.policy.review_probability
     least = usual if min_probability is None else min_probability
     page = await context.ledger.ask(
@@ -63,7 +63,7 @@ async def history(
     limit: Limit = 50,
     cursor: str = "",
 ) -> bodies.Page[bodies.Review]:
-    """Decisions and comments, newest first; a key of some libraries names a `check_id`."""
+    """Decisions and comments, newest first; a key for some libraries must name a `check_id`."""
     if check_id:
         await visible_check(context, request, check_id)
     elif principal_of(request).libraries:
@@ -76,10 +76,10 @@ async def history(
 
 @router.post("/v1/reviews", status_code=201, response_model=bodies.Review)
 async def review(context: RouteContext, request: Request, body: ReviewRequest) -> bodies.Review:
-    """Confirms or rejects a match, calls it licensed, reopens it, or comments on it.
+    """Confirms or rejects a match, marks it as licensed, reopens it, or comments on it.
 
-    "Not a match" (rejected) is remembered: the same bytes are not reported again as a copy of
-    this reference, until it is reopened.
+    A rejected match is remembered: the same bytes are not reported again as a copy of this
+    reference until it is reopened.
     """
     await visible_check(context, request, body.check_id)
     entry = await context.ledger.ask(

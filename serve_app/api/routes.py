@@ -1,4 +1,4 @@
-"""Which scope a request needs; what is not listed needs an administrator's."""
+"""The scopes of requests. Requests that are not listed need the scope admin."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def starts_job(method: str, path: str) -> bool:
 
 
 def scopes_for(method: str, path: str) -> frozenset[Scope]:
-    """Any of these is enough."""
+    """The scopes of which any is enough."""
     found = next((rule.scopes for rule in RULES if rule.covers(method, path)), frozenset())
     return found | {Scope.ADMIN}

@@ -1,4 +1,4 @@
-"""Looking for one picture, and for what is near a checked video though not near enough."""
+"""Search by a picture, and the most similar references of a checked video."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def search_frame(
 async def nearest(
     context: RouteContext, check_id: str, request: Request, m: Limit = 5
 ) -> bodies.Items[bodies.Match]:
-    """The `m` nearest references, however far: of those that the check compared in full."""
+    """The `m` most similar references of those that the check compared in full, however weak."""
     check = await visible_check(context, request, check_id)
     return bodies.Items[bodies.Match].of(check.verdict.nearest()[:m], bodies.Match.of)
 

@@ -1,4 +1,4 @@
-"""/v1/spaces: which feature space answers. For administrators."""
+"""/v1/spaces: feature spaces and the answering one. For administrators."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ router = APIRouter(prefix="/v1/spaces", tags=["feature spaces"])
 
 @router.get("", response_model=bodies.Spaces)
 async def listing(context: RouteContext, since: str = "") -> bodies.Spaces:
-    """Feature spaces in service, which one answers, and how the other one compares: by shadows
-    since a time, in ISO 8601, or by all."""
+    """Feature spaces in service, the answering one, and the comparison with the other one.
+
+    The comparison counts shadow checks since a time (ISO 8601), or all.
+    """
     after = utc_text(since, name="since") if since else ""
     return bodies.Spaces(
         items=tuple(map(bodies.Space.of, await context.engine.spaces.states(since=after))),
@@ -36,7 +38,7 @@ async def missing(
     limit: Annotated[int, Query(ge=1, le=MAX_MISSING)] = 500,
     cursor: str = "",
 ) -> bodies.Page[bodies.MissingReference]:
-    """References that the space lacks, in the order of ids."""
+    """References that the space lacks, sorted by id."""
     found = await context.engine.spaces.missing(space_id, after_id=cursor, limit=limit)
     return bodies.Page[bodies.MissingReference](
         items=tuple(map(bodies.MissingReference.of, found)),
@@ -48,7 +50,7 @@ async def missing(
 async def switch(
     context: RouteContext, request: Request, body: SwitchRequest
 ) -> bodies.SpaceSwitch:
-    """Lets a space answer from now on; checks under way are answered by the one before."""
+    """Switches to another answering space; running checks finish in the previous one."""
     made = await context.engine.spaces.switch(
         body.space_id, force=body.force, by=principal_of(request).key_id, note=body.note
     )
@@ -59,7 +61,7 @@ async def switch(
 async def rollback(
     context: RouteContext, request: Request, body: Annotated[RollbackRequest | None, Body()] = None
 ) -> bodies.SpaceSwitch:
-    """Lets the space answer again that did before the last switch."""
+    """Switches back to the previous answering space."""
     note = body.note if body is not None else ""
     return bodies.SpaceSwitch.of(
         await context.engine.spaces.rollback(by=principal_of(request).key_id, note=note)

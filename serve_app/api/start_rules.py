@@ -1,4 +1,4 @@
-"""Whether the service may start as it is told to."""
+"""Rules about keys that are checked at the start of the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def keys_required(settings: AccessSettings, host: str) -> bool:
 
 
 def require_admin_key(keys: Sequence[ApiKey], host: str) -> None:
-    """Raises ConfigurationError where nobody could use the service, or make keys for others."""
+    """Raises ConfigurationError if nobody could use the service, or create keys."""
     if not any(Scope.ADMIN in key.scopes and not key.revoked_at for key in keys):
         raise ConfigurationError(
             f"requests to {host} need API keys and there is none with the scope admin: make one "

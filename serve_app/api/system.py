@@ -15,13 +15,13 @@ router = APIRouter(tags=["system"])
 
 @router.get("/healthz", response_class=PlainTextResponse)
 async def healthz() -> str:
-    """200 while the process lives."""
+    """200 while the process runs."""
     return "ok"
 
 
 @router.get("/readyz")
 async def readyz(context: RouteContext) -> Response:
-    """200 when requests are taken; 503 names what is missing, and says why."""
+    """200 when requests are accepted; 503 names the steps that are not ready, with reasons."""
     reasons = await context.engine.waits_for()
     body = {
         "ready": not reasons,
@@ -34,5 +34,5 @@ async def readyz(context: RouteContext) -> Response:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(context: RouteContext) -> Response:
-    """Prometheus text format: of all processes on all nodes, up to ten seconds old."""
+    """Metrics of all processes on all nodes in Prometheus' text format, up to ten seconds old."""
     return Response(await context.engine.shell.metrics(), media_type=PROMETHEUS_TEXT)

@@ -1,7 +1,7 @@
 """Reads a submission: multipart with `file` and plain fields, or a JSON object with `link`.
 
-A file part is hashed, counted and written into the spool while it arrives: one pass, one copy,
-refused at the first byte over the limit.
+A file part is hashed, counted and written to the spool while it arrives, in one pass. It is refused
+at the first byte over the limit.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ FILE_FIELD = "file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Plain fields as the caller sent them, and the file where one came along."""
+    """The caller's plain fields, and the file if there is one."""
 
     fields: dict[str, object]
     upload: VideoSource | None = None
 
     def discard(self, spool: Spool) -> None:
-        """Removes the file, when nothing will come of the request."""
+        """Removes the file of a request that was refused."""
         if self.upload is not None:
             spool.remove(self.upload)
 
 
 async def read_submission(request: Request, *, spool: Spool) -> Submission:
-    """Raises InvalidRequest, SourceTooLarge."""
+    """The submission of a request. Raises InvalidRequest, SourceTooLarge."""
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data":
         return await _MultipartReader(spool, options.get(b"boundary", b"")).read(_body(request))
@@ -45,7 +45,7 @@ async def read_submission(request: Request, *, spool: Spool) -> Submission:
 
 
 async def read_json_object(request: Request) -> dict[str, object]:
-    """The body as a JSON object, whatever the Content-Type says."""
+    """The body as a JSON object, for any Content-Type."""
     body = bytearray()
     async for chunk in _body(request):
         body += chunk
@@ -63,7 +63,7 @@ async def read_json_object(request: Request) -> dict[str, object]:
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
-    """Raises InvalidRequest when the caller hangs up half-way, which is no fault of ours."""
+    """The body. Raises InvalidRequest if the caller disconnects while sending."""
     try:
         async for chunk in request.stream():
             yield chunk
@@ -72,7 +72,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
 
 
 class _MultipartReader:
-    """Callbacks of the parser for one request."""
+    """The parser's callbacks for one request."""
 
     def __init__(self, spool: Spool, boundary: bytes) -> None:
         if not boundary:
@@ -145,7 +145,8 @@ class _MultipartReader:
         self._value += data[start:end]
 
     def _count(self, size: int) -> None:
-        """Names and values of fields take memory; what the file has goes to the disk."""
+        """Limits the size of fields' names and values, which are kept in memory; the file goes to
+        disk."""
         self._fields_size += size + 1
         if self._fields_size > MAX_FIELDS_BYTES:
             raise InvalidRequest("the plain fields are too large")

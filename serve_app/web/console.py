@@ -1,4 +1,4 @@
-"""The reviewer's console: plain files from this package, no build and no other host."""
+"""The reviewer's console: static files from this package, without a build or another host."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Assets(StaticFiles):
 
 
 def install(app: FastAPI) -> None:
-    """The page at `/`, the contract to read at `/docs`, what they load under `/console`."""
+    """The page at `/`, the HTTP contract at `/docs`, and their files under `/console`."""
 
     @app.get("/", include_in_schema=False)
     async def index() -> FileResponse:
