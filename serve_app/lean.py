@@ -40,7 +40,7 @@ class _Without:
         self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name == LEFT_OUT:
-            raise ModuleNotFoundError(f"{LEFT_OUT} is left out of the service", name=name)
+            raise ModuleNotFoundError(f"{LEFT_OUT} is not available in the service", name=name)
         return None
 
 

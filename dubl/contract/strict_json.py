@@ -43,4 +43,4 @@ def _finite(text: str) -> float:
 
 
 def _refused(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

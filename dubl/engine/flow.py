@@ -302,7 +302,7 @@ class Flow:
 def _require_own(found: Registration, draft: ReferenceDraft) -> None:
     if found.reference.id == draft.id and found.reference.library != draft.library:
         raise StateConflict(
-            f"'{draft.id}' is the id of a reference of another library: send another one, or none",
+            f"'{draft.id}' is the id of a reference in another library. Send another id, or none.",
             context={"reference_id": draft.id},
         )
 

@@ -273,7 +273,7 @@ def _excerpt(
 def _require_lenders(plan: Sequence[PlannedEdit], lenders: int) -> None:
     needy = [planned.edit.name for planned in plan if planned.edit.needs_donor]
     if needy and not lenders:
-        raise InvalidRequest(f"{', '.join(needy)} mix in another video: name some strangers")
+        raise InvalidRequest(f"{', '.join(needy)} need a second video. Name some strangers.")
 
 
 def _planned(text: str) -> PlannedEdit:
@@ -287,5 +287,5 @@ def _planned(text: str) -> PlannedEdit:
 def _strength(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
-        raise ValueError("a strength lies in 0..1")
+        raise ValueError("a strength must be in 0..1")
     return value

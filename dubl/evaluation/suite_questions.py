@@ -95,7 +95,7 @@ def read_sources(manifest: Path) -> dict[str, str]:
         entries = json.loads(manifest.read_text(encoding="utf-8"))
         return {Path(entry["file"]).stem: str(entry["source_repo"]) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise InvalidRequest(f"{manifest} is no manifest of videos: {exc}") from exc
+        raise InvalidRequest(f"{manifest} is not a manifest of videos: {exc}") from exc
 
 
 def source_of(video: str, sources: Mapping[str, str]) -> str:

@@ -78,9 +78,9 @@ def load_truth(folder: Path) -> SuiteTruth:
     try:
         return SuiteTruth.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
-        raise NotFound(f"{path} does not exist; {folder} is no attack suite") from exc
+        raise NotFound(f"{path} does not exist; {folder} is not an attack suite") from exc
     except ValidationError as exc:
-        raise InvalidRequest(f"{path} is no truth of an attack suite: {exc}") from exc
+        raise InvalidRequest(f"{path} is not the truth of an attack suite: {exc}") from exc
 
 
 def find_video(folder: Path, name: str) -> Path:

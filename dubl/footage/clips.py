@@ -62,7 +62,7 @@ def open_clip(path: Path, *, max_side: int = 640, max_rate: float = 30) -> Clip:
     frames = max(round(facts.duration_s * rate), 1)
     first = next(read_frames(path, max_side=max_side), None)
     if first is None:
-        raise TruncatedVideo(f"{path.name} holds no picture that decodes")
+        raise TruncatedVideo(f"{path.name} has no picture that can be decoded")
     height, width = (side // 2 * 2 for side in first.image.shape[:2])
 
     def read(start: int, stop: int) -> Iterator[Image]:

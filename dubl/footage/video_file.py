@@ -98,7 +98,7 @@ def probe(path: Path) -> ClipFacts:
         stream = _video_stream(container, path)
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise NotAVideo(f"{path.name} holds no picture that decodes")
+            raise NotAVideo(f"{path.name} has no picture that can be decoded")
         size = (frame.width, frame.height)
         if frame.rotation % 180:
             size = size[::-1]
@@ -122,7 +122,7 @@ def read_frames(
                 if time_s >= start_s:
                     yield TimedFrame(time_s=time_s, image=_upright_image(frame, max_side))
         except av.error.FFmpegError as exc:
-            raise TruncatedVideo(f"{path.name} does not decode to its end: {exc}") from exc
+            raise TruncatedVideo(f"{path.name} could not be decoded to its end: {exc}") from exc
 
 
 def write_video(
@@ -164,7 +164,7 @@ def _open(path: Path) -> av.container.InputContainer:
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{path} does not exist") from exc
     except av.error.FFmpegError as exc:
-        raise NotAVideo(f"{path.name} does not open as a video: {exc}") from exc
+        raise NotAVideo(f"{path.name} could not be opened as a video: {exc}") from exc
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -231,7 +231,7 @@ def _add_stream(
     stream = container.add_stream(_ENCODERS[encoding.codec], rate=rate)
     height, width = image.shape[:2]
     if width % 2 or height % 2:
-        raise ValueError(f"coded pictures have even sides, this one is {width}x{height}")
+        raise ValueError(f"the sides of a picture must be even, but it is {width}x{height}")
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     # AVI knows no time but whole frames.

@@ -156,7 +156,7 @@ def _token(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     token = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
     if not token:
-        raise Unauthorized("an API key is needed")
+        raise Unauthorized("an API key is required")
     return token
 
 
@@ -173,4 +173,4 @@ def _require_local(headers: Mapping[str, str]) -> None:
         except ValueError:
             host = None
         if host not in LOOPBACK_NAMES:
-            raise Forbidden(f"the service is for this machine alone, not for {name} {value[:100]}")
+            raise Forbidden(f"the service is for this machine only, not for {name} {value[:100]}")

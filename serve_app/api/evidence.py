@@ -153,7 +153,7 @@ def _file(kept: StoredVideo, context: Context) -> Response:
     settings = context.settings
     allowed = (settings.evidence_dir.resolve(), *settings.media.allowed_roots)
     if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
-        raise EvidenceNotKept(f"the file of '{kept.id}' is not kept")
+        raise EvidenceNotKept(f"the file of '{kept.id}' is not stored")
     return FileResponse(path, media_type=kept.media_type, headers=INERT)
 
 

@@ -33,7 +33,7 @@ class Allowance:
         """Raises RateLimited."""
         if self.exceeded:
             raise RateLimited(
-                f"the key has used what it has for a {self.name}: {self.limit}",
+                f"the key has reached its limit of {self.limit} for each {self.name}",
                 context={"retry_after_s": self.reset_s},
             )
 

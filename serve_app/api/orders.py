@@ -95,7 +95,7 @@ def legacy_order(fields: dict[str, object]) -> CheckOrder:
 def reference_change(fields: dict[str, object]) -> ReferenceChange:
     form = read_form(ChangeForm, fields)
     if not fields:
-        raise InvalidRequest("nothing to change: send title, owner, metadata or rights")
+        raise InvalidRequest("the request changes nothing. Send title, owner, metadata or rights.")
     return ReferenceChange(
         title=form.title if "title" in fields else None,
         owner=form.owner if "owner" in fields else None,

@@ -37,7 +37,7 @@ class Principal:
     def require_scope(self, scope: Scope) -> None:
         """Raises Forbidden unless the key has the scope."""
         if not self.scopes & {scope, Scope.ADMIN}:
-            raise Forbidden(f"the key has not the scope {scope}")
+            raise Forbidden(f"the key does not have the scope {scope}")
 
     def limited(self, libraries: Sequence[str]) -> tuple[str, ...]:
         """The libraries to search: the named ones, or all of the key's. Raises Forbidden."""

@@ -67,7 +67,7 @@ async def history(
     if check_id:
         await visible_check(context, request, check_id)
     elif principal_of(request).libraries:
-        raise InvalidRequest("name a `check_id`: the key is for some libraries alone")
+        raise InvalidRequest("name a `check_id`, as the key is limited to some libraries")
     page = await context.ledger.ask(
         Reviews.list, check_id=check_id, reference_id=reference_id, limit=limit, cursor=cursor
     )

@@ -50,7 +50,7 @@ async def read_json_object(request: Request) -> dict[str, object]:
     async for chunk in _body(request):
         body += chunk
         if len(body) > MAX_FIELDS_BYTES:
-            raise InvalidRequest("the body is larger than a JSON request may be")
+            raise InvalidRequest("the body is too large for a JSON request")
     try:
         fields = parse_json(body)
     except ValueError as exc:
@@ -68,7 +68,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         async for chunk in request.stream():
             yield chunk
     except ClientDisconnect as exc:
-        raise InvalidRequest("the connection ended before the body did") from exc
+        raise InvalidRequest("the connection ended before the end of the body") from exc
 
 
 class _MultipartReader:

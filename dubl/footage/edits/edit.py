@@ -55,7 +55,7 @@ class Draw:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise ValueError(f"a strength lies in 0..1, not {self.strength}")
+            raise ValueError(f"a strength must be in 0..1, not {self.strength}")
 
     def between(self, mild: float, strong: float) -> float:
         """The value on the way from `mild` to `strong` that the strength asks for."""
@@ -66,7 +66,7 @@ class Draw:
 
     def foreign(self) -> Clip:
         if self.donor is None:
-            raise ValueError("this edit mixes in another video: give a donor")
+            raise ValueError("this edit needs a donor, a second video")
         return self.donor
 
 

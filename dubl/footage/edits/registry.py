@@ -82,4 +82,4 @@ def find_edit(name: str) -> Edit:
     try:
         return REGISTRY[name]
     except KeyError as exc:
-        raise ValueError(f"no edit {name!r}; known: {', '.join(REGISTRY)}") from exc
+        raise ValueError(f"unknown edit {name!r}; known: {', '.join(REGISTRY)}") from exc
