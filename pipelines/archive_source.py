@@ -1,7 +1,7 @@
 """Contents of an archive: a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix.
 
-Archives are read as a stream and always in the same order, so that a listing which was cut off can
-be read again; nothing here grows with the number of videos but one folder's names.
+Archives are read as a stream and always in the same order, so an interrupted listing can be
+repeated. Memory does not grow with the number of videos, only with one folder's names.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ ESCAPED_ID_DIGITS = 8
 class ArchiveItem:
     """A video to be registered under `id`.
 
-    `path` is a file's path, an http(s) link or an object's address. Names that are not UTF-8 are
-    kept with surrogate escapes in `path`; `id`, `title` and `shown` are always plain text.
-    `rights` are as the list has them, to be parsed where a wrong one becomes a failure.
+    `path` is a file's path, an http(s) link or an object's address. Non-UTF-8 names keep surrogate
+    escapes in `path`; `id`, `title` and `shown` are plain text. `rights` are the unparsed value of
+    the list, so that a wrong one becomes a failure.
     """
 
     id: str
@@ -52,11 +52,11 @@ class ArchiveItem:
 
 
 def open_archive(source: str, *, id_prefix: str = "") -> Iterable[ArchiveItem]:
-    """The videos of an archive, to be iterated as often as wanted.
+    """The videos of an archive, which can be iterated repeatedly.
 
-    The id is the file name's uuid where it is one, else the path relative to the archive, so that
-    the same archive gives the same ids whenever it is read; `id_prefix` is put before ids.
-    Raises SourceNotFound, SourceUnreachable, InvalidRequest.
+    The id is the UUID in the file name if there is one, else the path relative to the archive,
+    after `id_prefix`. So the same archive always gives the same ids. Raises SourceNotFound,
+    SourceUnreachable, InvalidRequest.
     """
     if source.startswith(FILE_SCHEME):
         source = url2pathname(source.removeprefix(FILE_SCHEME))
@@ -90,13 +90,14 @@ class _Archive:
 
 
 def plain_text(path: str) -> str:
-    """A path as UTF-8 text; bytes that are none are shown as \\xNN."""
+    """A path as UTF-8 text; other bytes are shown as \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Videos below a folder by their suffix. A folder that cannot be read is given itself, so that
-    it becomes a failure and is not passed over."""
+    """Videos below a folder, by their suffix. An unreadable folder is returned itself, so that it
+    becomes a failure.
+    """
     try:
         with os.scandir(folder) as entries:
             found = sorted(
@@ -152,7 +153,7 @@ def _listed_item(where: str, root: Path) -> ArchiveItem:
 
 
 def _text(row: Mapping[str, object], name: str) -> str:
-    """What a list says, in whichever type and encoding it does."""
+    """The text of a list's value, in any type and encoding."""
     value = row.get(name)
     return "" if value is None else plain_text(str(value))
 
@@ -195,7 +196,7 @@ def _file_item(path: Path, root: Path) -> ArchiveItem:
 
 
 def _id_of(name: str) -> str:
-    """The name itself; one that is not UTF-8 gets digits of its bytes, to stay one of its own."""
+    """The name; a non-UTF-8 name gets digits of its bytes, to stay distinct."""
     shown = plain_text(name)
     if shown == name:
         return name

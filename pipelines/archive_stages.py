@@ -1,8 +1,7 @@
 """Stages of the indexing job for Ray Data: the steps of the service, wrapped.
 
-Every stage gives one row a block, so that a clip is on its way as soon as it is decoded and the
-number of decoded clips that wait is bounded. Rows hold pickled domain objects: Arrow keeps bytes
-as they are.
+Every stage returns blocks of one row. So a clip moves on as soon as it is decoded, and the number
+of waiting clips is bounded. Rows hold pickled domain objects, which Arrow keeps as bytes.
 """
 
 from __future__ import annotations
@@ -39,10 +38,9 @@ SINGLE_ITEMS = 256
 class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
     """Rows {"items": pickled list of ArchiveItem, "present", "elsewhere"}.
 
-    `present` counts videos that were left out since the row before because their id is in the
-    library; `elsewhere` those of them whose id was registered from another place. The listing is
-    read while the job runs; a worker that dies reads it again, and it gives the same rows because
-    `known` is a picture of one moment.
+    `present`: videos skipped since the previous row because their id is in the library;
+    `elsewhere`: those of them registered from another place. The listing is read during the job. A
+    restarted worker reads it again and gets the same rows, as `known` is fixed.
     """
 
     def __init__(self, archive: Iterable[ArchiveItem], known: ObjectRef[KnownKeys]) -> None:
@@ -92,10 +90,11 @@ def _pack(items: list[ArchiveItem], present: int, elsewhere: int) -> pa.Table:
 
 
 class DecodeStage:
-    """A row of the listing → a row a video: "item", "source", "facts", "clip" or "error", pickled.
+    """A row of the listing → one row for each video: "item", "source", "facts", "clip" or "error",
+    pickled.
 
-    A video whose bytes are in the library is not decoded: its "clip" is empty, as is that of the
-    row in front of each pack, which has no "item" and passes the counts on.
+    A video whose bytes are in the library is not decoded and has an empty "clip". So has the first
+    row of each pack, which has no "item" and carries the counts.
     """
 
     def __init__(self, settings: Settings, known: KnownKeys, library: str) -> None:
@@ -131,7 +130,7 @@ class DecodeStage:
 
 
 class SharingDecodeStage(DecodeStage):
-    """What is known lies once in a node's object memory, for all decoders there."""
+    """Decoders of a node share the known keys in its object memory."""
 
     def __init__(self, settings: Settings, known: ObjectRef[KnownKeys], library: str) -> None:
         super().__init__(settings, ray.get(known), library)

@@ -2,12 +2,11 @@
 
 python -m pipelines.calibrate suite/ [suite2/ …] --weights dubl-compact --manifest manifest.json
 
-A suite is a folder as pipelines.make_attacks writes it. Its videos must not be those by which
-the result is judged. Every query is compared with its true references and with those that look
-most like it, and every copy once more with the latter alone, as a stranger; a logistic function is
-fitted to the signals. The figures are of fits that saw no footage of the same source, as the
-manifest names it (without one, of the same video). `calibration.json` and the background bank,
-`background.npy`, are written beside the weights.
+A suite is a folder from pipelines.make_attacks. Its videos must not be used to test the result.
+Every query is compared with its true references and with the most similar others; every copy also
+with the others only, as a stranger. A logistic function is fitted to the signals. The figures are
+of fits without footage of the same source, by the manifest (without one: of the same video).
+`calibration.json` and the background bank, `background.npy`, are written beside the weights.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ PRELIMINARY = Calibration(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A question and one of its references, with what matching found in the pair."""
+    """A question and one of its references, with the match of this pair."""
 
     question: Question
     reference: str
@@ -73,9 +72,9 @@ class Compared:
 
 
 def background_floor(questions: Sequence[Question], comparator: Comparator) -> float:
-    """Four fifths of the best similarity of two frames in the usual pair that shares nothing.
+    """Four fifths of the best frame similarity in the usual pair without a shared segment.
 
-    Matching may find more than there is: what it finds by chance gets a low probability.
+    Matching may find too much at this level; chance finds then get a low probability.
     """
     others = [
         (question.query, reference)
@@ -92,7 +91,7 @@ def background_floor(questions: Sequence[Question], comparator: Comparator) -> f
 
 
 def compare_all(questions: Sequence[Question], reranker: ViSiLReranker) -> list[Compared]:
-    """Compares each query with its references as the service would: all of them at once."""
+    """Compares each query with all its references at once, like the service."""
     return [
         Compared(question=question, reference=name, segments=one.segments, signals=one.signals)
         for question in questions
@@ -101,9 +100,9 @@ def compare_all(questions: Sequence[Question], reranker: ViSiLReranker) -> list[
 
 
 def fitted(compared: Sequence[Compared], preliminary: Calibration) -> Calibration:
-    """The calibration that the pairs call for.
+    """The calibration fitted to the pairs.
 
-    What may be a shared intro is held down by the ceiling and has no say in the weights.
+    Possible shared intros are bounded by the ceiling and not used in the fit.
     """
     plain = [one for one in compared if not one.signals.shared_edge]
     intercept, weights = fit_weights([one.signals for one in plain], [one.copy for one in plain])
@@ -125,7 +124,7 @@ def unseen_chances(compared: Sequence[Compared], preliminary: Calibration) -> li
 
 
 def figures_of(compared: Sequence[Compared], chances: Sequence[float]) -> dict[str, float]:
-    """How well these probabilities part copies from others, by pairs and by whole questions."""
+    """How well these probabilities separate copies from others, by pairs and by questions."""
     copies = [one.copy for one in compared]
     found = np.array([chance for chance, copy in zip(chances, copies, strict=True) if copy])
     others = np.array([chance for chance, copy in zip(chances, copies, strict=True) if not copy])
@@ -150,13 +149,14 @@ def figures_of(compared: Sequence[Compared], chances: Sequence[float]) -> dict[s
 
 
 def usual_background(compared: Sequence[Compared]) -> float:
-    """What other references usually reach along a copy."""
+    """The usual background similarity along a copy."""
     found = [one.signals for one in compared if one.copy and one.segments]
     return float(np.median([one.similarity - one.normalized_similarity for one in found]))
 
 
 def end_errors(compared: Compared) -> list[float]:
-    """Distances of the four ends in seconds, where one segment is true and one or more found."""
+    """Distances of the four ends, in seconds, for pairs with one true and at least one found
+    segment."""
     truth = [one for one in compared.question.truth if one.reference == compared.reference]
     if len(truth) != 1 or not compared.segments:
         return []
@@ -170,7 +170,7 @@ def end_errors(compared: Compared) -> list[float]:
 
 
 def background_bank(embedder: Embedder, *, size: int = BANK_PICTURES) -> Float16Array:
-    """Descriptors [size,D] of pictures that many videos show."""
+    """Descriptors [size,D'] of pictures that many videos show."""
     side = embedder.spec.frame_size
     clip = FrameClip(
         frames=common_pictures(size, size=side),
@@ -198,7 +198,7 @@ def calibrated(
     description: str,
     background: Float16Array = NO_BACKGROUND,
 ) -> Calibration:
-    """Compares all pairs and fits, once more with the segments that the first fit prefers."""
+    """Compares all pairs and fits, then again with the segments preferred by the first fit."""
     floor = background_floor(questions, comparator)
     result = replace(PRELIMINARY, floor=floor, level=floor + LEVEL_ABOVE_FLOOR)
     for _ in range(ROUNDS):
@@ -210,7 +210,7 @@ def calibrated(
 
 
 class NoFeatures:
-    """Questions come with their features; nothing is looked up."""
+    """A feature store for questions that come with their features: any look-up is an error."""
 
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
         raise LookupError(f"no features of {reference_ids}")

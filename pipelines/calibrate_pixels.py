@@ -2,10 +2,9 @@
 
 python -m pipelines.calibrate_pixels suite/ [suite2/ …] --weights dubl-compact
 
-The calibration that is there says how probable each pair of a suite is (pipelines.calibrate); of
-those that it leaves in doubt, or knows to be copies, the pixels are compared as the service would.
-`pixels` in `calibration.json` is written anew. The figures are of fits that saw no footage of the
-same source.
+The existing calibration gives the probability of each pair (pipelines.calibrate). The pixels of
+doubtful pairs and of copies are compared like in the service. `pixels` in `calibration.json` is
+replaced. The figures are of fits without footage of the same source.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A pair whose pixels were compared; `chance` is what the features say."""
+    """A pair whose pixels were compared; `chance` is its probability by features."""
 
     chance: float
     correlation: float
@@ -75,7 +74,7 @@ def look_at_pixels(
     settings: Settings,
     decoder: Decoder,
 ) -> list[Seen]:
-    """Pairs of a suite that may be copies by their features, and whose pixels tell something."""
+    """Pairs of a suite that may be copies by their features, and have a pixel correlation."""
     seen: list[Seen] = []
     with tempfile.TemporaryDirectory() as folder:
         kept = EvidenceStore(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
@@ -103,8 +102,10 @@ def look_at_pixels(
 
 
 def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
-    """As many copies as the suites have among what is doubtful are taken for usual. Raises
-    ValueError unless both labels occur."""
+    """Fits the weights, with the suites' share of copies among doubtful pairs.
+
+    Raises ValueError unless both labels occur.
+    """
     pieces = [pixel_signals(one.chance, one.correlation) for one in seen]
     names = [name for name in PIXEL_NAMES if name != "intercept"]
     values: Float64Array = np.array([[one[name] for name in names] for one in pieces])
@@ -117,8 +118,8 @@ def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
 
 
 def figures_of(seen: Sequence[Seen], calibration: Calibration) -> dict[str, float]:
-    """Copies and others at the usual levels, by the features alone and by fits that did not see
-    the pair's source."""
+    """Copies and others at the usual levels, by features only, and by fits without the pair's
+    source."""
     fits = {
         source: replace(
             calibration, pixels=fit_pixels([one for one in seen if one.source != source])
@@ -162,7 +163,7 @@ def main(
     manifest: Annotated[Path | None, typer.Option(help="JSON: source_repo of each file")] = None,
     per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
 ) -> None:
-    """Writes calibration.json beside the weights anew."""
+    """Updates calibration.json beside the weights."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = load_settings(config, [f"model.weights={weights}"])

@@ -20,7 +20,7 @@ ONE_ROW_BYTES = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What there is to run stages on."""
+    """The resources for stages."""
 
     cpus: int
     gpus: int
@@ -28,7 +28,7 @@ class Cluster:
 
 
 def connect(address: str) -> Cluster:
-    """Joins the cluster at `address`, or at RAY_ADDRESS; without either, starts one here."""
+    """Connects to the cluster at `address` or RAY_ADDRESS; without either, starts one here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     with warnings.catch_warnings():
@@ -49,8 +49,8 @@ def connect(address: str) -> Cluster:
 
 
 def prepare_data(cluster: Cluster) -> None:
-    """Settings of Ray Data for rows that are large and few: each a block of its own, and no more
-    of them under way than a share of the object memory holds."""
+    """Sets up Ray Data for few, large rows: one row for each block, bounded by a share of object
+    memory."""
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = ONE_ROW_BYTES
     # Bars on a terminal; in a log the writer's own line says enough.
@@ -63,7 +63,7 @@ def prepare_data(cluster: Cluster) -> None:
 
 
 def domain_error(error: BaseException) -> BaseException:
-    """The domain error that a stage raised, from under what Ray wrapped it in; else the same."""
+    """The domain error of a stage inside Ray's exception; other exceptions stay unchanged."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DublError):
         cause = getattr(cause, "cause", None) or cause.__cause__

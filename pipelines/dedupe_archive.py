@@ -1,11 +1,11 @@
-"""Finds all duplicates inside a library, from the features that it stores.
+"""Finds all duplicates inside a library, from its stored features.
 
     python -m pipelines.dedupe_archive --data ./data --out duplicates/
 
-First every reference is asked for those that look like it, then each pair so found is compared
-once. Both go on where they were cut off, and take in what was registered since. OUT gets
-`duplicates.parquet`, `duplicates.csv`, `duplicates.html` and the job's own `pairs.duckdb`; the
-console shows the clusters too.
+First, similar references are searched for each reference; then each pair is compared once. Both
+continue after an interruption, and include new references. OUT gets `duplicates.parquet`,
+`duplicates.csv`, `duplicates.html` and the job's state `pairs.duckdb`. The console shows the
+clusters, too.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SAVED_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """References and pairs over all runs, and what came out."""
+    """Numbers of references and pairs over all runs, and of the results."""
 
     searched: int
     compared: int
@@ -75,7 +75,7 @@ class Stage(ABC, Generic[Item]):
 
 
 class SearchStage(Stage[Found]):
-    """For each id, it and the ids of its candidates."""
+    """For each id, the id and the ids of its candidates."""
 
     def __init__(self, settings: Settings, library: str) -> None:
         self._library = library
@@ -97,7 +97,7 @@ class SearchStage(Stage[Found]):
 
 
 class CompareStage(Stage[ComparedPair]):
-    """The first id, as the query, with each of the others."""
+    """The first id, as the query, compared with each of the others."""
 
     def __init__(self, settings: Settings, library: str) -> None:
         self._library = library
@@ -129,9 +129,9 @@ def dedupe(
     *,
     library: str,
 ) -> list[DuplicateCluster]:
-    """Searches and compares what has not been yet, and gives the clusters.
+    """Runs the remaining searches and comparisons, and returns the clusters.
 
-    Raises StoreUnavailable; what was found until then is kept.
+    Raises StoreUnavailable; results so far are kept.
     """
     prepare_data(cluster)
     for ids in chunks(read_ids(store.tables, library=library), IDS_AT_ONCE):
@@ -158,7 +158,7 @@ def clusters_of(
 
 
 def _comparisons(pairs: Iterable[tuple[str, str]], settings: Settings) -> Iterator[list[str]]:
-    """A query's id, and those of as many others as the service compares at once."""
+    """A query's id, and the ids of as many others as the service compares at once."""
     size = settings.matching.rerank_candidates
     for query, group in groupby(pairs, key=lambda pair: pair[0]):
         for others in _batched((other for _, other in group), size):
@@ -173,7 +173,7 @@ def _run(
     *,
     library: str,
 ) -> Iterator[Item]:
-    """What the stage gives, in any order."""
+    """The results of the stage, in any order."""
     if not tasks:
         return
     rows = [{"ids": pickle.dumps(list(ids))} for ids in tasks]
@@ -191,7 +191,7 @@ def _run(
 
 
 def _save(found: Iterable[Item], save: Callable[[Sequence[Item]], None], what: str) -> None:
-    """Saves as it comes, and what has come when the rest does not."""
+    """Saves results as they arrive, also if later ones fail."""
     waiting: list[Item] = []
     total, saved_at = 0, time.monotonic()
     try:

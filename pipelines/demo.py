@@ -1,8 +1,8 @@
 """`make demo`: registration and checks from end to end, with the real service.
 
-Makes a library of clips (or takes a folder of videos), edits some of them, indexes the library
-with the Ray Data job, starts the service, asks about every edited copy and every stranger over
-HTTP, prints what it answered, and fails when an answer is wrong.
+Generates clips (or takes a folder of videos), edits some of them, indexes the library with the Ray
+Data job, and starts the service. It checks all edited copies and strangers over HTTP, prints the
+answers, and fails if one is wrong.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ HEADING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One query with its truth, what was answered, and after how many seconds."""
+    """One query with its truth, its answer, and the seconds it took."""
 
     name: str
     truth: TrueQuery
@@ -67,12 +67,12 @@ class Asked:
 
     @property
     def undecided(self) -> bool:
-        """A stranger that a person is asked about: neither right nor wrong."""
+        """Whether a stranger goes to review: neither right nor wrong."""
         return not self.truth.matches and self.answer.outcome == "review"
 
     @property
     def wrong(self) -> str:
-        """What is wrong with the answer; nothing when it is right."""
+        """The error of the answer; empty if it is right."""
         answer, wanted = self.answer, self.truth.matches
         if not wanted:
             return "a stranger was called a duplicate" if answer.outcome == "duplicate" else ""
@@ -106,7 +106,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="output folder; emptied first")] = Path("demo"),
     clips: Annotated[int, typer.Option(help="number of generated clips")] = CLIPS,
 ) -> None:
-    """Exits with 1 when an answer is wrong, with 2 when the demo cannot run."""
+    """Exits with 1 if an answer is wrong, with 2 if the demo cannot run."""
     shutil.rmtree(folder, ignore_errors=True)
     suite = folder / "suite"
     try:

@@ -1,10 +1,10 @@
-"""Bulk registration with Ray Data: decode → embed → write, by the same steps as the service.
+"""Bulk registration with Ray Data: decode → embed → write, with the same steps as the service.
 
     python -m pipelines.index_archive ARCHIVE --data ./data
 
-ARCHIVE is a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix. Restartable:
-what is in the library already is not decoded again. A video that fails is a row in the `failures`
-table; the job goes on and fails only above --max-failure-rate.
+ARCHIVE is a folder, a glob, a list (text, CSV, Parquet) or an object-store prefix. The job can be
+restarted: videos in the library are not decoded again. A failed video is a row in the `failures`
+table; the job continues and fails only above --max-failure-rate.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH_VIDEOS = 64
 
 
 class Space(StrEnum):
-    """Which feature space is filled."""
+    """The feature space to fill."""
 
     MODEL = "model"
     CANDIDATE = "candidate"
@@ -49,10 +49,10 @@ class Space(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What one run did. `same_id_elsewhere` of the videos that were present had been registered
-    from another place: the archive has moved, or is another one with the same names.
-    `not_registered` are those that a candidate's space does without, since the other has not got
-    them."""
+    """The results of one run. `same_id_elsewhere`: present videos that were registered from another
+    place; the archive was moved, or another one has the same names. `not_registered`: videos
+    skipped in a candidate's space, as the answering space does not have them.
+    """
 
     found: int
     present_before: int
@@ -76,11 +76,10 @@ def index_archive(
     batch_videos: int = BATCH_VIDEOS,
     answering: LibraryStore | None = None,
 ) -> Summary:
-    """Runs the job on the Ray cluster that this process is connected to; `answering` as in
-    ArchiveWriter.
+    """Runs the job on the connected Ray cluster; `answering` as in ArchiveWriter.
 
-    `workers` decoders, as many as there are CPUs when it is 0. Raises StoreUnavailable, and
-    SourceError when the archive cannot be listed to its end; what was written before stays.
+    `workers`: number of decoders; 0: one for each CPU. Raises StoreUnavailable, and SourceError if
+    the archive cannot be listed to its end; written references stay.
     """
     started = time.monotonic()
     writer = ArchiveWriter(store, library=library, batch_videos=batch_videos, answering=answering)

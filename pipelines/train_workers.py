@@ -1,8 +1,8 @@
-"""A training run on several workers of a Ray cluster (Ray Train), or of this machine.
+"""Training on several workers of a Ray cluster (Ray Train), or of this machine.
 
-Every worker runs what one process would run; dubl.training.workers lets them meet. Output and data
-must have the same paths everywhere: on a cluster, a shared volume. When a worker is lost, all are
-started again and go on from the last checkpoint.
+Every worker runs the code of a single process; dubl.training.workers connects them. Output and data
+must have the same paths everywhere: on a cluster, a shared volume. If a worker is lost, all are
+restarted and continue from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ RESULT = "result.txt"
 
 
 def train_on_workers(train: Callable[[], Path], *, output: Path, workers: int) -> Path:
-    """Runs `train` on each worker; returns what the leader's returns.
+    """Runs `train` on each worker; returns the leader's result.
 
-    `train` goes on from a checkpoint where it finds one. Raises OperatorError, with what the last
-    attempt failed of, when it failed more often than it may.
+    `train` continues from an existing checkpoint. Raises OperatorError with the last failure after
+    too many failures.
     """
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

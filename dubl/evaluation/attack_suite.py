@@ -41,7 +41,7 @@ EDITED_STRANGER = "edited_stranger"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedEdit:
-    """An edit of the suite; `strength` None is drawn for each query."""
+    """An edit of the suite; a `strength` of None is drawn for each query."""
 
     edit: Edit
     strength: float | None = None
@@ -49,12 +49,12 @@ class PlannedEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteOptions:
-    """What a suite holds.
+    """The content of a suite.
 
-    edits: names of the registry, with a strength of their own where written "name:0.8".
-    per_reference: edits for each reference, dealt in turn so that all come up equally; 0 is all.
-    strengths: range from which the other strengths are drawn.
-    longest_s: a query shows at most this much of a video, from anywhere in it.
+    edits: names of the registry, optionally with a strength: "name:0.8".
+    per_reference: edits for each reference, assigned in turn so that all are used equally; 0: all.
+    strengths: range from which other strengths are drawn.
+    longest_s: longest part of a video in a query, from anywhere in it.
     max_side: larger pictures are scaled down before the edit, in pixels.
     """
 
@@ -66,15 +66,15 @@ class SuiteOptions:
     seed: int = 0
 
     def plan(self) -> list[PlannedEdit]:
-        """The edits, looked up; InvalidRequest names what is unknown."""
+        """The edits. Raises InvalidRequest for unknown ones."""
         return [_planned(text) for text in self.edits]
 
 
 def write_suite(folder: Path, roles: SuiteRoles, *, options: SuiteOptions) -> SuiteTruth:
-    """Writes the whole suite; videos that do not decode are left out and listed as failures.
+    """Writes the whole suite. Videos that cannot be decoded are listed as failures.
 
-    Raises InvalidRequest when `folder` holds something, when an edit is unknown, or when an edit
-    needs foreign footage and no stranger is there to lend it.
+    Raises InvalidRequest if `folder` is not empty, an edit is unknown, or an edit needs foreign
+    footage and there is no stranger.
     """
     if folder.exists() and any(folder.iterdir()):
         raise InvalidRequest(f"{folder} is not empty; an attack suite needs a folder of its own")
@@ -99,7 +99,7 @@ def write_suite(folder: Path, roles: SuiteRoles, *, options: SuiteOptions) -> Su
 
 @dataclass(slots=True, kw_only=True)
 class _Suite:
-    """The suite as far as it is written. `references`: seconds by name."""
+    """The suite during writing. `references`: seconds by name."""
 
     folder: Path
     options: SuiteOptions
@@ -111,7 +111,7 @@ class _Suite:
         return np.random.default_rng([self.options.seed, zlib.crc32(name.encode())])
 
     def opened(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Clip]]:
-        """The videos that decode; the others become failures (once, however often asked)."""
+        """The videos that can be decoded; the others become failures, once each."""
         for path in paths:
             try:
                 yield path, open_clip(path, max_side=self.options.max_side)
@@ -144,7 +144,8 @@ class _Suite:
     ) -> None:
         """Encodes a query; clips its truth to the real durations of the files.
 
-        reference: what the spans of `edited` point into; None for a query that copies nothing.
+        reference: the video to which the spans of `edited` refer; None for a query that copies
+        nothing.
         """
         path = self.folder / QUERIES / f"{name}{edited.encoding.suffix}"
         if not self.written(path, edited.clip, edited.encoding):
@@ -160,7 +161,7 @@ class _Suite:
         logger.info("%s: %.1f s", path.name, duration_s)
 
     def written(self, path: Path, clip: Clip, encoding: Encoding | None = None) -> bool:
-        """Encodes a clip; false, and a failure, when its source breaks off."""
+        """Encodes a clip; returns False and records a failure if its source is truncated."""
         try:
             write_clip(path, clip, encoding=encoding)
         except MediaError as exc:
@@ -225,7 +226,7 @@ def _add_copy(
 
 
 def _add_strangers(suite: _Suite, roles: SuiteRoles) -> None:
-    """Each stranger is asked about, every other one after two edits of its own."""
+    """Adds each stranger as a query, every other one after two edits."""
     for place, (path, clip) in enumerate(suite.opened(roles.strangers)):
         name = f"stranger_{place:03d}_{path.stem}"
         rng = suite.rng(name)
@@ -252,7 +253,8 @@ def _add_negatives(suite: _Suite, roles: SuiteRoles) -> None:
 
 
 def _lender(lenders: Sequence[Clip], rng: np.random.Generator) -> Clip:
-    """Draws by length: a copy inside two seconds of other footage would hardly be inside."""
+    """A stranger, drawn by length: a copy inside two seconds of other footage would hardly be
+    inside."""
     lengths_s = np.array([clip.duration_s for clip in lenders])
     return lenders[int(rng.choice(len(lenders), p=lengths_s / lengths_s.sum()))]
 
@@ -260,7 +262,7 @@ def _lender(lenders: Sequence[Clip], rng: np.random.Generator) -> Clip:
 def _excerpt(
     clip: Clip, longest_s: float, rng: np.random.Generator
 ) -> tuple[Clip, tuple[Span, ...]]:
-    """At most `longest_s` of the clip, and where in it they are."""
+    """At most `longest_s` of the clip, and its place in the clip."""
     length = max(min(clip.frames, clip.frame_at(longest_s)), 1)
     first = int(rng.integers(0, clip.frames - length + 1))
     part = cut(clip, first, first + length)

@@ -1,4 +1,4 @@
-"""The questions of an attack suite with their features: what a calibration is fitted to."""
+"""The questions of an attack suite with their features, to which a calibration is fitted."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 class Question:
     """A query and the references that it is compared with.
 
-    truth: what it shares with them; empty for one that copies nothing. source: whose footage it
-    shows, so that a fit can be judged on footage that it did not see.
+    truth: the shared segments; empty for a query that copies nothing. source: the source of its
+    footage, so that a fit can be tested on unseen footage.
     """
 
     name: str
@@ -67,8 +67,10 @@ def choose_questions(
     sources: Mapping[str, str],
     per_query: int,
 ) -> Iterator[Question]:
-    """Each query with its true references and the `per_query` with the nearest frames; a copy
-    once more as a stranger, to a library that lacks its originals."""
+    """Each query with its true references and the `per_query` with the nearest frames.
+
+    Each copy is asked once more as a stranger, in a library without its originals.
+    """
     for name, query in queries.items():
         facts = truth.queries[name]
         shared = {match.reference for match in facts.matches}
@@ -89,8 +91,11 @@ def choose_questions(
 
 
 def read_sources(manifest: Path) -> dict[str, str]:
-    """The source repository of each video of a manifest (a list of {"file", "source_repo"}), by
-    its stem. Raises InvalidRequest."""
+    """The source repository of each video in a manifest (a list of {"file", "source_repo"}), by its
+    stem.
+
+    Raises InvalidRequest.
+    """
     try:
         entries = json.loads(manifest.read_text(encoding="utf-8"))
         return {Path(entry["file"]).stem: str(entry["source_repo"]) for entry in entries}
@@ -99,14 +104,14 @@ def read_sources(manifest: Path) -> dict[str, str]:
 
 
 def source_of(video: str, sources: Mapping[str, str]) -> str:
-    """The source of the video in whose name a known stem occurs; any other is its own source."""
+    """The source of the video whose stem occurs in the name; else the name itself."""
     return next((source for stem, source in sources.items() if stem in video), video)
 
 
 def _embedded(
     folder: Path, names: Sequence[str], decoder: Decoder, embedder: Embedder, sampling: Sampling
 ) -> dict[str, VideoFeatures]:
-    """Features of the files that decode, by name."""
+    """Features of the files that can be decoded, by name."""
     features: dict[str, VideoFeatures] = {}
     for name in names:
         try:
@@ -119,7 +124,7 @@ def _embedded(
 
 
 def video_of(folder: Path, name: str) -> VideoSource:
-    """A video of a suite, which nobody registers: its sum is not needed."""
+    """A video of a suite, without SHA-256, as it is not registered."""
     path = folder / name
     return VideoSource(path=str(path), sha256="", size_bytes=path.stat().st_size, name=name)
 

@@ -1,16 +1,16 @@
-"""The truth of an attack suite, as it stands in truth.json.
+"""The truth of an attack suite, in truth.json.
 
 {"references": [name, …],
  "queries": {name: {"attack", "matches": [{"reference", "q": [s, e], "r": [s, e], "reversed"}],
                     "strength", "steps", "duration_s"}},
  "failures": [{"video", "code", "detail"}]}
 
-Names are file names in references/ and queries/; times are seconds. A query without matches is
-a stranger, or a hard negative when its attack says so. A query of several pieces has one match a
-piece; "reversed" pieces run backwards.
+Names are file names in references/ and queries/; times are seconds. A query without matches is a
+stranger, or a hard negative by its attack. A query of several pieces has one match for each piece;
+"reversed" pieces run backwards.
 
-Sets of other makers need only {"references", "queries": {name: {"attack", "matches":
-[{"reference", "q", "r"}]}}}; what else they say is passed over.
+Other data sets need only {"references", "queries": {name: {"attack", "matches":
+[{"reference", "q", "r"}]}}}; further fields are ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Record(BaseModel):
 
 
 class TrueMatch(_Record):
-    """Seconds `q` of the query show seconds `r` of the reference."""
+    """Seconds `q` of the query copy seconds `r` of the reference."""
 
     reference: str
     q: tuple[float, float]
@@ -41,10 +41,8 @@ class TrueMatch(_Record):
 
 
 class TrueQuery(_Record):
-    """How a query was made and what it shows. `steps` are the edits of a chain.
-
-    `duration_s` is 0 where the maker did not say it.
-    """
+    """The edits of a query, and its true matches. `steps`: edits of a chain. `duration_s`: 0 if
+    unknown."""
 
     attack: str
     matches: tuple[TrueMatch, ...] = ()
@@ -84,10 +82,8 @@ def load_truth(folder: Path) -> SuiteTruth:
 
 
 def find_video(folder: Path, name: str) -> Path:
-    """The file of that name in a suite's folder; a name without its suffix will do.
-
-    Raises SourceNotFound.
-    """
+    """The file with that name in a suite's folder; the suffix may be missing. Raises
+    SourceNotFound."""
     path = folder / name
     if path.is_file():
         return path

@@ -35,7 +35,7 @@ class ScoredQuery:
 
     @property
     def answer(self) -> Answer:
-        """The best reference, of equal ones the first listed; none has the lowest score."""
+        """The best reference, the first listed of equal ones; the lowest score if there is none."""
         if not self.references:
             return Answer(expected=self.expected, found="", score=-np.inf)
         best = int(np.argmax(self.scores))
@@ -84,7 +84,7 @@ class AnsweredQuery:
         )
 
     def found_at(self, threshold: float) -> bool:
-        """Whether a reference that it copies is among the matches from this probability on."""
+        """Whether a true reference is among the matches with at least this probability."""
         return any(
             match.reference_id in self.expected and match.probability >= threshold
             for match in self.matches
@@ -104,7 +104,7 @@ class AnsweredQuery:
         ]
 
     def found_segments(self) -> list[ScoredSegment]:
-        """All segments; their score orders them by the match, then by their own similarity."""
+        """All segments, with scores that order them by match, then by their own similarity."""
         return [
             ScoredSegment(
                 query_id=self.name,
@@ -121,7 +121,7 @@ class AnsweredQuery:
 
 
 def answered_queries(run: SuiteRun) -> list[AnsweredQuery]:
-    """Every query of the truth, in its order."""
+    """All queries of the truth, in its order."""
     verdicts = [run.verdicts.get(name) for name in run.truth.queries]
     ranks = _ranks([verdict.matches if verdict else () for verdict in verdicts])
     return [
@@ -141,13 +141,13 @@ def answered_queries(run: SuiteRun) -> list[AnsweredQuery]:
 
 
 def _standing_for(match: TrueMatch, run: SuiteRun) -> TrueMatch:
-    """The true match, its reference named as the library names it."""
+    """The true match, with the reference's name in the library."""
     name = _listed(match.reference, run.truth.references)
     return match.model_copy(update={"reference": run.same_as.get(name, name)})
 
 
 def _listed(name: str, references: Sequence[str]) -> str:
-    """Some makers leave the suffix out of one of both."""
+    """The listed name; some data sets leave out the suffix on one side."""
     if name in references:
         return name
     stems = [one for one in references if one.rpartition(".")[0] == name]

@@ -16,9 +16,11 @@ from dubl.settings import PolicySettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRow:
-    """One edit. Recalls are shares of its `count` copies with Wilson intervals: a true reference
-    from the duplicate threshold on, from the review threshold on, as the top one. end_error_s:
-    median, NaN where none was found."""
+    """One edit. Recalls are shares of its `count` copies, with Wilson intervals.
+
+    duplicate, review: a true reference reaches that threshold. top: it is the best match.
+    end_error_s: median; NaN if none was found.
+    """
 
     edit: str
     count: int
@@ -30,8 +32,9 @@ class EditRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginalRow:
-    """One kind of query that copies nothing: shares of `count` that are called a duplicate, and
-    that are at least sent to review."""
+    """One kind of query that copies nothing: shares of `count` that are called a duplicate, or at
+    least sent to review.
+    """
 
     kind: str
     count: int
@@ -41,7 +44,7 @@ class OriginalRow:
 
 
 def edit_rows(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> list[EditRow]:
-    """A row an edit, the weakest first."""
+    """One row for each edit, the weakest first."""
     copies = [query for query in queries if query.expected]
     rows = [
         _edit_row(edit, [one for one in copies if one.attack == edit], policy)
@@ -51,8 +54,9 @@ def edit_rows(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> list[
 
 
 def recall_by_edit(queries: Sequence[ScoredQuery], *, precision: float) -> dict[str, Estimate]:
-    """Share of each edit's copies with a true pair, at the threshold that gives the whole set this
-    precision of pairs; 1.0 is zero false pairs."""
+    """Share of each edit's copies with a true pair, at the threshold where all pairs of the set
+    have this precision; 1.0: no false pairs.
+    """
     floor = lowest_point(queries, precision=precision).score
     groups: dict[str, list[bool]] = {}
     for query in queries:
@@ -63,7 +67,7 @@ def recall_by_edit(queries: Sequence[ScoredQuery], *, precision: float) -> dict[
 
 
 def original_rows(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> list[OriginalRow]:
-    """A row a kind of original, by name."""
+    """One row for each kind of original, by name."""
     kinds = sorted({query.attack for query in queries if not query.expected})
     return [
         _original_row(

@@ -38,14 +38,14 @@ Figures = Mapping[str, Estimate]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """A probability of the policy, with its name in figures."""
+    """A threshold of the policy, with its name in figures."""
 
     name: str
     probability: float
 
 
 def thresholds(policy: PolicySettings) -> tuple[Threshold, Threshold]:
-    """The shipped ones, the stricter first."""
+    """The shipped thresholds, the stricter first."""
     return (
         Threshold(name="duplicate", probability=policy.duplicate_probability),
         Threshold(name="review", probability=policy.review_probability),
@@ -53,7 +53,8 @@ def thresholds(policy: PolicySettings) -> tuple[Threshold, Threshold]:
 
 
 def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
-    """VSC's µAP over all pairs, equal scores together; pairs without a score count as missed."""
+    """VSC's µAP over all pairs; equal scores count together, pairs without a score count as
+    missed."""
     positives = sum(len(query.expected) for query in queries)
     return grouped_average_precision(
         np.concatenate([query.relevant for query in queries]),
@@ -63,7 +64,7 @@ def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
 
 
 def query_mean_ap(queries: Sequence[ScoredQuery]) -> float:
-    """FIVR's mAP: each query ranks the references by itself, so that no level need be shared."""
+    """FIVR's mAP: each query ranks the references by itself, so levels need not be comparable."""
     return mean_average_precision(
         [
             RankedQuery(relevant=query.relevant, scores=query.scores, positives=len(query.expected))
@@ -73,7 +74,7 @@ def query_mean_ap(queries: Sequence[ScoredQuery]) -> float:
 
 
 class PairPoint(NamedTuple):
-    """All pairs from `score` on."""
+    """All pairs with at least `score`."""
 
     score: float
     recall: float
@@ -81,9 +82,9 @@ class PairPoint(NamedTuple):
 
 
 def pair_curve(queries: Sequence[ScoredQuery]) -> list[PairPoint]:
-    """A point a score, the highest first; pair_micro_ap is the area under the staircase.
+    """One point for each score, the highest first; pair_micro_ap is the area under the staircase.
 
-    Empty when no pair has a score or none is true.
+    Empty if no pair has a score or none is true.
     """
     scores = np.concatenate([query.scores for query in queries])
     relevant = np.concatenate([query.relevant for query in queries])
@@ -98,7 +99,7 @@ def pair_curve(queries: Sequence[ScoredQuery]) -> list[PairPoint]:
 
 
 def lowest_point(queries: Sequence[ScoredQuery], *, precision: float) -> PairPoint:
-    """The point of the highest recall at this precision or better; score ∞ when there is none."""
+    """The point of the highest recall with at least this precision; score ∞ if there is none."""
     nothing = PairPoint(float("inf"), 0.0, 1.0)
     reached = [point for point in pair_curve(queries) if point.precision >= precision]
     return max([nothing, *reached], key=lambda point: point.recall)
@@ -110,14 +111,14 @@ def pair_recall(queries: Sequence[ScoredQuery], *, precision: float) -> float:
 
 
 def clean_answers(answers: Sequence[Answer]) -> float:
-    """Recall at precision 1.0 of the top answers: the right reference, before any wrong answer."""
+    """Recall at precision 1.0 of the top answers: right references above any wrong answer."""
     return recall_at_precision(answers).recall
 
 
 def ranking_figures(queries: Sequence[ScoredQuery]) -> Figures:
-    """Figures that need no threshold: the same for Dubl and for its peers.
+    """Figures without a threshold: the same for Dubl and for its peers.
 
-    `best_f1` is strict F1 at the threshold that suits these very queries best.
+    `best_f1` is strict F1 at the best threshold for these very queries.
     """
     answers = [query.answer for query in queries]
     return {
@@ -152,7 +153,7 @@ def decision_figures(queries: Sequence[AnsweredQuery], policy: PolicySettings) -
 
 
 def originals(queries: Sequence[AnsweredQuery]) -> dict[str, list[AnsweredQuery]]:
-    """Queries that copy nothing: strangers, and what only looks like a copy."""
+    """Queries that copy nothing: strangers and hard negatives."""
     found = [query for query in queries if not query.expected]
     strangers = [query for query in found if STRANGER in query.attack]
     return {
@@ -163,8 +164,9 @@ def originals(queries: Sequence[AnsweredQuery]) -> dict[str, list[AnsweredQuery]
 
 
 def segment_figures(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> Figures:
-    """VSC's segment AP over all segments; VCSL's values and the errors of ends over what the
-    service shows, the matches from the review threshold on. Seconds for the errors."""
+    """VSC's segment AP over all segments, and VCSL's values and end errors (seconds) over the
+    matches that reach the review threshold.
+    """
     level = policy.review_probability
     gains = [segment_gains(query.found_segments(), query.true_segments()) for query in queries]
     pairs = [boxes(query, level) for query in queries]

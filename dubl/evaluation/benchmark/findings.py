@@ -1,4 +1,4 @@
-"""Everything that a report says, computed from one run."""
+"""All results of a report, calculated from one run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PRECISIONS = (1.0, 0.95)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodFindings:
-    """A method, by its ranking of pairs. `recalls`: recall by edit, by precision of the pairs of
-    the whole set (PRECISIONS)."""
+    """A method, by its ranking of pairs. `recalls`: recall by edit, by precision of all pairs
+    (PRECISIONS)."""
 
     name: str
     summary: str
@@ -63,7 +63,7 @@ class Findings:
 
 
 def judge(suite: Path, run: SuiteRun, peers: Peers) -> Findings:
-    """Judges the run, and runs the peers over the same files."""
+    """Calculates the results of a run, and runs the peers on the same files."""
     queries, policy = answered_queries(run), run.settings.policy
     return Findings(
         suite=suite,

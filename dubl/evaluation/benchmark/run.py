@@ -65,12 +65,11 @@ LOGGED_EACH = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRun:
-    """What was answered about a suite.
+    """The answers to a suite.
 
-    verdicts: by query; one that failed has none, and is in `failures` with its code.
-    same_as: references whose bytes are those of another one, with the one that stands for them.
-    durations_s: seconds of the videos that decoded, by folder and name ("queries/a.mp4").
-    reference_timings: milliseconds a step, summed over the references.
+    verdicts: by query; failed queries are in `failures` with their code. same_as: references with
+    the bytes of another one, and that one. durations_s: seconds of the decoded videos, by folder
+    and name ("queries/a.mp4"). reference_timings: milliseconds by step, summed over the references.
     """
 
     truth: SuiteTruth
@@ -85,7 +84,7 @@ class SuiteRun:
 
     @property
     def query_timings(self) -> Timings:
-        """Milliseconds a step, summed over the queries."""
+        """Milliseconds by step, summed over the queries."""
         return summed_timings([verdict.timings_ms for verdict in self.verdicts.values()])
 
 

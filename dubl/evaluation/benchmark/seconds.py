@@ -1,4 +1,4 @@
-"""How well the seconds of a match agree with the truth."""
+"""Agreement between the seconds of a match and the truth."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from dubl.evaluation.metrics.vcsl import Box, VcslPair
 
 
 def boxes(query: AnsweredQuery, threshold: float) -> list[VcslPair]:
-    """Found and true boxes of each pair of the query with either; found: matches from
-    `threshold` on."""
+    """Found and true boxes of each pair with either; found: of matches that reach `threshold`."""
     shown = {one.reference_id for one in query.matches if one.probability >= threshold}
     found = [one for one in query.found_segments() if one.reference_id in shown]
     predicted, true = _by_reference(found), _by_reference(query.true_segments())
@@ -27,10 +26,10 @@ def boxes(query: AnsweredQuery, threshold: float) -> list[VcslPair]:
 
 
 def end_errors(query: AnsweredQuery, threshold: float) -> list[float]:
-    """Distances of the four ends in seconds, of each true segment that was found.
+    """Distances of the four ends, in seconds, for each true segment that was found.
 
-    A true segment is compared with the found one that overlaps it most; one that none overlaps
-    was missed and has no ends to compare. Only matches from `threshold` on count.
+    A true segment is compared with the found one that overlaps it most; one without overlap counts
+    as missed and has no errors. Only matches that reach `threshold` count.
     """
     shown = {one.reference_id for one in query.matches if one.probability >= threshold}
     found = [one for one in query.found_segments() if one.reference_id in shown]

@@ -1,7 +1,7 @@
-"""How good yes/no answers are: a query is answered with its top reference and a score.
+"""Quality of yes/no answers: a query is answered with its top reference and a score.
 
-A positive answer (score at or above the threshold) is right only if the top reference is one the
-query was made from; the right alarm for the wrong reference helps no one.
+A positive answer (score at least the threshold) is right only if the top reference is one that the
+query copies. The right alarm with the wrong reference does not help.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Estimate(NamedTuple):
 
 
 class OperatingPoint(NamedTuple):
-    """What a threshold gives."""
+    """The results at one threshold."""
 
     threshold: float
     precision: float
@@ -68,9 +68,9 @@ def strict_f1(answers: Sequence[Answer], threshold: float) -> float:
 
 
 def operating_points(answers: Sequence[Answer]) -> list[OperatingPoint]:
-    """The points of all thresholds that make a difference, highest first.
+    """The points of all distinct thresholds, highest first.
 
-    Equal scores are accepted together. The first accepts nothing (threshold infinite).
+    Equal scores are accepted together. The first point accepts nothing (threshold infinite).
     """
     ranked = sorted(answers, key=lambda answer: answer.score, reverse=True)
     copies = sum(bool(answer.expected) for answer in answers)
@@ -92,16 +92,16 @@ def best_operating_point(answers: Sequence[Answer]) -> OperatingPoint:
 
 
 def recall_at_precision(answers: Sequence[Answer], precision: float = 1.0) -> OperatingPoint:
-    """The point of the highest recall whose precision is at least `precision`.
+    """The point of the highest recall with a precision of at least `precision`.
 
-    Where no threshold reaches it: recall 0, threshold infinite.
+    If no threshold reaches it: recall 0, threshold infinite.
     """
     reached = [point for point in operating_points(answers) if point.precision >= precision]
     return max(reached, key=lambda point: point.recall)
 
 
 def false_positive_rate(answers: Sequence[Answer], threshold: float) -> Estimate:
-    """Share of originals that are answered positively, with its Wilson interval."""
+    """Share of originals with a positive answer, with its Wilson interval."""
     originals = [answer for answer in answers if not answer.expected]
     return wilson(sum(answer.score >= threshold for answer in originals), len(originals))
 

@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairScore:
-    """How alike a query and a reference are said to be; higher is more."""
+    """The similarity score of a query and a reference; higher is more similar."""
 
     query_id: str
     reference_id: str
@@ -35,8 +35,9 @@ class PairScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedQuery:
-    """One query's database: which entries are relevant, their scores, and how many relevant
-    videos there are in all (those without a score included)."""
+    """One query's database: relevance and scores of its entries, and the number of relevant videos,
+    including those without a score.
+    """
 
     relevant: Flags
     scores: Scores

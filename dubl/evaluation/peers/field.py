@@ -1,4 +1,4 @@
-"""Runs peers over a suite: decode once, describe by each, score all pairs."""
+"""Runs peers on a suite: decodes once, describes with each, scores all pairs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def score_suite(
     peers: Sequence[Peer],
     settings: Settings,
 ) -> Mapping[str, list[ScoredQuery]]:
-    """Every query with its scores, by peer. Videos that do not decode have no score."""
+    """All queries with their scores, by peer. Videos that cannot be decoded have no score."""
     theirs = _describe(suite / REFERENCES, references, peers, settings)
     asked = _describe(suite / QUERIES, [query.name for query in queries], peers, settings)
     return {
