@@ -6,6 +6,8 @@ A run that continues from a checkpoint ends as an uninterrupted one.
 from __future__ import annotations
 
 import logging
+import math
+import pickle
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,12 +17,23 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dubl.training.run_state import checkpoint_errors, share_of_peak, write_checkpoint
+from dubl.errors import ConfigurationError
 from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
+
+# What a file raises that is cut off, damaged, or of another run.
+CHECKPOINT_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 class LossPoint(NamedTuple):
@@ -149,13 +162,18 @@ class TrainingLoop(ABC, Generic[Network]):
         self.history = [LossPoint(*values) for values in state["history"]]
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint."""
-        write_checkpoint(path, self.state())
+        """Writes a checkpoint, atomically."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(self.state(), partial)
+        partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint. Raises ConfigurationError when it does not fit this run."""
-        with checkpoint_errors(path):
+        try:
             self.restore(torch.load(path, map_location="cpu", weights_only=True))
+        except CHECKPOINT_ERRORS as exc:
+            raise ConfigurationError(f"{path} is no checkpoint of this run") from exc
         logger.info("resumed at step %d", self.step)
 
     def _keep(self, checkpoint: Path, on_validation: Callable[[Network, int], None]) -> None:
@@ -176,3 +194,10 @@ class TrainingLoop(ABC, Generic[Network]):
         self.history.append(LossPoint(self.step, self.elapsed_s, means))
         shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
         logger.info("step %d  %.0f s  %s", self.step, self.elapsed_s, shown)
+
+
+def share_of_peak(step: int, *, warmup_steps: int, progress: float, floor: float) -> float:
+    """Share of the peak rate: linear warm-up times a cosine over `progress` in [0,1], from 1 down
+    to `floor`."""
+    cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+    return min(step / warmup_steps, 1.0) * cosine
