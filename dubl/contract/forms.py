@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from dubl.contract.strict_json import parse_json
 from dubl.errors import InvalidRequest, InvalidRights
 
-Filled = TypeVar("Filled", bound="Form")
+Filled = TypeVar("Filled", bound=BaseModel)
 
 NAME_MAX_LENGTH = 256
 TEXT_MAX_LENGTH = 4096

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -24,10 +28,28 @@ from dubl.contract.forms import (
     Object,
     Seconds,
     Text,
+    read_form,
     wrong,
 )
+from dubl.contract.orders import (
+    BatchOrder,
+    CheckOrder,
+    ReferenceChange,
+    ReferenceOrder,
+    VideoInput,
+)
 from dubl.contract.rights import ContextForm, RightsForm
-from dubl.types import MAIN_LIBRARY, MIN_DECISIONS, Decision, JobKind, Scope
+from dubl.errors import InvalidRequest
+from dubl.types import (
+    MAIN_LIBRARY,
+    MIN_DECISIONS,
+    Decision,
+    JobKind,
+    QuarantineState,
+    ReferenceDraft,
+    Scope,
+    VideoSource,
+)
 
 LongText = Annotated[str, Field(max_length=TEXT_MAX_LENGTH)]
 LibraryName = Annotated[str, StringConstraints(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
@@ -57,9 +79,29 @@ class VideoForm(LinkForm, CallbackForm):
     owner: Text = ""
     metadata: Object = Field(default_factory=dict)
 
+    def video(self, upload: VideoSource | None) -> VideoInput:
+        """Raises InvalidRequest unless there is one source."""
+        if sum(map(bool, (upload, self.link, self.path))) != 1:
+            raise InvalidRequest("send exactly one of `file`, `link` and `path`")
+        return VideoInput(upload=upload, link=self.link, path=self.path)
+
+
+class LibrariesForm(Form):
+    library: tuple[LibraryField, ...] = ()
+
 
 class CheckForm(VideoForm, ContextForm):
     """A video to be checked."""
+
+    def order(self, upload: VideoSource | None, libraries: Iterable[str] = ()) -> CheckOrder:
+        """`libraries`: besides that of the form. Raises InvalidRequest."""
+        named = [*libraries, *([self.library] if self.library else [])]
+        return CheckOrder(
+            id=self.id or str(uuid.uuid4()),
+            video=self.video(upload),
+            libraries=tuple(dict.fromkeys(read_form(LibrariesForm, {"library": named}).library)),
+            context=self.context(),
+        )
 
 
 class ReferenceForm(VideoForm):
@@ -67,6 +109,18 @@ class ReferenceForm(VideoForm):
 
     library: LibraryField = MAIN_LIBRARY
     rights: RightsForm = RightsForm()
+
+    def order(self, upload: VideoSource | None) -> ReferenceOrder:
+        """Raises InvalidRequest."""
+        draft = ReferenceDraft(
+            id=self.id or id_in_link(self.link) or str(uuid.uuid4()),
+            library=self.library,
+            title=self.title,
+            owner=self.owner,
+            metadata=self.metadata,
+            rights=self.rights.terms(),
+        )
+        return ReferenceOrder(video=self.video(upload), draft=draft)
 
 
 class ChangeForm(Form):
@@ -76,6 +130,19 @@ class ChangeForm(Form):
     owner: Text = ""
     metadata: Object = Field(default_factory=dict)
     rights: RightsForm = RightsForm()
+
+    @classmethod
+    def change(cls, fields: Mapping[str, object]) -> ReferenceChange:
+        """Of the fields that are there, null among them. Raises InvalidRequest."""
+        form = read_form(cls, fields)
+        if not fields:
+            raise InvalidRequest("the request changes nothing. Send title, owner, metadata or rights.")
+        return ReferenceChange(
+            title=form.title if "title" in fields else None,
+            owner=form.owner if "owner" in fields else None,
+            metadata=form.metadata if "metadata" in fields else None,
+            rights=form.rights.terms() if "rights" in fields else None,
+        )
 
 
 class FrameForm(Form):
@@ -95,6 +162,33 @@ class BatchForm(CallbackForm, ContextForm):
     library: LibraryField = ""
     owner: Text = ""
     rights: RightsForm = RightsForm()
+
+    def order(self, upload: VideoSource | None, *, max_items: int) -> BatchOrder:
+        """Raises InvalidRequest."""
+        if len(self.links) > max_items:
+            raise InvalidRequest(f"`links` must be a list of 1 to {max_items} addresses")
+        if bool(self.links) == (upload is not None):
+            raise InvalidRequest("send either a zip as `file` or a list of `links`")
+        named = self.library or (MAIN_LIBRARY if self.kind is JobKind.REFERENCE else "")
+        return BatchOrder(
+            id=str(uuid.uuid4()),
+            kind=self.kind,
+            archive=upload,
+            links=self.links,
+            libraries=(named,) if named else (),
+            owner=self.owner,
+            rights=self.rights.terms(),
+            context=self.context(),
+        )
+
+
+def id_in_link(link: str) -> str:
+    """The UUID that is the file name of a link, or an empty text."""
+    stem = PurePosixPath(urlsplit(link).path).stem
+    try:
+        return str(uuid.UUID(stem)) if len(stem) == len(str(uuid.UUID(int=0))) else ""
+    except ValueError:
+        return ""
 
 
 class Request(BaseModel):
@@ -124,6 +218,11 @@ class QuarantineRequest(Request):
     decision: Literal["release", "keep"]
     reviewer: LongText = ""
     note: LongText = ""
+
+    @property
+    def state(self) -> QuarantineState:
+        released = self.decision == "release"
+        return QuarantineState.RELEASED if released else QuarantineState.KEPT
 
 
 class CalibrationRequest(Request):

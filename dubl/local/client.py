@@ -8,7 +8,6 @@ with LocalClient("data") as dubl:
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -32,15 +31,16 @@ from dubl.contract.bodies import (
     ReviewQueue,
     Rights,
 )
-from dubl.contract.orders import (
-    CheckOrder,
-    FrameSearch,
-    ReferenceChange,
-    ReferenceOrder,
-    Terms,
-    VideoInput,
+from dubl.contract.forms import read_form
+from dubl.contract.orders import FrameSearch, ReferenceOrder, Terms
+from dubl.contract.requests import (
+    ChangeForm,
+    CheckForm,
+    FrameForm,
+    QuarantineRequest,
+    ReferenceForm,
+    ReviewRequest,
 )
-from dubl.contract.rights import parse_context, parse_rights
 from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
@@ -54,24 +54,19 @@ from dubl.ledger.reviews import Reviews
 from dubl.matching.decision import policy_of
 from dubl.media.sources import hash_file
 from dubl.media.spool import too_large
-from dubl.rights import terms
 from dubl.settings import Settings, load_settings
 from dubl.types import (
-    MAIN_LIBRARY,
     MIN_DECISIONS,
-    Decision,
     Job,
     JobState,
     Outcome,
     PriorDecisions,
     QuarantineState,
-    ReferenceDraft,
     ReviewState,
     VideoSource,
 )
 from dubl.types import Check as Checked
 
-QUARANTINE_DECISIONS = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}
 Kind = TypeVar("Kind", bound=StrEnum)
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -142,13 +137,9 @@ class LocalClient:
         """
         if callback_url:
             raise InvalidRequest("`callback_url` needs a running service")
-        context = parse_context(channel=channel, territory=territory, time=time or utc_now())
-        order = CheckOrder(
-            id=id or str(uuid.uuid4()),
-            video=_video(file, link, self._settings),
-            libraries=tuple(libraries),
-            context=context,
-        )
+        place = {"channel": channel, "territory": territory, "time": time or utc_now()}
+        form = read_form(CheckForm, {"link": link, "id": id, **place})
+        order = form.order(self._upload(file), libraries)
         submitted = self._engine.jobs.check(order, Terms(waits=True))
         job = self._process.run(self._finished(submitted, on_progress or nothing))
         return self._shown(self._ask(Ledger.get_check, job.result_id))
@@ -178,15 +169,16 @@ class LocalClient:
     ) -> Reference:
         """Registers a file, a link or a path of this machine. What was there already is given as
         it is. Takes as long as it takes."""
-        draft = ReferenceDraft(
-            id=id or str(uuid.uuid4()),
-            library=library or MAIN_LIBRARY,
-            title=title,
-            owner=owner,
-            metadata=dict(metadata or {}),
-            rights=_parsed(rights or Rights()),
-        )
-        order = ReferenceOrder(video=_video(file or path, link, self._settings), draft=draft)
+        fields = {
+            "link": link,
+            "id": id,
+            "library": library,
+            "title": title,
+            "owner": owner,
+            "metadata": dict(metadata or {}),
+            "rights": _plain(rights),
+        }
+        order = read_form(ReferenceForm, fields).order(self._upload(file or path))
         job = self._process.run(self._registered_by(order))
         self._registered += 1
         return self.get_reference(job.result_id)
@@ -217,12 +209,8 @@ class LocalClient:
         rights: Rights | None = None,
     ) -> Reference:
         """Changes what is given; rights as a whole, and later checks see them at once."""
-        change = ReferenceChange(
-            title=title,
-            owner=owner,
-            metadata=metadata,
-            rights=None if rights is None else _parsed(rights),
-        )
+        fields = {"title": title, "owner": owner, "metadata": metadata, "rights": _plain(rights)}
+        change = ChangeForm.change({k: v for k, v in fields.items() if v is not None})
         update = self._engine.steps.librarian.update
         return Reference.of(self._process.call(update, reference_id, change))
 
@@ -233,10 +221,11 @@ class LocalClient:
         self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10
     ) -> tuple[FrameFound, ...]:
         """References that show a picture: an image, or the frame of a video at `time_s`."""
+        form = read_form(FrameForm, {"time_s": time_s, "library": library})
         search = FrameSearch(
             source=_opened(Path(file), self._settings.media.max_size_bytes),
-            at_s=time_s,
-            libraries=(library,) if library else (),
+            at_s=form.time_s,
+            libraries=(form.library,) if form.library else (),
             limit=limit,
         )
         found = self._process.run(self._engine.search_frame(search))
@@ -289,11 +278,14 @@ class LocalClient:
         self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
     ) -> Review:
         """`decision`: confirmed, rejected, licensed, reopened or comment."""
+        fields = {"decision": decision, "reviewer": reviewer, "note": note}
+        match = {"check_id": check_id, "reference_id": reference_id}
+        request = read_form(ReviewRequest, {**match, **fields})
         said = self._ask(
             Reviews.record,
             check_id,
             reference_id,
-            decision=_one_of(Decision, decision, "decision"),
+            decision=request.decision,
             reviewer=reviewer,
             note=note,
         )
@@ -308,14 +300,10 @@ class LocalClient:
         self, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
     ) -> Quarantine:
         """`decision`: release or keep."""
-        if decision not in QUARANTINE_DECISIONS:
-            raise InvalidRequest(f"`decision` must be one of {', '.join(QUARANTINE_DECISIONS)}")
+        fields = {"decision": decision, "reviewer": reviewer, "note": note}
+        request = read_form(QuarantineRequest, {"reference_id": reference_id, **fields})
         decided = self._ask(
-            Guard.decide,
-            reference_id,
-            state=QUARANTINE_DECISIONS[decision],
-            reviewer=reviewer,
-            note=note,
+            Guard.decide, reference_id, state=request.state, reviewer=reviewer, note=note
         )
         return Quarantine.of(decided)
 
@@ -376,6 +364,9 @@ class LocalClient:
                 return job
             await asyncio.sleep(TELL_S)
 
+    def _upload(self, file: Path | str) -> VideoSource | None:
+        return _opened(Path(file), self._settings.media.max_size_bytes) if file else None
+
     def _shown(self, check: Checked) -> Check:
         """With the matches that the service would show."""
         least = self._settings.policy.review_probability
@@ -394,12 +385,6 @@ def _local(settings: Settings) -> Settings:
     )
 
 
-def _video(file: Path | str, link: str, settings: Settings) -> VideoInput:
-    if link:
-        return VideoInput(link=link)
-    return VideoInput(upload=_opened(Path(file), settings.media.max_size_bytes))
-
-
 def _opened(path: Path, max_size_bytes: int) -> VideoSource:
     """A file of this machine, wherever it lies. Raises SourceNotFound, SourceTooLarge."""
     sha256 = hash_file(path)
@@ -411,9 +396,8 @@ def _opened(path: Path, max_size_bytes: int) -> VideoSource:
     )
 
 
-def _parsed(rights: Rights) -> terms.Rights:
-    """Raises InvalidRights."""
-    return parse_rights(rights.model_dump(mode="json"))
+def _plain(rights: Rights | None) -> Mapping[str, object] | None:
+    return None if rights is None else rights.model_dump(mode="json")
 
 
 def _one_of(kind: type[Kind], value: str, name: str) -> Kind:

@@ -50,9 +50,8 @@ async def decide(
     known = {one.reference_id: one for one in await context.ledger.ask(Guard.list, state=None)}
     if body.reference_id in known and not sees([known[body.reference_id].library]):
         raise ReferenceNotFound(f"there is no reference '{body.reference_id}'")
-    state = {"release": QuarantineState.RELEASED, "keep": QuarantineState.KEPT}[body.decision]
     decided = await context.ledger.ask(
-        Guard.decide, body.reference_id, state=state, reviewer=body.reviewer, note=body.note
+        Guard.decide, body.reference_id, state=body.state, reviewer=body.reviewer, note=body.note
     )
     return bodies.Quarantine.of(decided)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from dubl.contract import bodies
+from dubl.contract.requests import ChangeForm
 from dubl.errors import ReferenceNotFound
 from dubl.ledger.job_queue import JobQueue
 from dubl.types import JobState, Page, Reference
@@ -21,7 +22,7 @@ from serve_app.api.conversation import (
     wait_seconds,
 )
 from serve_app.api.documents import CHANGE, REFERENCE
-from serve_app.api.orders import reference_change, reference_order, terms_of
+from serve_app.api.orders import reference_order, terms_of
 from serve_app.api.principal import libraries_of, principal_of
 from serve_app.api.uploads import read_json_object, read_submission
 from serve_app.api.visible import visible_reference
@@ -105,7 +106,7 @@ async def get(
 )
 async def change(context: RouteContext, reference_id: str, request: Request) -> bodies.Reference:
     """Replaces title, owner, metadata or rights; new rights apply to later checks at once."""
-    wanted = reference_change(await read_json_object(request))
+    wanted = ChangeForm.change(await read_json_object(request))
     await visible_reference(context, request, reference_id)
     return bodies.Reference.of(await context.librarian.update.remote(reference_id, wanted))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from starlette.requests import Request
 
+from dubl.contract.requests import ChangeForm
 from dubl.errors import DublError, InvalidRequest, SourceForbidden, Unauthorized
 from dubl.ledger.api_keys import make_key, recognize
 from dubl.media import addresses, wire
@@ -22,7 +23,7 @@ from dubl.media.links import fetch_link
 from dubl.media.spool import Spool
 from dubl.settings import MediaSettings
 from dubl.types import PagePosition, Scope
-from serve_app.api.orders import check_order, legacy_order, reference_change, reference_order
+from serve_app.api.orders import check_order, legacy_order, reference_order
 from serve_app.api.uploads import read_json_object, read_submission
 
 _KEY = make_key("fuzz", scopes=[Scope.CHECK])
@@ -80,7 +81,7 @@ def take_json(data: bytes, folder: Path) -> None:
         reference_order(submission)
 
     async def changed() -> None:
-        reference_change(await read_json_object(_request(data, b"application/json")))
+        ChangeForm.change(await read_json_object(_request(data, b"application/json")))
 
     async def legacy() -> None:
         legacy_order(await read_json_object(_request(data, b"text/plain")))
