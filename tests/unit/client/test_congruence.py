@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
+import shutil
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 
 import pytest
 
 import dubl
 from dubl.client.client import AsyncClient, Client
+from dubl.client.errors import ClientError
+from dubl.errors import DublError
+from dubl.ledger.ledger import Ledger
 from dubl.local.client import LocalClient
+from dubl.settings import load_settings
+from dubl.types import Check, Decision, Outcome, Verdict
+from tests.support.fake_service import MATCH, WEAK_MATCH, FakeService
+from tests.support.http_server import serving
 
-LINK = "https://example.org/clips/a.mp4"
 # What only a service has.
 SERVICE_ALONE = {
     "submit_check",
@@ -59,3 +69,101 @@ def test_every_public_name_is_there() -> None:
     assert {name: getattr(fresh, name).__name__ for name in dubl.__all__}.keys() <= set(dir(fresh))
     with pytest.raises(AttributeError, match="no attribute 'Clients'"):
         fresh.Clients  # noqa: B018
+
+
+CHECKED = Check(
+    id="c/1",
+    query_name="кот.mp4",
+    query_sha256="0" * 64,
+    libraries=("main",),
+    created_at="2026-01-02T03:04:05.000Z",
+    verdict=Verdict(
+        outcome=Outcome.DUPLICATE,
+        probability=0.97,
+        matches=(MATCH, WEAK_MATCH),
+        model_id="model@1",
+        policy_version="3",
+        index_version=7,
+        timings_ms={"decode": 12.3456},
+    ),
+)
+# Each is asked of a client; what comes back, or the code of the error, is compared.
+QUESTIONS: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
+    "checks": ("list_checks", (), {}),
+    "checks of an outcome": ("list_checks", (), {"outcome": "unique"}),
+    "checks of a wrong outcome": ("list_checks", (), {"outcome": "maybe"}),
+    "checks after a wrong cursor": ("list_checks", (), {"cursor": "x"}),
+    "a check": ("wait_for_check", ("c/1",), {}),
+    "the nearest to no check": ("nearest", ("none",), {}),
+    "the nearest": ("nearest", ("c/1",), {"m": 1}),
+    "the queue": ("review_queue", (), {"state": "confirmed"}),
+    "reviews": ("list_reviews", (), {"check_id": "c/1"}),
+    "a wrong decision": ("review", ("c/1", "ref-1"), {"decision": "burn"}),
+    "a comment without words": ("review", ("c/1", "ref-1"), {"decision": "comment"}),
+    "a review of no match": ("review", ("c/1", "none"), {"decision": "rejected"}),
+    "quarantines": ("list_quarantines", (), {}),
+    "no quarantine": ("decide_quarantine", ("none",), {"decision": "keep"}),
+    "thresholds": ("get_library_policy", ("main",), {}),
+    "too few decisions": ("calibrate_library", ("main",), {}),
+    "a video without a source": ("register", (), {}),
+    "a wrong link": ("check", (), {"link": "ftp://a"}),
+    "a wrong place": ("check", (), {"link": "http://a/b.mp4", "territory": "Bavaria"}),
+    "a wrong library": ("register", (), {"link": "http://a/b.mp4", "library": "a/b"}),
+    "no change": ("update_reference", ("none",), {}),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data of one reviewed check."""
+    data = tmp_path_factory.mktemp("data")
+    ledger = Ledger(load_settings(overrides=[f"data_dir={data}"], environment={}).ledger_path)
+    ledger.record_check(CHECKED)
+    ledger.reviews.record("c/1", "ref-1", decision=Decision.CONFIRMED, reviewer="anna", note="seen")
+    ledger.close()
+    return data
+
+
+@pytest.fixture(scope="module")
+def clients(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Callable[[str], Callable[..., object]]]]:
+    """Three ways to ask: a service with these data, awaited and not, and a copy of them."""
+    copy = tmp_path_factory.mktemp("copy") / "data"
+    shutil.copytree(folder, copy)
+    service = FakeService(folder)
+    with (
+        serving(service.app()) as address,
+        Client(address) as client,
+        LocalClient(copy) as local,
+    ):
+
+        def awaited(name: str) -> Callable[..., object]:
+            async def ask(*args: object, **kwargs: object) -> object:
+                async with AsyncClient(address) as asked:
+                    answer: Coroutine[object, object, object] = getattr(asked, name)(
+                        *args, **kwargs
+                    )
+                    return await answer
+
+            return lambda *args, **kwargs: asyncio.run(ask(*args, **kwargs))
+
+        yield {
+            "waits": lambda name: getattr(client, name),
+            "awaits": awaited,
+            "folder": lambda name: getattr(local, name),
+        }
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_all_three_answer_alike(
+    clients: dict[str, Callable[[str], Callable[..., object]]], question: str
+) -> None:
+    name, args, kwargs = QUESTIONS[question]
+    answers = []
+    for asked in clients.values():
+        try:
+            answers.append(asked(name)(*args, **kwargs))
+        except (DublError, ClientError) as exc:
+            answers.append(exc.code)
+    assert answers[0] == answers[1] == answers[2]
