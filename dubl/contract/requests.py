@@ -136,7 +136,9 @@ class ChangeForm(Form):
         """Of the fields that are there, null among them. Raises InvalidRequest."""
         form = read_form(cls, fields)
         if not fields:
-            raise InvalidRequest("the request changes nothing. Send title, owner, metadata or rights.")
+            raise InvalidRequest(
+                "the request changes nothing. Send title, owner, metadata or rights."
+            )
         return ReferenceChange(
             title=form.title if "title" in fields else None,
             owner=form.owner if "owner" in fields else None,
