@@ -20,8 +20,7 @@ from dubl.types import Float16Array
 
 CALIBRATION_FILE = "calibration.json"
 BACKGROUND_FILE = "background.npy"
-# Cosine. Measured on edited train clips: no sure copy was below .1; slides of one template had .04.
-MIN_NORMALIZED_SIMILARITY = 0.08
+
 MIN_CHANCE = 1e-6  # probability; chosen, keeps the logarithm of the odds finite
 CORRELATION_POWER = 8  # exponent; chosen, see pixel_signals
 # Names in calibration files that were written before the renaming.
@@ -67,12 +66,18 @@ PIXEL_NAMES = ("intercept", "log_odds", "agreement")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Coefficients of the logistic function, and similarity levels of one network.
+    """Coefficients of the logistic function, and thresholds in similarities of one network.
+
+    All thresholds that decide an outcome are here or in PolicySettings.
 
     intercept, weights: of the signals in SIGNAL_NAMES.
     floor, level: as in AlignmentOptions, in similarities of this network.
     usual_background: similarity of the background in libraries too small to measure it.
-    edge_ceiling: highest probability of a shared intro or outro.
+    edge_ceiling: highest probability of a shared intro or outro, or of a match with less than
+    `min_normalized_similarity`. Measured on edited train clips: no sure copy had less than .1,
+    slides of one template had .04.
+    sure_motion: motion signal of a sure copy, which does not raise the background of others.
+    Measured: no non-copy was above it.
     background_sha256: of the background bank that was used for fitting; empty: none.
     pixels: weights of PIXEL_NAMES (see `with_pixels`); empty: pixels are not compared.
     description, figures: the data of the fit, and its quality.
@@ -84,6 +89,8 @@ class Calibration:
     level: float
     usual_background: float = 0.3
     edge_ceiling: float = 0.8
+    min_normalized_similarity: float = 0.08
+    sure_motion: float = 0.6
     background_sha256: str = ""
     pixels: dict[str, float] = field(default_factory=dict)
     description: str = ""
@@ -112,8 +119,8 @@ def ceiling(signals: Signals, calibration: Calibration) -> float:
     It is `edge_ceiling` for a shared intro or outro, and for a match hardly more similar than the
     background. Black frames, titles and slides move alike in every video.
     """
-    bounded = signals.shared_edge or signals.normalized_similarity < MIN_NORMALIZED_SIMILARITY
-    return calibration.edge_ceiling if bounded else 1.0
+    common = signals.normalized_similarity < calibration.min_normalized_similarity
+    return calibration.edge_ceiling if signals.shared_edge or common else 1.0
 
 
 def pixel_signals(chance: float, correlation: float) -> dict[str, float]:

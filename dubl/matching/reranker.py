@@ -27,8 +27,6 @@ from dubl.types import (
 
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
-# Motion signal, in [0,1]. Measured: no non-copy was above it (the laboratory notes in docs).
-SURE_MOTION = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +139,7 @@ class ViSiLReranker:
             query,
             references,
             usual_background=self._calibration.usual_background,
-            known_copies=[name for name, one in alignments.items() if _moves_alike(one.found)],
+            known_copies=[name for name, one in alignments.items() if self._is_sure(one.found)],
             background=self._background,
         )
         return {name: self._scored(name, one, normalizer) for name, one in alignments.items()}
@@ -216,6 +214,5 @@ class ViSiLReranker:
             common_s=alignment.common_s,
         )
 
-
-def _moves_alike(found: Sequence[Found]) -> bool:
-    return any(signals.motion >= SURE_MOTION for _, signals in found)
+    def _is_sure(self, found: Sequence[Found]) -> bool:
+        return any(signals.motion >= self._calibration.sure_motion for _, signals in found)

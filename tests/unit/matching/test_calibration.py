@@ -157,7 +157,7 @@ def test_what_pixels_are_worth_is_saved_with_the_calibration(tmp_path: Path) -> 
 def test_a_calibration_with_former_names_is_read(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     save_calibration(CALIBRATION, path)
-    text = path.read_text().replace("normalized_similarity", "distinction")
+    text = path.read_text().replace('"normalized_similarity"', '"distinction"')
     path.write_text(text.replace("usual_background", "usual_rival"))
     assert load_calibration(path) == CALIBRATION
 
