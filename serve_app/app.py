@@ -19,7 +19,7 @@ from serve_app.deployments import (
 from serve_app.ingress import Ingress
 from serve_app.ledger_deployment import Ledger
 
-MAX_ONGOING_REQUESTS = 1024
+MAX_ONGOING_REQUESTS = 1024  # of the ingress; chosen above serve.max_requests
 
 
 class AppArgs(BaseModel):

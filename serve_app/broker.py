@@ -22,7 +22,7 @@ with needs_extra():
 logger = logging.getLogger(__name__)
 
 RUN_JOB = "run_job"
-CONNECT_TIMEOUT_S = 3
+CONNECT_TIMEOUT_S = 3  # seconds; chosen
 DEAD_SUFFIX = "-dead"
 
 

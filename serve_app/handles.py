@@ -26,7 +26,7 @@ from dubl.errors import DublError, Overloaded, ServiceInterrupted
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.25
+LOOK_S = 0.25  # seconds between two looks at a response; chosen
 
 
 class ServeHandle:

@@ -20,7 +20,7 @@ OWN = "ray_dubl_"
 SHOWN = (OWN, "ray_serve_", "ray_node_")
 PREFIX = "ray_"
 COMMENTS = ("# HELP ", "# TYPE ")
-TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0  # seconds for one node; chosen
 
 
 async def gather_metrics() -> str:

@@ -19,9 +19,9 @@ from serve_app.api.conversation import job_body
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 2.0
-AT_ONCE = 8
-LEASE_MARGIN_S = 30.0
+POLL_S = 2.0  # seconds between two looks at the outbox; chosen
+AT_ONCE = 8  # concurrent deliveries; chosen
+LEASE_MARGIN_S = 30.0  # seconds beyond webhooks.timeout_s; chosen
 
 
 class WebhookSender:

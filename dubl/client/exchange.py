@@ -23,8 +23,8 @@ Query = Mapping[str, str | int | bool | Sequence[str] | None]
 REFUSED = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
 # It may have.
 INTERRUPTED = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT})
-LONGEST_PAUSE_S = 30.0
-WAIT_MARGIN_S = 30.0
+LONGEST_PAUSE_S = 30.0  # seconds between two tries; chosen
+WAIT_MARGIN_S = 30.0  # seconds that a request may take beyond its Prefer: wait; chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,8 +59,8 @@ Result = TypeVar("Result")
 OnProgress = Callable[[str, float], None]
 OnJob = Callable[[Job], None]
 
-LONGEST_POLL_S = 20.0
-POLL_PAUSE_S = 0.2
+LONGEST_POLL_S = 20.0  # seconds of one Prefer: wait; chosen
+POLL_PAUSE_S = 0.2  # seconds between two requests; chosen
 
 _CHECK_OR_ACCEPTED: TypeAdapter[Check | Accepted] = TypeAdapter(Check | Accepted)
 _REFERENCE_OR_ACCEPTED: TypeAdapter[Reference | Accepted] = TypeAdapter(Reference | Accepted)

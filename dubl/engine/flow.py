@@ -52,7 +52,7 @@ from dubl.types import (
 
 logger = logging.getLogger(__name__)
 
-VERIFY_TRIES = 2
+VERIFY_TRIES = 2  # chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MAX_GROUP = 64
+MAX_GROUP = 64  # items of one write; chosen
 
 
 class Grouped(Generic[Item, Result]):

@@ -30,7 +30,7 @@ from dubl.types import Job, JobKind, JobRank, JobState
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.25
+POLL_S = 0.25  # seconds between two looks at a job of another process; chosen
 
 
 class Jobs:

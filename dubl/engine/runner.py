@@ -36,14 +36,14 @@ RETRIED = (
     SourceUnreachable,
     DecoderCrashed,
 )
-MAX_RETRY_DELAY_S = 60.0
+MAX_RETRY_DELAY_S = 60.0  # seconds; chosen
 # A store that is away is no fault of the job: for so long it is waited for without counting tries.
 OUTAGE_S = 86400.0
-PULSE_S = 0.5
+PULSE_S = 0.5  # seconds between two looks at leases; chosen
 # How long after a job was found the ledger is asked for more; longer each time that it has none.
 POLL_S = 1.0
 MAX_POLL_S = 4.0
-RENEWALS_PER_LEASE = 4
+RENEWALS_PER_LEASE = 4  # chosen
 
 # The share of the usual work that is done when a stage begins.
 SHARES = {

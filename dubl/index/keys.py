@@ -17,7 +17,7 @@ from dubl.index import predicates
 from dubl.index.tables import Tables, store_errors
 
 KEY_COLUMNS = ("id", "library", "sha256", "source")
-DIGEST_BYTES = 16
+DIGEST_BYTES = 16  # chosen, see above
 
 Digests = NDArray[np.bytes_]
 

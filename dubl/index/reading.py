@@ -23,8 +23,8 @@ from dubl.types import (
     VideoFeatures,
 )
 
-VALUES_PER_QUERY = 500
-FEATURES_PER_QUERY = 16
+VALUES_PER_QUERY = 500  # values of one IN list; chosen
+FEATURES_PER_QUERY = 16  # references of one read of features; chosen, bounds memory
 
 Key = TypeVar("Key")
 

@@ -19,7 +19,7 @@ from dubl.settings import IndexSettings, LookbackSettings
 from dubl.types import FeatureSpec, Metadata, Reference, ReferenceDraft, VideoFeatures, VideoSource
 
 KEPT = "uploads"
-PAGE = 500
+PAGE = 500  # uploads of one removal; chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

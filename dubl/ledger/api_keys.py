@@ -20,9 +20,9 @@ from dubl.types import ApiKey, Scope
 
 TOKEN_PREFIX = "dubl"
 ROOT = "root"
-ROOT_SECRET_LENGTH = 32
-_ID_BYTES = 6
-_SECRET_BYTES = 32
+ROOT_SECRET_LENGTH = 32  # least characters; chosen
+_ID_BYTES = 6  # random bytes; chosen
+_SECRET_BYTES = 32  # random bytes, 256 bits; chosen
 
 
 class NewKey(NamedTuple):

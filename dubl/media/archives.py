@@ -14,10 +14,10 @@ from dubl.errors import DublError, UnsafeArchive
 from dubl.media.spool import Spool, too_large
 from dubl.types import VideoSource
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20  # read at once; chosen
 # Unpacked over packed size; chosen. Videos are compressed already, so their ratio is about 1.
 _MAX_RATIO = 20
-_MIN_JUDGED_BYTES = 1 << 20
+_MIN_RATIO_BYTES = 1 << 20  # unpacked bytes below which the ratio is ignored; chosen
 _JUNK = ("__MACOSX/",)
 # With the other methods, zipfile unpacks a megabyte of packed bytes at once, of any result size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -30,9 +30,9 @@ _UNREADABLE = (
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
 _ZIP64_LOCATOR = b"PK\x06\x07"
-_ZIP64_LOCATOR_BYTES = 20
-_MAX_COMMENT_BYTES = 1 << 16
-_MAX_DIRECTORY_BYTES = 4 << 20
+_ZIP64_LOCATOR_BYTES = 20  # by the zip format
+_MAX_COMMENT_BYTES = 1 << 16  # by the zip format
+_MAX_DIRECTORY_BYTES = 4 << 20  # chosen, bounds memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def _require_plain(member: zipfile.ZipInfo) -> None:
 def _spool_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, spool: Spool, left_bytes: int
 ) -> ArchiveEntry:
-    limit_bytes = max(_MIN_JUDGED_BYTES, member.compress_size * _MAX_RATIO)
+    limit_bytes = max(_MIN_RATIO_BYTES, member.compress_size * _MAX_RATIO)
     try:
         with archive.open(member) as packed, spool.writer(member.filename) as writer:
             size_bytes = 0

@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping
 
-MAX_OPEN_FILES = 64
+MAX_OPEN_FILES = 64  # chosen
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SYS_SECCOMP = 317

@@ -17,7 +17,7 @@ from dubl.media.sampling import SamplingPlan
 from dubl.settings import MediaSettings
 from dubl.types import Sampling
 
-_CLOCK_S = 2e-3
+_CLOCK_S = 2e-3  # seconds by which decord's and FFmpeg's times may differ; chosen
 _BATCH_ROWS = 32  # the deadline is looked at between batches
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dubl.types import Float64Array
 
-_CLOCK_S = 1e-3
+_CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
 
 
 class Step(Enum):

@@ -15,8 +15,8 @@ from dubl.media.spool import Spool, too_large
 from dubl.settings import MediaSettings
 from dubl.types import VideoSource
 
-_MAX_REDIRECTS = 5
-_CONNECT_TIMEOUT_S = 10.0
+_MAX_REDIRECTS = 5  # chosen
+_CONNECT_TIMEOUT_S = 10.0  # seconds; chosen
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dubl"}
 
 

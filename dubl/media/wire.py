@@ -23,7 +23,7 @@ Header = dict[str, object]
 VIDEO_FACTS = TypeAdapter(VideoFacts)
 TIMINGS = TypeAdapter(dict[str, float])
 LENGTH = struct.Struct("!I")
-MAX_HEADER_BYTES = 1 << 20
+MAX_HEADER_BYTES = 1 << 20  # chosen, bounds memory
 
 
 def pack(header: Mapping[str, object]) -> bytes:

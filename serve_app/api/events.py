@@ -14,8 +14,8 @@ from dubl.types import Job
 from serve_app.api.context import Context
 from serve_app.api.problems import problem
 
-LOOK_S = 0.25
-KEEP_ALIVE_S = 15.0
+LOOK_S = 0.25  # seconds between two looks at the job; chosen
+KEEP_ALIVE_S = 15.0  # seconds between comments that keep the connection open; chosen
 
 
 async def job_events(

@@ -17,7 +17,7 @@ from serve_app.api.routes import LEGACY_PATH
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 5  # seconds, for errors without their own; chosen
 
 # The nearest class in an error's ancestry decides.
 STATUSES: dict[type[errors.DublError], HTTPStatus] = {

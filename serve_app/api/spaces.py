@@ -12,7 +12,7 @@ from dubl.rights.times import utc_text
 from serve_app.api.context import RouteContext
 from serve_app.api.principal import principal_of
 
-MAX_MISSING = 5000
+MAX_MISSING = 5000  # references of one page; chosen
 
 
 router = APIRouter(prefix="/v1/spaces", tags=["feature spaces"])

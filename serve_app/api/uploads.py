@@ -19,7 +19,7 @@ from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import VideoSource
 
-MAX_FIELDS_BYTES = 1024 * 1024
+MAX_FIELDS_BYTES = 1024 * 1024  # of names and values together; chosen, bounds memory
 FILE_FIELD = "file"
 
 
