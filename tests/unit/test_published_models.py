@@ -145,5 +145,5 @@ def test_an_absent_file_is_named_with_its_address(tmp_path: Path) -> None:
 def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
     card = (SHIPPED_WEIGHTS / "dubl-compact/card.json").read_text()
     (tmp_path / "card.json").write_text(card.replace('"feature": {', '"feature": {"network": "x",'))
-    with pytest.raises(WeightsUnavailable, match="no network is called 'x'"):
+    with pytest.raises(WeightsUnavailable, match="unknown network 'x'"):
         load_network(tmp_path)
