@@ -87,9 +87,9 @@ def test_without_whitening_the_regions_are_plain() -> None:
 @pytest.mark.parametrize(
     ("pca", "message"),
     [
-        ({"mean": torch.zeros(4)}, "holds no PCA"),
+        ({"mean": torch.zeros(4)}, "does not hold a PCA"),
         ({"mean": torch.zeros(4), "d": torch.ones(4), "V": torch.eye(4)}, "cannot give 8 dims"),
-        ({"mean": torch.zeros(9), "d": torch.ones(9), "V": torch.eye(9)}, "3840 numbers"),
+        ({"mean": torch.zeros(9), "d": torch.ones(9), "V": torch.eye(9)}, "3840 dimensions"),
     ],
 )
 def test_a_wrong_whitening_is_refused(
