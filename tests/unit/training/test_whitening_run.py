@@ -35,6 +35,7 @@ def config() -> ComparatorConfig:
     return parse_comparator_config(TINY)
 
 
+@pytest.mark.slow  # the eigenvectors of 3840 dimensions take 20 s
 def test_regions_of_the_clips_that_were_fitted_come_out_white(
     backbone: Path, tmp_path: Path
 ) -> None:
