@@ -321,13 +321,17 @@ class StoreTooNew(StoreUnavailable):
     hint = "Start the version of Dubl that wrote it, or restore an older back-up."
 
 
-def error_class(code: str, *, otherwise: type[DublError] = DublError) -> type[DublError]:
-    """The class of an error code; `otherwise` if the code is unknown."""
-    return _classes(DublError).get(code, otherwise)
-
-
 def _classes(kind: type[DublError]) -> dict[str, type[DublError]]:
     found = {kind.code: kind}
     for child in kind.__subclasses__():
         found |= _classes(child)
     return found
+
+
+# Of this module alone: Ray derives classes of its own from those that cross a process.
+_BY_CODE = _classes(DublError)
+
+
+def error_class(code: str, *, otherwise: type[DublError] = DublError) -> type[DublError]:
+    """The class of an error code; `otherwise` if the code is unknown."""
+    return _BY_CODE.get(code, otherwise)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from dubl import errors
 from serve_app.api.problems import problem, status_of
 
 
 def all_errors(kind: type[errors.DublError] = errors.DublError) -> list[type[errors.DublError]]:
-    return [kind, *(found for child in kind.__subclasses__() for found in all_errors(child))]
+    """Those of the module; Ray derives others from errors that cross a process."""
+    own = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    return [kind, *(found for child in own for found in all_errors(child))]
 
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
@@ -49,3 +52,10 @@ def test_context_is_added_without_changing_the_error_it_came_from() -> None:
     richer = error.with_context({"job": "7"})
     assert richer.context == {"path": "a.mp4", "job": "7"}
     assert error.context == {"path": "a.mp4"}
+
+
+def test_a_code_is_that_of_the_class_here_and_not_of_one_that_ray_derived_from_it() -> None:
+    as_it_crossed = RayTaskError("decode", "its traceback", errors.NotAVideo("it broke"))
+    derived = type(as_it_crossed.as_instanceof_cause())
+    assert derived in errors.NotAVideo.__subclasses__()
+    assert errors.error_class("not_a_video") is errors.NotAVideo
