@@ -52,7 +52,7 @@ def make_local_videos(settings: Settings) -> LocalVideos:
 
 def make_verifier(
     settings: Settings,
-    kept: EvidenceStore,
+    store: EvidenceStore,
     *,
     open_file: Callable[[str], VideoSource],
 ) -> Verifier | None:
@@ -63,7 +63,7 @@ def make_verifier(
     calibration = calibration_of(weights_folder(settings))
     if not calibration.pixels:
         return None
-    return Verifier(kept, calibration, open_file=open_file)
+    return Verifier(store, calibration, open_file=open_file)
 
 
 def make_embedder(settings: Settings) -> Embedder:

@@ -77,7 +77,7 @@ def look_at_pixels(
     """Pairs of a suite that may be copies by their features, and have a pixel correlation."""
     seen: list[Seen] = []
     with tempfile.TemporaryDirectory() as folder:
-        kept = EvidenceStore(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
+        store = EvidenceStore(Path(folder), EvidenceSettings(keep_videos=False), spool_dir=suite)
         known: set[str] = set()
         for one in compared:
             chance = probability_of(one, calibration)
@@ -86,9 +86,9 @@ def look_at_pixels(
             if one.reference not in known:
                 source = video_of(suite / REFERENCES, one.reference)
                 clip = decoder.decode(source, sampling=reference_sampling(settings))
-                kept.keep_reference(one.reference, source, clip)
+                store.keep_reference(one.reference, source, clip)
                 known.add(one.reference)
-            correlation = _correlation(one, suite, kept, decoder)
+            correlation = _correlation(one, suite, store, decoder)
             if correlation is not None:
                 seen.append(
                     Seen(
@@ -145,9 +145,9 @@ def probability_of(compared: Compared, calibration: Calibration) -> float:
 
 
 def _correlation(
-    one: Compared, suite: Path, kept: EvidenceStore, decoder: Decoder
+    one: Compared, suite: Path, store: EvidenceStore, decoder: Decoder
 ) -> PixelCorrelation | None:
-    shown = {one.reference: shown_along(one.segments[0], one.reference, kept)}
+    shown = {one.reference: shown_along(one.segments[0], one.reference, store)}
     source = video_of(suite / QUERIES, one.question.name)
     try:
         return correlations_of(source, shown, decoder).get(one.reference)

@@ -47,6 +47,6 @@ class Reconciler:
 
     def sweep(self) -> int:
         """Removes old files of the spool without a job; returns their number."""
-        kept = self._ledger.jobs.kept(dead_since=utc_now(plus_s=-self._keep_dead_s))
+        kept = self._ledger.jobs.with_input(dead_since=utc_now(plus_s=-self._keep_dead_s))
         uploads = [upload for job in kept if (upload := upload_of(job)) is not None]
         return self._spool.remove_older_than(self._min_age_s, keep=uploads)

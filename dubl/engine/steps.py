@@ -73,7 +73,7 @@ class Decoder(Step):
         made = {
             feature_spec(each).space_id: make_verifier(
                 each,
-                self._decoder.kept,
+                self._decoder.store,
                 open_file=partial(open_path, settings=each.media),
             )
             for each in space_settings(self._settings)

@@ -222,7 +222,7 @@ class JobQueue:
         found = JOBS.newest(self._database, conditions, limit=limit, cursor=cursor)
         return replace(found, items=tuple(self._seen(job) for job in found.items))
 
-    def kept(self, *, dead_since: str) -> tuple[Job, ...]:
+    def with_input(self, *, dead_since: str) -> tuple[Job, ...]:
         """Jobs whose input is still needed: unfinished ones, and those that died after a time."""
         return self._where(f"{UNFINISHED} OR (dead AND finished_at > ?)", dead_since)
 

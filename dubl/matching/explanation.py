@@ -51,16 +51,16 @@ class Explainer:
     EvidenceNotKept, also if the reference or the feature space no longer exists.
     """
 
-    def __init__(self, readers: Mapping[str, SpaceReader], kept: EvidenceStore) -> None:
+    def __init__(self, readers: Mapping[str, SpaceReader], store: EvidenceStore) -> None:
         self._readers = readers
-        self._kept = kept
+        self._store = store
 
     def explain(self, check_id: str, match: Match) -> Explanation:
         query, reference = self._pair(check_id, match)
         pairs = _frame_pairs(match.segments, self._frames(query, reference))
         return Explanation(
-            query=self._kept.query(check_id),
-            reference=self._kept_reference(match.reference_id),
+            query=self._store.query(check_id),
+            reference=self._stored_reference(match.reference_id),
             reference_duration_s=reference.duration_s,
             pairs=pairs,
             hints=self._hints(check_id, match, pairs),
@@ -74,7 +74,7 @@ class Explainer:
         )
 
     def _pair(self, check_id: str, match: Match) -> tuple[VideoFeatures, VideoFeatures]:
-        query = self._kept.query_features(check_id)
+        query = self._store.query_features(check_id)
         reader = self._readers.get(query.spec.space_id)
         if reader is None:
             raise EvidenceNotKept(
@@ -88,9 +88,9 @@ class Explainer:
     def _comparator(self, query: VideoFeatures) -> MatrixComparator:
         return self._readers[query.spec.space_id].comparator
 
-    def _kept_reference(self, reference_id: str) -> StoredVideo | None:
+    def _stored_reference(self, reference_id: str) -> StoredVideo | None:
         try:
-            return self._kept.reference(reference_id)
+            return self._store.reference(reference_id)
         except EvidenceNotKept:
             return None
 
@@ -141,11 +141,11 @@ class Explainer:
 
     def _picture_pair(self, check_id: str, match: Match, pair: FramePair) -> PicturePair:
         """The query's picture nearest to the pair, and the reference's picture at that instant."""
-        times_s = np.array(self._kept.query(check_id).picture_times_s)
+        times_s = np.array(self._store.query(check_id).picture_times_s)
         shown_s = float(times_s[np.abs(times_s - pair.query_s).argmin()])
         line = line_of(match.segments[0])
-        query = self._kept.query_picture(check_id, shown_s)
-        reference = self._kept.reference_picture(
+        query = self._store.query_picture(check_id, shown_s)
+        reference = self._store.reference_picture(
             match.reference_id, line.slope * shown_s + line.offset_s
         )
         return PicturePair(query=_decoded(query), reference=_decoded(reference))

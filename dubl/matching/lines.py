@@ -86,14 +86,14 @@ def _distinct(
 ) -> list[Line]:
     """The first `count` lines, without those almost equal to an earlier one."""
     ends = np.array([0.0, query.duration_s])
-    kept: list[Line] = []
+    chosen: list[Line] = []
     for line in lines:
         near = 2 * reference.step_s
-        if all(np.abs(line.at(ends) - other.at(ends)).max() > near for other in kept):
-            kept.append(line)
-        if len(kept) == count:
+        if all(np.abs(line.at(ends) - other.at(ends)).max() > near for other in chosen):
+            chosen.append(line)
+        if len(chosen) == count:
             break
-    return kept
+    return chosen
 
 
 def fit_line(
@@ -109,11 +109,11 @@ def fit_line(
     query_s = query.times_s[peaks.rows]
     reference_s = reference.times_s[peaks.columns]
     width = 1.5 * max(reference.step_s, abs(line.slope) * query.step_s)
-    kept = line
+    shifted = line
     for _ in range(FIT_ROUNDS):
-        kept = _shifted(kept, query_s, reference_s, mass, width, free_slope=False)
-    fitted = kept
-    center = _center(kept, query_s, reference_s, mass, width)
+        shifted = _shifted(shifted, query_s, reference_s, mass, width, free_slope=False)
+    fitted = shifted
+    center = _center(shifted, query_s, reference_s, mass, width)
     window = FIRST_WINDOW_S
     while True:
         near = np.abs(query_s - center) <= window
@@ -122,7 +122,7 @@ def fit_line(
                 fitted, query_s[near], reference_s[near], mass[near], width, free_slope=True
             )
         if window >= query.duration_s:
-            return [kept, fitted]
+            return [shifted, fitted]
         window *= 2
 
 

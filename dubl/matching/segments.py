@@ -118,7 +118,7 @@ def cut_reference(
     return [
         piece
         for segment in segments
-        for piece in _pieces(segment, _kept_of_reference(segment, spans), min_segment_s)
+        for piece in _pieces(segment, _rest_of_reference(segment, spans), min_segment_s)
     ]
 
 
@@ -129,7 +129,7 @@ def cut_query(
     return [
         piece
         for segment in segments
-        for piece in _pieces(segment, _kept_of_query(segment, spans), min_segment_s)
+        for piece in _pieces(segment, _rest_of_query(segment, spans), min_segment_s)
     ]
 
 
@@ -142,10 +142,10 @@ def covered_s(segments: Iterable[Segment]) -> float:
     return covered
 
 
-def _pieces(segment: Segment, kept: Shares, min_segment_s: float) -> list[Segment]:
-    if kept == [(0.0, 1.0)]:
+def _pieces(segment: Segment, rest: Shares, min_segment_s: float) -> list[Segment]:
+    if rest == [(0.0, 1.0)]:
         return [segment]
-    pieces = [_piece(segment, first, last) for first, last in kept]
+    pieces = [_piece(segment, first, last) for first, last in rest]
     return [one for one in pieces if one.query_end_s - one.query_start_s >= min_segment_s]
 
 
@@ -163,24 +163,24 @@ def _piece(segment: Segment, first: float, last: float) -> Segment:
     )
 
 
-def _kept_of_reference(segment: Segment, spans: Sequence[Span]) -> Shares:
-    kept = _kept(segment.reference_start_s, segment.reference_end_s, spans)
-    return [(1 - last, 1 - first) for first, last in kept] if segment.reversed else kept
+def _rest_of_reference(segment: Segment, spans: Sequence[Span]) -> Shares:
+    rest = _rest(segment.reference_start_s, segment.reference_end_s, spans)
+    return [(1 - last, 1 - first) for first, last in rest] if segment.reversed else rest
 
 
-def _kept_of_query(segment: Segment, spans: Sequence[Span]) -> Shares:
-    return _kept(segment.query_start_s, segment.query_end_s, spans)
+def _rest_of_query(segment: Segment, spans: Sequence[Span]) -> Shares:
+    return _rest(segment.query_start_s, segment.query_end_s, spans)
 
 
-def _kept(start_s: float, end_s: float, spans: Sequence[Span]) -> Shares:
+def _rest(start_s: float, end_s: float, spans: Sequence[Span]) -> Shares:
     """What is left of a stretch, as shares of it."""
     length_s = max(end_s - start_s, 1e-9)
-    kept, at = [], 0.0
+    rest, at = [], 0.0
     for first_s, last_s in sorted(spans):
         first, last = ((edge - start_s) / length_s for edge in (first_s, last_s))
         if last <= at or first >= 1.0:
             continue
         if first > at:
-            kept.append((at, first))
+            rest.append((at, first))
         at = last
-    return [*kept, (at, 1.0)] if at < 1.0 else kept
+    return [*rest, (at, 1.0)] if at < 1.0 else rest

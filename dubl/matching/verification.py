@@ -73,13 +73,13 @@ class Verifier:
 
     def __init__(
         self,
-        kept: EvidenceStore,
+        store: EvidenceStore,
         calibration: Calibration,
         *,
         open_file: Callable[[str], VideoSource],
     ) -> None:
         """`open_file` opens the file that a reference was registered from; raises DublError."""
-        self._kept = kept
+        self._store = store
         self._calibration = calibration
         self._open_file = open_file
 
@@ -124,7 +124,7 @@ class Verifier:
         )
 
     def _shown(self, match: Match, reference: Reference | None, decoder: Decoder) -> Shown:
-        shown = shown_along(match.segments[0], match.reference_id, self._kept)
+        shown = shown_along(match.segments[0], match.reference_id, self._store)
         if len(shown.pictures) >= ENOUGH_INSTANTS or reference is None:
             return shown
         try:
@@ -138,7 +138,7 @@ class Verifier:
     def _file(self, reference: Reference) -> VideoSource:
         """The stored copy of an upload, else the registered file. Raises DublError."""
         try:
-            return self._kept.reference_file(reference.id)
+            return self._store.reference_file(reference.id)
         except EvidenceNotKept:
             file = self._open_file(reference.source)
         if file.sha256 != reference.sha256:
@@ -157,11 +157,11 @@ class Verifier:
         )
 
 
-def shown_along(segment: Segment, reference_id: str, kept: EvidenceStore) -> Shown:
+def shown_along(segment: Segment, reference_id: str, store: EvidenceStore) -> Shown:
     """Stored pictures of a reference along a segment; none if nothing is stored."""
     try:
-        times_s = instants(kept.reference(reference_id).picture_times_s, segment)
-        pictures = tuple(gray(kept.reference_picture(reference_id, at)) for at in times_s)
+        times_s = instants(store.reference(reference_id).picture_times_s, segment)
+        pictures = tuple(gray(store.reference_picture(reference_id, at)) for at in times_s)
     except EvidenceNotKept:
         return Shown(segment=segment, pictures=(), times_s=())
     return Shown(segment=segment, pictures=pictures, times_s=tuple(times_s))

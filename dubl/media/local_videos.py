@@ -13,10 +13,10 @@ from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
 class LocalVideos:
     """Decodes uploads and stores their evidence, wherever the spool is."""
 
-    def __init__(self, decoder: SandboxedDecoder, kept: EvidenceStore, spool: Spool) -> None:
+    def __init__(self, decoder: SandboxedDecoder, store: EvidenceStore, spool: Spool) -> None:
         self._decoder = decoder
         self._spool = spool
-        self.kept = kept
+        self.store = store
 
     def decode(
         self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event | None = None
@@ -32,16 +32,16 @@ class LocalVideos:
     ) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
-            self.kept.keep_query(check_id, file, clip, features)
+            self.store.keep_query(check_id, file, clip, features)
 
     def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
-            self.kept.keep_reference(reference_id, file, clip)
+            self.store.keep_reference(reference_id, file, clip)
 
     def keep_again(self, earlier_id: str, check_id: str) -> None:
         """Raises StoreUnavailable."""
-        self.kept.keep_again(earlier_id, check_id)
+        self.store.keep_again(earlier_id, check_id)
 
     def close(self) -> None:
         self._decoder.close()

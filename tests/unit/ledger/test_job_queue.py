@@ -278,9 +278,9 @@ def test_inputs_of_unfinished_and_lately_dead_jobs_are_kept(ledger: Ledger) -> N
             ledger.jobs.finish(running.lease, result_id="", created=True)
         else:
             ledger.jobs.retry(running.lease, code="x", detail="", delay_s=0)
-    kept = {found.id for found in ledger.jobs.kept(dead_since="2026-01-01T00:00:00.000Z")}
+    kept = {found.id for found in ledger.jobs.with_input(dead_since="2026-01-01T00:00:00.000Z")}
     assert kept == {"queued", "dead"}
-    assert {found.id for found in ledger.jobs.kept(dead_since="9999")} == {"queued"}
+    assert {found.id for found in ledger.jobs.with_input(dead_since="9999")} == {"queued"}
 
 
 def test_listings_filter_and_the_latest_job_of_a_subject_is_found(ledger: Ledger) -> None:
