@@ -341,13 +341,14 @@ def edited(
 
     Returns uint8 [N,size,size,3], and how much of each point is covered by overlays [N,size,size].
     """
-    images = _composed(_planes(frames), _planes(guests), edits, size)
+    images = _composed(frames, guests, edits, size)
     images, hidden = _with_stickers(images, edits.sticker, overlays)
     images = _degraded(_colored(images, edits), edits)
     for line in range(edits.text.shape[1]):
         images, covered = _with_text(images, edits.text[:, line], overlays)
         hidden = torch.maximum(hidden, covered)
-    result = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    levels = images.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    result = levels.permute(0, 2, 3, 1).contiguous()
     return _with_jpeg(result, edits.jpeg), hidden
 
 
@@ -396,12 +397,14 @@ def _layers(edits: Edits, side: int) -> tuple[Tensor, Tensor]:
     return inside, inside & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
 
 
-def _composed(images: Tensor, guests: Tensor, edits: Edits, size: int) -> Tensor:
+def _composed(frames: Tensor, guests: Tensor, edits: Edits, size: int) -> Tensor:
     """One resampling of the front layer, and one of the back where there is one."""
     front, back = _maps(edits)
-    reaction = (edits.kind == REACTION).nonzero().flatten()
-    top = images.index_copy(0, reaction, guests[reaction]) if len(reaction) else images
-    result = _sampled(top, _points(front, size), edits.reflect)
+    reaction = edits.kind == REACTION
+    top = frames
+    if reaction.any():
+        top = torch.where(reaction[:, None, None, None], guests, frames)
+    result = _sampled(_planes(top), _points(front, size), edits.reflect)
     recut = (edits.recut != torch.eye(3, device=front.device)).flatten(1).any(dim=1)
     rows = (recut | (edits.kind != PLAIN)).nonzero().flatten()
     if not len(rows):
@@ -412,12 +415,13 @@ def _composed(images: Tensor, guests: Tensor, edits: Edits, size: int) -> Tensor
     hole = (inside & ~is_front)[:, None]
     places = some.shows_guest.nonzero().flatten()
     if len(places):
-        under = guests.index_copy(0, reaction, images[reaction])[rows[places]]
-        points = _points(back[rows[places]], size)
-        layered[places] += _sampled(under, points, some.reflect[places]) * hole[places]
+        shown = rows[places]
+        under = torch.where(reaction[shown, None, None, None], frames[shown], guests[shown])
+        points = _points(back[shown], size)
+        layered[places] += _sampled(_planes(under), points, some.reflect[places]) * hole[places]
     places = (some.kind == BARS).nonzero().flatten()
     if len(places):
-        grounds = _grounds(images[rows[places]], some.ground[places], size)
+        grounds = _grounds(_planes(frames[rows[places]]), some.ground[places], size)
         layered[places] += grounds * hole[places]
     result[rows] = layered
     return result
@@ -438,22 +442,17 @@ def _sampled(images: Tensor, points: Tensor, reflect: Tensor) -> Tensor:
     """Images [N,3,H,W] at points [N,S,S,2], from a smaller copy where they shrink."""
     step = (points[:, 4::8, 5::8] - points[:, 4::8, 4::8]).norm(dim=-1).mean(dim=(1, 2))
     level = ((step * images.shape[-1] / 2).log2() + 0.4).floor().clamp(0, POOLS).int()
-    rows = reflect.nonzero().flatten()
-    points[rows] = _folded(points[rows])
     result = images.new_empty(len(images), 3, *points.shape[1:3])
     pyramid = images
     for number in range(int(level.max()) + 1):
         pyramid = F.avg_pool2d(pyramid, 2) if number else pyramid
-        rows = (level == number).nonzero().flatten()
-        if len(rows):
-            taken = (pyramid, points) if len(rows) == len(images) else (pyramid[rows], points[rows])
-            result[rows] = F.grid_sample(*taken, align_corners=False)
+        for padding, chosen in (("zeros", ~reflect), ("reflection", reflect)):
+            rows = ((level == number) & chosen).nonzero().flatten()
+            if len(rows):
+                result[rows] = F.grid_sample(
+                    pyramid[rows], points[rows], padding_mode=padding, align_corners=False
+                )
     return result
-
-
-def _folded(points: Tensor) -> Tensor:
-    """Mirrors coordinates outside -1..1 back into it."""
-    return 1 - ((points + 1) % 4 - 2).abs()
 
 
 def _colored(images: Tensor, edits: Edits) -> Tensor:
