@@ -1,4 +1,4 @@
-// Calls of the service. Failed ones throw a Problem with the service's own words.
+// Calls to the service. A failed call throws a Problem with the service's text.
 
 const KEY = "dubl-key";
 
@@ -31,7 +31,7 @@ async function call(method, path, { body, prefer, signal } = {}) {
   return response.status === 204 ? null : response.json();
 }
 
-// For /readyz, which answers 503 with its body, and /metrics, which is no JSON.
+// For /readyz, which answers 503 with a body, and /metrics, which is not JSON.
 export const raw = (path) => fetch(path, { headers: headers() });
 
 export const get = (path, options) => call("GET", path, options);
@@ -46,7 +46,7 @@ export function query(values) {
 
 export const path = (...parts) => parts.map((part) => encodeURIComponent(part)).join("/");
 
-// Sends a file with its fields; `progress` gets the share that is sent.
+// Sends a file with its fields; `progress` gets the sent share.
 export function upload(address, file, fields, progress) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
@@ -75,7 +75,7 @@ export async function media(address) {
   return URL.createObjectURL(await response.blob());
 }
 
-// An image that shows nothing where there is no picture.
+// An image; empty if there is no picture.
 export function picture(address, { alt = "", ...properties } = {}) {
   const image = document.createElement("img");
   image.alt = alt;

@@ -1,4 +1,4 @@
-// Many videos at once: a zip is sent, then its videos are followed until all have ended.
+// Many videos at once: sends a zip, then shows its videos until all have ended.
 
 import { get, path, query, upload } from "./api.js";
 import { dialog, h } from "./dom.js";
@@ -44,7 +44,7 @@ export const zipDialog = (libraries) => dialog(t("zip.title"), (close) => {
 
 const field = (id, label, input) => h("div", { class: "field" }, h("label", { for: id }, t(label)), input);
 
-// The job's children end one by one; what failed is named with its reason as it fails.
+// The job's children end one by one; failures are shown with their reasons.
 async function follow(id, bar, say, failures, watched) {
   while (watched()) {
     const job = await get(`/v1/jobs/${path(id)}`);

@@ -1,4 +1,4 @@
-// Ask about a video: drop it or paste a link, see how far it is, read the verdict.
+// Checks a video: drop it or paste a link, see the progress, read the verdict.
 
 import { get, path, post, query, remove, upload, picture } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
@@ -107,7 +107,7 @@ export async function verdictPage(page, id) {
       facts(check)));
 }
 
-// Unique, though something was found: what was found is licensed.
+// Unique with a match: the match is licensed.
 const lead = (check) => (check.outcome === "unique" && check.matches.some((match) => !match.rejected) ? "licensed" : check.outcome);
 
 function matchCard(check, match) {

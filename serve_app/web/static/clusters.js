@@ -1,4 +1,4 @@
-// Duplicates inside a library as graphs: the keeper in the middle, its copies around it.
+// Duplicates inside a library as graphs: the video to keep in the middle, its copies around it.
 
 import { get, path } from "./api.js";
 import { h, replace, svg } from "./dom.js";

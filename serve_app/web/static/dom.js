@@ -21,7 +21,7 @@ function fill(element, properties, children) {
   return element;
 }
 
-// What works as a property alone, or better so.
+// Attributes that must be set as properties.
 const PROPERTIES = { value: 1, checked: 1, disabled: 1, muted: 1, selected: 1 };
 
 export function append(element, children) {
@@ -65,7 +65,7 @@ export function toast(text, kind = "info") {
   setTimeout(() => note.remove(), 6000);
 }
 
-// A modal dialog that closes with Escape and gives focus back; resolves with what `close` is told.
+// A modal dialog that closes with Escape and restores focus; resolves with the argument of `close`.
 export function dialog(title, build) {
   return new Promise((resolve) => {
     const heading = `d${Date.now()}`;

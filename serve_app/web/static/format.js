@@ -1,4 +1,4 @@
-// Numbers, times and dates as people write them in their language.
+// Numbers, times and dates in the user's language.
 
 import { language } from "./i18n.js";
 
@@ -25,5 +25,5 @@ export function date(text) {
   return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "short" }).format(when);
 }
 
-// The file's name of a path or link.
+// The file name of a path or link.
 export const fileName = (text) => text.split("/").pop() || text;

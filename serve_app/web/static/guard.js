@@ -6,8 +6,8 @@ import { date, number } from "./format.js";
 import { t } from "./i18n.js";
 import { reviewer } from "./review.js";
 
-// Fills `place` with what is in quarantine, of one reference or of all; those without the right to
-// decide see nothing.
+// Fills `place` with quarantines, of one reference or of all. Users without the permission to
+// decide see none.
 export async function quarantine(place, referenceId = "") {
   let items = [];
   try {

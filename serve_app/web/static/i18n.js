@@ -1,4 +1,4 @@
-// Words in two languages. `t("name", {value})` puts values where {value} stands.
+// Words in two languages. `t("name", {value})` replaces {value} in the text.
 
 import { en } from "./text.en.js";
 import { ru } from "./text.ru.js";
@@ -21,7 +21,7 @@ export function t(name, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
-// Words of the service's own vocabulary ("duplicate", "decode"); unknown ones stay as they are.
+// Words of the service ("duplicate", "decode"); unknown ones stay unchanged.
 export const word = (kind, value) => {
   const name = `${kind}.${value}`;
   return name in TEXTS.en ? t(name) : value;

@@ -1,4 +1,4 @@
-// Frame of the console: navigation, language, theme, and which page is shown for which address.
+// Frame of the console: navigation, language, theme, and the routes of pages.
 
 import { get, key, Problem } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";

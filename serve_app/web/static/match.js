@@ -1,4 +1,4 @@
-// One match, to be judged: both videos in step, the stretches, the matrix, frames side by side.
+// One match for review: both videos in step, segments, the matrix, frames side by side.
 
 import { get, path, picture } from "./api.js";
 import { badge } from "./check.js";
@@ -60,7 +60,7 @@ function hintChip(hint) {
   return h("li", { class: "chip" }, t(`hint.${hint.kind}`, { value }));
 }
 
-// Where the probability lies between the policy's thresholds.
+// The place of the probability between the policy's thresholds.
 function scale(evidence) {
   const { policy } = evidence;
   const mark = (value, name) => { const one = h("span", { class: name }); one.style.left = `${value * 100}%`; return one; };

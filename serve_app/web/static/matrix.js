@@ -1,4 +1,4 @@
-// The similarity matrix to click in: down the checked video, to the right the reference.
+// The clickable similarity matrix: checked video downwards, reference to the right.
 
 import { get, picture } from "./api.js";
 import { h, replace, svg } from "./dom.js";

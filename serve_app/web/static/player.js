@@ -1,4 +1,4 @@
-// Both videos in step: what plays on the left decides which second the right one shows.
+// Both videos in step: the left video determines the second of the right one.
 
 import { h, icon, replace } from "./dom.js";
 import { seconds } from "./format.js";
@@ -22,7 +22,7 @@ export class Player {
   constructor(evidence) {
     this.evidence = evidence;
     this.segments = evidence.segments;
-    // A seek ends later than the call: what was drawn meanwhile shows the frame of before.
+    // A seek ends after the call: drawings in between show the previous frame.
     const changed = () => { if (this.view === "difference") this.draw(); };
     this.query = new Side(evidence.query, t("match.query"), changed);
     this.reference = new Side(evidence.reference, t("match.reference"), changed);
@@ -60,7 +60,7 @@ export class Player {
     return inside(this.segments[this.current]) ? this.current : this.segments.findIndex(inside);
   }
 
-  // Both to instants of their own: on the line of a segment that is near, else free of all lines.
+  // Moves both to their own instants: on the line of a near segment, else independent of lines.
   jump(time, referenceTime) {
     const near = this.segments.findIndex((one) => {
       const line = lineOf(one);

@@ -1,4 +1,4 @@
-// Matches that wait for a person, to be worked through by keyboard.
+// The review queue, usable by keyboard.
 
 import { get, path, picture, query } from "./api.js";
 import { dialog, h, replace, toast } from "./dom.js";

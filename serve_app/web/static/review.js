@@ -17,7 +17,7 @@ export async function decide(checkId, referenceId, decision, note = "") {
   window.dispatchEvent(new Event("dubl-decided"));
 }
 
-// Names on Cyrillic keyboards sit on other letters: the key's place counts.
+// Cyrillic keyboards have other letters, so the physical key counts.
 export function decisionOf(event) {
   const letter = event.code?.startsWith("Key") ? event.code.slice(3).toLowerCase() : event.key.toLowerCase();
   return KEYS[letter];

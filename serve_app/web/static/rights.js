@@ -1,4 +1,4 @@
-// Rights of a reference: what they say, editing them, and what they make of a match.
+// Rights of a reference: display, editing, and their effect on a match.
 
 import { get, patch, path } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
@@ -7,7 +7,7 @@ import { language, t } from "./i18n.js";
 
 const ACTIONS = ["block", "monetize", "track", "allow"];
 
-// Why a match counts or does not. The service's own words are English and say more.
+// The reason why a match counts or not. The service's own text is English and longer.
 export function ruling(match) {
   const { rights } = match;
   if (!rights?.reason) return null;
@@ -42,7 +42,7 @@ function windowText(one) {
   return [[from, until].filter(Boolean).join(" "), one.territories.join(", ") || t("rights.everywhere"), one.channels.join(", ") || t("rights.channels.all")].join(" · ");
 }
 
-// A list of rows that can be added and taken away; `build` gives the row's elements and its value.
+// A list of rows that can be added and removed; `build` gives the row's elements and its value.
 function rows(title, add, items, build) {
   const list = h("div", { class: "rows" });
   const known = new Set();

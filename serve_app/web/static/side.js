@@ -1,4 +1,4 @@
-// One of the two players: the kept film where the browser can play it, else kept pictures.
+// One of the two players: the stored video if the browser can play it, else stored pictures.
 
 import { media } from "./api.js";
 import { h } from "./dom.js";
@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 const WAIT_MS = 8000;
 
 export class Side {
-  // `changed` is called when another frame has come to the screen after a seek.
+  // `changed` is called when a new frame is on screen after a seek.
   constructor(body, label, changed) {
     this.body = body;
     this.changed = changed;
@@ -22,7 +22,7 @@ export class Side {
 
   get duration() { return this.body.duration_s; }
 
-  // Resolves when something is to be seen.
+  // Resolves when something is visible.
   async load() {
     if (this.body.video && (await this.loadVideo())) return;
     if (this.body.picture) {
@@ -74,7 +74,7 @@ export class Side {
 
   pause() { if (this.video) this.video.pause(); }
 
-  // What is on the screen now, for drawing; null before anything is.
+  // The current picture, for drawing; null before the first.
   get source() {
     const shown = this.video || this.image;
     const ready = this.video ? this.video.readyState >= 2 : this.image?.complete && this.image.naturalWidth;

@@ -1,4 +1,4 @@
-// What the service is doing: readiness, libraries, verdicts, the latest jobs with their errors.
+// State of the service: readiness, libraries, verdicts, the latest jobs with their errors.
 
 import { get, raw } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -33,12 +33,12 @@ async function readiness() {
 
 const tile = (name, value, address) => h(address ? "a" : "div", { class: "card tile", href: address }, h("strong", {}, value), h("span", { class: "muted" }, t(name)));
 
-// Prometheus' text format; without it the rest of the page is of use too.
+// Prometheus' text format; the rest of the page works without it.
 async function readMetrics() {
   try { return await (await raw("/metrics")).text(); } catch { return ""; }
 }
 
-// Samples of one metric: labels as text, and the value; the page needs no more of the format.
+// Samples of one metric: labels as text, and the value; no other part of the format is needed.
 const samples = (metrics, name) => [...metrics.matchAll(new RegExp(`^${name}(?:\\{([^}]*)\\})? (\\S+)$`, "gm"))].map(([, labels, value]) => ({ labels: labels || "", value: Number(value) }));
 
 const label = (sample, name) => sample.labels.match(new RegExp(`(?:^|,)${name}="([^"]*)"`))?.[1];

@@ -1,4 +1,4 @@
-// Every common stretch of two videos: a band from its place in one to its place in the other.
+// All segments of two videos: bands from their place in one to their place in the other.
 
 import { h, svg } from "./dom.js";
 import { number, range, seconds } from "./format.js";

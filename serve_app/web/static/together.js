@@ -1,8 +1,8 @@
-// Both frames in one picture, the reference laid where the hints say that it lies in the query.
+// Both frames in one picture, with the reference placed in the query by the hints.
 
 const WIDTH = 960;
 
-// `only`: "query" or "reference" alone (blink); otherwise their difference: black is the same.
+// `only`: "query" or "reference" alone (blink); otherwise their difference: black means equal.
 export function drawTogether(canvas, query, reference, hints, only) {
   if (!query) return;
   canvas.width = WIDTH;
