@@ -1,4 +1,4 @@
-"""What a caller asks for, after its fields were read: the orders that jobs carry, and filters."""
+"""Orders: validated requests, as stored in jobs; and filters."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dubl.types import Job, JobKind, JobState, Metadata, ReferenceDraft, VideoSo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInput:
-    """Where the video is: exactly one of a spooled upload, a link, or a path on the server.
+    """The video: exactly one of a spooled upload, a link, or a path on the server.
 
-    `lost`: the name of a file that could not be spooled, of which nothing else is known.
+    `lost`: the name of a file that could not be spooled.
     """
 
     upload: VideoSource | None = None
@@ -25,8 +25,9 @@ class VideoInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierUpload:
-    """A checked video of which the features are kept, by the id of that check, in the feature
-    space that answered it (empty: that of model.weights)."""
+    """A checked video with stored features, by the id of that check, in its feature space (empty:
+    that of model.weights).
+    """
 
     check_id: str
     name: str
@@ -36,11 +37,11 @@ class EarlierUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOrder:
-    """A question: does this video copy a reference of one of `libraries` (empty: of any)?
+    """Whether this video copies a reference of one of `libraries` (empty: of any).
 
-    `self_id` names the reference that is the query itself: it is not a copy of itself, and only
-    references registered before it count. `context`: where and when it would be shown.
-    `earlier`: instead of a video, what is kept of one.
+    `self_id`: the reference that is the query itself. It is no match, and only references
+    registered before it count. `context`: where and when the video will be shown. `earlier`: an
+    upload with stored features, in place of a video.
     """
 
     id: str
@@ -53,7 +54,7 @@ class CheckOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSearch:
-    """A spooled image, or a video of which the frame at `at_s` is meant."""
+    """A spooled image, or the frame of a video at `at_s`."""
 
     source: VideoSource
     at_s: float
@@ -66,7 +67,7 @@ class FrameSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookbackOrder:
-    """A new reference, of the one library that is named, to be looked for in earlier uploads."""
+    """A new reference of one library, to be searched in earlier uploads."""
 
     reference_id: str
     libraries: tuple[str, ...]
@@ -82,8 +83,10 @@ class ReferenceOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOrder:
-    """Many checks or registrations at once: a spooled zip, or links. References go into the one
-    library that is named; checks look into all of them (none: into any)."""
+    """Many checks or registrations at once: a spooled zip, or links.
+
+    References go into the one named library; checks search all named libraries (none: all).
+    """
 
     id: str
     kind: JobKind
@@ -97,8 +100,7 @@ class BatchOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How the caller wants to learn of the end. `waited`: this very request waits for it, and
-    nobody else knows of the job."""
+    """How the caller learns of the end. `waited`: only this request waits for the job."""
 
     callback_url: str = ""
     waits: bool = False
@@ -113,7 +115,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceChange:
-    """Fields to be replaced; None leaves a field as it is."""
+    """Fields to replace; None leaves a field unchanged."""
 
     title: str | None = None
     owner: str | None = None

@@ -1,4 +1,4 @@
-"""JSON of strangers: only what can be stored and answered again."""
+"""Parsing of untrusted JSON: only values that can be stored and sent back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ MAX_LEVELS = 64
 
 
 def parse_json(text: bytes | bytearray | str) -> object:
-    """A JSON value by RFC 8259. Raises ValueError also for NaN and infinity, for halves of
-    surrogate pairs, which no UTF-8 can hold, and for nesting that would exhaust the stack."""
+    """A JSON value by RFC 8259.
+
+    Raises ValueError also for NaN and infinity, for unpaired surrogates, which UTF-8 cannot encode,
+    and for nesting that would exhaust the stack.
+    """
     try:
         value: object = json.loads(text, parse_float=_finite, parse_constant=_refused)
         json.dumps(value, ensure_ascii=False).encode()
@@ -21,7 +24,7 @@ def parse_json(text: bytes | bytearray | str) -> object:
 
 
 def _require_shallow(value: object) -> None:
-    """What is deeper than some hundred levels can be read, and not be written again."""
+    """Refuses deep nesting: Python can read some hundred levels but not write them."""
     level = [value]
     for _ in range(MAX_LEVELS):
         level = [

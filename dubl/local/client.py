@@ -1,5 +1,6 @@
-"""Dubl in this process, on a data folder that no service holds: methods, parameters and answers of
-dubl.client.client.Client.
+"""Dubl in this process, on a data folder that no service holds.
+
+Methods, parameters and answers are those of dubl.client.client.Client.
 
 with LocalClient("data") as dubl:
     print(dubl.check("upload.mp4").outcome)
@@ -82,13 +83,15 @@ def nothing(_stage: str, _share: float) -> None:
 
 
 class LocalClient:
-    """Holds the ledger until it is closed. Methods raise DublError. What only a service has (jobs,
-    batches, webhooks, keys, feature spaces) is not here."""
+    """A client on a data folder; it holds the ledger until it is closed. Methods raise DublError.
+
+    Calls that need a service are missing: jobs, batches, webhooks, keys, feature spaces.
+    """
 
     def __init__(self, data: Path | str = "data", *, settings: Settings | None = None) -> None:
-        """A data folder with the defaults, or what `settings` say.
+        """A data folder with default settings, or with `settings`.
 
-        Raises StoreHeld while a service, or another command, holds the data folder.
+        Raises StoreHeld while a service or another command holds the data folder.
         """
         self._settings = _local(settings or load_settings(overrides=[f"data_dir={data}"]))
         self._process = InProcess(self._settings)
@@ -130,10 +133,10 @@ class LocalClient:
         timeout_s: float = 600.0,  # noqa: ARG002
         on_progress: OnProgress | None = None,
     ) -> Check:
-        """The verdict on a file or link, for where and when it is to be shown. It is kept in the
-        ledger, with what a person needs to look at it. Takes as long as it takes.
+        """The verdict on a file or link, and where and when it will be shown. Without a time limit.
 
-        Raises InvalidRequest for a `callback_url`: only a service calls back.
+        Verdict and evidence are stored. Raises InvalidRequest for a `callback_url`, which needs a
+        service.
         """
         if callback_url:
             raise InvalidRequest("`callback_url` needs a running service")
@@ -145,11 +148,11 @@ class LocalClient:
         return self._shown(self._ask(Ledger.get_check, job.result_id))
 
     def wait_for_check(self, check_id: str, *, timeout_s: float = 600.0) -> Check:  # noqa: ARG002
-        """A check that was made before. Raises CheckNotFound."""
+        """An earlier check. Raises CheckNotFound."""
         return self._shown(self._ask(Ledger.get_check, check_id))
 
     def nearest(self, check_id: str, *, m: int = 5) -> tuple[Match, ...]:
-        """The nearest references to a checked video, however far."""
+        """The most similar references to a checked video, however weak."""
         ranked = self._ask(Ledger.get_check, check_id).verdict.nearest()
         return tuple(map(Match.of, ranked[:m]))
 
@@ -167,8 +170,10 @@ class LocalClient:
         rights: Rights | None = None,
         timeout_s: float = 600.0,  # noqa: ARG002
     ) -> Reference:
-        """Registers a file, a link or a path of this machine. What was there already is given as
-        it is. Takes as long as it takes."""
+        """Registers a file, a link or a path of this machine. Without a time limit.
+
+        An existing reference is returned as it is.
+        """
         fields = {
             "link": link,
             "id": id,
@@ -208,7 +213,8 @@ class LocalClient:
         metadata: Mapping[str, object] | None = None,
         rights: Rights | None = None,
     ) -> Reference:
-        """Changes what is given; rights as a whole, and later checks see them at once."""
+        """Changes the given fields; rights are replaced as a whole and apply to later checks at
+        once."""
         fields = {"title": title, "owner": owner, "metadata": metadata, "rights": _plain(rights)}
         change = ChangeForm.change({k: v for k, v in fields.items() if v is not None})
         update = self._engine.steps.librarian.update
@@ -292,7 +298,7 @@ class LocalClient:
         return Review.of(said)
 
     def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
-        """References that suddenly matched far more than usual, newest first."""
+        """Quarantined references, newest first."""
         state = _one_of(QuarantineState, status, "status") if status else None
         return tuple(map(Quarantine.of, self._ask(Guard.list, state=state)))
 
@@ -308,7 +314,7 @@ class LocalClient:
         return Quarantine.of(decided)
 
     def get_library_policy(self, library: str) -> LibraryPolicy:
-        """The thresholds that hold for matches with this library's references."""
+        """The thresholds in force for matches with this library's references."""
         policies = self._ask(Policies.current)
         used = policy_of(library, self._settings.policy, PriorDecisions(policies=policies))
         return LibraryPolicy.of(library, used, policies.get(library))
@@ -316,7 +322,7 @@ class LocalClient:
     def calibrate_library(
         self, library: str, *, least_decisions: int = MIN_DECISIONS, adopt: bool = True
     ) -> Calibration:
-        """Raises InvalidRequest for too few decisions."""
+        """Fits the thresholds to review decisions. Raises InvalidRequest for too few."""
         fitted = self._engine.calibrate(library, least_decisions=least_decisions, adopt=adopt)
         report = self._process.run(fitted)
         return Calibration.of(library, report, adopted=adopt)
@@ -327,7 +333,7 @@ class LocalClient:
         return self._process.run(self._engine.ledger.ask(method, *args, **kwargs))
 
     async def _registered_by(self, order: ReferenceOrder) -> Job:
-        """The registration, when earlier uploads have been compared with the new reference."""
+        """The registration, after the comparison of earlier uploads with the new reference."""
         job = await self._finished(self._engine.jobs.register(order, Terms(waits=True)), nothing)
         if self._settings.lookback.keep_uploads:
             with suppress(JobNotFound):  # the reference was there already
@@ -338,7 +344,7 @@ class LocalClient:
         return job
 
     async def _finished(self, submitted: Coroutine[object, object, Job], tell: OnProgress) -> Job:
-        """The job when it is done. Raises the error it failed with; cancels it on an interrupt."""
+        """The job when it is done. Raises its error; an interrupt cancels it."""
         job = await submitted
         try:
             job = await self._until_ended(job.id, tell)
@@ -350,7 +356,7 @@ class LocalClient:
         return job
 
     async def _until_ended(self, job_id: str, tell: OnProgress) -> Job:
-        """Does the job in this process, as often as it is to be tried."""
+        """Runs the job in this process, with its retries."""
         runner = self._engine.runner
         assert runner is not None
         while True:
@@ -368,13 +374,13 @@ class LocalClient:
         return _opened(Path(file), self._settings.media.max_size_bytes) if file else None
 
     def _shown(self, check: Checked) -> Check:
-        """With the matches that the service would show."""
+        """The check with the matches that the service would show."""
         least = self._settings.policy.review_probability
         return Check.of(check, min_probability=least, by_policy=True)
 
 
 def _local(settings: Settings) -> Settings:
-    """Of one process that may read any file, and asks next about what it has just written."""
+    """Settings for one process that may read any file and must see its own writes at once."""
     media = {"decode_processes": 1, "allowed_roots": (Path("/"),)}
     return settings.model_copy(
         update={
@@ -386,7 +392,7 @@ def _local(settings: Settings) -> Settings:
 
 
 def _opened(path: Path, max_size_bytes: int) -> VideoSource:
-    """A file of this machine, wherever it lies. Raises SourceNotFound, SourceTooLarge."""
+    """A file of this machine, in any folder. Raises SourceNotFound, SourceTooLarge."""
     sha256 = hash_file(path)
     size_bytes = path.stat().st_size
     if size_bytes > max_size_bytes:

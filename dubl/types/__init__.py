@@ -1,8 +1,8 @@
-"""One frozen object per hop of a request: VideoSource → FrameClip → VideoFeatures → CandidateSet
-→ MatchSet → Verdict (design: "the way of a request").
+"""One frozen object per hop: VideoSource → FrameClip → VideoFeatures → CandidateSet → MatchSet →
+Verdict.
 
-`timings_ms` travels with the objects: each step adds its own entry, so that the graph can pass
-results on without awaiting them and the last one knows where the time went.
+`timings_ms` is passed on with the objects, and each step adds its own entry. So the graph can pass
+results on without awaiting them.
 """
 
 from __future__ import annotations

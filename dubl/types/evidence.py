@@ -1,4 +1,4 @@
-"""Why a match was found, as people see it."""
+"""The explanation of a match, for reviewers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """One edit that was seen. `value` is explained beside each kind."""
+    """A detected edit. `value` is explained beside each kind."""
 
     kind: HintKind
     value: float = 1.0
@@ -40,8 +40,10 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedMatrix:
-    """Similarity [T,U] in [0,1]; row and column times in seconds ascend. The picture goes from 0
-    to the durations: query seconds downwards, reference seconds to the right."""
+    """Similarity [T,U] in [0,1], with ascending row and column times in seconds.
+
+    Its picture spans both durations: query seconds downwards, reference seconds to the right.
+    """
 
     similarity: Float32Array
     query_times_s: Float64Array
@@ -52,7 +54,7 @@ class TimedMatrix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePair:
-    """Two instants that belong together, and how alike their frames are."""
+    """Two corresponding instants, and the similarity of their frames."""
 
     segment: int
     query_s: float
@@ -62,8 +64,9 @@ class FramePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrices:
-    """`frames` is what alignment reads; `cleaned` what the comparator network makes of the frames
-    of the query's best view, None where no network is in use."""
+    """frames: the matrix that alignment reads. cleaned: the comparator network's output for the
+    query's best view; None without a network.
+    """
 
     frames: TimedMatrix
     cleaned: TimedMatrix | None
@@ -71,7 +74,7 @@ class Matrices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`reference` is None where nothing of it is kept to be looked at."""
+    """`reference` is None if no evidence of it is stored."""
 
     query: StoredVideo
     reference: StoredVideo | None
