@@ -204,7 +204,7 @@ def test_files_of_one_name_stay_apart(roles: SuiteRoles, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("edits", "reason"),
-    [(("cropp",), "no edit 'cropp'"), (("crop:2",), "0..1"), (("splice",), "strangers")],
+    [(("cropp",), "unknown edit 'cropp'"), (("crop:2",), "0..1"), (("splice",), "strangers")],
 )
 def test_a_suite_that_cannot_be_made_is_refused_at_once(
     roles: SuiteRoles, tmp_path: Path, edits: tuple[str, ...], reason: str
@@ -265,10 +265,10 @@ def test_videos_are_found_in_subfolders_by_suffix(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_truth_is_no_suite(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no attack suite"):
+    with pytest.raises(NotFound, match="not an attack suite"):
         load_truth(tmp_path)
     (tmp_path / "truth.json").write_text('{"queries": []}')
-    with pytest.raises(InvalidRequest, match="no truth"):
+    with pytest.raises(InvalidRequest, match="not the truth"):
         load_truth(tmp_path)
 
 
