@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from dubl.ledger.api_keys import make_key
 from dubl.types import ApiKey, Scope
 from pipelines.cli.options import (
     DATA,
@@ -57,6 +56,8 @@ def create(
                 )
             typer.echo(made.token)
             return
+        from dubl.ledger.api_keys import make_key
+
         new = make_key(
             name,
             scopes=scope,
