@@ -1,4 +1,4 @@
-"""Shares of decisions with their intervals. Pure."""
+"""Shares of decisions with their intervals. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dubl.evaluation.metrics.detection import Estimate, wilson
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """`part` of `whole`, and what that says of the rest: 95 % Wilson interval. None of nothing."""
+    """`part` of `whole`, with a 95 % Wilson interval; None if `whole` is 0."""
 
     part: int
     whole: int
@@ -33,9 +33,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """false_duplicates: of matches called duplicate that a person looked at, those that are no
-    copy; false_reviews: the same of those sent to a person. agreement: of pairs of reviewers on
-    one match, those that say the same."""
+    """false_duplicates: reviewed duplicates that are not copies. false_reviews: reviewed matches in
+    review that are not copies. agreement: pairs of reviewers of one match with the same decision.
+    """
 
     checks: int
     duplicates: int

@@ -1,4 +1,4 @@
-"""The report as one page that needs no other file and no network."""
+"""The report as one self-contained page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from dubl.reporting.figures import Figures
 def report_page(
     tables: Mapping[str, pa.Table], figures: Figures, *, made_at: str, about: str, hints_of: int
 ) -> str:
-    """`about`: where it comes from; `hints_of`: of how many duplicates the picture's edits were
-    looked for."""
+    """`about`: source of the report. `hints_of`: number of duplicates examined for edits."""
     rows = {name: table.to_pylist() for name, table in tables.items()}
     by_day = [day["duplicate"] + day["review"] + day["unique"] for day in rows["days"]]
     bands = [(band, wilson(band["copies"], band["decided"])) for band in rows["bands"]]

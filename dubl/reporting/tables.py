@@ -1,8 +1,8 @@
-"""What a ledger and a library tell of past work, by SQL over DuckDB and Arrow.
+"""Tables about past work from a ledger and a library, by SQL over DuckDB and Arrow.
 
-Of the ledger: checks with their verdicts (segments, speed), matches, reviews, failed jobs. Of the
-library: id, owner, library of references (an Arrow table). Edits of the picture (mirrored, inset)
-stand in no table: they are seen again in what is kept of a check, and come as `hints`.
+From the ledger: checks with their verdicts (segments, speed), matches, reviews, failed jobs. From
+the library: id, owner, library of references (an Arrow table). Edits of the picture (mirrored,
+inset) are detected in stored evidence and come as `hints`.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ QUERIES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """ledger: a DuckDB file of the present version, which is only read. references and hints: Arrow
-    tables of REFERENCES and HINTS. since: a day, or nothing for all."""
+    """ledger: a DuckDB file of the current version, opened for reading. references, hints: Arrow
+    tables of REFERENCES and HINTS. since: a day; empty: all.
+    """
 
     ledger: Path
     references: pa.Table
@@ -124,7 +125,7 @@ class Sources:
 
 
 def report_tables(sources: Sources) -> dict[str, pa.Table]:
-    """A table by each name of QUERIES. Raises StoreUnavailable."""
+    """One table for each name of QUERIES. Raises StoreUnavailable."""
     try:
         with duckdb.connect() as connection:
             quoted = str(sources.ledger).replace("'", "''")
