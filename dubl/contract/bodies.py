@@ -38,6 +38,12 @@ OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None
 class Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
 
+    @classmethod
+    def _from(cls, found: object, others: Mapping[str, object]) -> Self:
+        """Fields from the attributes of the same names, and `others`."""
+        names = cls.model_fields.keys() - others.keys()
+        return cls.model_validate({**others, **{name: getattr(found, name) for name in names}})
+
 
 class Page(Answer, Generic[Item]):
     """One page of a listing; `next_cursor` is null on the last page."""
@@ -116,18 +122,8 @@ class Ruling(Answer):
 
     @classmethod
     def of(cls, match: types.Match) -> Self:
-        ruling = match.rights
-        return cls(
-            action=ruling.action,
-            licensed=ruling.licensed,
-            counts=ruling.counts,
-            quarantined=ruling.quarantined,
-            reason=ruling.reason,
-            reason_code=ruling.reason_code,
-            copied_s=ruling.copied_s,
-            excluded_s=match.excluded_s,
-            common_s=match.common_s,
-        )
+        others = {"excluded_s": match.excluded_s, "common_s": match.common_s}
+        return cls._from(match.rights, others)
 
 
 class Context(Answer):
@@ -175,16 +171,7 @@ class Match(Answer):
 
     @classmethod
     def of(cls, match: types.Match) -> Self:
-        return cls(
-            reference_id=match.reference_id,
-            library=match.library,
-            similarity=match.similarity,
-            probability=match.probability,
-            agreement=match.agreement,
-            rejected=match.rejected,
-            rights=Ruling.of(match),
-            segments=tuple(Segment.of(segment) for segment in match.segments),
-        )
+        return cls._from(match, {"rights": Ruling.of(match)})
 
 
 class Check(Answer):
@@ -225,25 +212,23 @@ class Check(Answer):
             for match in verdict.matches
             if _is_shown(match, min_probability, by_policy=by_policy)
         )
-        return cls(
-            id=check.id,
-            status=JobState.DONE,
-            outcome=verdict.outcome,
-            action=Action.ALLOW if verdict.outcome is Outcome.UNIQUE else verdict.action,
-            context=Context.of(verdict.context),
-            probability=verdict.probability,
-            matches=tuple(shown),
-            libraries=check.libraries,
-            query_name=check.query_name,
-            query_sha256=check.query_sha256,
-            created_at=check.created_at,
-            earlier_id=check.earlier_id,
-            model_id=verdict.model_id,
-            policy_version=verdict.policy_version,
-            index_version=verdict.index_version,
-            damaged=verdict.damaged,
-            timings_ms=dict(verdict.timings_ms),
+        unique = verdict.outcome is Outcome.UNIQUE
+        others = {
+            "status": JobState.DONE,
+            "action": Action.ALLOW if unique else verdict.action,
+            "matches": tuple(shown),
+        }
+        of_verdict = (
+            "outcome",
+            "context",
+            "probability",
+            "model_id",
+            "policy_version",
+            "index_version",
+            "damaged",
+            "timings_ms",
         )
+        return cls._from(check, others | {name: getattr(verdict, name) for name in of_verdict})
 
 
 class Reference(Answer):
@@ -265,21 +250,7 @@ class Reference(Answer):
 
     @classmethod
     def of(cls, reference: types.Reference) -> Self:
-        return cls(
-            id=reference.id,
-            library=reference.library,
-            status="ready",
-            title=reference.title,
-            owner=reference.owner,
-            metadata=dict(reference.metadata),
-            rights=Rights.of(reference.rights),
-            source=reference.source,
-            sha256=reference.sha256,
-            duration_s=reference.duration_s,
-            frame_count=reference.frame_count,
-            created_at=reference.created_at,
-            damaged=reference.damaged,
-        )
+        return cls._from(reference, {"status": "ready"})
 
 
 class Library(Answer):
@@ -388,23 +359,16 @@ class Job(Answer):
         error: Failure | None,
         children: Mapping[JobState, int] | None = None,
     ) -> Self:
-        return cls(
-            id=job.id,
-            kind=job.kind,
-            name=name,
-            status=job.state,
-            subject_id=job.subject_id,
-            attempts=job.attempts,
-            created_at=job.created_at,
-            finished_at=job.finished_at,
-            error=error,
-            stage=job.progress.stage,
-            progress=_progress(job, children),
-            result_id=job.result_id,
-            batch_id=job.parent_id,
-            dead=job.dead,
-            children=None if children is None else {str(k): v for k, v in children.items()},
-        )
+        others = {
+            "name": name,
+            "status": job.state,
+            "error": error,
+            "stage": job.progress.stage,
+            "progress": _progress(job, children),
+            "batch_id": job.parent_id,
+            "children": None if children is None else {str(k): v for k, v in children.items()},
+        }
+        return cls._from(job, others)
 
 
 class EventData(Answer):
@@ -447,18 +411,12 @@ class Delivery(Answer):
     @classmethod
     def of(cls, delivery: types.Delivery) -> Self:
         pending = delivery.state is types.DeliveryState.PENDING
-        return cls(
-            id=delivery.id,
-            job_id=delivery.job_id,
-            url=delivery.url,
-            status=delivery.state,
-            attempts=delivery.attempts,
-            http_status=delivery.status or None,
-            error=delivery.error,
-            created_at=delivery.created_at,
-            next_attempt_at=delivery.next_attempt_at if pending else None,
-            delivered_at=delivery.delivered_at,
-        )
+        others = {
+            "status": delivery.state,
+            "http_status": delivery.status or None,
+            "next_attempt_at": delivery.next_attempt_at if pending else None,
+        }
+        return cls._from(delivery, others)
 
 
 class Video(Answer):
@@ -709,17 +667,7 @@ class Quarantine(Answer):
 
     @classmethod
     def of(cls, one: types.Quarantine) -> Self:
-        return cls(
-            reference_id=one.reference_id,
-            library=one.library,
-            status=one.state,
-            uploads=one.uploads,
-            usual=one.usual,
-            created_at=one.created_at,
-            reviewer=one.reviewer,
-            note=one.note,
-            decided_at=one.decided_at,
-        )
+        return cls._from(one, {"status": one.state})
 
 
 class LibraryPolicy(Answer):
@@ -782,18 +730,7 @@ class Calibration(Answer):
 
     @classmethod
     def of(cls, library: str, report: types.ThresholdReport, *, adopted: bool) -> Self:
-        return cls(
-            library=library,
-            adopted=adopted,
-            decisions=report.decisions,
-            copies=report.copies,
-            log_loss_before=report.log_loss_before,
-            log_loss_after=report.log_loss_after,
-            duplicate_before=Precision.of(report.duplicate_before),
-            duplicate_after=Precision.of(report.duplicate_after),
-            review_before=Precision.of(report.review_before),
-            review_after=Precision.of(report.review_after),
-        )
+        return cls._from(report, {"library": library, "adopted": adopted})
 
 
 class Key(Answer):
