@@ -21,6 +21,8 @@ from dubl.index.duplicates import write_duplicates
 from tests.support.browser import chromium
 from tests.support.service import Client
 
+# A busy machine needs longer than the five seconds of Playwright.
+expect.set_options(timeout=30_000)
 ATTACKS = ("trim:0.4", "mirror")
 DESKTOP = {"width": 1280, "height": 860}
 # Resolves when the slider has come that far; strings of script are not run on the page.
