@@ -16,15 +16,11 @@ from dubl.assembly import (
     make_decoder,
     make_embedder,
     make_evidence_store,
-    make_reranker,
-    make_retriever,
     make_store,
-    model_id,
-    query_sampling,
     reference_sampling,
 )
+from dubl.engine.in_process import InProcess
 from dubl.index.rows import Entry
-from dubl.matching.decision import decide
 from dubl.matching.verification import correlations_of, shown_along
 from dubl.settings import Settings
 from dubl.types import ReferenceDraft, Segment, Verdict, VideoFeatures, VideoSource
@@ -33,25 +29,19 @@ LOOK_ALIKES = 20
 
 
 class InProcessFlow:
-    """Source → verdict; decoding happens in its child process, as in serving."""
+    """Source → verdict by the flow of the service; decoding happens in its child process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._process = InProcess(settings)
+        self._kept = make_evidence_store(settings)
         self._decoder = make_decoder(settings)
-        self._embedder = make_embedder(settings)
-        self._retriever = make_retriever(settings)
-        self._reranker = make_reranker(settings)
 
     def check(self, source: VideoSource) -> Verdict:
-        clip = self._decoder.decode(source, sampling=query_sampling(self._settings))
-        (features,) = self._embedder.embed([clip])
-        candidates = self._retriever.retrieve(features)
-        matches = self._reranker.rerank(features, candidates)
-        return decide(matches, self._settings.policy, model_id=model_id(self._settings))
+        return self._process.run(self._process.look(source)).verdict
 
     def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
         """The pixel comparison of one doubtful match with `clip`; returns the correlation."""
-        shown = shown_along(segment, "clip", make_evidence_store(self._settings))
+        shown = shown_along(segment, "clip", self._kept)
         return correlations_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 

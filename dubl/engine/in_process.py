@@ -1,7 +1,7 @@
 """The engine in one process: the same steps, flow and jobs as the service, without Ray.
 
-with InProcess(settings) as engine:
-    verdict = engine.run(engine.flow.check(…))
+with InProcess(settings) as process:
+    verdict = process.run(process.look(source)).verdict
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any, Self, TypeVar
 
 from dubl.assembly import make_space, space_settings
 from dubl.engine.engine import Engine, make_engine
-from dubl.engine.flow import Flow, Lane, Steps
+from dubl.engine.flow import Flow, Lane, Look, Question, Steps
 from dubl.engine.handles import LocalHandle, LocalStep, Method, Step
 from dubl.engine.ledger import LedgerStep
 from dubl.engine.librarian import Librarian
 from dubl.engine.steps import Decoder, Embedder, Reranker, Retriever
+from dubl.rights.terms import ANYWHERE
 from dubl.settings import Settings
+from dubl.types import NO_STANDING, Standing, VideoSource
 
 Result = TypeVar("Result")
 
@@ -100,6 +102,19 @@ class InProcess:
             return await method.remote(*arguments)
 
         return self.run(answer())
+
+    async def look(self, source: VideoSource) -> Look:
+        """A check against all libraries that no ledger knows of: nothing is kept of it."""
+        standing: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        standing.set_result(NO_STANDING)
+        question = Question(
+            libraries=(),
+            exclude_ids=(),
+            registered_before="",
+            standing=standing,
+            context=ANYWHERE,
+        )
+        return await self.flow.answer(self.steps.lanes[0], source, question, lambda _: None)
 
     def close(self) -> None:
         """Cancels running work and closes the steps."""

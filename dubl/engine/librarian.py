@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dubl.assembly import (
@@ -133,7 +134,8 @@ class Librarian(Step):
         from dubl.index.rows import Entry
 
         video = [Entry(draft=draft, source=source, features=one) for one in features]
-        return await self._registrations.add(video)
+        made = await self._registrations.add(video)
+        return replace(made, timings_ms=features[0].timings_ms)
 
     async def _write(self, videos: Sequence[list[Entry]]) -> Sequence[Registration]:
         async with self._writing:

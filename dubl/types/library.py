@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dubl.rights.terms import UNRESTRICTED, Rights
+from dubl.types.video import Timings
 
 Metadata = Mapping[str, object]
 
@@ -48,10 +49,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """The outcome of registering: the reference, and whether it is new."""
+    """The outcome of registering: the reference, whether it is new, and the milliseconds a step."""
 
     reference: Reference
     created: bool
+    timings_ms: Timings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,33 +1,17 @@
-"""Asks about every query of a suite, by the steps of the service and in their order.
-
-decode → embed → register for references, decode → embed → retrieve → re-rank → verify → decide
-for queries, all in this process, in a library of its own.
-"""
+"""Registers the references of a suite in a new library and checks its queries: the flow of the
+service, in this process."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from dubl.assembly import (
-    feature_spec,
-    make_decoder,
-    make_embedder,
-    make_evidence_store,
-    make_reranker,
-    make_retriever,
-    make_store,
-    make_verifier,
-    model_id,
-    query_sampling,
-    reference_sampling,
-    second_pass_sampling,
-)
-from dubl.errors import InputError, InvalidRequest, ResourceError
+from dubl.assembly import feature_spec, model_id
+from dubl.engine.in_process import InProcess
+from dubl.errors import DublError, InputError, InvalidRequest, ResourceError
 from dubl.evaluation.suite_truth import (
     QUERIES,
     REFERENCES,
@@ -35,31 +19,22 @@ from dubl.evaluation.suite_truth import (
     SuiteTruth,
     find_video,
 )
-from dubl.index.store import Entry
-from dubl.matching.decision import (
-    decide,
-    doubtful_references,
-    more_probable,
-    needs_second_pass,
-    summed_timings,
-)
-from dubl.media.evidence_store import EvidenceStore
+from dubl.matching.decision import summed_timings
 from dubl.media.sources import hash_file
-from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
 from dubl.types import (
     FrameClip,
     ReferenceDraft,
-    Sampling,
+    Registration,
     Timings,
     Verdict,
-    VideoFeatures,
     VideoSource,
 )
 
 logger = logging.getLogger(__name__)
 
-REGISTERED_AT_ONCE = 16
+# References that are registered at once, in one commit.
+GROUP = 16
 LOGGED_EACH = 25
 
 
@@ -89,124 +64,108 @@ class SuiteRun:
 
 
 def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path) -> SuiteRun:
-    """Registers the references in a new library under `home` and asks about every query.
+    """Registers the references in a new library under `home` and checks every query.
 
     Videos that do not decode become failures. Raises InvalidRequest for a suite without queries
-    or references, and what is the installation's fault.
+    or references, and the errors of a broken installation.
     """
     if not truth.queries or not truth.references:
         raise InvalidRequest(f"the truth of {suite} names no queries or no references")
-    own = settings.model_copy(
-        update={"data_dir": home, "index": settings.index.model_copy(update={"uri": ""})}
-    )
-    reader = _Reader(suite=suite, decoder=make_decoder(own), embedder=make_embedder(own))
-    kept = make_evidence_store(own)
-    same_as, reference_timings = _register(reader, truth.references, own, kept)
-    retriever, reranker, model = make_retriever(own), make_reranker(own), model_id(own)
-    open_file = partial(_source, suite / REFERENCES)
-    verifier = make_verifier(own, kept, open_file=open_file)
-    store = make_store(own, read_only=True)
-
-    def verdict_of(query: Described) -> Verdict:
-        matches = reranker.rerank(query.features, retriever.retrieve(query.features))
-        doubtful = doubtful_references(matches, own.policy)
-        if verifier is not None and doubtful:
-            references = store.existing(ids=doubtful)
-            matches = verifier.verify(
-                query.source, matches, doubtful, references, decoder=reader.decoder
-            )
-        return decide(matches, own.policy, model_id=model)
-
-    verdicts = {
-        query.name: verdict_of(query)
-        for query in reader.described(QUERIES, list(truth.queries), query_sampling(own))
-    }
-    doubtful = [
-        name
-        for name, verdict in verdicts.items()
-        if needs_second_pass(verdict, own.policy)
-        and second_pass_sampling(own) != query_sampling(own)
-    ]
-    for query in reader.described(QUERIES, doubtful, second_pass_sampling(own)):
-        verdicts[query.name] = more_probable(verdicts[query.name], verdict_of(query))
+    own = _own(settings, home)
+    asked = _Suite(suite)
+    with InProcess(own) as process:
+        references = process.run(asked.register(process, truth.references))
+        process.call(process.steps.librarian.keep_up)
+        verdicts = process.run(asked.check(process, list(truth.queries)))
     return SuiteRun(
         truth=truth,
         settings=settings,
-        model_id=model,
+        model_id=model_id(own),
         space_id=feature_spec(own).space_id,
         verdicts=verdicts,
-        failures=tuple(reader.failures),
-        same_as=same_as,
-        durations_s=reader.durations_s,
-        reference_timings=reference_timings,
+        failures=tuple(asked.failures),
+        same_as={
+            name: made.reference.id
+            for name, made in references.items()
+            if made.reference.id != name
+        },
+        durations_s=asked.durations_s,
+        reference_timings=summed_timings([made.timings_ms for made in references.values()]),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """A video of a suite, and what the first steps make of it."""
+class _Suite:
+    """Passes the videos of a suite to the flow; notes those that fail."""
 
-    name: str
-    source: VideoSource
-    clip: FrameClip
-    features: VideoFeatures
-
-
-class _Reader:
-    """Decodes and embeds the videos of a suite and notes those that fail."""
-
-    def __init__(self, *, suite: Path, decoder: Decoder, embedder: Embedder) -> None:
+    def __init__(self, suite: Path) -> None:
         self.failures: list[Failure] = []
         self.durations_s: dict[str, float] = {}
         self._suite = suite
-        self.decoder = decoder
-        self._embedder = embedder
 
-    def described(self, part: str, names: Sequence[str], sampling: Sampling) -> Iterator[Described]:
-        """Each video that decodes."""
+    async def register(
+        self, process: InProcess, names: Sequence[str]
+    ) -> Mapping[str, Registration]:
+        """By name, without those that fail."""
+        found: dict[str, Registration] = {}
+        for first in range(0, len(names), GROUP):
+            group = names[first : first + GROUP]
+            made = await asyncio.gather(*(self._registered(process, name) for name in group))
+            found |= {name: one for name, one in zip(group, made, strict=True) if one is not None}
+            logger.info("%s: %d of %d", REFERENCES, first + len(group), len(names))
+        return found
+
+    async def check(self, process: InProcess, names: Sequence[str]) -> Mapping[str, Verdict]:
+        """Verdicts by name, without those that fail."""
+        verdicts = {}
         for count, name in enumerate(names, 1):
-            try:
-                source = _source(self._suite / part, name)
-                clip = self.decoder.decode(source, sampling=sampling)
-            except (InputError, ResourceError) as exc:
-                logger.warning("%s/%s fails: %s", part, name, exc.detail)
-                failure = Failure(video=f"{part}/{name}", code=exc.code, detail=exc.detail)
-                self.failures.append(failure)
-                continue
-            self.durations_s[f"{part}/{name}"] = clip.facts.duration_s
-            features = self._embedder.embed([clip])[0]
-            yield Described(name=name, source=source, clip=clip, features=features)
+            verdict = await self._checked(process, name)
+            if verdict is not None:
+                verdicts[name] = verdict
             if count % LOGGED_EACH == 0 or count == len(names):
-                logger.info("%s: %d of %d", part, count, len(names))
+                logger.info("%s: %d of %d", QUERIES, count, len(names))
+        return verdicts
+
+    async def _registered(self, process: InProcess, name: str) -> Registration | None:
+        try:
+            source = await asyncio.to_thread(_source, self._suite / REFERENCES, name)
+            made = await process.flow.register(
+                source, ReferenceDraft(id=name), again=False, on_stage=lambda _: None
+            )
+        except (InputError, ResourceError) as exc:
+            self._note(f"{REFERENCES}/{name}", exc)
+            return None
+        self.durations_s[f"{REFERENCES}/{name}"] = made.reference.duration_s
+        return made
+
+    async def _checked(self, process: InProcess, name: str) -> Verdict | None:
+        try:
+            source = await asyncio.to_thread(_source, self._suite / QUERIES, name)
+            look = await process.look(source)
+        except (InputError, ResourceError) as exc:
+            self._note(f"{QUERIES}/{name}", exc)
+            return None
+        clip: FrameClip = await look.clip
+        self.durations_s[f"{QUERIES}/{name}"] = clip.facts.duration_s
+        return look.verdict
+
+    def _note(self, video: str, error: DublError) -> None:
+        logger.warning("%s fails: %s", video, error.detail)
+        self.failures.append(Failure(video=video, code=error.code, detail=error.detail))
+
+
+def _own(settings: Settings, home: Path) -> Settings:
+    """A library of its own under `home`; files of references may be read again anywhere."""
+    return settings.model_copy(
+        update={
+            "data_dir": home,
+            "index": settings.index.model_copy(update={"uri": ""}),
+            "media": settings.media.model_copy(update={"allowed_roots": (Path("/"),)}),
+        }
+    )
 
 
 def _source(folder: Path, name: str) -> VideoSource:
     path = find_video(folder, name)
     return VideoSource(
-        path=str(path), sha256=hash_file(path), size_bytes=path.stat().st_size, name=name
+        path=str(path), sha256=hash_file(path), size_bytes=path.stat().st_size, name=str(path)
     )
-
-
-def _register(
-    reader: _Reader, names: Sequence[str], settings: Settings, kept: EvidenceStore
-) -> tuple[dict[str, str], Timings]:
-    """Fills the library; returns references that stand for others, and the time it took."""
-    store = make_store(settings)
-    same_as: dict[str, str] = {}
-    timings: list[Timings] = []
-    described = reader.described(REFERENCES, names, reference_sampling(settings))
-    while batch := list(islice(described, REGISTERED_AT_ONCE)):
-        entries = [
-            Entry(draft=ReferenceDraft(id=one.name), source=one.source, features=one.features)
-            for one in batch
-        ]
-        registrations = store.register(entries)
-        timings.extend(one.features.timings_ms for one in batch)
-        if settings.evidence.keep != "none":  # else as in an archive
-            for one in batch:
-                kept.keep_reference(one.name, one.source, one.clip)
-        for entry, registration in zip(entries, registrations, strict=True):
-            if registration.reference.id != entry.draft.id:
-                same_as[entry.draft.id] = registration.reference.id
-    store.optimize()
-    return same_as, summed_timings(timings)
