@@ -336,12 +336,19 @@ class LocalClient:
         """The registration, after the comparison of earlier uploads with the new reference."""
         job = await self._finished(self._engine.jobs.register(order, Terms(waits=True)), nothing)
         if self._settings.lookback.keep_uploads:
-            with suppress(JobNotFound):  # the reference was there already
-                lookback = await self._until_ended(lookback_id(job), nothing)
-                children = await self._engine.ledger.ask(JobQueue.list, parent_id=lookback.id)
-                for child in children.items:
-                    await self._until_ended(child.id, nothing)
+            await self._look_back(lookback_id(job))
         return job
+
+    async def _look_back(self, job_id: str) -> None:
+        """Does the job, which ends when the checks that it makes have ended."""
+        runner = self._engine.runner
+        assert runner is not None
+        with suppress(JobNotFound):  # the reference was there already
+            await runner.run_one(job_id)
+            children = await self._engine.ledger.ask(JobQueue.list, parent_id=job_id)
+            for child in children.items:
+                await self._until_ended(child.id, nothing)
+            await self._until_ended(job_id, nothing)
 
     async def _finished(self, submitted: Coroutine[object, object, Job], tell: OnProgress) -> Job:
         """The job when it is done. Raises its error; an interrupt cancels it."""
