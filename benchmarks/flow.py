@@ -37,7 +37,7 @@ class InProcessFlow:
         self._decoder = make_decoder(settings)
 
     def check(self, source: VideoSource) -> Verdict:
-        return self._process.run(self._process.look(source)).verdict
+        return self._process.run(self._process.ask(source)).verdict
 
     def look_at_pixels(self, source: VideoSource, segment: Segment) -> float:
         """The pixel comparison of one doubtful match with `clip`; returns the correlation."""

@@ -14,7 +14,7 @@ import httpx
 from pydantic import ValidationError
 
 from dubl.client.errors import ApiError, JobFailed, NotReachable
-from dubl.contract.bodies import Accepted, Readiness
+from dubl.contract.bodies import Accepted, Job, Readiness
 
 Result = TypeVar("Result")
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
@@ -142,9 +142,9 @@ def read_readiness(answer: httpx.Response) -> Readiness:
         raise NotReachable(f"{answer.url} did not answer like the service: {exc}") from exc
 
 
-def require_alive(accepted: Accepted) -> None:
+def require_alive(work: Accepted | Job) -> None:
     """Raises JobFailed if the job failed."""
-    error = accepted.error
+    error = work.error
     if error is not None:
         raise JobFailed(error.detail, code=error.code, status=error.status, hint=error.hint)
 

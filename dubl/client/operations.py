@@ -116,9 +116,10 @@ class Operations(ABC):
             callback_url=callback_url,
         )
         deadline = monotonic() + timeout_s
-        if on_progress is not None:
-            tell = _told_by_jobs(on_progress)
-            await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
+        if on_progress is not None or id:  # an id may be that of an earlier check of other bytes
+            tell = None if on_progress is None else _told_by_jobs(on_progress)
+            job = await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
+            require_alive(job)
         return await self.wait_for_check(accepted.id, timeout_s=max(deadline - monotonic(), 0.0))
 
     async def submit_check(

@@ -1,7 +1,7 @@
 """The engine in one process: the same steps, flow and jobs as the service, without Ray.
 
 with InProcess(settings) as process:
-    verdict = process.run(process.look(source)).verdict
+    verdict = process.run(process.ask(source)).verdict
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Self, TypeVar
 
 from dubl.assembly import make_space, space_settings
 from dubl.engine.engine import Engine, make_engine
-from dubl.engine.flow import Flow, Lane, Look, Question, Steps
+from dubl.engine.flow import Flow, Lane, Pass, Question, Steps
 from dubl.engine.handles import LocalHandle, LocalStep, Method, Step
 from dubl.engine.ledger import LedgerStep
 from dubl.engine.librarian import Librarian
 from dubl.engine.steps import Decoder, Embedder, Reranker, Retriever
 from dubl.rights.terms import ANYWHERE
 from dubl.settings import Settings
-from dubl.types import NO_STANDING, Standing, VideoSource
+from dubl.types import NO_PRIOR_DECISIONS, PriorDecisions, VideoSource
 
 Result = TypeVar("Result")
 
@@ -103,15 +103,15 @@ class InProcess:
 
         return self.run(answer())
 
-    async def look(self, source: VideoSource) -> Look:
+    async def ask(self, source: VideoSource) -> Pass:
         """A check against all libraries that no ledger knows of: nothing is kept of it."""
-        standing: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        standing.set_result(NO_STANDING)
+        prior: asyncio.Future[PriorDecisions] = asyncio.get_running_loop().create_future()
+        prior.set_result(NO_PRIOR_DECISIONS)
         question = Question(
             libraries=(),
             exclude_ids=(),
             registered_before="",
-            standing=standing,
+            prior=prior,
             context=ANYWHERE,
         )
         return await self.flow.answer(self.steps.lanes[0], source, question, lambda _: None)

@@ -13,7 +13,7 @@ import uuid
 import duckdb
 from pydantic import TypeAdapter
 
-from dubl.errors import NotFound
+from dubl.errors import CheckNotFound, NotFound
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records
@@ -62,7 +62,7 @@ class Reviews:
     def record(
         self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
     ) -> Review:
-        """Adds an entry. Raises NotFound if the check has no such match."""
+        """Adds an entry. Raises CheckNotFound, and NotFound if the check has no such match."""
         with self._database.transaction("record a review") as connection:
             _require_match(connection, check_id, reference_id)
             review = Review(
@@ -165,6 +165,8 @@ def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
 def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:
     statement = "SELECT 1 FROM matches WHERE check_id = ? AND reference_id = ?"
     if not connection.execute(statement, [check_id, reference_id]).fetchall():
+        if not connection.execute("SELECT 1 FROM checks WHERE id = ?", [check_id]).fetchall():
+            raise CheckNotFound(f"there is no check '{check_id}'")
         raise NotFound(
             f"check '{check_id}' has no match with reference '{reference_id}'",
             context={"check_id": check_id, "reference_id": reference_id},

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from dubl import Client, ClientError, DublError, LocalClient
-from dubl.assembly import candidate_settings, make_store
+from dubl.assembly import challenger_settings, make_store
 from dubl.contract.bodies import LicenseWindow, Rights
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.casting import Cast
+from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES
 from dubl.footage.scenes import generate_library
 from dubl.settings import Settings, load_settings
@@ -35,9 +35,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = generate_library(
         folder / "made", count=3, seed=11, size=(320, 180), shortest_s=6, longest_s=8
     )
-    cast = Cast(references=tuple(made[:2]), strangers=tuple(made[2:]))
+    roles = SuiteRoles(references=tuple(made[:2]), strangers=tuple(made[2:]))
     options = SuiteOptions(edits=("trim:0.4",), per_reference=0, seed=11)
-    truth = write_suite(folder / "suite", cast, options=options)
+    truth = write_suite(folder / "suite", roles, options=options)
     copies = {
         query.matches[0].reference: name for name, query in truth.queries.items() if query.matches
     }
@@ -171,7 +171,7 @@ def answers(
 
 def require_both_spaces(data: Path, weights: Path) -> None:
     settings = settings_of(data, weights)
-    for each in (settings, candidate_settings(settings)):
+    for each in (settings, challenger_settings(settings)):
         assert make_store(each, read_only=True).libraries() == {"main": 2}
 
 

@@ -140,13 +140,13 @@ class _Suite:
     async def _checked(self, process: InProcess, name: str) -> Verdict | None:
         try:
             source = await asyncio.to_thread(_source, self._suite / QUERIES, name)
-            look = await process.look(source)
+            asked = await process.ask(source)
         except (InputError, ResourceError) as exc:
             self._note(f"{QUERIES}/{name}", exc)
             return None
-        clip: FrameClip = await look.clip
+        clip: FrameClip = await asked.clip
         self.durations_s[f"{QUERIES}/{name}"] = clip.facts.duration_s
-        return look.verdict
+        return asked.verdict
 
     def _note(self, video: str, error: DublError) -> None:
         logger.warning("%s fails: %s", video, error.detail)
