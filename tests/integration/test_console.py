@@ -281,7 +281,7 @@ def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, su
     expect(page.locator(".verdict .badge")).to_have_text("Duplicate")
     expect(page.locator(".ruling").first).to_contain_text("the check named none")
     page.goto("/#/")
-    page.get_by_text("Where it will be shown").click()
+    page.get_by_text("Where the video will be shown").click()
     page.get_by_label("Country (two letters)").fill("fr")
     page.set_input_files("#file", path)
     expect(page.locator(".verdict .badge")).to_have_text("Unique", timeout=60_000)
