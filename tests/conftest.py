@@ -13,8 +13,15 @@ import pytest
 # shared service may have to wait for its start.
 SLOW_TIMEOUT_S = 1200
 SERVICE_TIMEOUT_S = 110
-# Fixtures that start what a session has once.
-SHARED_BY_MODULES = ("service", "ray_address")
+# Modules of tests/integration that share what a fixture starts once in a session.
+SHARING = {
+    f"tests/integration/test_{module}.py": fixture
+    for fixture, modules in (
+        ("service", ("console", "contract", "jobs", "service", "soak")),
+        ("ray_address", ("dedupe_archive", "index_archive", "spaces", "train_workers")),
+    )
+    for module in modules
+}
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
@@ -65,22 +72,38 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--golden: there is no folder {golden}")
 
 
-@pytest.hookimpl(tryfirst=True)  # before a worker of xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Gives every test its timeout and its group: a worker of xdist runs a group alone and in
-    order. Groups are modules; all modules that use the shared service are one, so that it is
-    started once. What takes longest is begun first."""
-    hurry: dict[str, int] = {}
-    for item in items:
-        shared = [name for name in SHARED_BY_MODULES if name in getattr(item, "fixturenames", ())]
-        slow = item.get_closest_marker("slow") is not None
-        own = config.getoption("timeout") is not None or item.get_closest_marker("timeout")
-        if (slow or shared) and not own:
-            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S if slow else SERVICE_TIMEOUT_S))
-        group = shared[0] if shared else str(item.path.relative_to(REPOSITORY))
-        item.add_marker(pytest.mark.xdist_group(group))
-        hurry[item.nodeid] = 0 if group == "service" else 1 if slow else 2
-    items.sort(key=lambda item: hurry[item.nodeid])
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What is slow, or may wait for the shared service, has more time."""
+    if item.config.getoption("timeout") is not None or item.get_closest_marker("timeout"):
+        return
+    if item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+    elif "service" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(SERVICE_TIMEOUT_S))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest is begun first."""
+
+    def place(item: pytest.Item) -> int:
+        if SHARING.get(item.nodeid.split("::", 1)[0]) == "service":
+            return 0
+        return 1 if item.get_closest_marker("slow") else 2
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A process runs a module alone and in order, and modules that share what is started, too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return SHARING.get(path, path)
+
+    return ByModule(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
