@@ -88,7 +88,7 @@ def in_process(data: Path, weights: Path) -> Iterator[Dubl]:
 
 @contextmanager
 def service(data: Path, weights: Path) -> Iterator[Dubl]:
-    with running_server(data, overrides(weights)) as address, Client(address) as dubl:
+    with running_server(data, overrides=overrides(weights)) as address, Client(address) as dubl:
         yield dubl
 
 
