@@ -148,7 +148,7 @@ def story(dubl: Dubl, films: dict[str, Path]) -> dict[str, object]:
         "no such check": told(lambda: dubl.review("none", "film", **review)),
         "earlier": told(lambda: dubl.check(films["earlier"], id="b")),
         "late": told(lambda: dubl.register(films["late"], id="late")),
-        "looked back": looked_back(dubl, 9),
+        "looked back": looked_back(dubl, 8),
         "listed": told(lambda: dubl.list_references()),
         "libraries": told(lambda: dubl.list_libraries()),
         "deleted": told(lambda: dubl.delete_reference("theirs")),
