@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter
 
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
-from dubl.types import Job, JobKind, JobState, Metadata, ReferenceDraft, VideoSource
+from dubl.types import Job, JobKind, Metadata, ReferenceDraft, VideoSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +107,6 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    state: JobState | None = None
-    parent_id: str = ""
-    dead: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceChange:
     """Fields to replace; None leaves a field unchanged."""
 
@@ -121,13 +114,6 @@ class ReferenceChange:
     owner: str | None = None
     metadata: Metadata | None = None
     rights: Rights | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceFilter:
-    library: str = ""
-    owner: str = ""
-    text: str = ""
 
 
 # A job carries its order as JSON.
