@@ -37,15 +37,16 @@ demo: install
 	$(BIN)/python -m pipelines.demo $(if $(VIDEOS),--videos '$(VIDEOS)')
 
 # Everything that needs no cluster of its own and kills nothing: under ten minutes on two cores.
-# `make test-all` adds what is marked as slow: clusters, deployments, restarts, kills, chaos, soak,
-# jobs of Ray Data and Ray Train. ARGS="tests/unit -k ledger" picks some of them.
+# ARGS="tests/unit -k ledger" picks some of them.
 WORKERS ?= 2
 test: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" \
 		--override-ini faulthandler_timeout=115 $(ARGS)
 
-test-all: install
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 1200 $(ARGS)
+# Adds what is marked as slow: clusters, deployments, restarts, kills, chaos, soak, jobs of Ray Data
+# and Ray Train. One after the other: two clusters at once do not come up in time on two cores.
+test-all: test
+	$(BIN)/python -m pytest -m slow --timeout 1200 $(ARGS)
 
 # Kills processes of a working service and looks whether anything acknowledged is missing, with each
 # broker in turn (RabbitMQ is left out where it is not installed).

@@ -22,6 +22,8 @@ from pipelines.local_server import running_server
 from tests.support.in_process import running_app
 from tests.support.other_weights import other_weights
 
+pytestmark = pytest.mark.slow
+
 Dubl = Client | LocalClient
 # They differ from run to run, or follow from what a service does in the background.
 NOT_COMPARED = frozenset({"timings_ms", "created_at", "index_version", "decided_at", "time"})
@@ -199,7 +201,7 @@ def test_a_data_folder_knows_ids_rights_decisions_and_earlier_uploads(
     assert answers["looked back"][0][1:] == ("duplicate", ["late"])
 
 
-@pytest.mark.parametrize("door", [in_process, pytest.param(service, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("door", [in_process, service])
 def test_every_door_gives_the_same_answers(
     door: Callable[[Path, Path], Iterator[Dubl]],
     answers: dict[str, object],
