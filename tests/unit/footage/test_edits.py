@@ -243,7 +243,7 @@ def test_clips_of_two_sizes_do_not_join(clip: Clip, donor: Clip) -> None:
 
 
 def test_an_unknown_edit_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="no edit 'cropp'"):
+    with pytest.raises(ValueError, match="unknown edit 'cropp'"):
         find_edit("cropp")
 
 
