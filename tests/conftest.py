@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Ray reads it when it is imported, which may be while tests are collected.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+
 # A test marked as slow may wait as long for clusters and for what was killed; whoever runs on the
 # shared service may have to wait for its start.
 SLOW_TIMEOUT_S = 1200

@@ -39,7 +39,6 @@ class Clips:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     # Metrics are there a second after they were counted, not ten.
