@@ -46,8 +46,14 @@ class Admission:
         self._waiting += waits
         try:
             yield
-        except Overloaded:  # the ledger's word
-            self._full_until = time.monotonic() + FULL_FOR_S
-            raise
         finally:
             self._waiting -= waits
+
+    @contextmanager
+    def accepting(self) -> Iterator[None]:
+        """While the ledger is asked to accept a job. Remembers that it is full."""
+        try:
+            yield
+        except Overloaded:
+            self._full_until = time.monotonic() + FULL_FOR_S
+            raise

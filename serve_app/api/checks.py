@@ -64,7 +64,8 @@ async def submit(
             terms = terms_of(submission, waits=seconds > 0)
             order = check_order(submission, library)
             order = replace(order, libraries=principal_of(request).limited(order.libraries))
-            job = await context.engine.jobs.check(order, terms)
+            with context.admission.accepting():
+                job = await context.engine.jobs.check(order, terms)
         known = bool(terms.callback_url or submission.fields.get("id"))
         ended = await awaited(context, job, seconds=seconds, known=known)
     job = ended.job

@@ -105,5 +105,6 @@ async def submit(context: RouteContext, request: Request) -> Response:
             principal = principal_of(request)
             principal.require_scope(_SCOPES[order.kind])
             order = replace(order, libraries=principal.limited(order.libraries))
-            job = await context.engine.jobs.batch(order, terms_of(submission, waits=False))
+            with context.admission.accepting():
+                job = await context.engine.jobs.batch(order, terms_of(submission, waits=False))
     return accepted(job, location=f"/v1/jobs/{job.id}")

@@ -40,7 +40,8 @@ async def _answer(request: Request, context: Context) -> bodies.OriginalAnswer:
     order = replace(order, libraries=principal_of(request).limited(order.libraries))
     seconds = context.settings.serve.max_wait_s
     with context.admission.room(waits=False):
-        job = await context.engine.jobs.check(order, Terms(waits=True))
+        with context.admission.accepting():
+            job = await context.engine.jobs.check(order, Terms(waits=True))
         ended = await awaited(context, job, seconds=seconds, known=False)
     job = ended.job
     if job.state in (JobState.FAILED, JobState.CANCELLED):

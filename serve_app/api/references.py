@@ -49,7 +49,8 @@ async def submit(context: RouteContext, request: Request) -> Response:
             terms = terms_of(submission, waits=seconds > 0)
             order = reference_order(submission)
             principal_of(request).require(order.draft.library)
-            job = await context.engine.jobs.register(order, terms)
+            with context.admission.accepting():
+                job = await context.engine.jobs.register(order, terms)
         ended = await context.engine.jobs.wait(job, seconds=seconds)
     job = ended.job
     if job.state in (JobState.FAILED, JobState.CANCELLED):

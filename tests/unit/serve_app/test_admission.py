@@ -29,7 +29,11 @@ def test_a_full_ledger_is_believed_for_a_moment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("serve_app.api.admission.time.monotonic", lambda: now[0])
     admission = Admission(ServeSettings())
     with pytest.raises(Overloaded), admission.room(waits=False):
-        raise Overloaded("the ledger's word")
+        raise Overloaded("a step is busy, the ledger is not full")
+    with admission.room(waits=False):
+        pass
+    with pytest.raises(Overloaded), admission.accepting():
+        raise Overloaded("the ledger is full")
     with pytest.raises(Overloaded, match="full"), admission.room(waits=False):
         pass
     now[0] += 2
