@@ -12,10 +12,8 @@ import pytest
 # Ray reads it when it is imported, which may be while tests are collected.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 
-# A test marked as slow may wait as long for clusters and for what was killed; whoever runs on the
-# shared service may have to wait for its start.
+# A test marked as slow may wait as long for clusters and for what was killed.
 SLOW_TIMEOUT_S = 1200
-SERVICE_TIMEOUT_S = 110
 # Modules of tests/integration that share what a fixture starts once in a session.
 SHARING = {
     f"tests/integration/test_{module}.py": fixture
@@ -76,13 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What is slow, or may wait for the shared service, has more time."""
-    if item.config.getoption("timeout") is not None or item.get_closest_marker("timeout"):
-        return
-    if item.get_closest_marker("slow"):
+    """What is slow has more time."""
+    chosen = item.config.getoption("timeout") is not None or item.get_closest_marker("timeout")
+    if item.get_closest_marker("slow") and not chosen:
         item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
-    elif "service" in getattr(item, "fixturenames", ()):
-        item.add_marker(pytest.mark.timeout(SERVICE_TIMEOUT_S))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -25,9 +25,9 @@ from dubl.evaluation.suite_roles import SuiteRoles
 from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 
+pytestmark = pytest.mark.slow
 RECORD = Path(__file__).parent / "quality.json"
-# References, strangers, and videos that hard negatives are made of.
-SIZES = {"small": (3, 1, 1), "whole": (8, 3, 2)}
+REFERENCES, STRANGERS, NEGATIVES = 8, 3, 2
 EDITS = (
     "recode:0.4",
     "scale:0.5",
@@ -54,21 +54,20 @@ FLOORS = ("micro_ap", "strict_f1_duplicate", "strict_f1_review", "segment_ap", "
 CEILINGS = ("false_positives_all_duplicate", "end_error_90_percent_s")
 
 
-def measured(folder: Path, size: str) -> Mapping[str, Estimate]:
+def measured(folder: Path) -> Mapping[str, Estimate]:
     """Makes the suite, asks about it in this process, and judges the answers."""
-    references, strangers, negatives = SIZES[size]
     clips = generate_library(
         folder / "clips",
-        count=references + strangers + negatives,
+        count=REFERENCES + STRANGERS + NEGATIVES,
         seed=SEED,
         size=(320, 180),
         shortest_s=6,
         longest_s=12,
     )
     roles = SuiteRoles(
-        references=tuple(clips[:references]),
-        strangers=tuple(clips[references : references + strangers]),
-        negatives=tuple(clips[references + strangers :]),
+        references=tuple(clips[:REFERENCES]),
+        strangers=tuple(clips[REFERENCES:-NEGATIVES]),
+        negatives=tuple(clips[-NEGATIVES:]),
     )
     options = SuiteOptions(edits=EDITS, per_reference=2, seed=SEED)
     truth = write_suite(folder / "suite", roles, options=options)
@@ -76,23 +75,15 @@ def measured(folder: Path, size: str) -> Mapping[str, Estimate]:
     return suite_figures(run_suite(folder / "suite", truth, settings, home=folder / "home"))
 
 
-@pytest.fixture(
-    scope="module", params=["small", pytest.param("whole", marks=pytest.mark.slow)], ids=str
-)
-def size(request: pytest.FixtureRequest) -> str:
-    """The small one is a part of the first tier."""
-    return str(request.param)
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Estimate]:
+    return measured(tmp_path_factory.mktemp("quality"))
 
 
 @pytest.fixture(scope="module")
-def figures(size: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Estimate]:
-    return measured(tmp_path_factory.mktemp("quality"), size)
-
-
-@pytest.fixture(scope="module")
-def recorded(size: str) -> dict[str, dict[str, float]]:
-    record: dict[str, dict[str, dict[str, float]]] = json.loads(RECORD.read_text())
-    return record[size]
+def recorded() -> dict[str, dict[str, float]]:
+    record: dict[str, dict[str, float]] = json.loads(RECORD.read_text())
+    return record
 
 
 @pytest.mark.parametrize("name", FLOORS)
@@ -111,10 +102,8 @@ def test_an_error_does_not_rise_above_its_recorded_interval(
 
 def record() -> None:
     """Writes what is reached now to quality.json."""
-    tree = {}
-    for size in SIZES:
-        with TemporaryDirectory() as folder:
-            tree[size] = figures_tree(measured(Path(folder), size))
+    with TemporaryDirectory() as folder:
+        tree = figures_tree(measured(Path(folder)))
     RECORD.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(RECORD.read_text(encoding="utf-8"))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,15 @@ def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("service")
 
 
+@contextmanager
+def _untimed() -> Iterator[None]:
+    """Stops the clock of the test that happens to be the first: a start has a limit of its own."""
+    faulthandler.cancel_dump_traceback_later()
+    left_s, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, left_s)
+
+
 @pytest.fixture(scope="session")
 def service(service_data: Path, clips_folder: Path) -> Iterator[str]:
     """A running service that may read the references' folder and private addresses: the only one
@@ -80,7 +92,10 @@ def service(service_data: Path, clips_folder: Path) -> Iterator[str]:
         f"media.allowed_roots=[{clips_folder}]",
         "media.allow_private_addresses=true",
     ]
-    with running_server(service_data, overrides=overrides) as address:
+    with ExitStack() as running:
+        with _untimed():
+            server = running_server(service_data, overrides=overrides)
+            address = running.enter_context(server)
         yield address
 
 

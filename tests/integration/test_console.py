@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -45,7 +46,13 @@ LEVEL = """(canvas, [low, high]) => new Promise((done, fail) => {
     look();
 })"""
 PHONE = {"width": 390, "height": 844}
-PAGES = ("#/", "#/queue", "#/library", "#/clusters/main", "#/status")
+PAGES = {
+    "check": "#/",
+    "queue": "#/queue",
+    "library": "#/library",
+    "clusters": "#/clusters/main",
+    "status": "#/status",
+}
 # Set to a folder, it gets a picture of every page (continuous integration keeps it).
 SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS", "")
 
@@ -423,38 +430,56 @@ def test_evidence_that_is_gone_leaves_the_decision(page: Page, address: str, sui
     expect(page.get_by_role("button", name=re.compile("Confirm"))).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.fixture(scope="module")
+def places(browser: Browser, address: str, suite: Suite) -> dict[str, str]:
+    """The pages by name, those of a check and of its match with them."""
+    page = browser.new_page(viewport=DESKTOP, base_url=address)
+    open_match(page, query(suite, "mirror", reference=0))
+    match = page.url.removeprefix(address).removeprefix("/")
+    page.close()
+    return {
+        **PAGES,
+        "match": match,
+        "result": match.split("/matches")[0],
+        "reference": "#/references/first",
+    }
+
+
+every_page = pytest.mark.parametrize("name", [*PAGES, "match", "result", "reference"])
+
+
+@every_page
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en-US"), ("dark", "ru-RU")])
 def test_every_page_is_accessible_in_both_languages_and_themes(
-    browser: Browser, address: str, suite: Suite, scheme: str
+    browser: Browser,
+    address: str,
+    places: dict[str, str],
+    name: str,
+    scheme: Literal["light", "dark"],
+    language: str,
 ) -> None:
-    language = {"light": "en-US", "dark": "ru-RU"}[scheme]
     context = browser.new_context(
         viewport=DESKTOP, locale=language, base_url=address, color_scheme=scheme
     )
     page = context.new_page()
-    open_match(page, query(suite, "mirror", reference=0))
-    match = page.url.removeprefix(address).removeprefix("/")
-    for number, place in enumerate(
-        (*PAGES, match, match.split("/matches")[0], "#/references/first")
-    ):
-        visit(page, place)
-        found = Axe().run(page).response["violations"]
-        assert [(place, one["id"], one["nodes"][0]["html"]) for one in found] == []
-        keep_picture(page, f"page{number}_{scheme}")
+    visit(page, places[name])
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    keep_picture(page, f"{name}_{scheme}")
     context.close()
 
 
-def test_no_page_scrolls_sideways_on_a_phone(browser: Browser, address: str, suite: Suite) -> None:
+@every_page
+def test_no_page_scrolls_sideways_on_a_phone(
+    browser: Browser, address: str, places: dict[str, str], name: str
+) -> None:
     context = browser.new_context(
         viewport=PHONE, locale="ru-RU", base_url=address, has_touch=True, is_mobile=True
     )
     page = context.new_page()
-    open_match(page, query(suite, "mirror", reference=0))
-    match = page.url.removeprefix(address).removeprefix("/")
-    for place in (*PAGES, match, match.split("/matches")[0], "#/references/first"):
-        visit(page, place)
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
-        keep_picture(page, f"phone{len(place)}")
+    visit(page, places[name])
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    keep_picture(page, f"{name}_phone")
     context.close()
 
 
