@@ -45,8 +45,8 @@ class Ingress:
         self._sender = WebhookSender(LedgerClient(steps.ledger, patience_s=PATIENCE_S), settings)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        from serve_app.api.answer_times import AnswerTimes
         from serve_app.api.http import make_http_app
+        from serve_app.api.middleware import AnswerTimes
         from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
 
         self._sender.start()

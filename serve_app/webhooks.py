@@ -15,7 +15,7 @@ from dubl.settings import Settings
 from dubl.types import Delivery, Job, JobKind
 from dubl.webhooks.sending import Answer, next_delay_s, post
 from dubl.webhooks.signing import signed_headers, signing_key
-from serve_app.api.conversation import job_body
+from serve_app.api.jobs import job_body
 
 logger = logging.getLogger(__name__)
 

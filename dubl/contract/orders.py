@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from pydantic import TypeAdapter
 
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, CheckContext, Rights
-from dubl.types import Job, JobKind, Metadata, ReferenceDraft, VideoSource
+from dubl.types import (
+    Job,
+    JobKind,
+    JobRank,
+    JobState,
+    Metadata,
+    ReferenceDraft,
+    VideoSource,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,17 @@ class CheckOrder:
     context: CheckContext = ANYWHERE
     earlier: EarlierUpload | None = None
 
+    job_kind: ClassVar[JobKind] = JobKind.CHECK
+
+    @property
+    def subject_id(self) -> str:
+        return self.id
+
+    @property
+    def file(self) -> VideoSource | None:
+        """The spooled file that the job needs."""
+        return self.video.upload
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSearch:
@@ -72,6 +93,13 @@ class LookbackOrder:
     reference_id: str
     libraries: tuple[str, ...]
 
+    job_kind: ClassVar[JobKind] = JobKind.LOOKBACK
+    file: ClassVar[None] = None
+
+    @property
+    def subject_id(self) -> str:
+        return f"lookback/{self.reference_id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceOrder:
@@ -79,6 +107,20 @@ class ReferenceOrder:
 
     video: VideoInput
     draft: ReferenceDraft
+
+    job_kind: ClassVar[JobKind] = JobKind.REFERENCE
+
+    @property
+    def subject_id(self) -> str:
+        return self.draft.id
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return (self.draft.library,)
+
+    @property
+    def file(self) -> VideoSource | None:
+        return self.video.upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +139,28 @@ class BatchOrder:
     rights: Rights = UNRESTRICTED
     context: CheckContext = ANYWHERE
 
+    job_kind: ClassVar[JobKind] = JobKind.BATCH
+
+    @property
+    def subject_id(self) -> str:
+        return self.id
+
+    @property
+    def file(self) -> VideoSource | None:
+        return self.archive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How the caller learns of the end. `waited`: only this request waits for the job."""
+    """How the caller learns of the end.
+
+    `waits`: its request stays open for it. `known`: it has other means, so the job goes on if the
+    request is left.
+    """
 
     callback_url: str = ""
     waits: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,19 +173,44 @@ class ReferenceChange:
     rights: Rights | None = None
 
 
-# A job carries its order as JSON.
-CHECK_ORDER = TypeAdapter(CheckOrder)
-REFERENCE_ORDER = TypeAdapter(ReferenceOrder)
-BATCH_ORDER = TypeAdapter(BatchOrder)
-LOOKBACK_ORDER = TypeAdapter(LookbackOrder)
+Order = CheckOrder | ReferenceOrder | BatchOrder | LookbackOrder
+
+ADAPTERS: Mapping[JobKind, TypeAdapter[Order]] = {
+    JobKind.CHECK: TypeAdapter[Order](CheckOrder),
+    JobKind.REFERENCE: TypeAdapter[Order](ReferenceOrder),
+    JobKind.BATCH: TypeAdapter[Order](BatchOrder),
+    JobKind.LOOKBACK: TypeAdapter[Order](LookbackOrder),
+}
 
 
-def upload_of(job: Job) -> VideoSource | None:
-    """The spooled file that a job needs."""
-    if job.kind is JobKind.LOOKBACK:
-        return None
-    if job.kind is JobKind.CHECK:
-        return CHECK_ORDER.validate_python(job.request).video.upload
-    if job.kind is JobKind.REFERENCE:
-        return REFERENCE_ORDER.validate_python(job.request).video.upload
-    return BATCH_ORDER.validate_python(job.request).archive
+def order_of(job: Job) -> Order:
+    """The order of a job, which carries it as JSON."""
+    return ADAPTERS[job.kind].validate_python(job.request)
+
+
+def new_job(
+    order: Order,
+    *,
+    job_id: str,
+    created_at: str,
+    rank: JobRank,
+    parent_id: str = "",
+    callbacks: tuple[str, ...] = (),
+    request_id: str = "",
+    traceparent: str = "",
+) -> Job:
+    """A queued job for an order."""
+    kind = order.job_kind
+    return Job(
+        id=job_id,
+        kind=kind,
+        state=JobState.QUEUED,
+        subject_id=order.subject_id,
+        request=ADAPTERS[kind].dump_python(order, mode="json"),
+        created_at=created_at,
+        rank=rank,
+        parent_id=parent_id,
+        callbacks=callbacks,
+        request_id=request_id,
+        traceparent=traceparent,
+    )

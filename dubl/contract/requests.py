@@ -36,6 +36,7 @@ from dubl.contract.orders import (
     CheckOrder,
     ReferenceChange,
     ReferenceOrder,
+    Terms,
     VideoInput,
 )
 from dubl.contract.rights import ContextForm, RightsForm
@@ -78,6 +79,10 @@ class VideoForm(LinkForm, CallbackForm):
     title: Text = ""
     owner: Text = ""
     metadata: Object = Field(default_factory=dict)
+
+    def terms(self, *, waits: bool) -> Terms:
+        known = bool(self.id or self.callback_url)
+        return Terms(callback_url=self.callback_url, waits=waits, known=known)
 
     def video(self, upload: VideoSource | None) -> VideoInput:
         """Raises InvalidRequest unless there is one source."""

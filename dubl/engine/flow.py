@@ -20,8 +20,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dubl.engine.handles import Handle, Response
-from dubl.engine.progress import OnStage, followed
+from dubl.engine.handles import Handle, OnStage, Response, followed
 from dubl.errors import (
     DublError,
     Overloaded,
@@ -143,11 +142,6 @@ class Flow:
         if self._keeps_uploads:
             await _kept(self._steps.librarian.keep_upload.remote(upload, best.features))
         return best.verdict
-
-    @property
-    def has_shadows(self) -> bool:
-        """Whether there is a space that does not answer."""
-        return len(self._steps.lanes) > 1
 
     async def shadow(
         self, source: VideoSource, question: Question, *, space_id: str

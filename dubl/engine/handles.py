@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
+
+OnStage = Callable[[str], None]  # called with the name of a stage that begins
+
+# Seconds. Nobody sees the stages of a job that is over before the first of them.
+FIRST_LOOK_S = 0.25
 
 
 class Response(Protocol):
@@ -53,6 +59,30 @@ class Step:
 
     async def close(self) -> None:
         """Ends processes, files and background work."""
+
+
+@asynccontextmanager
+async def followed(stages: Mapping[str, Response], on_stage: OnStage) -> AsyncIterator[None]:
+    """Reports each stage that begins, in order, while the block runs.
+
+    If the block ends with an error or a cancellation, unfinished responses are cancelled.
+    """
+    watching = asyncio.create_task(_watch(stages, on_stage))
+    try:
+        yield
+    except BaseException:
+        for response in stages.values():
+            response.cancel()
+        raise
+    finally:
+        watching.cancel()
+
+
+async def _watch(stages: Mapping[str, Response], on_stage: OnStage) -> None:
+    await asyncio.sleep(FIRST_LOOK_S)
+    for stage, response in stages.items():
+        on_stage(stage)
+        await response.settled()
 
 
 class LocalStep:

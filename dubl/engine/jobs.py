@@ -6,19 +6,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dubl.assembly import make_spool
-from dubl.contract.orders import (
-    BATCH_ORDER,
-    CHECK_ORDER,
-    REFERENCE_ORDER,
-    BatchOrder,
-    CheckOrder,
-    ReferenceOrder,
-    Terms,
-    upload_of,
-)
+from dubl.contract.orders import Order, Terms, new_job, order_of
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.runner import Ended, JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
@@ -26,7 +17,7 @@ from dubl.errors import DublError, InvalidRequest, StateConflict
 from dubl.ledger.clock import utc_now
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import Settings
-from dubl.types import Job, JobKind, JobRank, JobState
+from dubl.types import Job, JobRank
 
 logger = logging.getLogger(__name__)
 
@@ -58,25 +49,32 @@ class Jobs:
         """Number of jobs that run in this process."""
         return self._runner.running if self._runner is not None else 0
 
-    async def check(self, order: CheckOrder, terms: Terms) -> Job:
-        """Accepts a check. Raises InvalidRequest, Overloaded."""
-        request = CHECK_ORDER.dump_python(order, mode="json")
-        return await self._accept(JobKind.CHECK, order.id, request, order.libraries, terms)
-
-    async def register(self, order: ReferenceOrder, terms: Terms) -> Job:
-        """Accepts a registration. Raises InvalidRequest, Overloaded."""
-        request = REFERENCE_ORDER.dump_python(order, mode="json")
-        libraries = [order.draft.library]
-        return await self._accept(JobKind.REFERENCE, order.draft.id, request, libraries, terms)
-
-    async def batch(self, order: BatchOrder, terms: Terms) -> Job:
-        """Accepts a batch. Raises InvalidRequest, Overloaded."""
-        request = BATCH_ORDER.dump_python(order, mode="json")
-        return await self._accept(JobKind.BATCH, order.id, request, order.libraries, terms)
+    async def accept(self, order: Order, terms: Terms) -> Job:
+        """Records and queues a job, or begins it here. Raises InvalidRequest, Overloaded."""
+        job = new_job(
+            order,
+            job_id=str(uuid.uuid4()),
+            created_at=utc_now(),
+            rank=JobRank.WAITED_FOR if terms.waits else JobRank.ORDINARY,
+            callbacks=self._callbacks(order.libraries, terms.callback_url),
+            request_id=self._shell.request_id(),
+            traceparent=self._shell.traceparent(),
+        )
+        if self._runner is None or not self._runner.reserve():
+            job = await self._create(job, lease_s=0.0)
+            await self._hand_on(job)
+            return job
+        try:
+            job = await self._create(job, lease_s=self._settings.serve.lease_s)
+        except BaseException:
+            self._runner.release()
+            raise
+        self._runner.adopt(job, order, reserved=True)
+        return job
 
     async def wait(self, job: Job, *, seconds: float) -> Ended:
         """The job when it ends, or its state after `seconds`; with the result if it ran here."""
-        if seconds <= 0:
+        if seconds <= 0 or job.state.ended:
             return Ended(job=job)
         deadline = time.monotonic() + seconds
         task = self._runner.task_of(job.id) if self._runner is not None else None
@@ -104,9 +102,9 @@ class Jobs:
         for job in cancelled:
             if self._runner is not None:
                 self._runner.stop_job(job.id)
-            upload = upload_of(job)
-            if upload is not None:
-                await asyncio.to_thread(self._spool.remove, upload)
+            file = order_of(job).file
+            if file is not None:
+                await asyncio.to_thread(self._spool.remove, file)
         return await self._ledger.ask(JobQueue.get, job_id)
 
     async def requeue(self, job_id: str) -> Job:
@@ -114,37 +112,6 @@ class Jobs:
         tries = self._settings.serve.job_tries
         job = await self._ledger.ask(JobQueue.requeue, job_id, tries=tries)
         await self._hand_on(job)
-        return job
-
-    async def _accept(
-        self,
-        kind: JobKind,
-        subject_id: str,
-        request: Mapping[str, object],
-        libraries: Sequence[str],
-        terms: Terms,
-    ) -> Job:
-        job = Job(
-            id=str(uuid.uuid4()),
-            kind=kind,
-            state=JobState.QUEUED,
-            subject_id=subject_id,
-            request=request,
-            created_at=utc_now(),
-            rank=JobRank.WAITED_FOR if terms.waits else JobRank.ORDINARY,
-            callbacks=self._callbacks(libraries, terms.callback_url),
-            request_id=self._shell.request_id(),
-            traceparent=self._shell.traceparent(),
-        )
-        if self._runner is None or not self._runner.reserve():
-            job = await self._create(job, lease_s=0.0)
-            await self._hand_on(job)
-            return job
-        try:
-            job = await self._create(job, lease_s=self._settings.serve.lease_s)
-        finally:
-            self._runner.release()
-        self._runner.adopt(job)
         return job
 
     async def _create(self, job: Job, *, lease_s: float) -> Job:

@@ -7,23 +7,22 @@ import uuid
 from collections.abc import Sequence
 
 from dubl.contract.orders import (
-    CHECK_ORDER,
-    LOOKBACK_ORDER,
     CheckOrder,
     EarlierUpload,
     LookbackOrder,
     VideoInput,
+    new_job,
 )
 from dubl.engine.flow import Flow, Steps
+from dubl.engine.handles import OnStage
 from dubl.engine.ledger import LedgerClient
-from dubl.engine.progress import OnStage
 from dubl.errors import CheckNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.matching.decision import counts
 from dubl.settings import Settings
-from dubl.types import Job, JobKind, JobRank, JobState, Outcome, Reference, Verdict
+from dubl.types import Job, JobRank, Outcome, Reference, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -45,25 +44,21 @@ class Lookback:
         if not lookback.keep_uploads:
             return
         order = LookbackOrder(reference_id=reference.id, libraries=(reference.library,))
-        job = Job(
-            id=lookback_id(registration),
-            kind=JobKind.LOOKBACK,
-            state=JobState.QUEUED,
-            subject_id=f"lookback/{reference.id}",
-            request=LOOKBACK_ORDER.dump_python(order, mode="json"),
+        job = new_job(
+            order,
+            job_id=lookback_id(registration),
             created_at=registration.created_at,
             rank=JobRank.CHILD,
         )
         tries = self._settings.serve.job_tries
         await self._ledger.ask(JobQueue.create, job, tries=tries, due_in_s=lookback.delay_s)
 
-    async def perform(self, job: Job, on_stage: OnStage) -> None:
+    async def perform(self, job: Job, order: LookbackOrder, on_stage: OnStage) -> None:
         """Checks earlier uploads that are similar to the reference.
 
         Those that match it get a check of their own, which appears in the review queue and in
         webhooks.
         """
-        order = LOOKBACK_ORDER.validate_python(job.request)
         (library,) = order.libraries
         on_stage("retrieve")
         showing = await self._showing(order.reference_id, library)
@@ -127,12 +122,9 @@ class Lookback:
             earlier=_earlier(upload, space_id),
         )
         told = [*upload.callbacks, self._settings.webhooks.library_urls.get(library, "")]
-        return Job(
-            id=_id(job.id, f"job {upload.check_id}"),
-            kind=JobKind.CHECK,
-            state=JobState.QUEUED,
-            subject_id=order.id,
-            request=CHECK_ORDER.dump_python(order, mode="json"),
+        return new_job(
+            order,
+            job_id=_id(job.id, f"job {upload.check_id}"),
             created_at=job.created_at,
             rank=JobRank.CHILD,
             parent_id=job.id,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from dubl.assembly import make_evidence_store, make_spool
-from dubl.contract.orders import upload_of
+from dubl.contract.orders import order_of
 from dubl.errors import StoreUnavailable
 from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
@@ -48,5 +48,5 @@ class Reconciler:
     def sweep(self) -> int:
         """Removes old files of the spool without a job; returns their number."""
         kept = self._ledger.jobs.with_input(dead_since=utc_now(plus_s=-self._keep_dead_s))
-        uploads = [upload for job in kept if (upload := upload_of(job)) is not None]
+        uploads = [file for job in kept if (file := order_of(job).file) is not None]
         return self._spool.remove_older_than(self._min_age_s, keep=uploads)

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from dubl.contract.orders import Order
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.work import NOTHING, Done, Work
@@ -24,7 +25,7 @@ from dubl.errors import (
 from dubl.ledger.clock import utc_now
 from dubl.ledger.job_queue import NEVER, JobQueue
 from dubl.settings import ServeSettings
-from dubl.types import Job, JobState, Progress
+from dubl.types import Job, JobKind, JobState, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ PULSE_S = 0.5  # seconds between two looks at leases; chosen
 POLL_S = 1.0
 MAX_POLL_S = 4.0
 RENEWALS_PER_LEASE = 4  # chosen
+PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)  # their end leaves jobs in the ledger
 
 # The share of the usual work that is done when a stage begins.
 SHARES = {
@@ -101,6 +103,7 @@ class JobRunner:
         self._told: dict[str, Progress] = {}
         self._reserved = 0
         self._wake = asyncio.Event()
+        self._more = True  # whether the ledger may have jobs that found no place here
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -128,9 +131,15 @@ class JobRunner:
         self._reserved -= 1
         self._wake.set()
 
-    def adopt(self, job: Job) -> asyncio.Task[Ended | None]:
-        """Starts a job that the ledger has handed to this process."""
-        task = asyncio.create_task(self._continue(job), name=job.id)
+    def adopt(
+        self, job: Job, order: Order | None = None, *, reserved: bool = False
+    ) -> asyncio.Task[Ended | None]:
+        """Starts a job that the ledger has handed to this process, in a reserved place or not.
+
+        `order`: that of the job, if it is at hand.
+        """
+        self._reserved -= reserved
+        task = asyncio.create_task(self._continue(job, order), name=job.id)
         self._running[job.id] = task
         self._reached[job.id] = (job, Progress())
         task.add_done_callback(self._forget)
@@ -165,22 +174,26 @@ class JobRunner:
         if not task.cancelled() and task.exception() is not None:
             logger.error("job %s waits for the end of its lease", job_id, exc_info=task.exception())
         self._running.pop(job_id, None)
-        self._reached.pop(job_id, None)
+        job, _ = self._reached.pop(job_id)
         self._told.pop(job_id, None)
-        self._wake.set()
+        if self._more or job.kind in PARENTS:
+            self._wake.set()
 
     async def _take(self, older_than_s: float) -> None:
         poll_s = POLL_S
         while True:
             self._wake.clear()
             try:
-                if self.free > 0:
+                self._more = self.free <= 0
+                if not self._more:
+                    limit = self.free
                     jobs = await self._ledger.ask(
                         JobQueue.claim,
-                        limit=self.free,
+                        limit=limit,
                         lease_s=self._settings.lease_s,
                         older_than_s=older_than_s,
                     )
+                    self._more = len(jobs) == limit
                     poll_s = POLL_S if jobs else min(2 * poll_s, MAX_POLL_S)
                     for job in jobs:
                         self.adopt(job)
@@ -230,11 +243,11 @@ class JobRunner:
             await self._ledger.ask(JobQueue.report, changed)
             self._told |= {lease.job_id: progress for lease, progress in changed.items()}
 
-    async def _continue(self, job: Job) -> Ended | None:
+    async def _continue(self, job: Job, order: Order | None) -> Ended | None:
         with self._shell.continued(job):
-            return await self._run(job)
+            return await self._run(job, order)
 
-    async def _run(self, job: Job) -> Ended | None:
+    async def _run(self, job: Job, order: Order | None) -> Ended | None:
         """The end of the attempt; None if another worker owns the job."""
 
         def on_stage(stage: str) -> None:
@@ -243,7 +256,7 @@ class JobRunner:
         limit_s, done = self._settings.job_timeout_s, NOTHING
         try:
             async with asyncio.timeout(limit_s):
-                done = await self._work.perform(job, on_stage)
+                done = await self._work.perform(job, order, on_stage)
             ended = _ended(job, done)
         except LeaseLost as exc:
             logger.warning("job %s: %s", job.id, exc.detail)
@@ -261,7 +274,7 @@ class JobRunner:
         if ended.state.ended:
             self._shell.count_job(ended)
             if not ended.dead:
-                await self._work.discard_upload(job)
+                await self._work.discard_upload(job, order)
         return Ended(job=ended, done=done)
 
     async def _fail(self, job: Job, error: DublError) -> Job:

@@ -37,7 +37,7 @@ class Shadows:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, job: Job, source: VideoSource, question: Question, check: Check) -> None:
-        if not self._flow.has_shadows or random.random() >= self._share:
+        if random.random() >= self._share:
             return
         if len(self._running) >= MAX_AT_ONCE:
             return

@@ -13,19 +13,18 @@ from functools import partial
 
 from dubl.assembly import make_spool
 from dubl.contract.orders import (
-    BATCH_ORDER,
-    CHECK_ORDER,
-    REFERENCE_ORDER,
     BatchOrder,
     CheckOrder,
+    Order,
     ReferenceOrder,
     VideoInput,
-    upload_of,
+    new_job,
+    order_of,
 )
 from dubl.engine.flow import Flow, Question, Steps
+from dubl.engine.handles import OnStage
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.lookback import Lookback
-from dubl.engine.progress import OnStage
 from dubl.engine.shadows import Shadows
 from dubl.engine.shell import Shell
 from dubl.errors import DublError, ReferenceNotFound
@@ -76,31 +75,35 @@ class Work:
         self._settings = settings
         self._shell = shell
         self._lookback = Lookback(steps=steps, flow=flow, ledger=ledger, settings=settings)
-        self._shadows = Shadows(
-            flow=flow, ledger=ledger, share=settings.candidate.shadow_share, shell=shell
+        share = settings.candidate.shadow_share
+        self._shadows = (
+            Shadows(flow=flow, ledger=ledger, share=share, shell=shell)
+            if share and len(steps.lanes) > 1
+            else None
         )
         self._spool = make_spool(settings)
 
-    async def perform(self, job: Job, on_stage: OnStage) -> Done:
-        """Runs a job. Raises the DublError that ends the attempt, or LeaseLost if another worker
-        owns it."""
-        if job.kind is JobKind.CHECK:
-            order = CHECK_ORDER.validate_python(job.request)
+    async def perform(self, job: Job, order: Order | None, on_stage: OnStage) -> Done:
+        """Runs a job; without an `order` at hand, that which the job carries.
+
+        Raises the DublError that ends the attempt, or LeaseLost if another worker owns it.
+        """
+        order = order or order_of(job)
+        if isinstance(order, CheckOrder):
             return Done(check=await self._check(job, order, on_stage))
-        if job.kind is JobKind.REFERENCE:
-            draft = REFERENCE_ORDER.validate_python(job.request)
-            return Done(registration=await self._register(job, draft, on_stage))
-        if job.kind is JobKind.LOOKBACK:
-            await self._lookback.perform(job, on_stage)
+        if isinstance(order, ReferenceOrder):
+            return Done(registration=await self._register(job, order, on_stage))
+        if isinstance(order, BatchOrder):
+            await self._expand(job, order, on_stage)
         else:
-            await self._expand(job, BATCH_ORDER.validate_python(job.request), on_stage)
+            await self._lookback.perform(job, order, on_stage)
         return NOTHING
 
-    async def discard_upload(self, job: Job) -> None:
+    async def discard_upload(self, job: Job, order: Order | None) -> None:
         """Removes the upload of a job that has ended in the ledger; before, it may run again."""
-        upload = upload_of(job)
-        if upload is not None:
-            await self._shadows.removed(job, partial(self._spool.remove, upload))
+        file = (order or order_of(job)).file
+        if file is not None:
+            await self._remove(job, file)
 
     async def _check(self, job: Job, order: CheckOrder, on_stage: OnStage) -> Check:
         if order.earlier is not None:
@@ -138,11 +141,13 @@ class Work:
             timings = {"source": source_ms, **verdict.timings_ms, "total": total_ms}
             verdict = dataclasses.replace(verdict, timings_ms=timings)
             check = await self._record(job, order, verdict, name=source.name, sha256=source.sha256)
-            self._shadows.begin(job, source, question, check)
+            if self._shadows is not None:
+                self._shadows.begin(job, source, question, check)
             return check
         finally:
             prior.cancel()
-            await self._discard_download(job, order.video, source)
+            if order.video.link:
+                await self._remove(job, source)
 
     async def _record(
         self, job: Job, order: CheckOrder, verdict: Verdict, *, name: str, sha256: str
@@ -169,7 +174,8 @@ class Work:
                 source, order.draft, again=job.attempts > 1, on_stage=on_stage
             )
         finally:
-            await self._discard_download(job, order.video, source)
+            if order.video.link:
+                await self._remove(job, source)
         result = registration.reference.id
         # An attempt before this one may have got as far as the library, and no farther.
         again = job.attempts > 1 and result == order.draft.id
@@ -218,9 +224,13 @@ class Work:
         spool_dir, media = self._settings.spool_dir, self._settings.media
         return self._spool.share(fetch_link(link, spool_dir=spool_dir, settings=media))
 
-    async def _discard_download(self, job: Job, video: VideoInput, source: VideoSource) -> None:
-        if video.link:
-            await self._shadows.removed(job, partial(self._spool.remove, source))
+    async def _remove(self, job: Job, file: VideoSource) -> None:
+        """Removes a file of the spool, after the job's shadow, if any, has read it."""
+        remove = partial(self._spool.remove, file)
+        if self._shadows is not None:
+            await self._shadows.removed(job, remove)
+        else:
+            await asyncio.to_thread(remove)
 
     async def _registered_at(self, reference_id: str) -> str:
         """Registration time of the reference; empty if it is none."""
@@ -256,11 +266,11 @@ def _child(
     once."""
     identity = str(uuid.uuid5(uuid.UUID(batch.id), f"{number}"))
     given = VideoInput(lost=name) if isinstance(video, DublError) else video
+    ordered: Order
     if order.kind is JobKind.CHECK:
-        asked = CheckOrder(
+        ordered = CheckOrder(
             id=identity, video=given, libraries=order.libraries, context=order.context
         )
-        request = CHECK_ORDER.dump_python(asked, mode="json")
     else:
         draft = ReferenceDraft(
             id=identity,
@@ -269,14 +279,10 @@ def _child(
             owner=order.owner,
             rights=order.rights,
         )
-        registered = ReferenceOrder(video=given, draft=draft)
-        request = REFERENCE_ORDER.dump_python(registered, mode="json")
-    child = Job(
-        id=str(uuid.uuid5(uuid.UUID(batch.id), f"job {number}")),
-        kind=order.kind,
-        state=JobState.QUEUED,
-        subject_id=identity,
-        request=request,
+        ordered = ReferenceOrder(video=given, draft=draft)
+    child = new_job(
+        ordered,
+        job_id=str(uuid.uuid5(uuid.UUID(batch.id), f"job {number}")),
         created_at=batch.created_at,
         rank=JobRank.CHILD,
         parent_id=batch.id,

@@ -143,7 +143,7 @@ class LocalClient:
         place = {"channel": channel, "territory": territory, "time": time or utc_now()}
         form = read_form(CheckForm, {"link": link, "id": id, **place})
         order = form.order(self._upload(file), libraries)
-        submitted = self._engine.jobs.check(order, Terms(waits=True))
+        submitted = self._engine.jobs.accept(order, Terms(waits=True))
         job = self._process.run(self._finished(submitted, on_progress or nothing))
         return self._shown(self._ask(Ledger.get_check, job.result_id))
 
@@ -334,7 +334,7 @@ class LocalClient:
 
     async def _registered_by(self, order: ReferenceOrder) -> Job:
         """The registration, after the comparison of earlier uploads with the new reference."""
-        job = await self._finished(self._engine.jobs.register(order, Terms(waits=True)), nothing)
+        job = await self._finished(self._engine.jobs.accept(order, Terms(waits=True)), nothing)
         if self._settings.lookback.keep_uploads:
             await self._look_back(lookback_id(job))
         return job

@@ -1,4 +1,4 @@
-"""Keys, limits and body sizes, checked before a byte of the body is read.
+"""The caller, by its key. Keys, limits and body sizes are checked before the body is read.
 
 This is plain ASGI, as Starlette would spool a multipart body before any handler runs.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -16,17 +17,72 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dubl.engine.ledger import LedgerClient
-from dubl.errors import DublError, Forbidden, Unauthorized
+from dubl.errors import DublError, Forbidden, InvalidRequest, Unauthorized
 from dubl.ledger.api_keys import ApiKeys, recognize, root_key
 from dubl.media.spool import too_large
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey
+from dubl.types import Scope as KeyScope
 from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
-from serve_app.api.principal import ANYBODY, Principal
 from serve_app.api.problems import problem_response
 from serve_app.api.routes import is_open, scopes_for, starts_job
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The owner of a key, or anybody if no keys are required. `libraries` empty: all."""
+
+    key_id: str = ""
+    scopes: frozenset[KeyScope] = frozenset(KeyScope)
+    libraries: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, key: ApiKey) -> Principal:
+        return cls(key_id=key.id, scopes=frozenset(key.scopes), libraries=key.libraries)
+
+    def sees(self, libraries: Sequence[str]) -> bool:
+        """Whether the caller may see something about these libraries (empty: about all)."""
+        if not self.libraries:
+            return True
+        return bool(libraries) and set(libraries) <= set(self.libraries)
+
+    def require(self, library: str) -> None:
+        """Raises Forbidden unless the caller may use the libraries."""
+        if not self.sees([library]):
+            raise Forbidden(f"the key is not for library '{library}'")
+
+    def require_scope(self, scope: KeyScope) -> None:
+        """Raises Forbidden unless the key has the scope."""
+        if not self.scopes & {scope, KeyScope.ADMIN}:
+            raise Forbidden(f"the key does not have the scope {scope}")
+
+    def limited(self, libraries: Sequence[str]) -> tuple[str, ...]:
+        """The libraries to search: the named ones, or all of the key's. Raises Forbidden."""
+        for library in libraries:
+            self.require(library)
+        return tuple(libraries) or self.libraries
+
+    def one_library(self, library: str) -> str:
+        """The library of a listing; a key with several must name one. Raises Forbidden,
+        InvalidRequest."""
+        if library:
+            self.require(library)
+            return library
+        if len(self.libraries) > 1:
+            raise InvalidRequest(f"name one `library` of {', '.join(self.libraries)}")
+        return self.libraries[0] if self.libraries else ""
+
+
+ANYBODY = Principal()
+
+
+def principal_of(request: Request) -> Principal:
+    """The caller that AccessControl has found."""
+    principal = request.scope["state"]["principal"]
+    assert isinstance(principal, Principal)
+    return principal
 
 
 class KeyRing:

@@ -7,8 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from dubl.errors import Overloaded
 from dubl.settings import ServeSettings
+from serve_app.api.problems import problem_response
+
+# An operator must see an overloaded service from inside.
+EXEMPT = ("/healthz", "/readyz", "/metrics")
 
 # For how long a full ledger is believed to be full without asking it again.
 FULL_FOR_S = 1.0
@@ -33,9 +40,8 @@ class Admission:
         self._waiting = 0
         self._full_until = 0.0
 
-    @contextmanager
-    def room(self, *, waits: bool) -> Iterator[None]:
-        """A request's place for the duration of the block. Raises Overloaded if there is none."""
+    def require(self, *, waits: bool) -> None:
+        """Raises Overloaded if a request has no place now: before its body is read."""
         if time.monotonic() < self._full_until:
             raise Overloaded("the queue of accepted jobs is full")
         if waits and self._waiting >= self._max_waiting:
@@ -43,6 +49,14 @@ class Admission:
                 f"{self._waiting} requests wait for their result already; without `Prefer: wait` "
                 "the job is queued"
             )
+
+    @contextmanager
+    def room(self, *, waits: bool) -> Iterator[None]:
+        """A request's place for the duration of the block, once its body is there.
+
+        So a slow body takes no place. Raises Overloaded if there is none.
+        """
+        self.require(waits=waits)
         self._waiting += waits
         try:
             yield
@@ -57,3 +71,29 @@ class Admission:
         except Overloaded:
             self._full_until = time.monotonic() + FULL_FOR_S
             raise
+
+
+class LoadLimit:
+    """ASGI middleware. Answers 503 above `max_requests`, before reading any of the body.
+
+    Serve's own refusals would be plain text.
+    """
+
+    def __init__(self, app: ASGIApp, max_requests: int) -> None:
+        self._app = app
+        self._max_requests = max_requests
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in EXEMPT:
+            await self._app(scope, receive, send)
+            return
+        if self._under_way >= self._max_requests:
+            error = Overloaded(f"{self._under_way} requests are under way already")
+            await problem_response(error, Request(scope))(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1

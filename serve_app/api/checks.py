@@ -10,24 +10,24 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from dubl.contract import bodies
+from dubl.contract.forms import read_form
+from dubl.contract.orders import CheckOrder, Terms
+from dubl.contract.requests import CheckForm
 from dubl.errors import CheckNotFound
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.types import Check, JobState, Outcome
-from serve_app.api.context import Context, RouteContext
-from serve_app.api.conversation import (
-    accepted,
-    awaited,
-    discarding,
-    error_of,
-    failure,
-    wait_seconds,
+from serve_app.api.access import principal_of
+from serve_app.api.context import (
+    Context,
+    RouteContext,
+    libraries_of,
+    require_check,
+    visible_check,
 )
 from serve_app.api.documents import CHECK
-from serve_app.api.orders import check_order, terms_of
-from serve_app.api.principal import libraries_of, principal_of
-from serve_app.api.uploads import read_submission
-from serve_app.api.visible import require_check, visible_check
+from serve_app.api.problems import failure
+from serve_app.api.submissions import Submission, accepted, ordered, wait_seconds
 
 MinProbability = Annotated[float | None, Query(ge=0, le=1)]
 
@@ -58,19 +58,15 @@ async def submit(
     any other id in use.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
-    with context.admission.room(waits=seconds > 0):
-        submission = await read_submission(request, spool=context.spool)
-        async with discarding(submission, context.spool):
-            terms = terms_of(submission, waits=seconds > 0)
-            order = check_order(submission, library)
-            order = replace(order, libraries=principal_of(request).limited(order.libraries))
-            with context.admission.accepting():
-                job = await context.engine.jobs.check(order, terms)
-        known = bool(terms.callback_url or submission.fields.get("id"))
-        ended = await awaited(context, job, seconds=seconds, known=known)
+
+    def read(submission: Submission) -> tuple[CheckOrder, Terms]:
+        form = read_form(CheckForm, submission.fields)
+        order = form.order(submission.upload, library)
+        order = replace(order, libraries=principal_of(request).limited(order.libraries))
+        return order, form.terms(waits=seconds > 0)
+
+    ended = await ordered(context, request, read, seconds=seconds)
     job = ended.job
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        raise error_of(job)
     if job.state is not JobState.DONE:
         return accepted(job, location=f"/v1/checks/{quote(job.subject_id, safe='')}")
     check = ended.done.check

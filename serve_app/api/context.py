@@ -1,4 +1,7 @@
-"""What every route needs, injected by FastAPI: `async def route(context: RouteContext)`."""
+"""What every route needs, injected by FastAPI: `async def route(context: RouteContext)`.
+
+And what it may show: objects that a caller may not see do not exist for it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,13 @@ from fastapi import Depends, Request
 from dubl.engine.engine import Engine
 from dubl.engine.handles import Handle
 from dubl.engine.ledger import LedgerClient
+from dubl.errors import CheckNotFound, JobNotFound, ReferenceNotFound
+from dubl.ledger.job_queue import JobQueue
+from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
 from dubl.settings import Settings
-from serve_app.api.access import KeyRing
+from dubl.types import Check, Job, Reference
+from serve_app.api.access import KeyRing, principal_of
 from serve_app.api.admission import Admission
 
 
@@ -46,3 +53,39 @@ def context_of(request: Request) -> Context:
 
 
 RouteContext = Annotated[Context, Depends(context_of)]
+
+
+async def visible_check(context: Context, request: Request, check_id: str) -> Check:
+    """A check. Raises CheckNotFound, also if the caller's key may not see it."""
+    return require_check(await context.ledger.ask(Ledger.get_check, check_id), request)
+
+
+def require_check(check: Check, request: Request) -> Check:
+    """A check. Raises CheckNotFound if the caller's key may not see it."""
+    if not principal_of(request).sees(check.libraries):
+        raise CheckNotFound(f"there is no check '{check.id}'")
+    return check
+
+
+async def visible_reference(context: Context, request: Request, reference_id: str) -> Reference:
+    """A reference. Raises ReferenceNotFound, also for one in another key's library."""
+    reference: Reference = await context.librarian.get.remote(reference_id)
+    if not principal_of(request).sees([reference.library]):
+        raise ReferenceNotFound(f"there is no reference '{reference_id}'")
+    return reference
+
+
+async def visible_job(context: Context, request: Request, job_id: str) -> Job:
+    """A job. Raises JobNotFound, also for one about another key's library."""
+    job = await context.ledger.ask(JobQueue.get, job_id)
+    if not principal_of(request).sees(libraries_of(job)):
+        raise JobNotFound(f"there is no job '{job_id}'")
+    return job
+
+
+def libraries_of(job: Job) -> tuple[str, ...]:
+    """The libraries of a job; empty: all."""
+    draft, libraries = job.request.get("draft"), job.request.get("libraries")
+    if isinstance(draft, dict):
+        return (str(draft.get("library", "")),)
+    return tuple(str(name) for name in libraries) if isinstance(libraries, list | tuple) else ()

@@ -11,8 +11,8 @@ from dubl.contract import bodies
 from dubl.contract.forms import LIBRARY_PATTERN
 from dubl.errors import NotFound
 from dubl.index.duplicates import read_duplicates
+from serve_app.api.access import principal_of
 from serve_app.api.context import RouteContext
-from serve_app.api.principal import principal_of
 
 Library = Annotated[str, Path(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
 

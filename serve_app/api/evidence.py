@@ -24,8 +24,7 @@ from dubl.types import (
     StoredVideo,
     TimedMatrix,
 )
-from serve_app.api.context import Context, RouteContext
-from serve_app.api.visible import visible_check, visible_reference
+from serve_app.api.context import Context, RouteContext, visible_check, visible_reference
 
 Stage = Literal["frames", "network"]
 At = Annotated[float, Query(ge=0, description="seconds")]

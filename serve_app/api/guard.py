@@ -17,8 +17,8 @@ from dubl.types import (
     PriorDecisions,
     QuarantineState,
 )
+from serve_app.api.access import principal_of
 from serve_app.api.context import Context, RouteContext
-from serve_app.api.principal import principal_of
 
 router = APIRouter(tags=["reviews"])
 

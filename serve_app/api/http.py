@@ -24,11 +24,10 @@ from serve_app.api import (
     system,
 )
 from serve_app.api.access import AccessControl, KeyRing
-from serve_app.api.admission import Admission
+from serve_app.api.admission import Admission, LoadLimit
 from serve_app.api.context import Context
-from serve_app.api.load_limit import LoadLimit
-from serve_app.api.request_id import RequestIdMiddleware
-from serve_app.api.uploads import MAX_FIELDS_BYTES
+from serve_app.api.middleware import RequestIdMiddleware
+from serve_app.api.submissions import MAX_FIELDS_BYTES
 from serve_app.web import console
 
 # Room for the plain fields and the wrapping of a body, beside the file.

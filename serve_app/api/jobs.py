@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -10,16 +11,17 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from dubl.contract import bodies
+from dubl.contract.forms import read_form
+from dubl.contract.orders import BatchOrder, Terms
+from dubl.contract.requests import BatchForm
 from dubl.ledger.job_queue import JobQueue
 from dubl.types import Job, JobKind, JobState, Scope
-from serve_app.api.context import Context, RouteContext
-from serve_app.api.conversation import accepted, discarding, job_body
+from serve_app.api.access import principal_of
+from serve_app.api.context import Context, RouteContext, libraries_of, visible_job
 from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
-from serve_app.api.orders import batch_order, terms_of
-from serve_app.api.principal import libraries_of, principal_of
-from serve_app.api.uploads import read_submission
-from serve_app.api.visible import visible_job
+from serve_app.api.problems import failure
+from serve_app.api.submissions import Submission, accepted, ordered
 
 _PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)
 _SCOPES = {JobKind.CHECK: Scope.CHECK, JobKind.REFERENCE: Scope.REGISTER}
@@ -98,13 +100,36 @@ async def submit(context: RouteContext, request: Request) -> Response:
 
     Answers 202 with one job; `/v1/jobs?batch=` lists its children.
     """
-    with context.admission.room(waits=False):
-        submission = await read_submission(request, spool=context.spool)
-        async with discarding(submission, context.spool):
-            order = batch_order(submission, max_items=context.settings.serve.max_batch_items)
-            principal = principal_of(request)
-            principal.require_scope(_SCOPES[order.kind])
-            order = replace(order, libraries=principal.limited(order.libraries))
-            with context.admission.accepting():
-                job = await context.engine.jobs.batch(order, terms_of(submission, waits=False))
+
+    def read(submission: Submission) -> tuple[BatchOrder, Terms]:
+        form = read_form(BatchForm, submission.fields)
+        order = form.order(submission.upload, max_items=context.settings.serve.max_batch_items)
+        principal = principal_of(request)
+        principal.require_scope(_SCOPES[order.kind])
+        order = replace(order, libraries=principal.limited(order.libraries))
+        return order, Terms(callback_url=form.callback_url)
+
+    job = (await ordered(context, request, read)).job
     return accepted(job, location=f"/v1/jobs/{job.id}")
+
+
+def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> bodies.Job:
+    """The answer for a job. `children`: number of a batch's jobs by state."""
+    return bodies.Job.of(job, name=name_of(job), error=failure(job), children=children)
+
+
+def name_of(job: Job) -> str:
+    """The caller's name of the video or archive; empty if the job has none."""
+    video = _part(job.request, "video")
+    named = (
+        (_part(video, "upload"), "name"),
+        *((video, key) for key in ("link", "path", "lost")),
+        (_part(job.request, "archive"), "name"),
+        (_part(job.request, "earlier"), "name"),
+    )
+    return next((str(part[key]) for part, key in named if part.get(key)), "")
+
+
+def _part(request: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = request.get(key)
+    return value if isinstance(value, dict) else {}

@@ -4,22 +4,23 @@ only (problems.py).
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
 
 from dubl.contract import bodies
-from dubl.contract.orders import Terms
-from dubl.errors import DeadlineExceeded
+from dubl.contract.forms import read_form
+from dubl.contract.orders import CheckOrder, Terms, VideoInput
+from dubl.contract.requests import LinkForm, id_in_link
+from dubl.errors import DeadlineExceeded, InvalidRequest
 from dubl.ledger.ledger import Ledger
 from dubl.types import JobState, Outcome
+from serve_app.api.access import principal_of
 from serve_app.api.context import Context, RouteContext
-from serve_app.api.conversation import awaited, error_of
 from serve_app.api.documents import LEGACY
-from serve_app.api.orders import legacy_order
-from serve_app.api.principal import principal_of
 from serve_app.api.routes import LEGACY_PATH
-from serve_app.api.uploads import read_json_object
+from serve_app.api.submissions import awaited, read_json_object
 
 router = APIRouter(tags=["original client"])
 
@@ -35,18 +36,24 @@ async def check_video_duplicate(context: RouteContext, request: Request) -> bodi
     return await _answer(request, context)
 
 
+def legacy_order(fields: dict[str, object]) -> CheckOrder:
+    """The original client's request: `link` only; other fields are ignored."""
+    link = read_form(LinkForm, {"link": fields.get("link")}).link
+    if not link:
+        raise InvalidRequest("`link` is missing")
+    return CheckOrder(id=str(uuid.uuid4()), video=VideoInput(link=link), self_id=id_in_link(link))
+
+
 async def _answer(request: Request, context: Context) -> bodies.OriginalAnswer:
     order = legacy_order(await read_json_object(request))
     order = replace(order, libraries=principal_of(request).limited(order.libraries))
     seconds = context.settings.serve.max_wait_s
+    terms = Terms(waits=True)
     with context.admission.room(waits=False):
         with context.admission.accepting():
-            job = await context.engine.jobs.check(order, Terms(waits=True))
-        ended = await awaited(context, job, seconds=seconds, known=False)
-    job = ended.job
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        raise error_of(job)
-    if job.state is not JobState.DONE:
+            job = await context.engine.jobs.accept(order, terms)
+        ended = await awaited(context, job, seconds=seconds, terms=terms)
+    if ended.job.state is not JobState.DONE:
         raise DeadlineExceeded("the check is not finished yet")
     check = ended.done.check
     if check is None:  # another process has run it

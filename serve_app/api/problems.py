@@ -11,7 +11,9 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from dubl import errors
-from serve_app.api.request_id import request_id_of
+from dubl.contract import bodies
+from dubl.types import Job, JobState
+from serve_app.api.middleware import request_id_of
 from serve_app.api.routes import LEGACY_PATH
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,19 @@ def problem(error: errors.DublError) -> dict[str, object]:
     if error.context:
         body["context"] = error.context
     return body
+
+
+def error_of(job: Job) -> errors.DublError:
+    """The error with which a job failed, as it was raised."""
+    if job.state is JobState.CANCELLED:
+        return errors.StateConflict("the job was cancelled")
+    return errors.error_class(job.error_code)(job.error_detail)
+
+
+def failure(job: Job) -> bodies.Failure | None:
+    """The problem of a failed job, or None."""
+    failed = job.state is JobState.FAILED
+    return bodies.Failure.model_validate(problem(error_of(job))) if failed else None
 
 
 def problem_response(error: errors.DublError, request: Request) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote
 
@@ -9,23 +10,23 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from dubl.contract import bodies
-from dubl.contract.requests import ChangeForm
+from dubl.contract.forms import read_form
+from dubl.contract.orders import ReferenceOrder, Terms
+from dubl.contract.requests import ChangeForm, ReferenceForm
 from dubl.errors import ReferenceNotFound
 from dubl.ledger.job_queue import JobQueue
 from dubl.types import JobState, Page, Reference
-from serve_app.api.context import RouteContext
-from serve_app.api.conversation import (
+from serve_app.api.access import principal_of
+from serve_app.api.context import RouteContext, libraries_of, visible_reference
+from serve_app.api.documents import CHANGE, REFERENCE
+from serve_app.api.problems import failure
+from serve_app.api.submissions import (
+    Submission,
     accepted,
-    discarding,
-    error_of,
-    failure,
+    ordered,
+    read_json_object,
     wait_seconds,
 )
-from serve_app.api.documents import CHANGE, REFERENCE
-from serve_app.api.orders import reference_order, terms_of
-from serve_app.api.principal import libraries_of, principal_of
-from serve_app.api.uploads import read_json_object, read_submission
-from serve_app.api.visible import visible_reference
 
 router = APIRouter(prefix="/v1", tags=["references"])
 
@@ -43,18 +44,15 @@ async def submit(context: RouteContext, request: Request) -> Response:
     the same id were registered before; 409 if the id belongs to another library.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
-    with context.admission.room(waits=seconds > 0):
-        submission = await read_submission(request, spool=context.spool)
-        async with discarding(submission, context.spool):
-            terms = terms_of(submission, waits=seconds > 0)
-            order = reference_order(submission)
-            principal_of(request).require(order.draft.library)
-            with context.admission.accepting():
-                job = await context.engine.jobs.register(order, terms)
-        ended = await context.engine.jobs.wait(job, seconds=seconds)
+
+    def read(submission: Submission) -> tuple[ReferenceOrder, Terms]:
+        form = read_form(ReferenceForm, submission.fields)
+        order = form.order(submission.upload)
+        principal_of(request).require(order.draft.library)
+        return order, replace(form.terms(waits=seconds > 0), known=True)
+
+    ended = await ordered(context, request, read, seconds=seconds)
     job = ended.job
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        raise error_of(job)
     if job.state is not JobState.DONE:
         return accepted(job, location=_location(job.subject_id))
     made = ended.done.registration

@@ -11,9 +11,8 @@ from dubl.contract.requests import ReviewRequest
 from dubl.errors import InvalidRequest
 from dubl.ledger.reviews import Reviews
 from dubl.types import ReviewState
-from serve_app.api.context import RouteContext
-from serve_app.api.principal import principal_of
-from serve_app.api.visible import visible_check
+from serve_app.api.access import principal_of
+from serve_app.api.context import RouteContext, visible_check
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 

@@ -12,11 +12,10 @@ from dubl.contract.forms import read_form
 from dubl.contract.orders import FrameSearch
 from dubl.contract.requests import FrameForm
 from dubl.errors import InvalidRequest
-from serve_app.api.context import RouteContext
+from serve_app.api.access import principal_of
+from serve_app.api.context import RouteContext, visible_check
 from serve_app.api.documents import FRAME
-from serve_app.api.principal import principal_of
-from serve_app.api.uploads import Submission, read_submission
-from serve_app.api.visible import visible_check
+from serve_app.api.submissions import Submission, read_submission
 
 Limit = Annotated[int, Query(ge=1, le=50)]
 
@@ -32,14 +31,15 @@ async def search_frame(
 ) -> bodies.Items[bodies.FrameFound]:
     """References that show a picture, best first: an image `file`, or the frame of a video at
     `time_s`."""
-    with context.admission.room(waits=True):
-        submission = await read_submission(request, spool=context.spool)
-        try:
-            search = _search(submission, limit=limit)
-            allowed = principal_of(request).limited(search.libraries)
+    context.admission.require(waits=True)
+    submission = await read_submission(request, spool=context.spool)
+    try:
+        search = _search(submission, limit=limit)
+        allowed = principal_of(request).limited(search.libraries)
+        with context.admission.room(waits=True):
             found = await context.engine.search_frame(search.within(allowed))
-        finally:
-            await asyncio.to_thread(submission.discard, context.spool)
+    finally:
+        await asyncio.to_thread(submission.discard, context.spool)
     return bodies.Items[bodies.FrameFound].of(found, bodies.FrameFound.of)
 
 

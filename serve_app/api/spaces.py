@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body, Query, Request
 from dubl.contract import bodies
 from dubl.contract.requests import RollbackRequest, SwitchRequest
 from dubl.rights.times import utc_text
+from serve_app.api.access import principal_of
 from serve_app.api.context import RouteContext
-from serve_app.api.principal import principal_of
 
 MAX_MISSING = 5000  # references of one page; chosen
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from starlette.requests import Request
 
-from dubl.contract.requests import ChangeForm
+from dubl.contract.forms import read_form
+from dubl.contract.requests import ChangeForm, CheckForm, ReferenceForm
 from dubl.errors import DublError, InvalidRequest, SourceForbidden, Unauthorized
 from dubl.ledger.api_keys import make_key, recognize
 from dubl.media import addresses, wire
@@ -23,8 +24,8 @@ from dubl.media.links import fetch_link
 from dubl.media.spool import Spool
 from dubl.settings import MediaSettings
 from dubl.types import PagePosition, Scope
-from serve_app.api.orders import check_order, legacy_order, reference_order
-from serve_app.api.uploads import read_json_object, read_submission
+from serve_app.api.legacy import legacy_order
+from serve_app.api.submissions import read_json_object, read_submission
 
 _KEY = make_key("fuzz", scopes=[Scope.CHECK])
 
@@ -56,8 +57,8 @@ def take_multipart(data: bytes, folder: Path) -> None:
     async def read() -> None:
         submission = await read_submission(_request(data, content_type), spool=spool)
         try:
-            reference_order(submission)
-            check_order(submission, [])
+            read_form(ReferenceForm, submission.fields).order(submission.upload)
+            read_form(CheckForm, submission.fields).order(submission.upload)
         finally:
             submission.discard(spool)
 
@@ -77,8 +78,8 @@ def take_json(data: bytes, folder: Path) -> None:
     async def checked() -> None:
         submission = await read_submission(_request(data, b"application/json"), spool=spool)
         with contextlib.suppress(InvalidRequest):
-            check_order(submission, [])
-        reference_order(submission)
+            read_form(CheckForm, submission.fields).order(submission.upload)
+        read_form(ReferenceForm, submission.fields).order(submission.upload)
 
     async def changed() -> None:
         ChangeForm.change(await read_json_object(_request(data, b"application/json")))

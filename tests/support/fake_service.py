@@ -13,15 +13,13 @@ import numpy as np
 from fastapi import FastAPI
 
 from dubl.contract.orders import (
-    BATCH_ORDER,
-    CHECK_ORDER,
-    REFERENCE_ORDER,
-    BatchOrder,
     CheckOrder,
+    Order,
     ReferenceChange,
     ReferenceOrder,
     Terms,
     VideoInput,
+    order_of,
 )
 from dubl.engine.engine import make_engine
 from dubl.engine.flow import Lane, Steps
@@ -159,15 +157,9 @@ class FakeService:
         return new.token
 
     @property
-    def orders(self) -> list[CheckOrder | ReferenceOrder | BatchOrder]:
+    def orders(self) -> list[Order]:
         """Of all accepted jobs, the oldest first."""
-        kinds = {
-            JobKind.CHECK: CHECK_ORDER,
-            JobKind.REFERENCE: REFERENCE_ORDER,
-            JobKind.BATCH: BATCH_ORDER,
-        }
-        jobs = reversed(self.ledger.jobs.list(limit=500).items)
-        return [kinds[job.kind].validate_python(job.request) for job in jobs]
+        return [order_of(job) for job in reversed(self.ledger.jobs.list(limit=500).items)]
 
     def put(self, job_id: str, **changes: object) -> Job:
         """Brings a new job to a state; it runs where none is given."""
@@ -239,11 +231,12 @@ class FakeService:
 
     def finish(self, job: Job) -> None:
         """The end of a job that is done."""
-        if job.kind is JobKind.CHECK:
-            order = CHECK_ORDER.validate_python(job.request)
+        order = order_of(job)
+        if isinstance(order, CheckOrder):
             self.ledger.record_check(self.verdict_on(order), lease=job.lease)
             return
-        draft = REFERENCE_ORDER.validate_python(job.request).draft
+        assert isinstance(order, ReferenceOrder)
+        draft = order.draft
         created = draft.id not in self.library.references
         self.library.add(draft)
         self.ledger.jobs.finish(job.lease, result_id=draft.id, created=created)
@@ -338,18 +331,11 @@ class RecordedJobs(Jobs):
     def abandon(self, job: Job) -> None:
         self.abandoned.append(job.id)
 
-    async def _accept(
-        self,
-        kind: JobKind,
-        subject_id: str,
-        request: Mapping[str, object],
-        libraries: Sequence[str],
-        terms: Terms,
-    ) -> Job:
+    async def accept(self, order: Order, terms: Terms) -> Job:
         if self._service.full:
             raise Overloaded("256 jobs are waiting already")
         self.terms.append(terms)
-        return await super()._accept(kind, subject_id, request, libraries, Terms(waits=terms.waits))
+        return await super().accept(order, Terms(waits=terms.waits))
 
 
 class FakeStep(Step):

@@ -47,7 +47,7 @@ def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
 ) -> None:
     jobs = jobs_of(local, settings_of(tmp_path, URLS))
     terms = Terms(callback_url="https://mine.example", waits=True)
-    asyncio.run(jobs.check(order("a", "films", "other", "news"), terms))
+    asyncio.run(jobs.accept(order("a", "films", "other", "news"), terms))
     job = local.ledger.jobs.find("a")
     assert (job.state, job.rank) == (JobState.QUEUED, JobRank.WAITED_FOR)
     assert job.callbacks == (
@@ -56,29 +56,29 @@ def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
         "https://news.example",
     )
     draft = ReferenceDraft(id="b", library="films")
-    asyncio.run(jobs.register(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
+    asyncio.run(jobs.accept(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
     assert local.ledger.jobs.find("b").callbacks == ("https://films.example",)
 
 
 def test_a_callback_without_a_secret_is_refused(local: LocalLedger, tmp_path: Path) -> None:
     jobs = jobs_of(local, settings_of(tmp_path, secret=False))
     with pytest.raises(InvalidRequest, match="DUBL__WEBHOOKS__SECRET"):
-        asyncio.run(jobs.check(order("a"), Terms(callback_url="https://mine.example")))
+        asyncio.run(jobs.accept(order("a"), Terms(callback_url="https://mine.example")))
     assert local.ledger.jobs.list().items == ()
 
 
 def test_a_full_ledger_refuses(local: LocalLedger, tmp_path: Path) -> None:
     jobs = jobs_of(local, settings_of(tmp_path, "serve.max_queued_jobs=1"))
-    asyncio.run(jobs.check(order("a"), Terms()))
+    asyncio.run(jobs.accept(order("a"), Terms()))
     with pytest.raises(Overloaded):
-        asyncio.run(jobs.check(order("b"), Terms()))
+        asyncio.run(jobs.accept(order("b"), Terms()))
 
 
 def test_waiting_sees_the_end_that_somebody_else_makes(local: LocalLedger, tmp_path: Path) -> None:
     jobs = jobs_of(local, settings_of(tmp_path))
 
     async def story() -> JobState:
-        job = await jobs.check(order("a"), Terms(waits=True))
+        job = await jobs.accept(order("a"), Terms(waits=True))
         waiting = asyncio.create_task(jobs.wait(job, seconds=300))
         (running,) = local.ledger.jobs.claim(limit=1, lease_s=60)
         local.ledger.jobs.fail(running.lease, code="empty_file", detail="")
@@ -91,7 +91,7 @@ def test_an_abandoned_job_is_cancelled(local: LocalLedger, tmp_path: Path) -> No
     jobs = jobs_of(local, settings_of(tmp_path))
 
     async def story() -> None:
-        job = await jobs.check(order("a"), Terms(waits=True))
+        job = await jobs.accept(order("a"), Terms(waits=True))
         jobs.abandon(job)
         while not local.ledger.jobs.get(job.id).state.ended:
             await asyncio.sleep(0.01)

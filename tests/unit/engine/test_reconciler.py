@@ -6,12 +6,12 @@ import os
 import time
 from pathlib import Path
 
-from dubl.contract.orders import CHECK_ORDER, CheckOrder, VideoInput
+from dubl.contract.orders import CheckOrder, VideoInput, new_job
 from dubl.engine.reconciler import Reconciler
 from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
 from dubl.settings import load_settings
-from dubl.types import Job, JobKind, JobState, VideoSource
+from dubl.types import JobRank, VideoSource
 
 DAY_S = 86400.0
 
@@ -34,14 +34,8 @@ def test_old_files_without_a_job_go_and_those_of_jobs_stay(tmp_path: Path) -> No
     }
     for name in ("queued", "done", "dead"):
         order = CheckOrder(id=name, video=VideoInput(upload=files[name]))
-        job = Job(
-            id=name,
-            kind=JobKind.CHECK,
-            state=JobState.QUEUED,
-            subject_id=name,
-            request=CHECK_ORDER.dump_python(order, mode="json"),
-            created_at="2026-01-01T00:00:00.000Z",
-        )
+        created_at = "2026-01-01T00:00:00.000Z"
+        job = new_job(order, job_id=name, created_at=created_at, rank=JobRank.ORDINARY)
         leased = ledger.jobs.create(job, tries=1, lease_s=0 if name == "queued" else 60)
         if name == "done":
             ledger.jobs.finish(leased.lease, result_id=name, created=True)

@@ -9,9 +9,10 @@ from typing import cast
 
 import pytest
 
+from dubl.contract.orders import Order
 from dubl.engine import ledger, runner
+from dubl.engine.handles import OnStage
 from dubl.engine.ledger import LedgerClient
-from dubl.engine.progress import OnStage
 from dubl.engine.runner import JobRunner
 from dubl.engine.work import NOTHING, Done, Work
 from dubl.errors import DublError, EmptyFile, Overloaded, StoreUnavailable
@@ -35,7 +36,7 @@ class Tasks:
         self.discarded: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def perform(self, job: Job, on_stage: OnStage) -> Done:
+    async def perform(self, job: Job, _: Order | None, on_stage: OnStage) -> Done:
         self.begun.append(job.id)
         on_stage("embed")
         if job.id in self.gates:
@@ -46,7 +47,7 @@ class Tasks:
         await self.ledger.ask(JobQueue.finish, job.lease, result_id=job.id, created=True)
         return NOTHING
 
-    async def discard_upload(self, job: Job) -> None:
+    async def discard_upload(self, job: Job, _: Order | None) -> None:
         self.discarded.append(job.id)
 
 

@@ -15,8 +15,10 @@ from dubl.engine.handles import Handle
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.shadows import MAX_AT_ONCE, Shadows
 from dubl.engine.shell import NO_SHELL
+from dubl.engine.work import Work
 from dubl.errors import ServiceInterrupted
 from dubl.rights.terms import ANYWHERE
+from dubl.settings import load_settings
 from dubl.types import (
     NO_PRIOR_DECISIONS,
     Check,
@@ -49,7 +51,6 @@ class OtherSpace:
     """A flow whose shadows wait until they are let go, and meet an error where one is given."""
 
     def __init__(self) -> None:
-        self.has_shadows = True
         self.go = asyncio.Event()
         self.error: Exception | None = None
         self.begun = 0
@@ -180,20 +181,32 @@ def test_a_busy_process_leaves_shadows_out(local: LocalLedger) -> None:
     assert tell(local, story).begun == MAX_AT_ONCE
 
 
-def test_there_is_no_shadow_without_a_share_or_a_second_space(local: LocalLedger) -> None:
-    async def story(shadows: Shadows, other: OtherSpace) -> None:
-        other.has_shadows = False
-        begin(shadows, local, "a")
-        await ended(shadows)
-
-    assert tell(local, story).begun == 0
-
+def test_there_is_no_shadow_without_a_share(local: LocalLedger) -> None:
     async def unshared(shadows: Shadows, other: OtherSpace) -> None:
         other.go.set()
         begin(shadows, local, "b")
         await ended(shadows)
 
     assert tell(local, unshared, share=0.0).begun == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "spaces", "shadowed"), [(1, 2, True), (1, 1, False), (0, 2, False)]
+)
+def test_work_has_shadows_where_there_is_a_share_and_a_second_space(
+    local: LocalLedger, tmp_path: Path, share: int, spaces: int, shadowed: bool
+) -> None:
+    settings = load_settings(
+        overrides=[f"data_dir={tmp_path}", f"candidate.shadow_share={share}"], environment={}
+    )
+    work = Work(
+        steps=steps(*(lane(f"{number}") for number in range(spaces))),
+        flow=cast(Flow, OtherSpace()),
+        ledger=LedgerClient(local),
+        settings=settings,
+        shell=NO_SHELL,
+    )
+    assert (work._shadows is not None) is shadowed
 
 
 def steps(*lanes: Lane) -> Steps:

@@ -240,7 +240,7 @@ def test_an_unexpected_error_is_a_problem_without_its_inner_text(
     async def broken(*_: object) -> None:
         raise RuntimeError("secret path /etc")
 
-    monkeypatch.setattr(service.jobs, "_accept", broken)
+    monkeypatch.setattr(service.jobs, "accept", broken)
     answer = client.post("/v1/checks", json={"link": LINK})
     assert answer.status_code == 500
     assert "secret" not in answer.text

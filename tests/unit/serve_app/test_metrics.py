@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from dubl.types import VideoFacts
-from serve_app.api.answer_times import AnswerTimes
+from serve_app.api.middleware import AnswerTimes
 from serve_app.metrics import size_name
 from serve_app.scraping import merged
 

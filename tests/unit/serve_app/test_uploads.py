@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool
-from serve_app.api.uploads import read_submission
+from serve_app.api.submissions import read_submission
 
 HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 

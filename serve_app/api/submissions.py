@@ -1,4 +1,4 @@
-"""Reads a submission: multipart with `file` and plain fields, or a JSON object with `link`.
+"""Submissions: multipart with `file` and plain fields, or a JSON object with `link`.
 
 A file part is hashed, counted and written to the spool while it arrives, in one pass. It is refused
 at the first byte over the limit.
@@ -7,20 +7,29 @@ at the first byte over the limit.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from fastapi.responses import JSONResponse
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from dubl.contract import bodies
+from dubl.contract.orders import Order, Terms
 from dubl.contract.strict_json import parse_json
-from dubl.errors import InvalidRequest
+from dubl.engine.runner import Ended
+from dubl.errors import InputError, InvalidRequest, Overloaded
 from dubl.media.spool import Spool, SpoolWriter
-from dubl.types import VideoSource
+from dubl.types import Job, JobState, VideoSource
+from serve_app.api.context import Context
+from serve_app.api.problems import error_of
 
 MAX_FIELDS_BYTES = 1024 * 1024  # of names and values together; chosen, bounds memory
 FILE_FIELD = "file"
+WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +43,58 @@ class Submission:
         """Removes the file of a request that was refused."""
         if self.upload is not None:
             spool.remove(self.upload)
+
+
+def wait_seconds(request: Request, *, longest: float) -> float:
+    """The seconds in Prefer: wait=N; 0 without it."""
+    found = WAIT_PATTERN.search(request.headers.get("prefer", "").lower())
+    return min(float(found.group(1)), longest) if found else 0.0
+
+
+async def ordered(
+    context: Context,
+    request: Request,
+    read: Callable[[Submission], tuple[Order, Terms]],
+    *,
+    seconds: float = 0.0,
+) -> Ended:
+    """Reads a submission, accepts its order, and waits for the end of the job.
+
+    Raises Overloaded, what is wrong with the fields, and the error of a failed job.
+    """
+    context.admission.require(waits=seconds > 0)
+    submission = await read_submission(request, spool=context.spool)
+    with ExitStack() as place:
+        async with _discarding(submission, context.spool):
+            order, terms = read(submission)
+            place.enter_context(context.admission.room(waits=terms.waits))
+            with context.admission.accepting():
+                job = await context.engine.jobs.accept(order, terms)
+        return await awaited(context, job, seconds=seconds, terms=terms)
+
+
+async def awaited(context: Context, job: Job, *, seconds: float, terms: Terms) -> Ended:
+    """The job when it ends, or after `seconds`. Raises the error of a failed job.
+
+    A job of which only this request knows is cancelled if the caller disconnects before.
+    """
+    try:
+        ended = await context.engine.jobs.wait(job, seconds=seconds)
+    except asyncio.CancelledError:
+        if terms.waits and not terms.known:
+            context.engine.jobs.abandon(job)
+        raise
+    if ended.job.state in (JobState.FAILED, JobState.CANCELLED):
+        raise error_of(ended.job)
+    return ended
+
+
+def accepted(job: Job, *, location: str) -> JSONResponse:
+    """202 with the address of the result."""
+    body = bodies.Accepted(id=job.subject_id, job_id=job.id, status=job.state)
+    return JSONResponse(
+        body.model_dump(exclude_none=True), status_code=202, headers={"Location": location}
+    )
 
 
 async def read_submission(request: Request, *, spool: Spool) -> Submission:
@@ -69,6 +130,20 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             yield chunk
     except ClientDisconnect as exc:
         raise InvalidRequest("the connection ended before the end of the body") from exc
+
+
+@asynccontextmanager
+async def _discarding(submission: Submission, spool: Spool) -> AsyncIterator[None]:
+    """Removes the file of a refused submission.
+
+    After other errors the job may have been accepted. Then the file stays, and the reconciler
+    removes it if no job needs it.
+    """
+    try:
+        yield
+    except (InputError, Overloaded):
+        await asyncio.to_thread(submission.discard, spool)
+        raise
 
 
 class _MultipartReader:
