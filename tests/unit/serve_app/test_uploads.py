@@ -1,16 +1,20 @@
-"""Claims about bodies that end before they should."""
+"""Claims about bodies that end before they should, or hardly ever."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.requests import Request
 
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool
+from serve_app.api import submissions
 from serve_app.api.submissions import read_submission
+from tests.support.fake_service import FakeService
 
 HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
@@ -32,3 +36,41 @@ def test_a_caller_who_hangs_up_half_way_leaves_nothing_behind(
     with pytest.raises(InvalidRequest, match="ended before"):
         asyncio.run(read_submission(request, spool=Spool(tmp_path, max_size_bytes=1000)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_body_that_hardly_moves_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submissions, "BODY_GRACE_S", 0.05)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(InvalidRequest, match="bytes a second"):
+        asyncio.run(read_submission(request, spool=Spool(tmp_path, max_size_bytes=1000)))
+
+
+def test_slow_bodies_take_no_place_of_a_waiting_check(tmp_path: Path) -> None:
+    app = FakeService(tmp_path, "serve.max_waiting=1").app()
+    waits = {"Prefer": "wait=30"}
+
+    async def story() -> list[int]:
+        arrived = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"{"
+            await arrived.wait()
+            yield b'"link": "https://example.org/a.mp4"}'
+
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            first = asyncio.create_task(client.post("/v1/checks", content=slow(), headers=waits))
+            await asyncio.sleep(0.05)
+            other = {"link": "https://example.org/b.mp4"}
+            second = await client.post("/v1/checks", json=other, headers=waits)
+            arrived.set()
+            return [(await first).status_code, second.status_code]
+
+    assert asyncio.run(story()) == [200, 200]
