@@ -31,9 +31,9 @@ def main() -> None:
         return
     settings = MediaSettings.model_validate(opening)
     decoder = FileDecoder(settings)
-    confined = confine(settings.decode_memory_bytes)
+    lacks = confine(settings.decode_memory_bytes)
     threading.Thread(target=_end_with_owner, args=(requests.fileno(),), daemon=True).start()
-    answers.write(wire.pack({"ready": True, "confined": confined}))
+    answers.write(wire.pack({"ready": True, "lacks": lacks}))
     answers.flush()
     while (header := wire.receive(requests)) is not None:
         # The kernel ends a decoder that hangs after its owner has died.

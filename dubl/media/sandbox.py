@@ -147,8 +147,8 @@ class _Worker:
             raise DecoderCrashed(
                 "the decoding process did not start", context={"exit_status": status}
             ) from exc
-        if not opening.get("confined"):
-            logger.warning("decoding processes run without a system-call filter on this platform")
+        if lacks := opening.get("lacks"):
+            logger.warning("this platform cannot confine decoding processes by %s", lacks)
         self._ready = True
         self._size_bytes = _address_space(self._process.pid)
 

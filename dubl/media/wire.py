@@ -15,7 +15,16 @@ from typing import BinaryIO
 import numpy as np
 from pydantic import TypeAdapter
 
-from dubl.errors import DecoderCrashed, DublError, error_class
+from dubl.errors import (
+    ContextValue,
+    DecoderCrashed,
+    DecodeTimeout,
+    DublError,
+    ExtraMissing,
+    MediaError,
+    SourceError,
+    error_class,
+)
 from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
 
 Header = dict[str, object]
@@ -24,6 +33,7 @@ VIDEO_FACTS = TypeAdapter(VideoFacts)
 TIMINGS = TypeAdapter(dict[str, float])
 LENGTH = struct.Struct("!I")
 MAX_HEADER_BYTES = 1 << 20  # chosen, bounds memory
+MAX_DETAIL = 400  # characters of an error, chosen
 
 
 def pack(header: Mapping[str, object]) -> bytes:
@@ -112,6 +122,13 @@ def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
 
 
 def _error(header: Header) -> DublError:
-    code, context = header["error"], header.get("context")
-    kind = error_class(str(code), otherwise=DecoderCrashed)
-    return kind(str(header.get("detail")), context=context if isinstance(context, dict) else None)
+    """Of what a decoder may say about a file: its sender may be in the hands of one."""
+    kind = error_class(str(header["error"]), otherwise=DecoderCrashed)
+    if not issubclass(kind, MediaError | SourceError | DecodeTimeout | ExtraMissing):
+        kind = DecoderCrashed
+    context = header.get("context")
+    told = context.items() if isinstance(context, dict) else ()
+    plain: dict[str, ContextValue] = {
+        str(name): value for name, value in told if isinstance(value, str | int | float | None)
+    }
+    return kind(str(header.get("detail"))[:MAX_DETAIL], context=plain)

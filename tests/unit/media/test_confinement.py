@@ -33,7 +33,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 def called(number, *arguments):
     if libc.syscall(number, *arguments) != 0:
         raise OSError(ctypes.get_errno(), "refused")
-assert confine(2 << 30)
+assert confine(2 << 30) == ()
 try:
     {statement}
     print("done")
@@ -69,6 +69,20 @@ except OSError as exc:
         "os.truncate(Path(sys.argv[1], 'old'), 0)",
         "os.chmod(Path(sys.argv[1], 'old'), 0o777)",
         "Path(sys.argv[1], 'folder').mkdir()",
+        "os.utime(Path(sys.argv[1], 'old'), (0, 0))",
+        "os.setxattr(Path(sys.argv[1], 'old'), 'user.a', b'b')",
+        "os.memfd_create('a')",
+        "os.sched_setaffinity(os.getppid(), {0})",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+        "called(29, 5, 4096, 0o1600)",
+        "called(240, b'queue', os.O_CREAT, 0o600, 0)",
+        "Path('/proc', str(os.getppid()), 'environ').read_bytes()",
+        "Path('/proc', str(os.getppid()), 'cmdline').read_bytes()",
+        "Path('/proc', str(os.getppid()), 'mem').open('rb')",
+        "Path('/proc/self/environ').read_bytes()",
+        "os.listdir('/proc')",
+        "os.listdir('/run')",
+        "Path('/sys/kernel/uevent_seqnum').read_bytes()",
     ],
 )
 def test_what_a_decoder_never_needs_is_refused(tmp_path: Path, statement: str) -> None:
@@ -78,10 +92,25 @@ def test_what_a_decoder_never_needs_is_refused(tmp_path: Path, statement: str) -
     assert (tmp_path / "old").read_text() == "kept"
 
 
+def test_files_of_processes_are_refused_to_all_threads_of_the_worker() -> None:
+    """Landlock holds for the thread that asks for it and for those that it starts."""
+    script = "import dubl.media.decode_worker, os; print(len(os.listdir('/proc/self/task')))"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env={"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "1"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        "Path('/proc/self/status').read_text()",
+        "Path(os.__file__).read_text()",
+        "os.listdir('/usr')",
         "threading.Thread(target=lambda: None).start()",
         "resource.getrlimit(resource.RLIMIT_NOFILE)",
         "called(234, os.getpid(), threading.get_native_id(), 0)",
@@ -130,6 +159,9 @@ decode_worker.main()
         '{"rows": 1, "facts": 5, "timings_ms": {}}',
         '{"rows": 1000000000, "facts": {}, "timings_ms": {}}',
         '{"rows": 1, "facts": {}, "timings_ms": {"decode": []}}',
+        '{"error": "unauthorized", "detail": "log in at example.org"}',
+        '{"error": "store_unavailable", "detail": "no"}',
+        '{"error": 5, "context": 7}',
         "[" * 100_000,
         "5",
     ],
