@@ -1,0 +1,181 @@
+"""Odd inputs that people report, through the engine in this process.
+
+Each folder of ../shared/cases holds references, a query and `case.json` with what is expected.
+Nothing was fitted on them. Each case has a library of its own, beside one of unrelated clips.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import pytest
+
+from dubl import Check, DublError, LocalClient
+from dubl.settings import load_settings
+from tests.conftest import SHARED
+
+pytestmark = pytest.mark.slow
+
+FOLDER = SHARED / "cases"
+BESIDE = "beside"
+UNRELATED = 16
+END_TOLERANCE_S = 1.5
+FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
+
+# Cases that do not hold, and why. One that starts to hold fails until it is taken off.
+FAILING = {
+    "all_black": "sent to review",
+    "apng_copy": "the error does not name the format",
+    "avi_claims_3h": "the header is believed",
+    "avi_ridiculous_duration": "the header is believed",
+    "avif_copy": "its still is read, not its film",
+    "boomerang": "unique",
+    "compilation": "two of five references are not sure",
+    "flash_white_2s": "only flashes are sampled",
+    "freeze_frame": "stillness counts as proof",
+    "interleaved_stranger": "unique",
+    "inverted_colors": "no view has negated colors",
+    "looped": "few loops have a segment",
+    "preview_track_first": "the first stream is read",
+    "raw_h264": "the error does not name the format",
+    "same_cover_other_song": "stillness counts as proof",
+    "slides_one_in_common": "stillness counts as proof",
+    "slow_slides": "the segment is 8 s off",
+    "slowmo_8x": "unique",
+    "smpte_bars": "stillness counts as proof",
+    "strobe": "unique",
+    "ts_clock_far_ahead": "the file's clock is believed",
+    "ts_clock_reset": "the file's clock is believed",
+    "two_programs_ts": "the first stream is read",
+    "vob_clock_reset": "the file's clock is believed",
+    "webm_joined": "the file's clock is believed",
+    "webp_copy": "the error does not name the format",
+}
+
+
+def cases() -> list[object]:
+    """One parameter a folder."""
+    folders = sorted(FOLDER.iterdir()) if FOLDER.is_dir() else []
+    return [
+        pytest.param(
+            one,
+            id=one.name,
+            marks=[pytest.mark.xfail(reason=FAILING[one.name], strict=True)]
+            if one.name in FAILING
+            else [],
+        )
+        for one in folders
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The outcome of a query, or "error"; `detail` of an error."""
+
+    outcome: str
+    detail: str = ""
+    check: Check | None = None
+
+
+@pytest.fixture(scope="module")
+def dubl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
+    """On a data folder with unrelated clips, where this machine has real ones."""
+    data = tmp_path_factory.mktemp("data")
+    settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
+    with LocalClient(settings=settings) as client:
+        for clip in unrelated():
+            client.register(clip, id=clip.stem, library=BESIDE)
+        yield client
+
+
+def unrelated() -> list[Path]:
+    manifest = SHARED / "data" / "videos" / "manifest.json"
+    if not manifest.is_file():
+        return []
+    clips = [one for one in json.loads(manifest.read_text()) if one["split"] == "train"]
+    step = max(1, len(clips) // UNRELATED)
+    return [manifest.parent / one["file"] for one in clips[::step][:UNRELATED]]
+
+
+def asked(dubl: LocalClient, folder: Path, case: dict[str, object]) -> Answer:
+    name = folder.name
+    for reference in case["reference"]:
+        dubl.register(folder / reference, id=f"{name}.{reference}", library=name)
+    try:
+        check = dubl.check(folder / str(case["query"]), libraries=[name, BESIDE])
+    except DublError as exc:
+        return Answer(outcome="error", detail=exc.detail)
+    return Answer(outcome=check.outcome, check=check)
+
+
+def problem(answer: Answer, folder: Path, case: dict[str, object]) -> str:
+    """Why the answer is not as expected; empty if it is."""
+    if answer.outcome == "error":
+        wanted = FORMATS.get(Path(str(case["query"])).suffix, "")
+        named = "error" in str(case["expected"]) and wanted and wanted in answer.detail
+        return "" if named else f"error: {answer.detail}"
+    check = answer.check
+    assert check is not None
+    told = [(one.reference_id, one.probability, spans(one.segments)) for one in check.matches[:3]]
+    if answer.outcome not in str(case["expected"]).split("|"):
+        return f"{answer.outcome} {check.probability:.3f} {told}"
+    if case.get("expect_all_references") and len(found(check)) < len(case["reference"]):
+        return f"only {sorted(found(check))}"
+    if "expect_segment" in case and not shows(check, case["expect_segment"]):
+        return f"segments {told}"
+    if "expect_cover" in case:
+        with av.open(str(folder / str(case["query"]))) as query:
+            share = covered_s(check) * av.time_base / query.duration
+        return "" if share >= case["expect_cover"] else f"covers {share:.2f} of the query"
+    return ""
+
+
+def found(check: Check) -> set[str]:
+    return {one.reference_id for one in check.matches if one.probability >= 0.9}
+
+
+def spans(segments: object) -> list[tuple[float, ...]]:
+    return [
+        (one.query_start_s, one.query_end_s, one.reference_start_s, one.reference_end_s)
+        for one in segments
+    ]
+
+
+def shows(check: Check, wanted: dict[str, list[float]]) -> bool:
+    """Whether a segment of the best match has these seconds of the query and the reference."""
+    return any(
+        all(
+            abs(have - want) <= END_TOLERANCE_S
+            for side, place in (("q", 0), ("r", 2))
+            if side in wanted
+            for have, want in zip(one[place : place + 2], wanted[side], strict=True)
+        )
+        for one in spans(check.matches[0].segments)
+    )
+
+
+def covered_s(check: Check) -> float:
+    """Seconds of the query in segments of the best match."""
+    stretches = spans(check.matches[0].segments) if check.matches else []
+    tenths = {
+        at
+        for start_s, end_s, *_ in stretches
+        for at in range(round(10 * start_s), round(10 * end_s))
+    }
+    return len(tenths) / 10
+
+
+@pytest.mark.parametrize("folder", cases())
+def test_an_odd_input_gets_the_expected_answer(dubl: LocalClient, folder: Path) -> None:
+    case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    assert problem(asked(dubl, folder, case), folder, case) == "", case["what"]
+
+
+def test_the_cases_are_there() -> None:
+    if not FOLDER.is_dir():
+        pytest.skip(f"cases are absent: {FOLDER} does not exist")
+    assert set(FAILING) <= {one.name for one in FOLDER.iterdir()}
