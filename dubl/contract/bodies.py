@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dubl import types
 from dubl.rights import terms
 from dubl.rights.terms import Action
-from dubl.types import JobState, Outcome, Scope
+from dubl.types import JobState, Note, Outcome, Scope
 
 if TYPE_CHECKING:
     from dubl.settings import PolicySettings
@@ -197,6 +197,10 @@ class Check(Answer):
     policy_version: str
     index_version: int
     damaged: bool = Field(description="part of the file could not be read; this is of the rest")
+    notes: tuple[Note, ...] = Field(
+        default=(),
+        description="`joined`: the file's clock starts anew or jumps; times are as players show",
+    )
     timings_ms: dict[str, Milliseconds]
 
     @classmethod
@@ -226,6 +230,7 @@ class Check(Answer):
             "policy_version",
             "index_version",
             "damaged",
+            "notes",
             "timings_ms",
         )
         return cls._from(check, others | {name: getattr(verdict, name) for name in of_verdict})

@@ -58,6 +58,7 @@ def decide(
         policy_version=used.version,
         index_version=matches.index_version,
         damaged=matches.damaged,
+        notes=matches.notes,
         timings_ms=matches.timings_ms,
     )
 

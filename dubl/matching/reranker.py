@@ -115,6 +115,7 @@ class ViSiLReranker:
             matches=tuple(matches),
             index_version=candidates.index_version,
             damaged=features.damaged,
+            notes=features.notes,
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
             rights=rights,
         )

@@ -20,7 +20,7 @@ from dubl.media.sampling import SamplingPlan, plan_rows
 from dubl.media.stills import read_still
 from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
-from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
+from dubl.types import FrameClip, Note, Sampling, VideoFacts, VideoSource
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ def decord_serves(probe: Probe, sampling: Sampling) -> bool:
         and probe.video_streams == 1
         and sampling.resize == "squash"
         and not probe.is_cut
+        and not probe.clock.is_joined
     )
 
 
@@ -161,4 +162,5 @@ def _facts(probe: Probe, reading: Reading, *, backend: str) -> VideoFacts:
         frame_rate_hz=probe.frame_rate_hz,
         backend=backend,
         damaged=probe.is_cut or reading.missing > 0 or reading.errors > 0,
+        notes=(Note.JOINED,) if probe.clock.is_joined else (),
     )

@@ -7,12 +7,13 @@ sampling plan needs them, and they show a variable frame rate and the end of a c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -24,6 +25,7 @@ from dubl.errors import (
     VideoTooComplex,
     VideoTooLong,
 )
+from dubl.media.clock import Clock, clock_of
 from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Orientation, orientation_of
@@ -42,6 +44,7 @@ class Probe:
     width, height: of the stored picture, in pixels. times_s float64 [P]: presentation times, from
     the first picture. key_times_s float64 [K]: those of key frames; empty if packets have none.
     origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown.
+    clock: moves the times of packets to the presentation times.
     """
 
     container: str
@@ -56,6 +59,7 @@ class Probe:
     times_s: Float64Array
     key_times_s: Float64Array
     video_streams: int
+    clock: Clock
 
     @property
     def shape(self) -> float:
@@ -88,7 +92,6 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
         stream = video_stream(container, settings=settings)
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
-        check_length(claimed_s, settings)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
         scan = _scan(container, stream, frame_rate_hz, deadline, settings.max_pictures)
         check_length(scan.duration_s, settings)
@@ -100,12 +103,14 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
             height=scan.first.height,
             orientation=orientation_of(scan.first),
             frame_rate_hz=frame_rate_hz,
-            claimed_duration_s=claimed_s,
+            # A header knows nothing of parts that were joined to it.
+            claimed_duration_s=0.0 if scan.clock.is_joined else claimed_s,
             duration_s=scan.duration_s,
-            origin_s=scan.first.time or 0.0,
+            origin_s=scan.origin_s,
             times_s=scan.times_s,
             key_times_s=scan.key_times_s,
             video_streams=len(container.streams.video),
+            clock=scan.clock,
         )
 
 
@@ -122,9 +127,34 @@ def check_length(duration_s: float, settings: MediaSettings) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
     first: VideoFrame
+    origin_s: float
     times_s: Float64Array
     key_times_s: Float64Array
     duration_s: float
+    clock: Clock
+
+
+@dataclass(slots=True)
+class _Packets:
+    """Ticks of all packets of a stream, as the file has them."""
+
+    decoding: list[int | None] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    is_key: list[bool] = field(default_factory=list)
+    is_shown: list[bool] = field(default_factory=list)
+    has_pts: bool = True
+
+    def add(self, packet: Packet[VideoStream], usual: int) -> None:
+        """`usual`: ticks of one picture."""
+        following = self.shown[-1] + self.durations[-1] if self.shown else 0
+        known = packet.dts if packet.pts is None else packet.pts
+        self.decoding.append(packet.dts)
+        self.shown.append(following if known is None else known)
+        self.durations.append(packet.duration or usual)
+        self.is_key.append(packet.is_keyframe)
+        self.is_shown.append(not packet.is_discard)
+        self.has_pts = self.has_pts and packet.pts is not None
 
 
 def _scan(
@@ -135,45 +165,58 @@ def _scan(
     max_pictures: int,
 ) -> _Scan:
     """Reads all packets, and decodes them up to the first picture."""
-    usual_s, tick_s = 1 / frame_rate_hz, stream.time_base or Fraction(1, av.time_base)
-    times: list[float] = []
-    key_times: list[float] = []
+    tick_s = float(stream.time_base or Fraction(1, av.time_base))
+    usual = max(1, round(1 / (frame_rate_hz * tick_s)))
+    found = _Packets()
     first: VideoFrame | None = None
-    last_s, has_pts = usual_s, True
+    first_number = 0
     try:
         for packet in packets(container, stream):
             deadline.check()
             if first is None:
-                first = _first_picture(packet)
-            if not packet.size or packet.is_discard:
-                continue
-            _check_count(len(times) + 1, max_pictures)
-            ticks = packet.dts if packet.pts is None else packet.pts
-            has_pts = has_pts and packet.pts is not None
-            following_s = times[-1] + usual_s if times else 0.0
-            times.append(following_s if ticks is None else float(ticks * tick_s))
-            if packet.is_keyframe:
-                key_times.append(times[-1])
-            last_s = float((packet.duration or 0) * tick_s) or usual_s
+                first, first_number = _first_picture(packet), len(found.shown)
+            if packet.size:
+                _check_count(len(found.shown) + 1, max_pictures)
+                found.add(packet, usual)
     except av.error.FFmpegError as exc:
         if first is None:
             raise TruncatedVideo("the file ends before its first picture") from exc
-    if not times:
+    if not any(found.is_shown):
         raise TruncatedVideo("the file describes a video but holds no picture")
     if first is None:
         raise NotAVideo("no picture of the video could be decoded")
-    ordered = np.unique(np.array(times))
+    clock = clock_of(
+        found.decoding, found.shown, found.durations, tick_s=tick_s, container=container.format.name
+    )
+    return _laid(found, clock, first, first_number, tick_s)
+
+
+def _laid(
+    found: _Packets, clock: Clock, first: VideoFrame, first_number: int, tick_s: float
+) -> _Scan:
+    """The times of all pictures; `first_number`: of the packet that gave the first picture."""
+    shifts = np.array([clock.shift_of(number) for number in range(len(found.shown))])
+    times = (np.array(found.shown, np.int64) + shifts) * tick_s
+    is_shown, is_key = np.array(found.is_shown), np.array(found.is_key)
+    last = int(np.flatnonzero(is_shown)[-1])
+    ordered = np.unique(times[is_shown])
+    first_s = None if first.time is None else first.time + shifts[min(first_number, last)] * tick_s
     # Pictures before the first that decodes (an open group at the start) are never shown.
-    origin_s = float(first.time) if has_pts and first.time is not None else ordered[0]
+    origin_s = float(first_s) if found.has_pts and first_s is not None else float(ordered[0])
+    usual_s = found.durations[last] * tick_s
     ordered = ordered[ordered > origin_s - usual_s / 2] - origin_s
     if len(ordered) == 0:
         raise NotAVideo("the video's pictures have invalid times")
     ordered[0] = 0.0
     return _Scan(
         first=first,
+        origin_s=first_s or 0.0,
         times_s=ordered,
-        key_times_s=np.unique(np.array(key_times)) - origin_s if has_pts else np.empty(0),
-        duration_s=float(ordered[-1]) + last_s,
+        key_times_s=np.unique(times[is_shown & is_key]) - origin_s
+        if found.has_pts
+        else np.empty(0),
+        duration_s=float(ordered[-1]) + usual_s,
+        clock=clock,
     )
 
 

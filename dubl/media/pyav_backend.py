@@ -79,6 +79,7 @@ class _Pass:
         self._settings = settings
         self._interval_s = 1 / probe.frame_rate_hz
         self._origin_s = probe.origin_s
+        self._clock = probe.clock
         self._skip_frame: Literal["NONREF", "DEFAULT"] = (
             "NONREF" if sparingly and many else "DEFAULT"
         )
@@ -111,7 +112,7 @@ class _Pass:
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """All pictures that can be decoded; errors are counted."""
-        following = packets(container, stream)
+        following = self._clock.laid(packets(container, stream))
         while True:
             self._deadline.check()
             try:

@@ -13,9 +13,11 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, VideoTooShort
+from dubl.media.clock import JUMPING_FORMATS, Clock
 from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Scaler, orientation_of
+from dubl.media.probe import probe_file
 from dubl.settings import MediaSettings
 from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts
 
@@ -31,8 +33,9 @@ def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSet
     """
     started = time.perf_counter()
     deadline = Deadline(settings.decode_timeout_s)
+    clock = _clock(path, at_s, settings, deadline)
     with _opened(path) as container:
-        frame, origin_s = _frame_at(container, at_s, settings, deadline)
+        frame, origin_s = _frame_at(container, at_s, clock, settings, deadline)
         if frame.width * frame.height > settings.max_pixels:
             raise FrameTooLarge(
                 f"the picture is {frame.width}x{frame.height} px; media.max_pixels allows "
@@ -59,10 +62,15 @@ def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSet
     )
 
 
+def _clock(path: str, at_s: float, settings: MediaSettings, deadline: Deadline) -> Clock:
+    """The clock of a video; that of an image, or of a first picture, is not needed."""
+    if at_s <= 0 or _is_image(path):
+        return Clock()
+    return probe_file(path, settings=settings, deadline=deadline).clock
+
+
 def _opened(path: str) -> InputContainer:
-    with Path(path).open("rb") as file:
-        is_image = file.read(8).startswith(MAGIC) and not _is_avi(path)
-    if not is_image:
+    if not _is_image(path):
         return open_container(path)
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(IMAGE_FORMATS)}
     try:
@@ -72,13 +80,18 @@ def _opened(path: str) -> InputContainer:
     return container
 
 
-def _is_avi(path: str) -> bool:
+def _is_image(path: str) -> bool:
     with Path(path).open("rb") as file:
-        return file.read(12)[8:] == b"AVI "
+        head = file.read(12)
+    return head.startswith(MAGIC) and head[8:] != b"AVI "
 
 
 def _frame_at(
-    container: InputContainer, at_s: float, settings: MediaSettings, deadline: Deadline
+    container: InputContainer,
+    at_s: float,
+    clock: Clock,
+    settings: MediaSettings,
+    deadline: Deadline,
 ) -> tuple[VideoFrame, float]:
     """The picture on screen at `at_s`, and the time of the first picture in the file."""
     stream = video_stream(container, settings=settings)
@@ -86,9 +99,10 @@ def _frame_at(
     try:
         if at_s > settings.max_duration_s:
             raise VideoTooShort(f"{at_s:g} s is beyond media.max_duration_s")
-        if at_s > 0:
+        # Where clocks may jump, FFmpeg may land behind the picture.
+        if at_s > 0 and not clock.is_joined and container.format.name not in JUMPING_FORMATS:
             container.seek(int((at_s + origin_s) * av.time_base), backward=True)
-        shown = _last_until(_frames(container, settings, deadline), at_s + origin_s)
+        shown = _last_until(_frames(container, clock, settings, deadline), at_s + origin_s)
     except av.error.FFmpegError as exc:
         raise TruncatedVideo(f"the picture at {at_s:g} s could not be decoded") from exc
     if shown is None:
@@ -97,9 +111,9 @@ def _frame_at(
 
 
 def _frames(
-    container: InputContainer, settings: MediaSettings, deadline: Deadline
+    container: InputContainer, clock: Clock, settings: MediaSettings, deadline: Deadline
 ) -> Iterator[VideoFrame]:
-    for packet in packets(container, video_stream(container, settings=settings)):
+    for packet in clock.laid(packets(container, video_stream(container, settings=settings))):
         deadline.check()
         yield from packet.decode()
 

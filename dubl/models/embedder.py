@@ -61,6 +61,7 @@ class ClipEmbedder:
                     duration_s=clip.facts.duration_s,
                     spec=self._spec,
                     damaged=clip.facts.damaged,
+                    notes=clip.facts.notes,
                     timings_ms={**clip.timings_ms, "embed": embed_ms},
                 )
             )

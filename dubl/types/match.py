@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dubl.rights.terms import ANYWHERE, NO_RULING, Action, CheckContext, Rights, Ruling
-from dubl.types.video import Timings
+from dubl.types.video import Note, Timings
 
 
 class Outcome(StrEnum):
@@ -115,6 +115,7 @@ class MatchSet:
     matches: tuple[Match, ...]
     index_version: int
     damaged: bool = False
+    notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
     rights: Mapping[str, Rights] = field(default_factory=dict)
 
@@ -135,6 +136,7 @@ class Verdict:
     policy_version: str
     index_version: int
     damaged: bool = False
+    notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
     action: Action = Action.BLOCK
     context: CheckContext = ANYWHERE

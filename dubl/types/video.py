@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -21,6 +22,12 @@ Float64Array: TypeAlias = "NDArray[np.float64]"
 
 
 Timings = Mapping[str, float]
+
+
+class Note(StrEnum):
+    """Something that a reader of an answer should know about the video."""
+
+    JOINED = "joined"  # its clock starts anew or jumps; times are those that players show
 
 
 NO_TIMINGS: Timings = MappingProxyType({})
@@ -72,7 +79,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """Facts about the file from probing and decoding. Sizes are after rotation, in pixels."""
+    """Facts about the file from probing and decoding. Sizes are after rotation, in pixels.
+
+    damaged: a part could not be read.
+    """
 
     duration_s: float
     width: int
@@ -83,6 +93,7 @@ class VideoFacts:
     frame_rate_hz: float
     backend: str
     damaged: bool = False
+    notes: tuple[Note, ...] = ()
 
     def size_within(self, side: int) -> tuple[int, int]:
         """Width and height in pixels, in the video's shape, with `side` as the longer side."""
@@ -151,6 +162,7 @@ class VideoFeatures:
     duration_s: float
     spec: FeatureSpec
     damaged: bool = False
+    notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
