@@ -24,7 +24,11 @@ from dubl.types import (
 IndexArray = NDArray[np.int64]
 
 EDGE_S = 0.75  # seconds from a video's end within which a segment touches it; chosen
-MAX_EDGE_SHARE = 0.8  # share of a video; a longer segment is not an intro or outro; chosen
+# Bounds of an intro or outro; all chosen.
+MAX_EDGE_SHARE = 0.8  # share of a video; a longer segment is not an intro or outro
+SHORT_EDGE_S = 5.0  # seconds; titles of short clips take a large share
+MAX_LONG_EDGE_SHARE = 1 / 3  # share of the reference, for a segment longer than SHORT_EDGE_S
+MAX_EDGE_LENGTH_S = 120.0  # seconds; openings of series last about 90 s
 STEP = 0.3  # cosine; a change of similarity where an intro ends; chosen
 OWN_SPEED = 0.03  # difference from speed 1; chosen, about the error of alignment
 MARGIN_S = 0.25  # seconds around a segment given to the comparator; chosen, half a query step
@@ -210,15 +214,16 @@ def _flat(features: Float16Array) -> Float32Array:
 
 
 def _is_intro_or_outro(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> bool:
-    """Whether both videos begin, or both end, with the segment, and neither consists mostly of
-    it."""
+    """Whether both videos begin, or both end, with the segment, neither consists mostly of it, and
+    it is short enough for an intro."""
     if segment.reversed:
         return False
     query_s, reference_s = max(query.duration_s, 1e-6), max(reference.duration_s, 1e-6)
     begins = max(segment.query_start_s, segment.reference_start_s) <= EDGE_S
     ends = max(query_s - segment.query_end_s, reference_s - segment.reference_end_s) <= EDGE_S
-    covered = max(
-        (segment.query_end_s - segment.query_start_s) / query_s,
-        (segment.reference_end_s - segment.reference_start_s) / reference_s,
-    )
+    length_s = segment.reference_end_s - segment.reference_start_s
+    share = length_s / reference_s
+    if length_s > SHORT_EDGE_S and (share > MAX_LONG_EDGE_SHARE or length_s > MAX_EDGE_LENGTH_S):
+        return False
+    covered = max((segment.query_end_s - segment.query_start_s) / query_s, share)
     return (begins or ends) and covered < MAX_EDGE_SHARE

@@ -73,6 +73,8 @@ def test_a_single_frame_proves_no_motion() -> None:
         ((0, 8, 30, 38), False),
         ((20, 28, 30, 38), False),
         ((0, 58, 0, 58), False),
+        ((0, 28, 0, 28), False),  # 35 % of the reference
+        ((0, 4.5, 0, 4.5), True),
     ],
 )
 def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
@@ -88,6 +90,19 @@ def test_what_begins_or_ends_both_videos_may_be_a_shared_intro(
         similarity=0.9,
     )
     assert measure_signals(segment, query, reference, MeanComparator()).shared_edge is edge
+
+
+@pytest.mark.parametrize(("seconds", "edge"), [(90.0, True), (150.0, False)])
+def test_an_intro_is_at_most_two_minutes_long(seconds: float, edge: bool) -> None:
+    query, reference = video(film(1), 400.0), video(film(1), 600.0)
+    segment = replace(WHOLE, query_end_s=seconds, reference_end_s=seconds)
+    assert measure_signals(segment, query, reference, MeanComparator()).shared_edge is edge
+
+
+def test_most_of_a_short_reference_may_be_its_intro() -> None:
+    query, reference = video(film(1), 20.0), video(film(1), 8.0)
+    segment = replace(WHOLE, query_end_s=4.5, reference_end_s=4.5)
+    assert measure_signals(segment, query, reference, MeanComparator()).shared_edge
 
 
 def after_title(seed: int) -> Film:
