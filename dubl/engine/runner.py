@@ -45,7 +45,8 @@ PULSE_S = 0.5  # seconds between two looks at leases; chosen
 POLL_S = 1.0
 MAX_POLL_S = 4.0
 RENEWALS_PER_LEASE = 4  # chosen
-PARENTS = (JobKind.BATCH, JobKind.LOOKBACK)  # their end leaves jobs in the ledger
+# Kinds whose end leaves jobs in the ledger: children, or the search for a new reference.
+PARENTS = (JobKind.BATCH, JobKind.LOOKBACK, JobKind.REFERENCE)
 
 # The share of the usual work that is done when a stage begins.
 SHARES = {
@@ -171,8 +172,10 @@ class JobRunner:
 
     def _forget(self, task: asyncio.Task[Ended | None]) -> None:
         job_id = task.get_name()
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("job %s waits for the end of its lease", job_id, exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            trace = None if isinstance(error, DublError) else error
+            logger.error("job %s waits for the end of its lease: %s", job_id, error, exc_info=trace)
         self._running.pop(job_id, None)
         job, _ = self._reached.pop(job_id)
         self._told.pop(job_id, None)
