@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 
+from dubl.closing import Closing
 from dubl.errors import ConfigurationError, StoreUnavailable
 from dubl.types import Segment
 
@@ -41,7 +41,7 @@ class ComparedPair:
     segments: tuple[Segment, ...] = ()
 
 
-class DuplicatePairs:
+class DuplicatePairs(Closing):
     """Raises StoreUnavailable for a file that cannot be written or is in use."""
 
     def __init__(self, path: Path, *, library: str, space_id: str) -> None:
@@ -61,15 +61,7 @@ class DuplicatePairs:
                 f"not to '{library}' in {space_id}; choose another --out"
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._database.close()
 
     def unsearched(self, ids: Sequence[str]) -> list[str]:

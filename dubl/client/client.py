@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
 from dubl.client.exchange import Operation, Retries, build, refusal
 from dubl.client.operations import Operations
+from dubl.closing import Closing
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -49,12 +49,7 @@ class AsyncClient(Operations):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -120,7 +115,7 @@ def waited(call: Call[P, Result]) -> Callable[Concatenate[Client, P], Result]:
     return method
 
 
-class Client:
+class Client(Closing):
     """The client of a service, for threads; thread-safe like httpx."""
 
     def __init__(
@@ -137,17 +132,6 @@ class Client:
             base_url=address, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
         self._calls = _Blocking(self._http, retries or Retries())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._http.close()

@@ -10,10 +10,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from dubl.assembly import make_space, space_settings
+from dubl.closing import Closing
 from dubl.engine.engine import Engine, make_engine
 from dubl.engine.flow import Flow, Lane, Pass, Question, Steps
 from dubl.engine.handles import LocalHandle, LocalStep, Method, Step
@@ -63,7 +63,7 @@ class LocalSteps:
         return LocalHandle(step)
 
 
-class InProcess:
+class InProcess(Closing):
     """An engine with an event loop in a thread of its own, for blocking callers."""
 
     def __init__(self, settings: Settings) -> None:
@@ -74,17 +74,6 @@ class InProcess:
         self.steps = self._steps.steps
         self.flow = Flow(self.steps, settings)
         self.engine: Engine = make_engine(self.steps, settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def run(self, coroutine: Coroutine[object, object, Result]) -> Result:
         """The result of a coroutine; an interrupt cancels it."""

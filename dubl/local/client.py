@@ -13,10 +13,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from dubl.client.operations import OnProgress
+from dubl.closing import Closing
 from dubl.contract.bodies import (
     Calibration,
     Check,
@@ -82,7 +82,7 @@ def nothing(_stage: str, _share: float) -> None:
     """Default progress callback; does nothing."""
 
 
-class LocalClient:
+class LocalClient(Closing):
     """A client on a data folder; it holds the ledger until it is closed. Methods raise DublError.
 
     Calls that need a service are missing: jobs, batches, webhooks, keys, feature spaces.
@@ -102,17 +102,6 @@ class LocalClient:
         except BaseException:
             self._process.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         if self._registered >= KEEP_UP_FROM:

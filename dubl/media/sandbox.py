@@ -15,10 +15,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import dubl
+from dubl.closing import Closing
 from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost
 from dubl.media import wire
 from dubl.settings import MediaSettings
@@ -40,7 +39,7 @@ _MAX_GROWTH = 0.5  # share of the memory limit by which a process may grow betwe
 _PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TZ")
 
 
-class SandboxedDecoder:
+class SandboxedDecoder(Closing):
     """Decodes in child processes (ports.Decoder). Threads may share one.
 
     At most `processes` files are decoded at a time; further callers wait.
@@ -54,17 +53,6 @@ class SandboxedDecoder:
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def decode(
         self,

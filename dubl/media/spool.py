@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from dubl.closing import Closing
 from dubl.errors import SourceNotFound, SourceTooLarge, StoreUnavailable
 from dubl.objects import ObjectFolder
 from dubl.types import VideoSource
@@ -153,7 +152,7 @@ class Spool:
         return count
 
 
-class SpoolWriter:
+class SpoolWriter(Closing):
     """An unfinished file. `commit` turns it into a VideoSource; leaving the `with` block without
     `commit` removes it."""
 
@@ -174,15 +173,7 @@ class SpoolWriter:
         self._size_bytes = 0
         self._file = self._part.open("xb")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.discard()
 
     def write(self, chunk: bytes) -> None:
