@@ -41,6 +41,7 @@ from dubl.types import (
     JobKind,
     JobRank,
     JobState,
+    PriorDecisions,
     Reference,
     ReferenceDraft,
     Registration,
@@ -121,6 +122,7 @@ class Work:
         )
         asked = self._ledger.ask(Ledger.prior_decisions, source.sha256, claim=claim)
         prior = asyncio.ensure_future(asked)
+        prior.add_done_callback(_heard)
         try:
             question = Question(
                 libraries=order.libraries,
@@ -241,6 +243,12 @@ class Work:
         except ReferenceNotFound:
             return ""
         return found.created_at
+
+
+def _heard(prior: asyncio.Future[PriorDecisions]) -> None:
+    """An error that nobody awaits, as another came first, is no news."""
+    if not prior.cancelled():
+        prior.exception()
 
 
 def _upload(job: Job, order: CheckOrder, source: VideoSource) -> Upload:
