@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -122,8 +123,9 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         if "lock on file" not in str(exc):
             raise StoreUnavailable(f"the ledger {path} cannot be opened: {exc}") from exc
         # DuckDB's text names the process that holds the file.
+        holder = re.search(r"\(PID \d+\)", str(exc))
         raise StoreHeld(
-            f"the ledger {path} cannot be opened; one process at a time may hold it: {exc}"
+            f"the ledger {path} is held by another process{f' {holder[0]}' if holder else ''}"
         ) from exc
     except (duckdb.Error, OSError) as exc:
         raise StoreUnavailable(f"the ledger {path} cannot be opened: {exc}") from exc

@@ -283,7 +283,7 @@ def test_a_killed_process_loses_nothing_and_a_living_one_is_named(path: Path) ->
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "written\n"
-        with pytest.raises(StoreHeld, match=f"one process at a time.*PID {holder.pid}"):
+        with pytest.raises(StoreHeld, match=rf"held by another process \(PID {holder.pid}\)$"):
             Ledger(path)
         holder.send_signal(signal.SIGKILL)
     survivor = Ledger(path)
