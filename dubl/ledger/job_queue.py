@@ -19,7 +19,7 @@ from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
 from dubl.ledger.records import JOBS
 from dubl.ledger.spaces import Spaces
-from dubl.types import NO_PROGRESS, Job, JobRank, JobState, Lease, Page, Progress
+from dubl.types import NO_PROGRESS, Job, JobKind, JobRank, JobState, Lease, Page, Progress
 
 COUNTS = TypeAdapter(list[tuple[JobState, int]])
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
@@ -196,11 +196,14 @@ class JobQueue:
 
     def get(self, job_id: str) -> Job:
         """A job by its id. Raises JobNotFound."""
-        return self._one("id = ?", job_id)
+        job = self._one("id = ?", job_id)
+        if job is None:
+            raise no_job(job_id)
+        return job
 
-    def find(self, subject_id: str) -> Job:
-        """The latest job for a check or reference. Raises JobNotFound."""
-        return self._one("subject_id = ?", subject_id)
+    def find(self, subject_id: str, *, kind: JobKind) -> Job | None:
+        """The latest job for a check or reference."""
+        return self._one("subject_id = ? AND kind = ?", subject_id, kind.value)
 
     def list(
         self,
@@ -255,16 +258,14 @@ class JobQueue:
         self.forget(job_id)
         return self._claim_next(lease_s, older_than_s)
 
+    def _one(self, condition: str, *values: Value) -> Job | None:
+        statement = JOBS.select(f"WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 1")
+        rows = self._database.rows(statement, values)
+        return self._seen(JOBS.object(rows[0])) if rows else None
+
     def _where(self, condition: str, *values: Value) -> tuple[Job, ...]:
         statement = JOBS.select(f"WHERE {condition} ORDER BY created_at, id")
         return tuple(map(self._seen, JOBS.objects(self._database.rows(statement, values))))
-
-    def _one(self, condition: str, value: str) -> Job:
-        statement = JOBS.select(f"WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 1")
-        rows = self._database.rows(statement, [value])
-        if not rows:
-            raise no_job(value)
-        return self._seen(JOBS.object(rows[0]))
 
     def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
         """Hands out a job. The current answering space is fixed for this attempt."""

@@ -14,14 +14,13 @@ from dubl.contract.forms import read_form
 from dubl.contract.orders import CheckOrder, Terms
 from dubl.contract.requests import CheckForm
 from dubl.errors import CheckNotFound
-from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
-from dubl.types import Check, JobState, Outcome
+from dubl.types import Check, JobKind, JobState, Outcome
 from serve_app.api.access import principal_of
 from serve_app.api.context import (
     Context,
     RouteContext,
-    libraries_of,
+    job_for,
     require_check,
     visible_check,
 )
@@ -104,8 +103,8 @@ async def get(
         check = await visible_check(context, request, check_id)
         return body_of(context, check, min_probability)
     except CheckNotFound:
-        job = await context.ledger.ask(JobQueue.find, check_id)
-        if not principal_of(request).sees(libraries_of(job)):
+        job = await job_for(context, request, JobKind.CHECK, check_id)
+        if job is None:
             raise
     ended = await context.engine.jobs.wait(job, seconds=seconds)
     if ended.job.state is JobState.DONE:  # perhaps another job of the same id

@@ -18,7 +18,7 @@ from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
 from dubl.settings import Settings
-from dubl.types import Check, Job, Reference
+from dubl.types import Check, Job, JobKind, Reference
 from serve_app.api.access import KeyRing, principal_of
 from serve_app.api.admission import Admission
 
@@ -73,6 +73,12 @@ async def visible_reference(context: Context, request: Request, reference_id: st
     if not principal_of(request).sees([reference.library]):
         raise ReferenceNotFound(f"there is no reference '{reference_id}'")
     return reference
+
+
+async def job_for(context: Context, request: Request, kind: JobKind, subject_id: str) -> Job | None:
+    """The latest job for a check or reference; None also for one that the caller may not see."""
+    job = await context.ledger.ask(JobQueue.find, subject_id, kind=kind)
+    return job if job is not None and principal_of(request).sees(libraries_of(job)) else None
 
 
 async def visible_job(context: Context, request: Request, job_id: str) -> Job:

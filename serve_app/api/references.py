@@ -14,10 +14,9 @@ from dubl.contract.forms import read_form
 from dubl.contract.orders import ReferenceOrder, Terms
 from dubl.contract.requests import ChangeForm, ReferenceForm
 from dubl.errors import ReferenceNotFound
-from dubl.ledger.job_queue import JobQueue
-from dubl.types import JobState, Page, Reference
+from dubl.types import JobKind, JobState, Page, Reference
 from serve_app.api.access import principal_of
-from serve_app.api.context import RouteContext, libraries_of, visible_reference
+from serve_app.api.context import RouteContext, job_for, visible_reference
 from serve_app.api.documents import CHANGE, REFERENCE
 from serve_app.api.problems import failure
 from serve_app.api.submissions import (
@@ -91,8 +90,8 @@ async def get(
     try:
         return bodies.Reference.of(await visible_reference(context, request, reference_id))
     except ReferenceNotFound:
-        job = await context.ledger.ask(JobQueue.find, reference_id)
-        if not principal_of(request).sees(libraries_of(job)):
+        job = await job_for(context, request, JobKind.REFERENCE, reference_id)
+        if job is None:
             raise
     job = (await context.engine.jobs.wait(job, seconds=seconds)).job
     if job.state is JobState.DONE:

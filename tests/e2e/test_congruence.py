@@ -155,6 +155,7 @@ def story(dubl: Dubl, films: dict[str, Path]) -> dict[str, object]:
         "libraries": told(lambda: dubl.list_libraries()),
         "deleted": told(lambda: dubl.delete_reference("theirs")),
         "gone": told(lambda: dubl.get_reference("theirs")),
+        "never": told(lambda: dubl.wait_for_check("none")),
         "after deletion": told(lambda: dubl.check(films["copy"], id="d", libraries=["films"])),
     }
 
@@ -198,6 +199,7 @@ def test_a_data_folder_knows_ids_rights_decisions_and_earlier_uploads(
     }
     assert (answers["taken id"], answers["taken check"]) == ("state_conflict", "state_conflict")
     assert answers["gone"] == "reference_not_found"
+    assert answers["never"] == "check_not_found"
     assert answers["looked back"][0][1:] == ("duplicate", ["late"])
 
 

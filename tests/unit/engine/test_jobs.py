@@ -13,7 +13,7 @@ from dubl.engine.jobs import Jobs
 from dubl.engine.ledger import LedgerClient
 from dubl.errors import InvalidRequest, Overloaded
 from dubl.settings import Settings, load_settings
-from dubl.types import JobRank, JobState, ReferenceDraft
+from dubl.types import Job, JobKind, JobRank, JobState, ReferenceDraft
 from tests.support.local_ledger import LocalLedger
 
 VIDEO = VideoInput(link="https://example.org/a.mp4")
@@ -38,6 +38,12 @@ def jobs_of(local: LocalLedger, settings: Settings) -> Jobs:
     return Jobs(ledger=LedgerClient(local), settings=settings)
 
 
+def found(local: LocalLedger, name: str, kind: JobKind = JobKind.CHECK) -> Job:
+    job = local.ledger.jobs.find(name, kind=kind)
+    assert job is not None
+    return job
+
+
 def order(name: str, *libraries: str) -> CheckOrder:
     return CheckOrder(id=name, video=VIDEO, libraries=libraries)
 
@@ -48,7 +54,7 @@ def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
     jobs = jobs_of(local, settings_of(tmp_path, URLS))
     terms = Terms(callback_url="https://mine.example", waits=True)
     asyncio.run(jobs.accept(order("a", "films", "other", "news"), terms))
-    job = local.ledger.jobs.find("a")
+    job = found(local, "a")
     assert (job.state, job.rank) == (JobState.QUEUED, JobRank.WAITED_FOR)
     assert job.callbacks == (
         "https://mine.example",
@@ -57,7 +63,7 @@ def test_an_accepted_job_is_in_the_ledger_with_whom_it_tells(
     )
     draft = ReferenceDraft(id="b", library="films")
     asyncio.run(jobs.accept(ReferenceOrder(video=VIDEO, draft=draft), Terms()))
-    assert local.ledger.jobs.find("b").callbacks == ("https://films.example",)
+    assert found(local, "b", JobKind.REFERENCE).callbacks == ("https://films.example",)
 
 
 def test_a_callback_without_a_secret_is_refused(local: LocalLedger, tmp_path: Path) -> None:
@@ -97,4 +103,4 @@ def test_an_abandoned_job_is_cancelled(local: LocalLedger, tmp_path: Path) -> No
             await asyncio.sleep(0.01)
 
     asyncio.run(story())
-    assert local.ledger.jobs.find("a").state is JobState.CANCELLED
+    assert found(local, "a").state is JobState.CANCELLED

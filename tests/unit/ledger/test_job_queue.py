@@ -286,12 +286,15 @@ def test_inputs_of_unfinished_and_lately_dead_jobs_are_kept(ledger: Ledger) -> N
 def test_listings_filter_and_the_latest_job_of_a_subject_is_found(ledger: Ledger) -> None:
     ledger.jobs.create(job("old", subject_id="s"), tries=5)
     ledger.jobs.create(job("new", subject_id="s", second=1), tries=5, lease_s=LONG_S)
-    assert ledger.jobs.find("s").id == "new"
+    latest = ledger.jobs.find("s", kind=JobKind.CHECK)
+    assert latest is not None
+    assert latest.id == "new"
+    assert ledger.jobs.find("s", kind=JobKind.REFERENCE) is None
     assert [found.id for found in ledger.jobs.list().items] == ["new", "old"]
     assert [found.id for found in ledger.jobs.list(state=JobState.QUEUED).items] == ["old"]
     assert ledger.backlog().running == 1
-    for attempt in (ledger.jobs.get, ledger.jobs.find):
-        with pytest.raises(JobNotFound):
-            attempt("absent")
+    with pytest.raises(JobNotFound):
+        ledger.jobs.get("absent")
+    assert ledger.jobs.find("absent", kind=JobKind.CHECK) is None
     with pytest.raises(InvalidRequest, match="cursor"):
         ledger.jobs.list(cursor="zzz")

@@ -226,6 +226,24 @@ def test_a_failed_check_answers_with_the_problem_it_met(
     assert client.get(f"/v1/jobs/{later['job_id']}").json()["error"]["status"] == 422
 
 
+@pytest.mark.parametrize("kind", ["check", "reference", "job"])
+def test_what_is_not_there_is_named_by_its_kind(client: TestClient, kind: str) -> None:
+    client.post("/v1/checks", json={"link": LINK, "id": "a"})
+    unknown = client.get(f"/v1/{kind}s/none")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, f"{kind}_not_found")
+    assert client.get(f"/v1/{kind}s/a").status_code == (200 if kind == "check" else 404)
+
+
+def test_all_wrong_fields_are_told_together(client: TestClient) -> None:
+    wrong = {"link": LINK, "callback_url": "none", "title": 7}
+    for path in ("/v1/checks", "/v1/references"):
+        detail = client.post(path, json=wrong).json()["detail"]
+        assert all(f"`{name}`" in detail for name in ("callback_url", "title"))
+    wrong = {"links": ["none"], "kind": "film", "callback_url": "none"}
+    detail = client.post("/v1/batches", json=wrong).json()["detail"]
+    assert all(f"`{name}`" in detail for name in ("links[0]", "kind", "callback_url"))
+
+
 def test_a_full_service_says_when_to_come_again(client: TestClient, service: FakeService) -> None:
     service.full = True
     answer = client.post("/v1/checks", json={"link": LINK})
