@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dubl.errors import StoreUnavailable
+from dubl.index.reading import read_rows
 from dubl.index.rows import NewReference, frames_table, to_features, to_references
 from dubl.index.schema import completed, require_spec
 from dubl.index.tables import Tables, store_errors
+from dubl.index.upkeep import orphan_frames
+from dubl.index.writing import drop_frames
 from dubl.types import FeatureSpec
 
 ROWS_AT_ONCE = 16  # chosen; features of a long video have tens of megabytes
@@ -43,7 +46,12 @@ def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
         file = pq.ParquetFile(path)
     with file:
         require_spec(file.schema_arrow, spec, where=str(path))
-        present = _present_ids(tables, file)
+        with store_errors("be compared with the copy"):
+            copied = file.read(["id", "created_at"])
+        present = _present_ids(tables, copied)
+        # Of an interrupted import; other frames may belong to a writer that is active.
+        keys = set(zip(*(column.to_pylist() for column in copied.columns), strict=True))
+        drop_frames(tables, orphan_frames(tables) & keys)
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
             rows = pa.Table.from_batches([batch])
             absent = [name not in present for name in rows["id"].to_pylist()]
@@ -51,11 +59,9 @@ def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
         return int(file.metadata.num_rows)
 
 
-def _present_ids(tables: Tables, file: pq.ParquetFile) -> set[str]:
-    with store_errors("be compared with the copy"):
-        copied = set(file.read(["id"])["id"].to_pylist())
-        present = set(tables.references.search().select(["id"]).to_arrow()["id"].to_pylist())
-    others = present - copied
+def _present_ids(tables: Tables, copied: pa.Table) -> set[str]:
+    present: set[str] = set(read_rows(tables, ["id"])["id"].to_pylist())
+    others = present - set(copied["id"].to_pylist())
     if others:
         raise StoreUnavailable(
             f"the library holds {len(others)} references that are not in the copy, for example "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -12,7 +13,7 @@ from dubl.index import predicates
 from dubl.index.clock import utc_text
 from dubl.index.reading import VALUES_PER_QUERY, chunks
 from dubl.index.schema import failures_schema
-from dubl.index.tables import Tables, store_errors
+from dubl.index.tables import Tables, committed, store_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,17 @@ def record_failures(tables: Tables, failures: Sequence[Failure], solved: Iterabl
     ]
     merge = tables.failures.merge_insert("path").when_matched_update_all()
     merge = merge.when_not_matched_insert_all()
-    merge.execute(pa.Table.from_pylist(rows, schema=failures_schema()))
+    written = pa.Table.from_pylist(rows, schema=failures_schema())
+    committed(tables.failures, lambda: merge.execute(written))
 
 
 def forget_failures(tables: Tables, paths: Iterable[str]) -> None:
     """Removes the rows of these paths; commits only if there are any."""
-    for failure_paths in chunks((one.path for one in _of_paths(tables, paths)), VALUES_PER_QUERY):
-        tables.failures.delete(predicates.among("path", failure_paths))
+    # Rows as they are now: another job may be recording a later attempt.
+    keys = [(one.path, one.created_at) for one in _of_paths(tables, paths)]
+    for chunk in chunks(keys, VALUES_PER_QUERY):
+        delete = partial(tables.failures.delete, predicates.of_times("path", chunk))
+        committed(tables.failures, delete)
 
 
 def read_failures(tables: Tables) -> list[Failure]:

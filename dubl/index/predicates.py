@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dubl.types import PagePosition
 
@@ -25,6 +25,16 @@ def among(column: str, values: Iterable[str]) -> str:
 def not_among(column: str, values: Iterable[str]) -> str:
     literals = ", ".join(quoted(value) for value in values)
     return f"{column} NOT IN ({literals})" if literals else "true"
+
+
+def of_times(column: str, keys: Sequence[tuple[str, str]]) -> str:
+    """Rows with one of the keys: a name in `column`, and the row's `created_at`.
+
+    A name alone does not say which row is meant: it may be deleted and written again by others.
+    """
+    names = among(column, [name for name, _ in keys])  # which an index finds
+    both = among(f"created_at || ' ' || {column}", [f"{at} {name}" for name, at in keys])
+    return all_of([names, both])
 
 
 def contains(columns: Iterable[str], text: str) -> str:

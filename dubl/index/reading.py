@@ -39,9 +39,12 @@ def read_rows(tables: Tables, columns: Sequence[str], where: str = "") -> pa.Tab
 def existing(
     tables: Tables, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()
 ) -> list[Reference]:
-    """References with one of the ids or one of the SHA-256 sums, each once."""
+    """References with one of the ids or one of the SHA-256 sums, each once.
+
+    Those with the same sum are in the order of their registration.
+    """
     found: dict[str, Reference] = {}
-    for column, values in (("id", ids), ("sha256", sha256s)):
+    for column, values in (("sha256", sha256s), ("id", ids)):
         for chunk in chunks(values, VALUES_PER_QUERY):
             rows = read_rows(tables, FACT_COLUMNS, predicates.among(column, chunk))
             found.update((reference.id, reference) for reference in to_references(rows))

@@ -212,8 +212,8 @@ def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Refere
     for before in written:
         after = now.get(before.id)
         with suppress(ReferenceNotFound):
-            if after is None:
-                target.delete(before.id)
+            if after is None or after.created_at != before.created_at:
+                target.delete(before.id, created_at=before.created_at)
             elif after != before:
                 target.update(
                     after.id,

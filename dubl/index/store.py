@@ -12,7 +12,6 @@ from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailabl
 from dubl.index import (
     copying,
     failures,
-    predicates,
     reading,
     upkeep,
     vector_index,
@@ -151,25 +150,27 @@ class LibraryStore:
             reference = self.get(reference_id)
             if library is not None:
                 writing.move_frames(tables, reference, library)
-            if values:
-                where = predicates.equals("id", reference_id)
-                tables.references.update(where=where, values=values)
+            if values and not writing.change_row(tables, reference, values):
+                raise _absent(reference_id)
         return self.get(reference_id)
 
-    def delete(self, reference_id: str) -> None:
-        """Removes the reference from every answer. Raises ReferenceNotFound."""
+    def delete(self, reference_id: str, *, created_at: str = "") -> None:
+        """Removes the reference from every answer; only that of a time if `created_at` is given.
+
+        Raises ReferenceNotFound.
+        """
         with self._write("delete a reference") as tables:
             reference = self.get(reference_id)
-            tables.references.delete(predicates.equals("id", reference_id))
+            if created_at not in ("", reference.created_at):
+                raise _absent(reference_id)
+            writing.delete_row(tables, reference)
             writing.drop_frames(tables, [writing.frames_of(reference)])
 
     def get(self, reference_id: str) -> Reference:
         """Raises ReferenceNotFound."""
         found = self.existing(ids=[reference_id])
         if not found:
-            raise ReferenceNotFound(
-                f"there is no reference '{reference_id}'", context={"reference_id": reference_id}
-            )
+            raise _absent(reference_id)
         return found[0]
 
     def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
@@ -242,7 +243,6 @@ class LibraryStore:
         Raises FeatureSpaceMismatch, and StoreUnavailable if the library holds other references.
         """
         with self._write("take references back") as tables:
-            writing.drop_frames(tables, upkeep.orphan_frames(tables))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
@@ -303,3 +303,9 @@ class LibraryStore:
                     f"'{entry.draft.id}' has features of {entry.features.spec.model_id}; the "
                     f"library holds those of {self.spec.model_id}"
                 )
+
+
+def _absent(reference_id: str) -> ReferenceNotFound:
+    return ReferenceNotFound(
+        f"there is no reference '{reference_id}'", context={"reference_id": reference_id}
+    )

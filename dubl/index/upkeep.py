@@ -73,7 +73,7 @@ def _ensure_index(table: Table, column: str, index: BTree | Bitmap) -> None:
     name = f"{column}_idx"
     stats = table.index_stats(name) if name in index_names(table) else None
     if stats is None or stats.num_unindexed_rows >= max(MIN_INDEXED_ROWS, rows // 10):
-        table.create_index(column, config=index, name=name, replace=True)
+        committed(table, lambda: table.create_index(column, config=index, name=name, replace=True))
 
 
 def _too_many_files(table: Table) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import lancedb
 from lancedb.table import Table
@@ -16,8 +17,8 @@ from lancedb.table import Table
 from dubl.errors import InvalidRequest
 from dubl.index import predicates
 from dubl.index.reading import VALUES_PER_QUERY, chunks, existing
-from dubl.index.rows import NewReference, frames_table, references_table, to_references
-from dubl.index.schema import FACT_COLUMNS, REFERENCES
+from dubl.index.rows import NewReference, frames_table, references_table
+from dubl.index.schema import REFERENCES
 from dubl.index.tables import Tables, committed, is_folder
 from dubl.types import FeatureSpec, Reference, ReferenceDraft
 
@@ -40,8 +41,15 @@ class KnownReferences:
         if reference.sha256:
             self._by_bytes.setdefault((reference.library, reference.sha256), reference)
 
-    def find(self, draft: ReferenceDraft, sha256: str) -> Reference | None:
-        return self._by_id.get(draft.id) or self._by_bytes.get((draft.library, sha256))
+    def find(self, draft: ReferenceDraft | Reference, sha256: str) -> Reference | None:
+        """The reference with the draft's id or bytes.
+
+        Of two with the same bytes it is the first: the second is being withdrawn by its writer.
+        """
+        known = self._by_id.get(draft.id)
+        if known is not None:
+            return self._by_bytes.get((known.library, known.sha256), known)
+        return self._by_bytes.get((draft.library, sha256))
 
 
 def insert(
@@ -58,55 +66,47 @@ def insert(
         return {}
     tables.frames.add(frames_table(items, spec))
     merge = tables.references.merge_insert("id").when_not_matched_insert_all()
+    # If it searches an index for the keys, Lance 13 does not see that another process inserts the
+    # same ones at the same time. Without it, it reads the ids of all references.
+    merge = merge.use_index(is_folder(uri))
     rows = references_table(items, spec)
     result = committed(tables.references, lambda: merge.execute(rows))
-    theirs: dict[str, Reference] = {}
-    if result.num_inserted_rows < len(items):
-        theirs = _give_way(tables, [item.reference for item in items])
-    ours = [item.reference for item in items if item.reference.id not in theirs]
-    _drop_frames_of_others(tables, ours)
-    if not is_folder(uri):
-        theirs |= _drop_twins(tables, ours, _held_before(uri, ours, result.version))
+    ours = [item.reference for item in items]
+    theirs = {} if is_folder(uri) else _give_way(tables, ours, _before(tables, uri, result.version))
+    _drop_older_frames(tables, [one for one in ours if one.id not in theirs])
     return theirs
 
 
-def _held_before(uri: str, ours: Sequence[Reference], version: int) -> list[Reference]:
-    """References with the same bytes as ours, in the previous version."""
+def _before(tables: Tables, uri: str, version: int) -> Tables:
+    """The tables with `references` as they were before a commit."""
     table = lancedb.connect(uri).open_table(REFERENCES)
     table.checkout(version - 1)
-    found: list[Reference] = []
-    for chunk in chunks({reference.sha256 for reference in ours} - {""}, VALUES_PER_QUERY):
-        query = table.search().where(predicates.among("sha256", chunk))
-        found += to_references(query.select(list(FACT_COLUMNS)).to_arrow())
-    return found
+    return replace(tables, references=table)
 
 
-def _drop_twins(
-    tables: Tables, ours: Sequence[Reference], earlier: Sequence[Reference]
-) -> dict[str, Reference]:
-    """Removes our references whose bytes their library already had; returns those by our ids."""
-    held = {(reference.library, reference.sha256): reference for reference in earlier}
-    late = {
-        reference.id: held[reference.library, reference.sha256]
-        for reference in ours
-        if (reference.library, reference.sha256) in held
-    }
-    if late:
-        logger.warning("another writer registered the bytes of %d references first", len(late))
-        for chunk in chunks(late, VALUES_PER_QUERY):
-            _delete(tables.references, predicates.among("id", chunk))
-        drop_frames(tables, [frames_of(one) for one in ours if one.id in late])
-    return late
+def _give_way(tables: Tables, ours: Sequence[Reference], before: Tables) -> dict[str, Reference]:
+    """Removes those of our registrations that came second.
 
-
-def _give_way(tables: Tables, items: Sequence[Reference]) -> dict[str, Reference]:
-    """Removes our frames of references that others registered first."""
-    ours = {item.id: item for item in items}
-    theirs = {there.id: there for there in existing(tables, ids=ours) if there != ours[there.id]}
-    logger.warning("another writer registered %d references first", len(theirs))
+    Returns the references with the same id or the same bytes that were there before our commit, by
+    our ids. Only rows with our time are removed: meanwhile an id may belong to a later registration
+    of another writer.
+    """
+    sums = {one.sha256 for one in ours} - {""}
+    known = KnownReferences(existing(before, ids={one.id for one in ours}, sha256s=sums))
+    found = {one.id: known.find(one, one.sha256) for one in ours}
+    mine = set(map(frames_of, ours))
     # References copied from another feature space have the same time in both registrations.
-    left = {frames_of(ours[one]) for one in theirs} - {frames_of(one) for one in theirs.values()}
-    drop_frames(tables, left)
+    theirs = {
+        name: there
+        for name, there in found.items()
+        if there is not None and frames_of(there) not in mine
+    }
+    if theirs:
+        logger.warning("another writer registered %d references first", len(theirs))
+        late = [frames_of(one) for one in ours if one.id in theirs]
+        for chunk in chunks(late, VALUES_PER_QUERY):
+            _delete(tables.references, predicates.of_times("id", chunk))
+        drop_frames(tables, late)
     return theirs
 
 
@@ -114,25 +114,26 @@ def frames_of(reference: Reference) -> FramesOf:
     return reference.id, reference.created_at
 
 
-def drop_frames(tables: Tables, registrations: Iterable[FramesOf]) -> int:
+def drop_frames(tables: Tables, those: Iterable[FramesOf]) -> int:
     """Removes the frames of these registrations; returns their number.
 
     Another writer's frames of the same id have another time and stay.
     """
     dropped = 0
-    for chunk in chunks(registrations, VALUES_PER_QUERY):
-        ids, times = zip(*chunk, strict=True)
-        theirs = [predicates.among("reference_id", ids), predicates.among("created_at", times)]
-        dropped += _delete_frames(tables, predicates.all_of(theirs))
+    for chunk in chunks(those, VALUES_PER_QUERY):
+        dropped += _delete_frames(tables, predicates.of_times("reference_id", chunk))
     return dropped
 
 
-def _drop_frames_of_others(tables: Tables, ours: Iterable[Reference]) -> None:
-    """Removes frames under our ids of registrations that were interrupted or are withdrawn."""
+def _drop_older_frames(tables: Tables, ours: Iterable[Reference]) -> None:
+    """Removes frames under our ids of registrations that were interrupted or withdrawn before.
+
+    Later ones may belong to a writer that registers an id after we are deleted.
+    """
     for chunk in chunks(map(frames_of, ours), VALUES_PER_QUERY):
         ids, times = zip(*chunk, strict=True)
-        others = [predicates.among("reference_id", ids), predicates.not_among("created_at", times)]
-        _delete_frames(tables, predicates.all_of(others))
+        older = f"created_at < {predicates.quoted(min(times))}"
+        _delete_frames(tables, predicates.all_of([predicates.among("reference_id", ids), older]))
 
 
 def _delete_frames(tables: Tables, where: str) -> int:
@@ -155,5 +156,16 @@ def move_frames(tables: Tables, reference: Reference, library: str) -> None:
             raise InvalidRequest(
                 f"library '{library}' already holds these bytes as reference '{same.id}'"
             )
-    where = predicates.equals("reference_id", reference.id)
-    tables.frames.update(where=where, values={"library": library})
+    where = predicates.of_times("reference_id", [frames_of(reference)])
+    committed(tables.frames, lambda: tables.frames.update(where=where, values={"library": library}))
+
+
+def change_row(tables: Tables, reference: Reference, values: dict[str, object]) -> bool:
+    """Changes a reference's row; False if it was deleted meanwhile."""
+    where = predicates.of_times("id", [frames_of(reference)])
+    table = tables.references
+    return bool(committed(table, lambda: table.update(where=where, values=values)).rows_updated)
+
+
+def delete_row(tables: Tables, reference: Reference) -> None:
+    _delete(tables.references, predicates.of_times("id", [frames_of(reference)]))

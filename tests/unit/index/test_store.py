@@ -188,19 +188,19 @@ def test_writers_that_meet_in_an_object_store_leave_the_frames_of_the_first_alon
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = [open_store(scheme="file://") for _ in range(3)]
-    all_have_written_frames, both_have_lost = threading.Barrier(3), threading.Barrier(2)
+    all_have_written_frames, all_have_merged = threading.Barrier(3), threading.Barrier(3)
     write, existing = writing.references_table, writing.existing
 
     def together(*arguments: object) -> object:
         all_have_written_frames.wait(30)
         return write(*arguments)
 
-    def lost(*arguments: object, **named: object) -> object:
-        both_have_lost.wait(30)
+    def merged(*arguments: object, **named: object) -> object:
+        all_have_merged.wait(30)
         return existing(*arguments, **named)
 
     monkeypatch.setattr(writing, "references_table", together)
-    monkeypatch.setattr(writing, "existing", lost)
+    monkeypatch.setattr(writing, "existing", merged)
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda one: one.register([entry("a")])[0], stores))
     assert [one.created for one in made].count(True) == 1
