@@ -120,7 +120,10 @@ class LedgerStep(Step):
         args: Sequence[object],
         kwargs: Mapping[str, object],
     ) -> R:
-        return await self._asked(method, part_of(self._ledger, method), *args, **kwargs)
+        part = part_of(self._ledger, method)
+        if method is Ledger.copy_to:  # takes seconds; others go on meanwhile
+            return await asyncio.to_thread(method, part, *args, **kwargs)
+        return await self._asked(method, part, *args, **kwargs)
 
     async def _asked(self, method: Callable[..., R], *args: object, **kwargs: object) -> R:
         asked = partial(copy_context().run, method, *args, **kwargs)

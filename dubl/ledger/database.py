@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ Row = tuple[object, ...]
 # DuckDB 2.0 keeps a little in memory of each row that was written, until its file is closed: with
 # a connection for each so many transactions, a process stays as small as it began.
 TRANSACTIONS_PER_CONNECTION = 1000
+NEVER = "1TB"  # size of the log at which it is merged into the file; larger than any
 
 
 class Database:
@@ -37,7 +39,9 @@ class Database:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._closed = False
+        self._copying = threading.Lock()
+        self._closed = self._broken = self._frozen = False
+        self._opened = 0
         self._transactions_left = TRANSACTIONS_PER_CONNECTION
         self._connection = _connect(path)
         try:
@@ -49,19 +53,34 @@ class Database:
 
     def close(self) -> None:
         """Merges the log into the file and releases it for other processes."""
-        with self._lock, ledger_errors("be closed"):
+        with self._copying, self._lock, ledger_errors("be closed"):
             self._closed = True
             self._connection.close()
 
     def copy_to(self, path: Path) -> None:
-        """Writes all tables, at one moment, to a new DuckDB file. Other threads wait."""
-        with self._held(f"be copied to {path}") as connection:
-            (name,) = connection.execute("SELECT current_database()").fetchall()[0]
-            connection.execute(f"ATTACH {_quoted(str(path))} AS copied")
+        """Writes all tables, at one moment, to a new DuckDB file. Other threads hardly wait.
+
+        Meanwhile changes are only appended to the log, and the file stays as it is. So both can be
+        copied without a lock. Raises StoreUnavailable.
+        """
+        with self._copying:
+            with self._held(f"be copied to {path}") as connection:
+                connection.execute(f"SET checkpoint_threshold = '{NEVER}'")
+                opened, self._frozen = self._opened, True
             try:
-                connection.execute(f'COPY FROM DATABASE "{name}" TO copied')
+                _copy_bytes(self.path, path)
+                with self._held(f"be copied to {path}"):
+                    log = log_of(self.path)
+                    logged = log.stat().st_size if log.exists() else 0
+                _copy_bytes(log, log_of(path), size=logged)
             finally:
-                connection.execute("DETACH copied")
+                with self._held("go on after a copy") as connection:
+                    self._frozen = False
+                    connection.execute("RESET checkpoint_threshold")
+            if opened != self._opened:
+                raise StoreUnavailable("the ledger was opened anew while it was copied")
+        with ledger_errors(f"be copied to {path}"), duckdb.connect(str(path)) as copied:
+            copied.execute("CHECKPOINT")
 
     @contextmanager
     def transaction(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -89,20 +108,41 @@ class Database:
         it, as after a checkpoint on a full disk; acknowledged changes are in the log.
         """
         with self._lock, ledger_errors(action):
-            if self._transactions_left <= 0 and not self._closed:
+            due = self._transactions_left <= 0 and not self._frozen
+            if (due or self._broken) and not self._closed:
                 self._connection.close()
                 self._connection = _connect(self.path)
-                self._transactions_left = TRANSACTIONS_PER_CONNECTION
+                self._transactions_left, self._broken = TRANSACTIONS_PER_CONNECTION, False
+                self._opened += 1
                 logger.info("reopened the ledger %s", self.path)
             try:
                 yield self._connection
             except duckdb.FatalException:
-                self._transactions_left = 0
+                self._broken = True
                 raise
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a DuckDB file."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _copy_bytes(source: Path, target: Path, *, size: int | None = None) -> None:
+    """Copies a file, or its first bytes, in a process of its own.
+
+    Closing a file would release the lock that this process holds on it. Raises StoreUnavailable.
+    """
+    if size == 0:
+        return
+    command = ["cp", "--reflink=auto", "--", str(source), str(target)]
+    if size is not None:
+        command = ["head", "-c", str(size), "--", str(source)]
+    try:
+        with target.open("wb") as file:
+            subprocess.run(command, stdout=file, stderr=subprocess.PIPE, check=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        told = getattr(exc, "stderr", b"") or str(exc).encode()
+        raise StoreUnavailable(f"cannot copy {source}: {told.decode().strip()}") from exc
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dubl.errors import StoreHeld, StoreUnavailable
+from dubl.ledger.database import log_of
 from dubl.ledger.ledger import Ledger
 from dubl.objects import ObjectFolder
 
@@ -51,7 +52,7 @@ class Snapshots:
         self._folder.get(names[-1], partial)
         if path.exists():
             path.replace(path.with_name(f"{path.name}.old"))
-        _log_of(path).unlink(missing_ok=True)  # it belongs to the file that is replaced
+        log_of(path).unlink(missing_ok=True)  # it belongs to the file that is replaced
         partial.replace(path)
         logger.warning("the ledger %s was missing or old; restored it from %s", path, names[-1])
         return True
@@ -91,7 +92,7 @@ def _time_of(name: str) -> float:
 def _written_at(path: Path) -> float:
     """Time of the last write to the file or its log; a very early time if both are missing."""
     latest = float("-inf")
-    for file in (path, _log_of(path)):
+    for file in (path, log_of(path)):
         with suppress(FileNotFoundError):  # the log may be merged into the file at any moment
             latest = max(latest, file.stat().st_mtime)
     return latest
@@ -108,7 +109,3 @@ def _require_free(path: Path) -> None:
         raise StoreHeld(f"{path} is being written by another process") from exc
     except OSError as exc:
         raise StoreUnavailable(f"{path} cannot be opened: {exc}") from exc
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")

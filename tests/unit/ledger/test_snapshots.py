@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dubl.errors import JobNotFound, StoreUnavailable
+from dubl.ledger import database
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.snapshots import Snapshots
 from dubl.objects import ObjectFolder
@@ -101,3 +102,26 @@ def test_a_ledger_that_nobody_wrote_into_is_neither_copied_nor_restored_again(
         written_at = path.with_name(f"{path.name}.wal").stat().st_mtime_ns
     os.utime(path, ns=(written_at, written_at))  # as a killed process leaves it
     assert not Snapshots(store, keep=3).restore(path)
+
+
+def test_calls_go_on_while_the_ledger_is_copied_and_the_copy_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 10)
+    ledger, copy = Ledger(tmp_path / "ledger.duckdb"), database._copy_bytes
+    pages: list[bytes] = []
+
+    def copied(source: Path, target: Path, *, size: int | None = None) -> None:
+        for number in range(12):
+            ledger.jobs.create(_job(f"{len(pages)} {number}"), tries=1)
+        copy(source, target, size=size)
+        pages.append((tmp_path / "ledger.duckdb").read_bytes())
+
+    monkeypatch.setattr(database, "_copy_bytes", copied)
+    ledger.copy_to(tmp_path / "copy.duckdb")
+    ledger.close()
+    assert pages[0] == pages[1]
+    for name, parts in (("copy", "0"), ("ledger", "01")):
+        with closing(Ledger(tmp_path / f"{name}.duckdb")) as opened:
+            found = {one.id for one in opened.jobs.list().items}
+        assert found == {f"{part} {number}" for part in parts for number in range(12)}
