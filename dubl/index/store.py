@@ -243,6 +243,8 @@ class LibraryStore:
         Raises FeatureSpaceMismatch, and StoreUnavailable if the library holds other references.
         """
         with self._write("take references back") as tables:
+            if is_folder(self.uri):  # no other writer is active
+                writing.drop_frames(tables, upkeep.orphan_frames(tables))
             return copying.import_references(tables, path, self.spec)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
