@@ -120,13 +120,13 @@ class LedgerStep(Step):
         args: Sequence[object],
         kwargs: Mapping[str, object],
     ) -> R:
-        part = part_of(self._ledger, method)
-        if method is Ledger.copy_to:  # takes seconds; others go on meanwhile
-            return await asyncio.to_thread(method, part, *args, **kwargs)
-        return await self._asked(method, part, *args, **kwargs)
+        asked = partial(copy_context().run, method, part_of(self._ledger, method), *args, **kwargs)
+        # A copy takes seconds; others go on meanwhile.
+        thread = None if method is Ledger.copy_to else self._thread
+        return await asyncio.get_running_loop().run_in_executor(thread, asked)
 
-    async def _asked(self, method: Callable[..., R], *args: object, **kwargs: object) -> R:
-        asked = partial(copy_context().run, method, *args, **kwargs)
+    async def _asked(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        asked = partial(method, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
 
     def ship(self) -> None:
