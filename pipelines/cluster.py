@@ -29,8 +29,7 @@ class Cluster:
 
 def connect(address: str) -> Cluster:
     """Connects to the cluster at `address` or RAY_ADDRESS; without either, starts one here."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    prepare_environment(address)
     with warnings.catch_warnings():
         # Ray's processes are forked and start their own program at once: nothing of LanceDB runs.
         warnings.filterwarnings("ignore", message="lancedb fork support")
@@ -46,6 +45,14 @@ def connect(address: str) -> Cluster:
         gpus=int(resources.get("GPU", 0)),
         object_store_bytes=int(resources.get("object_store_memory", 0)),
     )
+
+
+def prepare_environment(address: str = "") -> None:
+    """Variables that Ray reads when it starts. A cluster that it starts here uses loopback."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    if not address and "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 def prepare_data(cluster: Cluster) -> None:

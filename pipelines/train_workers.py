@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from dubl.errors import OperatorError
+from pipelines.cluster import prepare_environment
 
 RESTARTS = 2
 # The others wait so long for the leader, which may prepare data for hours; that a worker is gone is
@@ -32,8 +33,7 @@ def train_on_workers(train: Callable[[], Path], *, output: Path, workers: int) -
     too many failures.
     """
     if not ray.is_initialized():
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+        prepare_environment()
         ray.init(include_dashboard=False)
     home, answer = Path.cwd(), output / RESULT
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.conftest import Clips
@@ -91,6 +92,23 @@ def test_an_id_gives_its_verdict_again_and_is_no_other_videos(client: Client, cl
     )
     assert evidence.json()["query"]["name"] == first.name
     assert client.http.get("/v1/checks/mine").json() == told
+
+
+def test_what_asks_for_no_token_listens_on_loopback_only(client: Client) -> None:
+    assert client.http.get("/healthz").status_code == 200
+    (service,) = (
+        child for child in psutil.Process().children() if "serve_app.main" in child.cmdline()
+    )
+    # Serve's replicas take calls of one another on all addresses, with Ray's token.
+    open_to_all = {
+        process.name()
+        for process in (service, *service.children(recursive=True))
+        if not process.cmdline()[0].startswith("ray::ServeReplica")
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr.ip not in ("127.0.0.1", "::ffff:127.0.0.1")
+    }
+    assert open_to_all == set()
 
 
 def test_metrics_count_verdicts_and_time_stages(client: Client, clips: Clips) -> None:
