@@ -12,7 +12,6 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dubl import types
-from dubl.rights import terms
 from dubl.rights.terms import Action
 from dubl.types import JobState, Note, Outcome, Scope
 
@@ -43,6 +42,14 @@ class Answer(BaseModel):
         """Fields from the attributes of the same names, and `others`."""
         names = cls.model_fields.keys() - others.keys()
         return cls.model_validate({**others, **{name: getattr(found, name) for name in names}})
+
+
+class Plain(Answer):
+    """An answer with the fields of a domain object."""
+
+    @classmethod
+    def of(cls, found: object) -> Self:
+        return cls.model_validate(found)
 
 
 class Page(Answer, Generic[Item]):
@@ -87,7 +94,7 @@ class ExcludedSegment(Answer):
     label: str = ""
 
 
-class Rights(Answer):
+class Rights(Plain):
     """Rights of a reference. A copy counts unless a license covers it. In a request they replace
     all rights; missing fields get their defaults.
     """
@@ -96,10 +103,6 @@ class Rights(Answer):
     license_windows: tuple[LicenseWindow, ...] = ()
     min_copied_s: float = Field(default=0, ge=0)
     excluded_segments: tuple[ExcludedSegment, ...] = ()
-
-    @classmethod
-    def of(cls, rights: terms.Rights) -> Self:
-        return cls.model_validate(rights)
 
 
 class Ruling(Answer):
@@ -126,19 +129,15 @@ class Ruling(Answer):
         return cls._from(match.rights, others)
 
 
-class Context(Answer):
+class Context(Plain):
     """Where and when the query will be shown; null: unknown."""
 
     channel: OptionalText
     territory: OptionalText
     time: OptionalText
 
-    @classmethod
-    def of(cls, context: terms.CheckContext) -> Self:
-        return cls.model_validate(context)
 
-
-class Segment(Answer):
+class Segment(Plain):
     """A segment that both videos share, in seconds of either; `speed`: reference seconds per query
     second."""
 
@@ -149,10 +148,6 @@ class Segment(Answer):
     similarity: Share
     speed: Seconds
     reversed: bool
-
-    @classmethod
-    def of(cls, segment: types.Segment) -> Self:
-        return cls.model_validate(segment)
 
 
 class Match(Answer):
@@ -263,7 +258,7 @@ class Library(Answer):
     references: int
 
 
-class FrameFound(Answer):
+class FrameFound(Plain):
     """A reference that shows the picture; `times_s`: times of the most similar frames. A similarity
     is not a verdict: frames of other videos may be similar too.
     """
@@ -272,10 +267,6 @@ class FrameFound(Answer):
     library: str
     similarity: Share
     times_s: tuple[Seconds, ...]
-
-    @classmethod
-    def of(cls, found: types.FrameFound) -> Self:
-        return cls.model_validate(found)
 
 
 class DuplicateMember(Answer):
@@ -441,17 +432,12 @@ class Video(Answer):
 
     @classmethod
     def of(cls, kept: types.StoredVideo, *, at: str) -> Self:
-        return cls(
-            id=kept.id,
-            name=kept.name,
-            duration_s=kept.duration_s,
-            width=kept.width,
-            height=kept.height,
-            video=f"{at}/video" if kept.video_path else None,
-            media_type=kept.media_type if kept.video_path else None,
-            picture=f"{at}/picture",
-            picture_times_s=kept.picture_times_s,
-        )
+        others = {
+            "video": f"{at}/video" if kept.video_path else None,
+            "media_type": kept.media_type if kept.video_path else None,
+            "picture": f"{at}/picture",
+        }
+        return cls._from(kept, others)
 
     @classmethod
     def without_pictures(cls, identifier: str, duration_s: float) -> Self:
@@ -477,7 +463,7 @@ class Box(Answer):
     height: Seconds
 
 
-class Hint(Answer):
+class Hint(Plain):
     """A detected edit: mirrored, rotated (`value`: degrees clockwise), inset (the reference fills
     `box` of the query, `value`: its share), cropped (the query shows `box` of the reference), gray,
     speed (`value`: reference seconds per query second), reversed.
@@ -486,10 +472,6 @@ class Hint(Answer):
     kind: str
     value: Seconds
     box: Box | None
-
-    @classmethod
-    def of(cls, hint: types.Hint) -> Self:
-        return cls.model_validate(hint)
 
 
 class FramePair(Answer):
@@ -504,14 +486,11 @@ class FramePair(Answer):
 
     @classmethod
     def of(cls, pair: types.FramePair, query: Video, reference: Video) -> Self:
-        return cls(
-            segment=pair.segment,
-            query_s=pair.query_s,
-            reference_s=pair.reference_s,
-            similarity=pair.similarity,
-            query_picture=_at(query.picture, pair.query_s),
-            reference_picture=_at(reference.picture, pair.reference_s),
-        )
+        others = {
+            "query_picture": _at(query.picture, pair.query_s),
+            "reference_picture": _at(reference.picture, pair.reference_s),
+        }
+        return cls._from(pair, others)
 
 
 class Policy(Answer):
@@ -524,12 +503,7 @@ class Policy(Answer):
 
     @classmethod
     def of(cls, policy: PolicySettings, verdict: types.Verdict) -> Self:
-        return cls(
-            version=policy.version,
-            duplicate_probability=policy.duplicate_probability,
-            review_probability=policy.review_probability,
-            checked_under=verdict.policy_version,
-        )
+        return cls._from(policy, {"checked_under": verdict.policy_version})
 
 
 class Evidence(Answer):
@@ -574,24 +548,19 @@ class Evidence(Answer):
             reference = Video.without_pictures(match.reference_id, duration_s)
         else:
             reference = Video.of(explanation.reference, at=there)
-        return cls(
-            check_id=check.id,
-            reference_id=match.reference_id,
-            library=match.library,
-            similarity=match.similarity,
-            probability=match.probability,
-            outcome=outcome,
-            rejected=match.rejected,
-            policy=Policy.of(policy, check.verdict),
-            model_id=check.verdict.model_id,
-            segments=tuple(Segment.of(segment) for segment in match.segments),
-            pairs=tuple(FramePair.of(pair, query, reference) for pair in explanation.pairs),
-            hints=tuple(Hint.of(hint) for hint in explanation.hints),
-            query=query,
-            reference=reference,
-            matrix=f"{at}/matrix",
-            matrix_picture=f"{at}/matrix.png",
-        )
+        others = {
+            "check_id": check.id,
+            "outcome": outcome,
+            "policy": Policy.of(policy, check.verdict),
+            "model_id": check.verdict.model_id,
+            "pairs": [FramePair.of(pair, query, reference) for pair in explanation.pairs],
+            "hints": explanation.hints,
+            "query": query,
+            "reference": reference,
+            "matrix": f"{at}/matrix",
+            "matrix_picture": f"{at}/matrix.png",
+        }
+        return cls._from(match, others)
 
 
 class Matrix(Answer):
@@ -614,7 +583,7 @@ class Matrix(Answer):
         )
 
 
-class Review(Answer):
+class Review(Plain):
     """One entry in a match's history. `decision`: confirmed, rejected, licensed, reopened, or
     comment."""
 
@@ -626,12 +595,8 @@ class Review(Answer):
     note: str
     created_at: str
 
-    @classmethod
-    def of(cls, review: types.Review) -> Self:
-        return cls.model_validate(review)
 
-
-class ReviewItem(Answer):
+class ReviewItem(Plain):
     """A match in the review queue; `state` is open, confirmed, rejected or licensed."""
 
     check_id: str
@@ -643,10 +608,6 @@ class ReviewItem(Answer):
     state: str
     reviewer: str
     created_at: str
-
-    @classmethod
-    def of(cls, item: types.ReviewItem) -> Self:
-        return cls.model_validate(item)
 
 
 class ReviewQueue(Page[ReviewItem]):
@@ -690,20 +651,18 @@ class LibraryPolicy(Answer):
     @classmethod
     def of(cls, library: str, used: PolicySettings, own: types.LibraryPolicy | None) -> Self:
         """`used`: the thresholds in force, of the settings or the library's `own`."""
-        return cls(
-            library=library,
-            version=used.version,
-            duplicate_probability=used.duplicate_probability,
-            review_probability=used.review_probability,
-            decisions=None if own is None else own.decisions,
-            created_at=None if own is None else own.created_at,
-        )
+        others = {
+            "library": library,
+            "decisions": own and own.decisions,
+            "created_at": own and own.created_at,
+        }
+        return cls._from(used, others)
 
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 
 
-class Precision(Answer):
+class Precision(Plain):
     """Precision of the decided matches that reach `threshold`: their number, copies among them, and
     the 95 % interval of that share.
     """
@@ -713,10 +672,6 @@ class Precision(Answer):
     copies: int
     low: Rounded
     high: Rounded
-
-    @classmethod
-    def of(cls, one: types.Precision) -> Self:
-        return cls.model_validate(one)
 
 
 class Calibration(Answer):
@@ -738,7 +693,7 @@ class Calibration(Answer):
         return cls._from(report, {"library": library, "adopted": adopted})
 
 
-class Key(Answer):
+class Key(Plain):
     """A key without its secret; limits of 0 are those of the service's settings."""
 
     id: str
@@ -750,10 +705,6 @@ class Key(Answer):
     jobs_per_day: int
     created_at: str
     revoked_at: OptionalText
-
-    @classmethod
-    def of(cls, key: types.ApiKey) -> Self:
-        return cls.model_validate(key)
 
 
 class NewKey(Answer):
@@ -788,22 +739,18 @@ class Space(Answer):
     @classmethod
     def of(cls, one: types.SpaceState) -> Self:
         compared = one.comparison
-        return cls(
-            space_id=one.space_id,
-            model_id=one.model_id,
-            answers=one.answers,
-            references=one.references,
-            missing=one.missing,
-            shadow_checks=compared.count,
-            agreed=compared.agreed,
-            differing=tuple(
+        others = {
+            "shadow_checks": compared.count,
+            "agreed": compared.agreed,
+            "differing": [
                 Differing(answered=answered, shadow=shadow, count=count)
                 for (answered, shadow), count in compared.differing.items()
-            ),
-        )
+            ],
+        }
+        return cls._from(one, others)
 
 
-class SpaceSwitch(Answer):
+class SpaceSwitch(Plain):
     """`by`: id of the key. `rollback`: whether it undid the previous switch."""
 
     space_id: str
@@ -812,10 +759,6 @@ class SpaceSwitch(Answer):
     by: str
     note: str
     rollback: bool
-
-    @classmethod
-    def of(cls, one: types.SpaceSwitch) -> Self:
-        return cls.model_validate(one)
 
 
 class Spaces(Answer):
@@ -835,10 +778,7 @@ class MissingReference(Answer):
 
     @classmethod
     def of(cls, one: types.MissingReference) -> Self:
-        reference = one.reference
-        return cls(
-            id=reference.id, library=reference.library, source=reference.source, path=one.path
-        )
+        return cls._from(one.reference, {"path": one.path})
 
 
 class Readiness(Answer):
