@@ -321,6 +321,23 @@ class StoreTooNew(StoreUnavailable):
     hint = "Start the version of Dubl that wrote it, or restore an older back-up."
 
 
+# One text for what is not there and for what the caller may not see.
+
+
+def no_job(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job '{job_id}'", context={"job_id": job_id})
+
+
+def no_check(check_id: str) -> CheckNotFound:
+    return CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
+
+
+def no_reference(reference_id: str) -> ReferenceNotFound:
+    return ReferenceNotFound(
+        f"there is no reference '{reference_id}'", context={"reference_id": reference_id}
+    )
+
+
 def _classes(kind: type[DublError]) -> dict[str, type[DublError]]:
     found = {kind.code: kind}
     for child in kind.__subclasses__():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
+from dubl.errors import FeatureSpaceMismatch, StoreUnavailable, no_reference
 from dubl.index import (
     copying,
     failures,
@@ -151,7 +151,7 @@ class LibraryStore:
             if library is not None:
                 writing.move_frames(tables, reference, library)
             if values and not writing.change_row(tables, reference, values):
-                raise _absent(reference_id)
+                raise no_reference(reference_id)
         return self.get(reference_id)
 
     def delete(self, reference_id: str, *, created_at: str = "") -> None:
@@ -162,7 +162,7 @@ class LibraryStore:
         with self._write("delete a reference") as tables:
             reference = self.get(reference_id)
             if created_at not in ("", reference.created_at):
-                raise _absent(reference_id)
+                raise no_reference(reference_id)
             writing.delete_row(tables, reference)
             writing.drop_frames(tables, [writing.frames_of(reference)])
 
@@ -170,7 +170,7 @@ class LibraryStore:
         """Raises ReferenceNotFound."""
         found = self.existing(ids=[reference_id])
         if not found:
-            raise _absent(reference_id)
+            raise no_reference(reference_id)
         return found[0]
 
     def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
@@ -305,9 +305,3 @@ class LibraryStore:
                     f"'{entry.draft.id}' has features of {entry.features.spec.model_id}; the "
                     f"library holds those of {self.spec.model_id}"
                 )
-
-
-def _absent(reference_id: str) -> ReferenceNotFound:
-    return ReferenceNotFound(
-        f"there is no reference '{reference_id}'", context={"reference_id": reference_id}
-    )

@@ -10,7 +10,7 @@ import uuid
 
 import duckdb
 
-from dubl.errors import JobNotFound, LeaseLost
+from dubl.errors import LeaseLost, no_job
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Value
 from dubl.ledger.records import DELIVERIES, JOBS
@@ -74,10 +74,6 @@ def end_batch(connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
     ).fetchone()
     if waiting and running == (0,):
         end_job(connection, job_id, JobState.DONE, result_id=job_id, created=True)
-
-
-def no_job(job_id: str) -> JobNotFound:
-    return JobNotFound(f"there is no job '{job_id}'", context={"job_id": job_id})
 
 
 def _announce(connection: duckdb.DuckDBPyConnection, job_id: str, url: str) -> None:

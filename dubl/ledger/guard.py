@@ -8,7 +8,7 @@ a release, the number at that time counts as usual, too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +16,9 @@ import duckdb
 
 from dubl.errors import NotFound, StateConflict
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database
+from dubl.ledger.database import Database, Value
 from dubl.ledger.recent_matches import RecentMatches
-from dubl.ledger.records import QUARANTINES
+from dubl.ledger.records import QUARANTINES, within
 from dubl.settings import FloodSettings
 from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
 
@@ -64,22 +64,35 @@ class Guard:
         statement = "SELECT reference_id FROM quarantines WHERE state <> 'released'"
         return frozenset(str(row[0]) for row in self._database.rows(statement))
 
-    def list(self, *, state: QuarantineState | None = None) -> tuple[Quarantine, ...]:
-        """Quarantines, newest first."""
-        where, values = ("WHERE state = ?", [state.value]) if state is not None else ("", [])
+    def list(
+        self, *, state: QuarantineState | None = None, libraries: Sequence[str] = ()
+    ) -> tuple[Quarantine, ...]:
+        """Quarantines, newest first; `libraries`: only of references in these."""
+        conditions: dict[str, Value] = dict(within(libraries, "[library]"))
+        if state is not None:
+            conditions["state = ?"] = state.value
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         statement = QUARANTINES.select(f"{where} ORDER BY created_at DESC")
-        return QUARANTINES.objects(self._database.rows(statement, values))
+        return QUARANTINES.objects(self._database.rows(statement, [*conditions.values()]))
 
     def decide(
-        self, reference_id: str, *, state: QuarantineState, reviewer: str, note: str
+        self,
+        reference_id: str,
+        *,
+        state: QuarantineState,
+        reviewer: str,
+        note: str,
+        libraries: Sequence[str] = (),
     ) -> Quarantine:
-        """Releases a reference or keeps it in quarantine.
+        """Releases a reference, of one of `libraries`, or keeps it in quarantine.
 
         Raises NotFound, and StateConflict if it was already released.
         """
         with self._database.transaction("decide on a quarantine") as connection:
+            seen = within(libraries, "[library]")
+            wanted = " AND ".join(["reference_id = ?", *seen])
             row = connection.execute(
-                "SELECT state FROM quarantines WHERE reference_id = ?", [reference_id]
+                f"SELECT state FROM quarantines WHERE {wanted}", [reference_id, *seen.values()]
             ).fetchone()
             if row is None:
                 raise NotFound(

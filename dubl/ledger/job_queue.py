@@ -13,11 +13,11 @@ from dataclasses import replace
 import duckdb
 from pydantic import TypeAdapter
 
-from dubl.errors import Overloaded, ServiceInterrupted, StateConflict
+from dubl.errors import Overloaded, ServiceInterrupted, StateConflict, no_job
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
-from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold, no_job
-from dubl.ledger.records import JOBS
+from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold
+from dubl.ledger.records import JOBS, within
 from dubl.ledger.spaces import Spaces
 from dubl.types import NO_PROGRESS, Job, JobKind, JobRank, JobState, Lease, Page, Progress
 
@@ -25,6 +25,11 @@ COUNTS = TypeAdapter(list[tuple[JobState, int]])
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
 # Every so many jobs handed out, the oldest goes first whatever its rank: no job waits for ever.
 FAIR_SHARE = 4
+# Those of a job, in its order.
+LIBRARIES = (
+    "CASE kind WHEN 'reference' THEN [request->>'$.draft.library'] "
+    "ELSE CAST(request->'$.libraries' AS VARCHAR[]) END"
+)
 NEVER = "9999"  # later than any time
 
 
@@ -211,11 +216,15 @@ class JobQueue:
         state: JobState | None = None,
         parent_id: str = "",
         dead: bool | None = None,
+        libraries: Sequence[str] = (),
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Job]:
-        """A page, newest first. Raises InvalidRequest for an invalid cursor."""
-        conditions: dict[str, Value] = {}
+        """A page, newest first; `libraries`: only jobs about these alone.
+
+        Raises InvalidRequest for an invalid cursor.
+        """
+        conditions = dict(within(libraries, LIBRARIES))
         if state is not None:
             conditions["state = ?"] = state.value
         if parent_id:

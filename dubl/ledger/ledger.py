@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from dubl.errors import CheckNotFound, StateConflict
+from dubl.errors import CheckNotFound, StateConflict, no_check
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.database import Database, Row, Value
@@ -23,7 +23,7 @@ from dubl.ledger.guard import Guard, alert
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
-from dubl.ledger.records import CHECKS
+from dubl.ledger.records import CHECKS, within
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
 from dubl.settings import FloodSettings
@@ -162,14 +162,17 @@ class Ledger:
         *,
         outcome: Outcome | None = None,
         reference_id: str = "",
+        libraries: Sequence[str] = (),
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Check]:
         """A page, newest first; `reference_id` selects checks by their best match.
 
+        `libraries`: only checks in these alone.
+
         Raises InvalidRequest for an invalid cursor.
         """
-        conditions: dict[str, Value] = {}
+        conditions = dict(within(libraries))
         if outcome is not None:
             conditions["outcome = ?"] = outcome.value
         if reference_id:
@@ -183,7 +186,7 @@ class Ledger:
 
 def _found(rows: Sequence[Row], check_id: str) -> Check:
     if not rows:
-        raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
+        raise no_check(check_id)
     return CHECKS.object(rows[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar, get_type_hints
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 Kept = TypeVar("Kept", bound="DataclassInstance")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 PLAIN = (str, int, float, bool)
+
+
+def within(libraries: Sequence[str], column: str = "libraries") -> Mapping[str, Value]:
+    """The condition that rows are of these libraries alone; none if they are empty: all.
+
+    Rows of no library are about all of them.
+    """
+    if not libraries:
+        return {}
+    return {f"len({column}) > 0 AND list_has_all(?, {column})": list(libraries)}
 
 
 class Records(Generic[Kept]):

@@ -9,14 +9,15 @@ of the same bytes may have no license.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import duckdb
 from pydantic import TypeAdapter
 
-from dubl.errors import CheckNotFound, NotFound
+from dubl.errors import NotFound, no_check
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
-from dubl.ledger.records import REVIEWS, Records
+from dubl.ledger.records import REVIEWS, Records, within
 from dubl.types import Check, Decision, Page, PagePosition, Review, ReviewItem, ReviewState
 
 # `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.
@@ -42,7 +43,7 @@ STATE = """CASE
 QUEUE = f"""{DECIDED}
 SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
     {STATE} AS state, coalesce(d.reviewer, '') AS reviewer, c.created_at,
-    m.check_id || '{SEPARATOR}' || m.reference_id AS place, m.outcome
+    m.check_id || '{SEPARATOR}' || m.reference_id AS place, m.outcome, c.libraries
 FROM matches m JOIN checks c ON c.id = m.check_id
 LEFT JOIN decided d ON d.check_id = m.check_id AND d.reference_id = m.reference_id
 LEFT JOIN settled s ON s.query_sha256 = c.query_sha256 AND s.reference_id = m.reference_id
@@ -96,16 +97,20 @@ class Reviews:
         by_policy: bool = False,
         check_id: str = "",
         reference_id: str = "",
+        libraries: Sequence[str] = (),
         limit: int = 100,
         cursor: str = "",
     ) -> Page[ReviewItem]:
         """Matches of the newest checks first, in one state, or in all if it is None.
 
+        `libraries`: only of checks in these alone.
+
         They reach `least_probability`, or with `by_policy` the review threshold of their own
         library. Raises InvalidRequest for an invalid cursor.
         """
-        conditions = [LISTED if by_policy else "probability >= ?"]
-        values: list[Value] = [least_probability]
+        seen = within(libraries)
+        conditions = [LISTED if by_policy else "probability >= ?", *seen]
+        values: list[Value] = [least_probability, *seen.values()]
         for name, value in (("check_id", check_id), ("reference_id", reference_id)):
             if value:
                 conditions.append(f"{name} = ?")
@@ -128,10 +133,15 @@ class Reviews:
         after = PagePosition(created_at=last.created_at, id=place)
         return Page(items=found[:limit], next_cursor=after.cursor)
 
-    def counts(self, *, least_probability: float = 0.0) -> dict[ReviewState, int]:
+    def counts(
+        self, *, least_probability: float = 0.0, libraries: Sequence[str] = ()
+    ) -> dict[ReviewState, int]:
         """Number of matches by state, selected as with `by_policy`; all states are included."""
-        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {LISTED} GROUP BY state"
-        found = dict(COUNTS.validate_python(self._database.rows(statement, [least_probability])))
+        seen = within(libraries)
+        where = " AND ".join([LISTED, *seen])
+        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {where} GROUP BY state"
+        rows = self._database.rows(statement, [least_probability, *seen.values()])
+        found = dict(COUNTS.validate_python(rows))
         return {state: found.get(state, 0) for state in ReviewState}
 
     def rejected_references(self, query_sha256: str) -> frozenset[str]:
@@ -166,7 +176,7 @@ def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, referen
     statement = "SELECT 1 FROM matches WHERE check_id = ? AND reference_id = ?"
     if not connection.execute(statement, [check_id, reference_id]).fetchall():
         if not connection.execute("SELECT 1 FROM checks WHERE id = ?", [check_id]).fetchall():
-            raise CheckNotFound(f"there is no check '{check_id}'")
+            raise no_check(check_id)
         raise NotFound(
             f"check '{check_id}' has no match with reference '{reference_id}'",
             context={"check_id": check_id, "reference_id": reference_id},

@@ -25,7 +25,7 @@ from dubl.types import ApiKey
 from dubl.types import Scope as KeyScope
 from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
 from serve_app.api.problems import problem_response
-from serve_app.api.routes import is_open, scopes_for, starts_job
+from serve_app.api.routes import is_open, is_whole, scopes_for, starts_job
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -181,6 +181,8 @@ class AccessControl:
         allowances[-1].require()
         if not scopes_for(method, path) & set(key.scopes):
             raise Forbidden(f"the key's scopes do not allow {method} {path}")
+        if key.libraries and is_whole(path):
+            raise Forbidden(f"{path} is not for a key of some libraries")
         per_day = key.jobs_per_day or self._settings.jobs_per_day
         if per_day and starts_job(method, path):
             used = await self._ring.count_job(key)

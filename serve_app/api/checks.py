@@ -86,11 +86,14 @@ async def listing(
 ) -> bodies.Page[bodies.Check]:
     """Finished checks, newest first."""
     page = await context.ledger.ask(
-        Ledger.list_checks, outcome=outcome, reference_id=reference_id, limit=limit, cursor=cursor
+        Ledger.list_checks,
+        outcome=outcome,
+        reference_id=reference_id,
+        libraries=principal_of(request).libraries,
+        limit=limit,
+        cursor=cursor,
     )
-    seen = [check for check in page.items if principal_of(request).sees(check.libraries)]
-    items = tuple(body_of(context, check, min_probability) for check in seen)
-    return bodies.Page[bodies.Check](items=items, next_cursor=page.next_cursor)
+    return bodies.Page[bodies.Check].of(page, lambda one: body_of(context, one, min_probability))
 
 
 @router.get("/{check_id:path}", response_model=bodies.Check | bodies.Accepted)

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from dubl.engine.engine import Engine
 from dubl.engine.handles import Handle
 from dubl.engine.ledger import LedgerClient
-from dubl.errors import CheckNotFound, JobNotFound, ReferenceNotFound
+from dubl.errors import no_check, no_job, no_reference
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.media.spool import Spool
@@ -63,7 +63,7 @@ async def visible_check(context: Context, request: Request, check_id: str) -> Ch
 def require_check(check: Check, request: Request) -> Check:
     """A check. Raises CheckNotFound if the caller's key may not see it."""
     if not principal_of(request).sees(check.libraries):
-        raise CheckNotFound(f"there is no check '{check.id}'")
+        raise no_check(check.id)
     return check
 
 
@@ -71,7 +71,7 @@ async def visible_reference(context: Context, request: Request, reference_id: st
     """A reference. Raises ReferenceNotFound, also for one in another key's library."""
     reference: Reference = await context.librarian.get.remote(reference_id)
     if not principal_of(request).sees([reference.library]):
-        raise ReferenceNotFound(f"there is no reference '{reference_id}'")
+        raise no_reference(reference_id)
     return reference
 
 
@@ -85,7 +85,7 @@ async def visible_job(context: Context, request: Request, job_id: str) -> Job:
     """A job. Raises JobNotFound, also for one about another key's library."""
     job = await context.ledger.ask(JobQueue.get, job_id)
     if not principal_of(request).sees(libraries_of(job)):
-        raise JobNotFound(f"there is no job '{job_id}'")
+        raise no_job(job_id)
     return job
 
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Body, Request
 
 from dubl.contract import bodies
 from dubl.contract.requests import CalibrationRequest, QuarantineRequest
-from dubl.errors import ReferenceNotFound
 from dubl.ledger.guard import Guard
 from dubl.ledger.policies import Policies
 from dubl.matching.decision import policy_of
@@ -34,11 +33,9 @@ async def quarantines(
     context: RouteContext, request: Request, status: QuarantineState | None = None
 ) -> bodies.Items[bodies.Quarantine]:
     """Quarantined references, newest first."""
-    sees = principal_of(request).sees
-    found = await context.ledger.ask(Guard.list, state=status)
-    return bodies.Items[bodies.Quarantine].of(
-        (one for one in found if sees([one.library])), bodies.Quarantine.of
-    )
+    seen = principal_of(request).libraries
+    found = await context.ledger.ask(Guard.list, state=status, libraries=seen)
+    return bodies.Items[bodies.Quarantine].of(found, bodies.Quarantine.of)
 
 
 @router.post("/v1/reviews/quarantine", response_model=bodies.Quarantine)
@@ -46,12 +43,13 @@ async def decide(
     context: RouteContext, request: Request, body: QuarantineRequest
 ) -> bodies.Quarantine:
     """Releases a reference, so that its matches count again, or keeps it in quarantine."""
-    sees = principal_of(request).sees
-    known = {one.reference_id: one for one in await context.ledger.ask(Guard.list, state=None)}
-    if body.reference_id in known and not sees([known[body.reference_id].library]):
-        raise ReferenceNotFound(f"there is no reference '{body.reference_id}'")
     decided = await context.ledger.ask(
-        Guard.decide, body.reference_id, state=body.state, reviewer=body.reviewer, note=body.note
+        Guard.decide,
+        body.reference_id,
+        state=body.state,
+        reviewer=body.reviewer,
+        note=body.note,
+        libraries=principal_of(request).libraries,
     )
     return bodies.Quarantine.of(decided)
 

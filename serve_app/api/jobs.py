@@ -17,7 +17,7 @@ from dubl.contract.requests import BatchForm
 from dubl.ledger.job_queue import JobQueue
 from dubl.types import Job, JobKind, JobState, Scope
 from serve_app.api.access import principal_of
-from serve_app.api.context import Context, RouteContext, libraries_of, visible_job
+from serve_app.api.context import Context, RouteContext, visible_job
 from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
 from serve_app.api.problems import failure
@@ -51,11 +51,15 @@ async def listing(
     list: jobs that were given up after their last attempt.
     """
     page = await context.ledger.ask(
-        JobQueue.list, state=status, parent_id=batch, dead=dead, limit=limit, cursor=cursor
+        JobQueue.list,
+        state=status,
+        parent_id=batch,
+        dead=dead,
+        libraries=principal_of(request).libraries,
+        limit=limit,
+        cursor=cursor,
     )
-    sees = principal_of(request).sees
-    items = tuple(job_body(job) for job in page.items if sees(libraries_of(job)))
-    return bodies.Page[bodies.Job](items=items, next_cursor=page.next_cursor)
+    return bodies.Page[bodies.Job].of(page, job_body)
 
 
 @router.get("/jobs/{job_id}", response_model=bodies.Job)

@@ -34,6 +34,7 @@ async def queue(
     """Matches that reach the policy's review threshold, newest checks first."""
     usual = context.settings.policy.review_probability
     least = usual if min_probability is None else min_probability
+    libraries = principal_of(request).libraries
     page = await context.ledger.ask(
         Reviews.queue,
         state=state,
@@ -41,13 +42,13 @@ async def queue(
         by_policy=min_probability is None,
         check_id=check_id,
         reference_id=reference_id,
+        libraries=libraries,
         limit=limit,
         cursor=cursor,
     )
-    sees = principal_of(request).sees
-    counts = await context.ledger.ask(Reviews.counts, least_probability=usual)
+    counts = await context.ledger.ask(Reviews.counts, least_probability=usual, libraries=libraries)
     return bodies.ReviewQueue(
-        items=tuple(bodies.ReviewItem.of(item) for item in page.items if sees([item.library])),
+        items=tuple(map(bodies.ReviewItem.of, page.items)),
         next_cursor=page.next_cursor,
         counts={name.value: count for name, count in counts.items()},
     )

@@ -44,12 +44,18 @@ RULES = (
     Rule(path="/v1/jobs", methods=WRITE, scopes=_SUBMITTERS),
     Rule(path="/metrics", methods=READ, scopes=_USERS),
 )
+# What is of all libraries at once is not for a key of some.
+WHOLE_PATHS = ("/metrics", "/v1/deliveries", "/v1/keys", "/v1/ledger", "/v1/spaces")
 # What counts against a key's jobs of the day.
 JOB_PATHS = frozenset({LEGACY_PATH, "/v1/checks", "/v1/references", "/v1/batches"})
 
 
 def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(CONSOLE)
+
+
+def is_whole(path: str) -> bool:
+    return any(path == whole or path.startswith(f"{whole}/") for whole in WHOLE_PATHS)
 
 
 def starts_job(method: str, path: str) -> bool:

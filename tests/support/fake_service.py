@@ -27,7 +27,7 @@ from dubl.engine.handles import LocalHandle, LocalStep, Step
 from dubl.engine.jobs import Jobs
 from dubl.engine.runner import Ended
 from dubl.engine.shell import Shell
-from dubl.errors import DublError, EvidenceNotKept, Overloaded, ReferenceNotFound
+from dubl.errors import DublError, EvidenceNotKept, Overloaded, no_reference
 from dubl.index.spaces import Holding
 from dubl.ledger.api_keys import make_key
 from dubl.ledger.guard import QUARANTINES
@@ -412,7 +412,7 @@ class FakeLibrarian(Step):
 
     async def get(self, reference_id: str) -> Reference:
         if reference_id not in self.references:
-            raise ReferenceNotFound(f"there is no reference {reference_id}")
+            raise no_reference(reference_id)
         return self.references[reference_id]
 
     async def list(
