@@ -211,7 +211,7 @@ class KeyNotFound(NotFound):
 
 class EvidenceNotKept(NotFound):
     code = "evidence_not_kept"
-    hint = "Check the video again. evidence.keep and evidence.retention_s limit what is stored."
+    hint = "Check the video again. evidence.keep and retention.evidence_s limit what is stored."
 
 
 class ResourceError(DublError):

@@ -237,9 +237,6 @@ class EvidenceSettings(Section):
         description="whether uploaded files of references and of these checks are stored too, so "
         "that both can be played side by side",
     )
-    retention_s: float = Field(
-        default=30 * 86400.0, gt=0, description="time for which evidence of a check is stored"
-    )
     max_bytes: int = Field(
         default=20 * 1024**3,
         gt=0,
@@ -255,7 +252,6 @@ class LookbackSettings(Section):
         description="whether the features of every checked upload are stored. Off by default: it "
         "stores data of videos without a match, and takes disk space and time",
     )
-    retention_s: float = Field(default=30 * 86400.0, gt=0)
     max_uploads: int = Field(
         default=100, ge=1, description="earlier uploads compared with a new reference at most"
     )
@@ -263,6 +259,29 @@ class LookbackSettings(Section):
         default=30.0,
         ge=0,
         description="wait after a registration, so that running checks have stored their uploads",
+    )
+
+
+class RetentionSettings(Section):
+    """How long data of uploads is stored; docs/operate/retention.md. Later it is deleted. A check
+    under a legal hold stays until its release."""
+
+    checks_s: float = Field(
+        default=365 * 86400.0,
+        gt=0,
+        description="verdicts with file name and SHA-256, their matches and decisions",
+    )
+    jobs_s: float = Field(
+        default=30 * 86400.0, gt=0, description="ended jobs, with the request: links and addresses"
+    )
+    deliveries_s: float = Field(
+        default=30 * 86400.0, gt=0, description="webhooks that were delivered or given up"
+    )
+    evidence_s: float = Field(
+        default=30 * 86400.0, gt=0, description="evidence of checks: files, pictures, features"
+    )
+    uploads_s: float = Field(
+        default=30 * 86400.0, gt=0, description="features of checked uploads for matching backwards"
     )
 
 
@@ -387,6 +406,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     lookback: LookbackSettings = LookbackSettings()
+    retention: RetentionSettings = RetentionSettings()
     flood: FloodSettings = FloodSettings()
     ledger: LedgerSettings = LedgerSettings()
     serve: ServeSettings = ServeSettings()

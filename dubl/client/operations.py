@@ -35,6 +35,7 @@ from dubl.contract.bodies import (
     Delivery,
     Evidence,
     FrameFound,
+    Hold,
     Items,
     Job,
     Key,
@@ -199,6 +200,28 @@ class Operations(ABC):
             file=Path(file),
         )
         return (await self._ask(operation)).items
+
+    async def delete_check(self, check_id: str) -> None:
+        """Deletes a check with all that is stored of it; not under a legal hold."""
+        path = f"/v1/checks/{_quoted(check_id)}"
+        await self._ask(Operation(method="DELETE", path=path, read=bytes))
+
+    async def list_holds(self) -> tuple[Hold, ...]:
+        """Checks under a legal hold, newest first."""
+        return (await self._get("/v1/holds", Items[Hold].model_validate_json)).items
+
+    async def hold_check(self, check_id: str, *, reason: str = "") -> Hold:
+        """Keeps a check and its evidence until `release_check`."""
+        path = f"/v1/checks/{_quoted(check_id)}/hold"
+        body = {"reason": reason}
+        return await self._ask(
+            Operation(method="PUT", path=path, body=body, read=Hold.model_validate_json)
+        )
+
+    async def release_check(self, check_id: str) -> None:
+        """Ends a legal hold."""
+        path = f"/v1/checks/{_quoted(check_id)}/hold"
+        await self._ask(Operation(method="DELETE", path=path, read=bytes))
 
     async def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
         """The evidence of a match."""

@@ -636,6 +636,19 @@ class Quarantine(Answer):
         return cls._from(one, {"status": one.state})
 
 
+class Hold(Answer):
+    """A legal hold on a check. `by`: id of the key that set it."""
+
+    check_id: str
+    reason: str
+    by: str
+    created_at: str
+
+    @classmethod
+    def of(cls, one: types.Hold) -> Self:
+        return cls._from(one, {})
+
+
 class LibraryPolicy(Answer):
     """Thresholds of a library; `version` as in verdicts. No `decisions` if the settings' thresholds
     are in force.

@@ -232,6 +232,12 @@ class QuarantineRequest(Request):
         return QuarantineState.RELEASED if released else QuarantineState.KEPT
 
 
+class HoldRequest(Request):
+    """A legal hold, with its reason, for example the number of a case."""
+
+    reason: LongText = ""
+
+
 class CalibrationRequest(Request):
     """`adopt`: whether the fitted thresholds take effect."""
 

@@ -34,11 +34,14 @@ from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
+from dubl.ledger.retention import Retention
 from dubl.ledger.reviews import Reviews
 from dubl.ledger.spaces import Spaces
 from dubl.settings import Settings
 
-Part = TypeVar("Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Reviews, Spaces)
+Part = TypeVar(
+    "Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Retention, Reviews, Spaces
+)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -197,6 +200,7 @@ def part_of(ledger: Ledger, method: Callable[..., object]) -> object:
         ledger.reviews,
         ledger.guard,
         ledger.policies,
+        ledger.retention,
         ledger.spaces,
     )
     owner = method.__qualname__.partition(".")[0]

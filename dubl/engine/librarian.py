@@ -60,7 +60,7 @@ class Librarian(Step):
             for each in space_settings(settings)
             if (store := make_uploads(each)) is not None
         }
-        self._retention_s = settings.lookback.retention_s
+        self._retention_s = settings.retention.uploads_s
         self._seen_after_s = settings.index.consistency_interval_s
         self._upkeep_s = settings.index.upkeep_interval_s
         self._writing = asyncio.Lock()

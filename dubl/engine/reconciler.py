@@ -31,6 +31,7 @@ class Reconciler:
         self._ledger = ledger
         self._spool = make_spool(settings)
         self._kept = make_evidence_store(settings)
+        self._retention = settings.retention
         self._interval_s = settings.serve.reconcile_interval_s
         self._keep_dead_s = settings.serve.keep_dead_s
         # A link's download belongs to a running attempt.
@@ -40,10 +41,18 @@ class Reconciler:
         while True:
             try:
                 await asyncio.to_thread(self.sweep)
-                await asyncio.to_thread(self._kept.sweep)
+                await asyncio.to_thread(self.delete_expired)
             except (StoreUnavailable, OSError) as exc:
                 logger.error("spool and evidence could not be cleaned; will be retried: %s", exc)
             await asyncio.sleep(self._interval_s)
+
+    def delete_expired(self) -> None:
+        """Deletes checks, jobs, webhooks and evidence after their time."""
+        held = [one.check_id for one in self._ledger.retention.holds()]
+        self._kept.sweep(retention_s=self._retention.evidence_s, held=held)
+        deleted = self._ledger.retention.sweep(self._retention)
+        if deleted:
+            logger.info("deleted %d checks, jobs and webhooks after their time", deleted)
 
     def sweep(self) -> int:
         """Removes old files of the spool without a job; returns their number."""

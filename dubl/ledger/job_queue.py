@@ -206,6 +206,11 @@ class JobQueue:
             raise no_job(job_id)
         return job
 
+    def is_unfinished(self, job_id: str) -> bool:
+        """Whether the job exists and has not ended."""
+        statement = f"SELECT 1 FROM jobs WHERE id = ? AND {UNFINISHED}"
+        return bool(self._database.rows(statement, [job_id]))
+
     def find(self, subject_id: str, *, kind: JobKind) -> Job | None:
         """The latest job for a check or reference."""
         return self._one("subject_id = ? AND kind = ?", subject_id, kind.value)

@@ -24,6 +24,7 @@ from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
 from dubl.ledger.records import CHECKS, within
+from dubl.ledger.retention import Retention
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
 from dubl.settings import FloodSettings
@@ -77,6 +78,7 @@ class Ledger:
         self.reviews = Reviews(self._database)
         self.guard = Guard(self._database, flood)
         self.policies = Policies(self._database)
+        self.retention = Retention(self._database)
         self._claims: OrderedDict[str, Claim] = OrderedDict()
         self._claiming = Lock()
 
@@ -146,7 +148,7 @@ class Ledger:
                 claim.require_same(claim_of(self.get_check(claim.check_id)))
             other = self._claims.get(claim.check_id, claim)
             # What lies at a link may change between two attempts of one job.
-            if other.job_id != claim.job_id and not self.jobs.get(other.job_id).state.ended:
+            if other.job_id != claim.job_id and self.jobs.is_unfinished(other.job_id):
                 claim.require_same(other)
                 return
             self._claims[claim.check_id] = claim

@@ -15,6 +15,7 @@ from dubl.types import (
     ApiKey,
     Check,
     Delivery,
+    Hold,
     Job,
     LibraryPolicy,
     Page,
@@ -169,6 +170,7 @@ JOBS = Records(Job, "jobs", json=("request", "callbacks"), absent=("progress", "
 CHECKS = Records(Check, "checks", json=("verdict",))
 DELIVERIES = Records(Delivery, "deliveries")
 REVIEWS = Records(Review, "reviews")
+HOLDS = Records(Hold, "holds", renamed={"by": "by_key"})
 QUARANTINES = Records(Quarantine, "quarantines")
 POLICIES = Records(LibraryPolicy, "library_policies")
 KEYS = Records(ApiKey, "api_keys")

@@ -192,8 +192,27 @@ SPACES = (
     """,
 )
 
+HOLDS = (
+    """
+    CREATE TABLE IF NOT EXISTS holds (
+        check_id VARCHAR PRIMARY KEY,
+        reason VARCHAR NOT NULL,
+        by_key VARCHAR NOT NULL,
+        created_at VARCHAR NOT NULL
+    )
+    """,
+    # References that were deleted: what was decided about them does not hold for an id used again.
+    """
+    CREATE TABLE IF NOT EXISTS deleted_references (
+        reference_id VARCHAR PRIMARY KEY,
+        deleted_at VARCHAR NOT NULL
+    )
+    """,
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
+    Upgrade(version=6, statements=HOLDS),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -134,16 +134,18 @@ class EvidenceStore:
     def remove_reference(self, reference_id: str) -> None:
         shutil.rmtree(self._place(REFERENCES, reference_id), ignore_errors=True)
 
-    def sweep(self) -> int:
-        """Removes expired queries and unfinished folders; returns the number of removed videos.
+    def sweep(self, *, retention_s: float, held: Collection[str] = ()) -> int:
+        """Removes queries older than `retention_s`, and unfinished folders; returns the number of
+        removed videos. Queries of checks that are `held` stay.
 
         Above `max_bytes` it also removes the oldest queries, then the oldest reference files.
         """
         now = time.time()
         removed = 0
-        queries = sorted(self._videos(QUERIES), key=_age)
+        kept = {self._place(QUERIES, check_id) for check_id in held}
+        queries = sorted(set(self._videos(QUERIES)) - kept, key=_age)
         for folder in [*queries]:
-            if now - _age(folder) > self._settings.retention_s:
+            if now - _age(folder) > retention_s:
                 shutil.rmtree(folder, ignore_errors=True)
                 queries.remove(folder)
                 removed += 1
@@ -151,7 +153,7 @@ class EvidenceStore:
             if now - _age(leftover) > LEFTOVER_S:
                 shutil.rmtree(leftover, ignore_errors=True)
         references = sorted(self._videos(REFERENCES), key=_age)
-        size_bytes = sum(map(_size_bytes, [*queries, *references]))
+        size_bytes = sum(map(_size_bytes, [*queries, *kept, *references]))
         files = [folder / VIDEO for folder in references if (folder / VIDEO).exists()]
         for victim in [*queries, *files]:
             if size_bytes <= self._settings.max_bytes:

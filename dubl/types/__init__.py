@@ -69,6 +69,7 @@ from dubl.types.prior import (
 )
 from dubl.types.review import (
     Decision,
+    Hold,
     Review,
     ReviewItem,
     ReviewState,
@@ -128,6 +129,7 @@ __all__ = [
     "FramePair",
     "Hint",
     "HintKind",
+    "Hold",
     "IndexHealth",
     "Job",
     "JobKind",

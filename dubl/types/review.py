@@ -30,6 +30,16 @@ class ReviewState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A legal hold: the check is kept until its release. `by`: id of the key that set it."""
+
+    check_id: str
+    reason: str
+    by: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
     """One entry in a match's history. `created_at` is UTC, ISO 8601."""
 

@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, Response
 from dubl.contract import bodies
 from dubl.errors import EvidenceNotKept, NotFound
 from dubl.ledger.policies import Policies
+from dubl.ledger.retention import Retention
 from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.matrix_picture import draw_matrix
 from dubl.settings import PolicySettings
@@ -121,8 +122,12 @@ async def reference_video(context: RouteContext, request: Request, reference_id:
 
 @router.delete("/v1/checks/{check_id:path}/evidence", status_code=204)
 async def forget(context: RouteContext, request: Request, check_id: str) -> None:
-    """Deletes file, pictures and features of a check at once; the verdict stays."""
+    """Deletes file, pictures and features of a check at once; the verdict stays.
+
+    Answers 409 if the check is under a legal hold.
+    """
     await visible_check(context, request, check_id)
+    await context.ledger.ask(Retention.require_free, check_id)
     await context.engine.evidence.forget(check_id)
 
 

@@ -32,8 +32,9 @@ RULES = (
     Rule(path=LEGACY_PATH, methods=WRITE, scopes=frozenset({Scope.CHECK})),
     Rule(path="/v1/checks", methods=("POST",), scopes=frozenset({Scope.CHECK})),
     Rule(path="/v1/checks", methods=READ, scopes=frozenset({Scope.CHECK, Scope.REVIEW})),
-    # What is kept of a check; its verdict cannot be deleted.
-    Rule(path="/v1/checks", methods=("DELETE",), scopes=frozenset({Scope.REVIEW})),
+    # Evidence, and legal holds. To delete a check, or to release it, takes the scope admin.
+    Rule(path="/v1/checks", methods=("PUT", "DELETE"), scopes=frozenset({Scope.REVIEW})),
+    Rule(path="/v1/holds", methods=READ, scopes=frozenset({Scope.REVIEW})),
     Rule(path="/v1/references", methods=WRITE, scopes=frozenset({Scope.REGISTER})),
     Rule(path="/v1/references", methods=READ, scopes=_USERS),
     Rule(path="/v1/libraries", methods=READ, scopes=_USERS),

@@ -25,6 +25,10 @@ from tests.support.http_server import serving
 # What only a service has.
 SERVICE_ALONE = {
     "submit_check",
+    "delete_check",
+    "list_holds",
+    "hold_check",
+    "release_check",
     "get_evidence",
     "download",
     "save",

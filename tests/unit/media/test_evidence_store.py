@@ -171,17 +171,28 @@ def test_a_check_that_runs_again_replaces_what_it_had_kept(
 def test_queries_go_after_their_time_and_references_stay(
     tmp_path: Path, upload: VideoSource
 ) -> None:
-    kept = kept_videos(tmp_path, retention_s=DAY_S)
+    kept = kept_videos(tmp_path)
     for name in ("old", "new"):
         kept.keep_query(name, upload, clip(), features())
     kept.keep_reference("r", upload, clip())
     for video in (kept.query("old"), kept.reference("r")):
         os.utime(Path(video.video_path).parent, (0, 0))
-    assert kept.sweep() == 1
+    assert kept.sweep(retention_s=DAY_S) == 1
     assert kept.query("new").video_path
     assert kept.reference("r").video_path
     with pytest.raises(EvidenceNotKept):
         kept.query("old")
+
+
+def test_the_evidence_of_a_held_check_stays_whatever_its_age_and_size(
+    tmp_path: Path, upload: VideoSource
+) -> None:
+    kept = kept_videos(tmp_path, max_bytes=1)
+    kept.keep_query("held", upload, clip(), features())
+    os.utime(Path(kept.query("held").video_path).parent, (0, 0))
+    assert kept.sweep(retention_s=DAY_S, held=["held"]) == 0
+    assert kept.query_picture("held", 0.0)
+    assert kept.sweep(retention_s=DAY_S) == 1
 
 
 def test_above_its_size_the_oldest_queries_go_and_then_files_of_references(
@@ -194,11 +205,11 @@ def test_above_its_size_the_oldest_queries_go_and_then_files_of_references(
         folder = Path(kept.query(name).video_path).parent
         os.utime(folder, (folder.stat().st_mtime - age_s * DAY_S,) * 2)
     size_bytes = sum(path.stat().st_size for path in (tmp_path / "kept").rglob("*"))
-    assert kept_videos(tmp_path, max_bytes=2 * size_bytes).sweep() == 0
-    kept.sweep()
+    assert kept_videos(tmp_path, max_bytes=2 * size_bytes).sweep(retention_s=30 * DAY_S) == 0
+    kept.sweep(retention_s=30 * DAY_S)
     with pytest.raises(EvidenceNotKept):
         kept.query("old")
-    kept_videos(tmp_path, max_bytes=1).sweep()
+    kept_videos(tmp_path, max_bytes=1).sweep(retention_s=30 * DAY_S)
     with pytest.raises(EvidenceNotKept):
         kept.query("new")
     assert kept.reference("r").video_path == ""
@@ -211,6 +222,6 @@ def test_what_a_crash_left_half_written_is_swept(tmp_path: Path, upload: VideoSo
     leftover = tmp_path / "kept" / "queries" / ".new-dead"
     leftover.mkdir()
     os.utime(leftover, (0, 0))
-    kept.sweep()
+    kept.sweep(retention_s=30 * DAY_S)
     assert not leftover.exists()
     assert kept.query("c")

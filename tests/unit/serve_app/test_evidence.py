@@ -179,3 +179,31 @@ def test_a_key_of_another_library_sees_neither_evidence_nor_queue(
     assert client.post("/v1/reviews", json=sent, headers=other).status_code == 404
     assert client.post("/v1/reviews", json=sent).status_code == 401
     assert client.get("/").status_code == client.get("/console/main.js").status_code == 200
+
+
+def test_a_check_under_a_legal_hold_cannot_be_deleted_and_then_goes_with_all_its_parts(
+    client: TestClient,
+) -> None:
+    at = "/v1/checks/my%2Fcheck"
+    held = client.put(f"{at}/hold", json={"reason": "case 7"})
+    assert (held.status_code, held.json()["reason"]) == (200, "case 7")
+    assert [one["check_id"] for one in client.get("/v1/holds").json()["items"]] == [CHECK]
+    for path in (at, f"{at}/evidence"):
+        refused = client.delete(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "state_conflict")
+    assert client.get(f"{at}/video").status_code == 200
+    assert client.delete(f"{at}/hold").status_code == 204
+    assert client.delete(at).status_code == 204
+    assert client.get(at).json()["code"] == "check_not_found"
+    assert [one["kind"] for one in client.get("/v1/jobs").json()["items"]] == ["reference"]
+    assert client.get("/v1/holds").json()["items"] == []
+    assert client.put(f"{at}/hold", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["hold", ""])
+def test_only_an_administrator_deletes_or_releases_a_check(tmp_path: Path, path: str) -> None:
+    keys = FakeService(tmp_path / "keys")
+    client = TestClient(keys.app(keys_required=True))
+    bearer = {"Authorization": f"Bearer {keys.issue(Scope.REVIEW)}"}
+    answer = client.delete(f"/v1/checks/a/{path}".rstrip("/"), headers=bearer)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
