@@ -2,7 +2,8 @@
 
 The rule: at least `flood.least` distinct uploads matched it within `flood.window_s`, and at least
 `flood.factor` times as many as in the same time on average over the `flood.history_s` before. After
-a release, the number at that time counts as usual, too.
+a release, the number at that time counts as usual, too. Uploads with the same segments and about
+the same similarity count once, whatever their bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from dubl.types import Check, Match, Outcome, Quarantine, QuarantineState
 
 logger = logging.getLogger(__name__)
 
-UPLOADS = """
-SELECT count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at >= $since),
-    count(DISTINCT c.query_sha256) FILTER (WHERE c.created_at < $since)
+UPLOAD = "coalesce(nullif(m.alike, ''), c.query_sha256)"
+UPLOADS = f"""
+SELECT count(DISTINCT {UPLOAD}) FILTER (WHERE c.created_at >= $since),
+    count(DISTINCT {UPLOAD}) FILTER (WHERE c.created_at < $since)
 FROM matches m JOIN checks c ON c.id = m.check_id
 WHERE m.reference_id = $reference AND m.outcome <> 'unique' AND NOT m.licensed
     AND c.created_at BETWEEN $before AND $until AND c.earlier_id = ''
@@ -60,8 +62,18 @@ class Guard:
         self._recent: RecentMatches | None = None  # read with the first verdict
 
     def held(self) -> frozenset[str]:
-        """Ids of references in quarantine."""
-        statement = "SELECT reference_id FROM quarantines WHERE state <> 'released'"
+        """Ids of references in quarantine, decided on or not."""
+        return self._ids("state <> 'released'")
+
+    def kept(self) -> frozenset[str]:
+        """Ids of references that a person keeps in quarantine: their matches go to review.
+
+        Until then a flood only warns. Otherwise many uploads of a copy would unblock it.
+        """
+        return self._ids("state = 'kept'")
+
+    def _ids(self, where: str) -> frozenset[str]:
+        statement = f"SELECT reference_id FROM quarantines WHERE {where}"
         return frozenset(str(row[0]) for row in self._database.rows(statement))
 
     def list(
@@ -164,7 +176,7 @@ def alert(quarantine: Quarantine) -> None:
     """Writes a warning to the log."""
     logger.warning(
         "reference %s is in quarantine: %d different uploads match it, usually %.1f; its matches "
-        "go to review until a person decides",
+        "count until a person keeps it there",
         quarantine.reference_id,
         quarantine.uploads,
         quarantine.usual,

@@ -138,7 +138,7 @@ class Ledger:
             self._claim(claim)
         return PriorDecisions(
             rejected=self.reviews.rejected_references(query_sha256),
-            quarantined=self.guard.held(),
+            quarantined=self.guard.kept(),
             policies=self.policies.current(),
         )
 

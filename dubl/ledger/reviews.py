@@ -18,7 +18,7 @@ from dubl.errors import NotFound, no_check
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records, within
-from dubl.types import Check, Decision, Page, PagePosition, Review, ReviewItem, ReviewState
+from dubl.types import Check, Decision, Match, Page, PagePosition, Review, ReviewItem, ReviewState
 
 # `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.
 DECIDED = """
@@ -162,14 +162,25 @@ def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
             match.similarity,
             not match.rights.counts,
             match.outcome.value if match.outcome is not None else "",
+            _alike(match),
         ]
         for match in reversed(check.verdict.matches)
     }
-    columns = "check_id, reference_id, library, probability, similarity, licensed, outcome"
+    columns = "check_id, reference_id, library, probability, similarity, licensed, outcome, alike"
     if rows:
         connection.executemany(
-            f"INSERT INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", list(rows.values())
+            f"INSERT INTO matches ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(rows.values())
         )
+
+
+def _alike(match: Match) -> str:
+    """The same text for uploads of one copy, also if their bytes differ: its segments in whole
+    seconds, and its similarity in percent. Empty without segments."""
+    seconds = [
+        f"{one.query_start_s:.0f}-{one.query_end_s:.0f}@{one.reference_start_s:.0f}"
+        for one in match.segments
+    ]
+    return f"{match.similarity:.2f} {' '.join(sorted(seconds))}" if seconds else ""
 
 
 def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:

@@ -210,9 +210,15 @@ HOLDS = (
     """,
 )
 
+ALIKE = (
+    # What alike uploads have in common; empty: only equal bytes are alike.
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS alike VARCHAR DEFAULT ''",
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
     Upgrade(version=6, statements=HOLDS),
+    Upgrade(version=7, statements=ALIKE),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

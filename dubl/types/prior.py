@@ -58,7 +58,7 @@ class PriorDecisions:
     """Prior decisions that a new decision depends on.
 
     rejected: ids of references that, by reviewers, these bytes do not copy. quarantined: ids of
-    references in quarantine. policies: libraries' own thresholds, by library.
+    references that a reviewer keeps in quarantine. policies: libraries' own thresholds, by library.
     """
 
     rejected: frozenset[str] = frozenset()

@@ -16,7 +16,16 @@ from dubl.ledger import guard
 from dubl.ledger.ledger import Ledger
 from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import FloodSettings, PolicySettings
-from dubl.types import Check, Decision, Match, Outcome, QuarantineState, ThresholdReport, Verdict
+from dubl.types import (
+    Check,
+    Decision,
+    Match,
+    Outcome,
+    QuarantineState,
+    Segment,
+    ThresholdReport,
+    Verdict,
+)
 
 FLOOD = FloodSettings(window_s=3600, history_s=10 * 3600, least=5, factor=3)
 Flow = Callable[..., None]
@@ -67,7 +76,7 @@ def test_a_sudden_flood_is_held_and_told(ledger: Ledger, caplog: pytest.LogCaptu
     assert ledger.guard.held() == frozenset()
     with caplog.at_level(logging.WARNING):
         record(ledger, *(check(number, 1) for number in range(4, 8)))
-    assert ledger.prior_decisions("x").quarantined == {"film"}
+    assert ledger.prior_decisions("x").quarantined == frozenset(), "a flood warns, and no more"
     (held,) = ledger.guard.list(state=QuarantineState.HELD)
     assert (held.reference_id, held.uploads) == ("film", 5)
     assert len([one for one in caplog.records if "film" in one.message]) == 1
@@ -99,6 +108,27 @@ def test_one_upload_checked_again_and_again_is_no_flood(ledger: Ledger) -> None:
         ledger, *same, *(check(number, 1, probability=0.1, reference_id="b") for number in range(9))
     )
     assert ledger.guard.held() == frozenset()
+
+
+def test_one_copy_with_bytes_appended_to_it_is_no_flood(ledger: Ledger) -> None:
+    def copy(number: int, *, start_s: float) -> Check:
+        one = check(number, 1)
+        segment = Segment(
+            query_start_s=start_s,
+            query_end_s=start_s + 9.0,
+            reference_start_s=0.0,
+            reference_end_s=9.0,
+            similarity=0.9,
+        )
+        match = dataclasses.replace(
+            one.verdict.matches[0], segments=(segment,), similarity=0.8 + number * 1e-4
+        )
+        return dataclasses.replace(one, verdict=dataclasses.replace(one.verdict, matches=(match,)))
+
+    record(ledger, *(copy(number, start_s=2.0) for number in range(20)))
+    assert ledger.guard.held() == frozenset()
+    record(ledger, *(copy(number, start_s=2.0 * number) for number in range(20, 25)))
+    assert ledger.guard.held() == {"film"}
 
 
 def test_uploads_that_a_look_back_finds_are_no_flood(ledger: Ledger) -> None:
@@ -184,6 +214,7 @@ def test_a_person_keeps_it(ledger: Ledger) -> None:
     (kept,) = ledger.guard.list()
     assert (kept.state, kept.uploads) == (QuarantineState.KEPT, 5)
     assert ledger.guard.held() == {"film"}
+    assert ledger.prior_decisions("x").quarantined == {"film"}
 
 
 def test_there_must_be_something_to_decide(ledger: Ledger) -> None:
