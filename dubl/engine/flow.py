@@ -264,15 +264,14 @@ class Flow:
         """Registers a video in all spaces. Spaces with the same sampling share its frames.
 
         `again`: an earlier attempt may have reached the library without storing evidence. Raises
-        StateConflict if the id belongs to another library.
+        StateConflict if the id belongs to another library, or to other bytes.
         """
         found = self._steps.librarian.find.remote(draft, source.sha256)
         known: Registration | None = await found
         decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
         if known is not None:
-            _require_own(known, draft)
-            ours = (known.reference.id, known.reference.sha256) == (draft.id, source.sha256)
-            if again and ours and self._evidence.keep != "none":
+            _require_own(known, draft, source)
+            if again and known.reference.id == draft.id and self._evidence.keep != "none":
                 clip = decode.remote(source, self._steps.lanes[0].space.reference)
                 async with followed({"decode": clip}, on_stage):
                     await _kept(keep.remote(draft.id, source, clip))
@@ -287,16 +286,20 @@ class Flow:
         stages = {"decode": clip, "embed": described[0], "register": writing}
         async with followed(stages, on_stage):
             registration: Registration = await writing
-        _require_own(registration, draft)
+        _require_own(registration, draft, source)
         if registration.created and self._evidence.keep != "none":
             await _kept(keep.remote(registration.reference.id, source, clip))
         return registration
 
 
-def _require_own(found: Registration, draft: ReferenceDraft) -> None:
-    if found.reference.id == draft.id and found.reference.library != draft.library:
+def _require_own(found: Registration, draft: ReferenceDraft, source: VideoSource) -> None:
+    known = found.reference
+    if known.id != draft.id:
+        return
+    if (known.library, known.sha256) != (draft.library, source.sha256):
+        other = "in another library" if known.library != draft.library else "of another video"
         raise StateConflict(
-            f"'{draft.id}' is the id of a reference in another library. Send another id, or none.",
+            f"'{draft.id}' is the id of a reference {other}. Send another id, or none.",
             context={"reference_id": draft.id},
         )
 

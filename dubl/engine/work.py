@@ -119,6 +119,7 @@ class Work:
             job_id=job.id,
             query_sha256=source.sha256,
             libraries=frozenset(order.libraries),
+            context=order.context,
         )
         asked = self._ledger.ask(Ledger.prior_decisions, source.sha256, claim=claim)
         prior = asyncio.ensure_future(asked)

@@ -10,7 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +27,7 @@ from dubl.ledger.records import CHECKS, within
 from dubl.ledger.retention import Retention
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
+from dubl.rights.terms import CheckContext
 from dubl.settings import FloodSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions, Verdict
 
@@ -37,16 +38,17 @@ MAX_CLAIMS = 10_000  # ids of checks that may be under way
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The claimed id of a check, and the bytes and libraries that it stands for."""
+    """The claimed id of a check, and its question: bytes, libraries, and the context as given."""
 
     check_id: str
     job_id: str
     query_sha256: str
     libraries: frozenset[str]
+    context: CheckContext
 
     def require_same(self, other: Claim) -> None:
         """Raises StateConflict if another check has this id."""
-        if (self.query_sha256, self.libraries) != (other.query_sha256, other.libraries):
+        if replace(self, job_id="") != replace(other, job_id=""):
             raise StateConflict(
                 f"'{self.check_id}' is the id of another check. Send another id, or none.",
                 context={"check_id": self.check_id},
@@ -54,11 +56,14 @@ class Claim:
 
 
 def claim_of(check: Check, *, job_id: str = "") -> Claim:
+    context = check.verdict.context
     return Claim(
         check_id=check.id,
         job_id=job_id,
         query_sha256=check.query_sha256,
         libraries=frozenset(check.libraries),
+        # A context without a time has got that of the check.
+        context=replace(context, time="") if context.time == check.created_at else context,
     )
 
 
@@ -131,7 +136,7 @@ class Ledger:
     def prior_decisions(self, query_sha256: str, *, claim: Claim | None = None) -> PriorDecisions:
         """The prior decisions on which a new decision about these bytes depends.
 
-        Raises StateConflict if the claimed id belongs to a check of other bytes or libraries,
+        Raises StateConflict if the claimed id belongs to a check of another question,
         finished or running.
         """
         if claim is not None:

@@ -46,7 +46,6 @@ from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
 from dubl.errors import InvalidRequest, JobNotFound, error_class
-from dubl.ledger.clock import utc_now
 from dubl.ledger.guard import Guard
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -129,7 +128,7 @@ class LocalClient(Closing):
         """
         if callback_url:
             raise InvalidRequest("`callback_url` needs a running service")
-        place = {"channel": channel, "territory": territory, "time": time or utc_now()}
+        place = {"channel": channel, "territory": territory, "time": time}
         form = read_form(CheckForm, {"link": link, "id": id, **place})
         order = form.order(self._upload(file), libraries)
         submitted = self._engine.jobs.accept(order, Terms(waits=True))

@@ -53,8 +53,8 @@ async def submit(
     """Checks whether a video (multipart `file`, or JSON `link`) copies a reference.
 
     Answers 202 at once; with `Prefer: wait=N` 200 and the verdict if it is ready in time. With the
-    `id` of an earlier check of the same bytes and libraries it answers that verdict, and 409 for
-    any other id in use.
+    `id` of an earlier check of the same bytes, libraries and context it answers that verdict, and
+    409 for any other id in use.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
 

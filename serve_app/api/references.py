@@ -39,8 +39,8 @@ router = APIRouter(prefix="/v1", tags=["references"])
 async def submit(context: RouteContext, request: Request) -> Response:
     """Registers a video (multipart `file`, or JSON `link` or `path`).
 
-    Answers 202 at once; with `Prefer: wait=N` 201 if it is ready in time, 200 if the same bytes or
-    the same id were registered before; 409 if the id belongs to another library.
+    Answers 202 at once; with `Prefer: wait=N` 201 if it is ready in time, 200 if the same bytes
+    were registered before; 409 if the id belongs to another video or library.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
 

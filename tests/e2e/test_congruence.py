@@ -135,9 +135,11 @@ def story(dubl: Dubl, films: dict[str, Path]) -> dict[str, object]:
             lambda: dubl.register(films["film"], id="theirs", library="films")
         ),
         "taken id": told(lambda: dubl.register(films["late"], id="film", library="films")),
+        "taken film": told(lambda: dubl.register(films["late"], id="film")),
         "copy": told(lambda: dubl.check(films["copy"], id="c")),
         "copy again": told(lambda: dubl.check(films["copy"], id="c")),
         "taken check": told(lambda: dubl.check(films["stranger"], id="c")),
+        "taken check elsewhere": told(lambda: dubl.check(films["copy"], id="c", territory="de")),
         "stranger": told(lambda: dubl.check(films["stranger"], id="s")),
         "one library": told(lambda: dubl.check(films["copy"], id="l", libraries=["films"])),
         "licensed": told(lambda: dubl.update_reference("film", rights=licensed)),
@@ -198,6 +200,7 @@ def test_a_data_folder_knows_ids_rights_decisions_and_earlier_uploads(
         "after deletion": "unique",
     }
     assert (answers["taken id"], answers["taken check"]) == ("state_conflict", "state_conflict")
+    assert answers["taken check elsewhere"] == answers["taken film"] == "state_conflict"
     assert answers["gone"] == "reference_not_found"
     assert answers["never"] == "check_not_found"
     assert answers["looked back"][0][1:] == ("duplicate", ["late"])

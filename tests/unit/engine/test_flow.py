@@ -178,25 +178,29 @@ def register(decoder: Step, librarian: Step, *, again: bool = False) -> Registra
 
 
 @pytest.mark.parametrize(
-    ("again", "sha256", "calls"),
+    ("again", "calls"),
     [
-        (True, "bytes", ["decode", "keep_reference"]),
-        (True, "others", []),
-        (False, "bytes", []),
+        (True, ["decode", "keep_reference"]),
+        (False, []),
     ],
 )
 def test_pictures_that_an_attempt_did_not_get_to_are_kept_by_the_next(
-    again: bool, sha256: str, calls: list[str]
+    again: bool, calls: list[str]
 ) -> None:
     decoder = Step()
-    known = registration(sha256=sha256, created=False)
+    known = registration(created=False)
     assert register(decoder, Step(find=[known]), again=again) == known
     assert decoder.calls == calls
 
 
 @pytest.mark.parametrize("found", ["before", "in the library"])
-def test_an_id_of_another_library_is_refused(found: str) -> None:
-    other = registration(library="theirs", created=False)
+@pytest.mark.parametrize(
+    ("changed", "text"), [({"library": "theirs"}, "library"), ({"sha256": "others"}, "video")]
+)
+def test_an_id_of_another_library_or_video_is_refused(
+    found: str, changed: dict[str, str], text: str
+) -> None:
+    other = registration(**changed, created=False)
     librarian = Step(find=[other if found == "before" else None], register=[other])
-    with pytest.raises(StateConflict, match="another library"):
+    with pytest.raises(StateConflict, match=f"another {text}"):
         register(Step(), librarian)

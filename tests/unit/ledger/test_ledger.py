@@ -28,6 +28,7 @@ from dubl.errors import (
 from dubl.ledger import database
 from dubl.ledger.ledger import Ledger, claim_of
 from dubl.ledger.schema import SCHEMA_VERSION, UPGRADES, Upgrade
+from dubl.rights.terms import CheckContext
 from dubl.types import (
     Check,
     Job,
@@ -121,10 +122,16 @@ def test_a_check_has_one_verdict(ledger: Ledger) -> None:
     assert ledger.list_checks().items == (check("a"),)
 
 
-@pytest.mark.parametrize("other", [{"query_sha256": "other"}, {"libraries": ("private",)}])
-def test_an_id_is_of_one_video_and_one_choice_of_libraries(
-    ledger: Ledger, other: dict[str, object]
-) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query_sha256": "other"},
+        {"libraries": ("private",)},
+        {"verdict": replace(check("c").verdict, context=CheckContext(territory="DE"))},
+        {"verdict": replace(check("c").verdict, context=CheckContext(time="2030"))},
+    ],
+)
+def test_an_id_is_of_one_question(ledger: Ledger, other: dict[str, object]) -> None:
     first = check("c")
     taken = replace(first, **other)
     running = ledger.jobs.create(job("first"), tries=1, lease_s=60.0)
@@ -140,6 +147,17 @@ def test_an_id_is_of_one_video_and_one_choice_of_libraries(
         ledger.record_check(taken, lease=second.lease)
     assert ledger.get_check("c") == first
     assert ledger.jobs.get("second").state is JobState.RUNNING
+
+
+def test_a_question_without_a_time_is_the_same_at_any_time(ledger: Ledger) -> None:
+    def asked_at(created_at: str) -> Check:
+        one = check("c")
+        verdict = replace(one.verdict, context=CheckContext(time=created_at))
+        return replace(one, created_at=created_at, verdict=verdict)
+
+    first = asked_at("2026-01-01T00:00:00.000Z")
+    ledger.record_check(first)
+    assert ledger.record_check(asked_at("2026-01-02T00:00:00.000Z")) == first
 
 
 def test_a_link_may_give_another_file_to_the_next_attempt(ledger: Ledger) -> None:
