@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from dubl.contract import bodies
 from dubl.engine.ledger import LedgerClient
@@ -34,6 +36,7 @@ class WebhookSender:
         self._allow_private = settings.media.allow_private_addresses
         secret = settings.webhooks.secret.get_secret_value()
         self._key = signing_key(secret) if secret else b""
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
         self._sending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,7 +61,7 @@ class WebhookSender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         body = await self._body(await self._ledger.ask(JobQueue.get, delivery.job_id))
-        answer: Answer = await asyncio.to_thread(
+        send = partial(
             post,
             delivery.url,
             body,
@@ -66,6 +69,7 @@ class WebhookSender:
             timeout_s=self._settings.timeout_s,
             allow_private=self._allow_private,
         )
+        answer: Answer = await asyncio.get_running_loop().run_in_executor(self._threads, send)
         if not answer.error:
             await self._ledger.ask(Outbox.delivered, delivery, status=answer.status)
             return

@@ -7,9 +7,12 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from dubl.assembly import make_spool
 from dubl.contract.orders import (
@@ -49,6 +52,9 @@ from dubl.types import (
     VideoSource,
 )
 
+Given = TypeVar("Given")
+Got = TypeVar("Got")
+
 logger = logging.getLogger(__name__)
 
 
@@ -83,6 +89,9 @@ class Work:
             else None
         )
         self._spool = make_spool(settings)
+        # A slow server holds up no more than its own job. Threads begin when they are needed.
+        jobs = settings.serve.max_concurrent_jobs
+        self._sources = ThreadPoolExecutor(jobs, thread_name_prefix="source")
 
     async def perform(self, job: Job, order: Order | None, on_stage: OnStage) -> Done:
         """Runs a job; without an `order` at hand, that which the job carries.
@@ -196,7 +205,7 @@ class Work:
         if order.archive is None:
             inputs = [(link, VideoInput(link=link)) for link in order.links]
         else:
-            entries = await asyncio.to_thread(self._unpack, order.archive)
+            entries = await self._fetched(self._unpack, order.archive)
             inputs = [(entry.name, _input_of(entry)) for entry in entries]
         children = [
             _child(job, order, number, name, video) for number, (name, video) in enumerate(inputs)
@@ -220,8 +229,13 @@ class Work:
             return video.upload
         on_stage("source")
         if video.link:
-            return await asyncio.to_thread(self._fetch, video.link)
-        return await asyncio.to_thread(open_path, video.path, settings=media)
+            return await self._fetched(self._fetch, video.link)
+        return await self._fetched(partial(open_path, settings=media), video.path)
+
+    async def _fetched(self, get: Callable[[Given], Got], given: Given) -> Got:
+        """The result of work that waits for others: a server, a share, a large file."""
+        run = partial(copy_context().run, get, given)
+        return await asyncio.get_running_loop().run_in_executor(self._sources, run)
 
     def _fetch(self, link: str) -> VideoSource:
         spool_dir, media = self._settings.spool_dir, self._settings.media

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ MAX_FIELDS_BYTES = 1024 * 1024  # of names and values together; chosen, bounds m
 # A body is as fast as this on average, after a first while; chosen below any link of today.
 MIN_BODY_BYTES_S = 8192
 BODY_GRACE_S = 20.0
+# Of their own, so that uploads never wait for what else is slow. They begin when they are needed.
+WRITERS = ThreadPoolExecutor(8, thread_name_prefix="upload")
 FILE_FIELD = "file"
 WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
 
@@ -184,9 +187,10 @@ class _MultipartReader:
         self._finished = False
 
     async def read(self, stream: AsyncIterator[bytes]) -> Submission:
+        loop = asyncio.get_running_loop()
         try:
             async for chunk in stream:
-                await asyncio.to_thread(self._parser.write, chunk)
+                await loop.run_in_executor(WRITERS, self._parser.write, chunk)
             if not self._finished:
                 raise InvalidRequest("the multipart body ends too early")
         except MultipartParseError as exc:
