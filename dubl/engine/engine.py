@@ -21,7 +21,8 @@ from dubl.engine.runner import JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.spaces import FeatureSpaces
 from dubl.engine.work import Work
-from dubl.errors import DublError
+from dubl.errors import DublError, ReferenceNotFound
+from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import Settings
@@ -56,6 +57,19 @@ class Engine:
         asked = lane.retriever.find_frame.remote(features, list(search.libraries), search.limit)
         found: Sequence[FrameFound] = await asked
         return found
+
+    async def delete_reference(self, reference_id: str) -> None:
+        """Deletes a reference, and ends a registration that would make it.
+
+        What was decided about it ends too: its id may be used again. Raises ReferenceNotFound.
+        """
+        ended = await self.jobs.end_registration(reference_id)
+        try:
+            await self.steps.librarian.delete.remote(reference_id)
+        except ReferenceNotFound:
+            if not ended:
+                raise
+        await self.ledger.ask(Ledger.forget_reference, reference_id)
 
     async def calibrate(
         self, library: str, *, least_decisions: int, adopt: bool

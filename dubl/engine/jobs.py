@@ -17,7 +17,7 @@ from dubl.errors import DublError, InvalidRequest, StateConflict
 from dubl.ledger.clock import utc_now
 from dubl.ledger.job_queue import JobQueue
 from dubl.settings import Settings
-from dubl.types import Job, JobRank
+from dubl.types import Job, JobKind, JobRank
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,17 @@ class Jobs:
             if file is not None:
                 await asyncio.to_thread(self._spool.remove, file)
         return await self._ledger.ask(JobQueue.get, job_id)
+
+    async def end_registration(self, reference_id: str) -> bool:
+        """Cancels the unfinished registration of a reference; returns whether there was one."""
+        job = await self._ledger.ask(JobQueue.find, reference_id, kind=JobKind.REFERENCE)
+        if job is None or job.state.ended:
+            return False
+        try:
+            await self.cancel(job.id)
+        except StateConflict:  # it has just ended
+            return False
+        return True
 
     async def requeue(self, job_id: str) -> Job:
         """Queues a dead job again. Raises JobNotFound, and StateConflict if it is not dead."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from dubl.contract.orders import ReferenceChange
 from dubl.engine.grouping import Grouped
 from dubl.engine.handles import Step
 from dubl.engine.shell import NO_SHELL, Shell
-from dubl.errors import CheckNotFound, StoreUnavailable
+from dubl.errors import CheckNotFound, ReferenceNotFound, StoreUnavailable
 from dubl.settings import Settings
 from dubl.types import (
     IndexHealth,
@@ -181,6 +181,12 @@ class Librarian(Step):
         async with self._writing:
             with self._cleaned_up():
                 await asyncio.to_thread(self._library.delete, reference_id)
+
+    async def withdraw(self, reference_id: str, since: str) -> None:
+        """Deletes a reference that was registered at this time or later, if it is there."""
+        with suppress(ReferenceNotFound):
+            if (await self.get(reference_id)).created_at >= since:
+                await self.delete(reference_id)
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)

@@ -30,7 +30,7 @@ from dubl.engine.ledger import LedgerClient
 from dubl.engine.lookback import Lookback
 from dubl.engine.shadows import Shadows
 from dubl.engine.shell import Shell
-from dubl.errors import DublError, ReferenceNotFound
+from dubl.errors import DublError, LeaseLost, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Claim, Ledger
@@ -193,9 +193,16 @@ class Work:
         again = job.attempts > 1 and result == order.draft.id
         if registration.created or again:
             await self._lookback.queue(job, registration.reference)
-        await self._ledger.ask(
-            JobQueue.finish, job.lease, result_id=result, created=registration.created
-        )
+        try:
+            await self._ledger.ask(
+                JobQueue.finish, job.lease, result_id=result, created=registration.created
+            )
+        except LeaseLost:
+            # A reference that was deleted while its registration ran must not come back.
+            made = registration.created or again
+            if made and (await self._ledger.ask(JobQueue.get, job.id)).state is JobState.CANCELLED:
+                await self._steps.librarian.withdraw.remote(result, job.created_at)
+            raise
         logger.info("reference %s: created %s", result, registration.created)
         return registration
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from dubl.errors import CheckNotFound, StateConflict, no_check
+from dubl.errors import CheckNotFound, EvidenceNotKept, StateConflict, no_check
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
+from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Row, Value
 from dubl.ledger.endings import end_job, hold
 from dubl.ledger.guard import Guard, alert
@@ -99,6 +100,28 @@ class Ledger:
         """Writes the whole ledger, at one moment, to a new file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database.copy_to(path)
+
+    def forget_reference(self, reference_id: str) -> None:
+        """Ends what was decided about a reference that was deleted: its id may be used again."""
+        with self._database.transaction("forget a reference") as connection:
+            connection.execute(
+                "INSERT INTO deleted_references VALUES (?, ?) "
+                "ON CONFLICT (reference_id) DO UPDATE SET deleted_at = excluded.deleted_at",
+                [reference_id, utc_now()],
+            )
+            connection.execute("DELETE FROM quarantines WHERE reference_id = ?", [reference_id])
+
+    def require_current(self, check: Check, reference_id: str) -> None:
+        """Raises EvidenceNotKept if the reference was deleted after this check.
+
+        Another video may have its id now.
+        """
+        rows = self._database.rows(
+            "SELECT 1 FROM deleted_references WHERE reference_id = ? AND deleted_at >= ?",
+            [reference_id, check.created_at],
+        )
+        if rows:
+            raise EvidenceNotKept(f"reference '{reference_id}' was deleted after this check")
 
     def move_uploads(self, old: str, new: str) -> None:
         """Updates the spool's address in jobs that are unfinished or may be queued again."""

@@ -20,10 +20,12 @@ from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records, within
 from dubl.types import Check, Decision, Match, Page, PagePosition, Review, ReviewItem, ReviewState
 
-# `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference.
+# `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference,
+# unless the reference was deleted since: then its id may be that of another video.
 DECIDED = """
 WITH decisions AS (
-    SELECT r.*, c.query_sha256 FROM reviews r JOIN checks c ON c.id = r.check_id
+    SELECT r.*, c.query_sha256, c.created_at AS checked_at
+    FROM reviews r JOIN checks c ON c.id = r.check_id
     WHERE r.decision <> 'comment'
 ), decided AS (
     SELECT check_id, reference_id, arg_max(decision, created_at) AS decision,
@@ -31,7 +33,9 @@ WITH decisions AS (
     FROM decisions GROUP BY check_id, reference_id
 ), settled AS (
     SELECT query_sha256, reference_id, arg_max(decision, created_at) AS decision
-    FROM decisions GROUP BY query_sha256, reference_id
+    FROM decisions LEFT JOIN deleted_references USING (reference_id)
+    WHERE deleted_at IS NULL OR checked_at > deleted_at
+    GROUP BY query_sha256, reference_id
 )
 """
 SEPARATOR = "\x1f"  # sorts before all that is in an id

@@ -209,7 +209,7 @@ class LocalClient(Closing):
         return Reference.of(self._process.call(update, reference_id, change))
 
     def delete_reference(self, reference_id: str) -> None:
-        self._process.call(self._engine.steps.librarian.delete, reference_id)
+        self._process.run(self._engine.delete_reference(reference_id))
 
     def search_frame(
         self, file: Path | str, *, time_s: float = 0.0, library: str = "", limit: int = 10

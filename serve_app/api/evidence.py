@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, Response
 
 from dubl.contract import bodies
 from dubl.errors import EvidenceNotKept, NotFound
+from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.ledger.retention import Retention
 from dubl.matching.decision import outcome_of, policy_of
@@ -50,7 +51,7 @@ async def evidence(
 ) -> bodies.Evidence:
     """Segments, pairs of frames, hints about edits, and the meaning of the probability."""
     check = await visible_check(context, request, check_id)
-    match = _match(check, reference_id)
+    match = await _match(context, check, reference_id)
     explanation = await context.engine.evidence.explain(check_id, match)
     own = PriorDecisions(policies=await context.ledger.ask(Policies.current))
     used = policy_of(match.library, context.settings.policy, own)
@@ -66,7 +67,7 @@ async def matrix(
     stage: Stage = "frames",
 ) -> bodies.Matrix:
     """The similarity matrix as numbers, before (`frames`) or after the network."""
-    match = _match(await visible_check(context, request, check_id), reference_id)
+    match = await _match(context, await visible_check(context, request, check_id), reference_id)
     return bodies.Matrix.of(_stage(await context.engine.evidence.matrices(check_id, match), stage))
 
 
@@ -82,7 +83,7 @@ async def matrix_picture(
     """The similarity matrix as a picture with the segments: query seconds downwards, reference
     seconds to the right, both from 0 to the end.
     """
-    match = _match(await visible_check(context, request, check_id), reference_id)
+    match = await _match(context, await visible_check(context, request, check_id), reference_id)
     shown = _stage(await context.engine.evidence.matrices(check_id, match), stage)
     picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
     return Response(picture, media_type="image/png", headers={"Cache-Control": PRIVATE})
@@ -131,10 +132,12 @@ async def forget(context: RouteContext, request: Request, check_id: str) -> None
     await context.engine.evidence.forget(check_id)
 
 
-def _match(check: Check, reference_id: str) -> Match:
-    """The match of a check with a reference. Raises NotFound."""
+async def _match(context: Context, check: Check, reference_id: str) -> Match:
+    """The match of a check with a reference. Raises NotFound; EvidenceNotKept if the reference was
+    deleted since."""
     for match in check.verdict.matches:
         if match.reference_id == reference_id:
+            await context.ledger.ask(Ledger.require_current, check, reference_id)
             return match
     raise NotFound(f"check '{check.id}' has no match with reference '{reference_id}'")
 

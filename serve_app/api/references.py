@@ -111,9 +111,14 @@ async def change(context: RouteContext, reference_id: str, request: Request) -> 
 
 @router.delete("/references/{reference_id:path}", status_code=204)
 async def delete(context: RouteContext, reference_id: str, request: Request) -> None:
-    """Deletes a reference. It disappears from all answers at once."""
-    await visible_reference(context, request, reference_id)
-    await context.librarian.delete.remote(reference_id)
+    """Deletes a reference, or ends its registration. It disappears from all answers at once."""
+    try:
+        await visible_reference(context, request, reference_id)
+    except ReferenceNotFound:
+        job = await job_for(context, request, JobKind.REFERENCE, reference_id)
+        if job is None or job.state.ended:
+            raise
+    await context.engine.delete_reference(reference_id)
 
 
 @router.get("/libraries", response_model=bodies.Items[bodies.Library])

@@ -217,6 +217,13 @@ def test_a_person_keeps_it(ledger: Ledger) -> None:
     assert ledger.prior_decisions("x").quarantined == {"film"}
 
 
+def test_the_quarantine_of_a_deleted_reference_is_not_that_of_its_id(ledger: Ledger) -> None:
+    record(ledger, *(check(number, 1) for number in range(5)))
+    ledger.guard.decide("film", state=QuarantineState.KEPT, reviewer="anna", note="")
+    ledger.forget_reference("film")
+    assert ledger.guard.held() == ledger.prior_decisions("x").quarantined == frozenset()
+
+
 def test_there_must_be_something_to_decide(ledger: Ledger) -> None:
     with pytest.raises(NotFound):
         ledger.guard.decide("film", state=QuarantineState.KEPT, reviewer="", note="")

@@ -11,6 +11,7 @@ from dubl.errors import CheckNotFound, JobNotFound, NotFound, StateConflict
 from dubl.ledger import retention
 from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Claim, Ledger
+from dubl.rights.terms import ANYWHERE
 from dubl.settings import RetentionSettings
 from dubl.types import (
     Check,
@@ -166,12 +167,17 @@ def test_an_id_is_free_when_its_job_and_check_were_deleted(ledger: Ledger) -> No
         job_id="job of again",
         query_sha256="bytes of again",
         libraries=frozenset(),
+        context=ANYWHERE,
     )
     ledger.prior_decisions("bytes of again", claim=claim)
     ledger.retention.delete_check("again")
     with pytest.raises(JobNotFound):
         ledger.jobs.get("job of again")
     other = Claim(
-        check_id="again", job_id="another", query_sha256="other bytes", libraries=frozenset()
+        check_id="again",
+        job_id="another",
+        query_sha256="other bytes",
+        libraries=frozenset(),
+        context=ANYWHERE,
     )
     ledger.prior_decisions("other bytes", claim=other)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dubl.errors import InvalidRequest, NotFound
+from dubl.errors import EvidenceNotKept, InvalidRequest, NotFound
+from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
 from dubl.rights.terms import Ruling
 from dubl.types import Check, Decision, Match, Outcome, ReviewItem, ReviewState, Verdict
@@ -172,3 +173,24 @@ def test_what_rights_cover_waits_for_nobody(ledger: Ledger) -> None:
     decide(ledger, "c", "b", Decision.CONFIRMED)
     assert states(ledger, "c")["b"] == "confirmed"
     assert ledger.get_check("c").verdict.matches[1] == covered
+
+
+def test_what_was_decided_about_a_deleted_reference_does_not_hold_for_its_id(
+    ledger: Ledger,
+) -> None:
+    before = check("before", match("a", 0.9), match("b", 0.9))
+    ledger.record_check(before)
+    for reference_id in ("a", "b"):
+        decide(ledger, "before", reference_id, Decision.REJECTED)
+    ledger.forget_reference("a")
+    assert ledger.reviews.rejected_references(BYTES) == {"b"}
+    with pytest.raises(EvidenceNotKept):
+        ledger.require_current(before, "a")
+    ledger.require_current(before, "b")
+    decide(ledger, "before", "a", Decision.REJECTED)
+    assert ledger.reviews.rejected_references(BYTES) == {"b"}, "it is about the former video"
+    after = dataclasses.replace(check("after", match("a", 0.9)), created_at=utc_now(plus_s=1))
+    ledger.record_check(after)
+    ledger.require_current(after, "a")
+    decide(ledger, "after", "a", Decision.REJECTED)
+    assert ledger.reviews.rejected_references(BYTES) == {"a", "b"}

@@ -207,3 +207,13 @@ def test_only_an_administrator_deletes_or_releases_a_check(tmp_path: Path, path:
     bearer = {"Authorization": f"Bearer {keys.issue(Scope.REVIEW)}"}
     answer = client.delete(f"/v1/checks/a/{path}".rstrip("/"), headers=bearer)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_evidence_of_a_deleted_reference_is_not_that_of_the_next_with_its_id(
+    client: TestClient,
+) -> None:
+    assert client.delete(f"/v1/references/{MATCH.reference_id}").status_code == 204
+    link = {"link": "https://example.org/other.mp4", "id": MATCH.reference_id}
+    assert client.post("/v1/references", json=link, headers={"Prefer": "wait=9"}).is_success
+    for path in ("evidence", "evidence/matrix", "evidence/matrix.png"):
+        assert client.get(f"{AT}/{path}").json()["code"] == "evidence_not_kept"

@@ -260,3 +260,14 @@ def test_a_job_is_called_what_the_caller_called_its_video(
         service.put(f"job-{number}", request=request)
     shown = [client.get(f"/v1/jobs/job-{number}").json()["name"] for number in range(6)]
     assert shown == [*requests]
+
+
+def test_deleting_a_reference_ends_its_registration(
+    client: TestClient, service: FakeService
+) -> None:
+    link = {"link": LINK, "id": "film"}
+    job = client.post("/v1/references", json=link).json()["job_id"]
+    assert client.delete("/v1/references/film").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").json()["status"] == "cancelled"
+    assert client.delete("/v1/references/film").status_code == 404
+    assert "film" not in service.library.references
