@@ -13,16 +13,10 @@ from torch import Tensor
 FRAME_TILE = 256
 
 
-def chamfer(values: Tensor, mask: Tensor | None = None, *, symmetric: bool = False) -> Tensor:
-    """Similarity [...] of matrices [..., rows, columns].
-
-    `mask` (bool, shape of `values`) says which cells count: a row without any valid cell is left
-    out of the mean; a matrix without any is 0.
-    """
-    forward = _directed(values, mask)
-    if not symmetric:
-        return forward
-    return (forward + _directed(values.mT, None if mask is None else mask.mT)) / 2
+def chamfer(values: Tensor, *, symmetric: bool = False) -> Tensor:
+    """Similarity [...] of matrices [..., rows, columns]."""
+    forward = values.max(dim=-1).values.mean(dim=-1)
+    return (forward + chamfer(values.mT)) / 2 if symmetric else forward
 
 
 def frame_similarities(
@@ -46,12 +40,3 @@ def _region_chamfer(query: Tensor, reference: Tensor, *, symmetric: bool) -> Ten
     products = query.flatten(0, 1) @ reference.flatten(0, 1).T
     blocks = products.view(*query.shape[:2], *reference.shape[:2])
     return chamfer(blocks.transpose(1, 2), symmetric=symmetric)
-
-
-def _directed(values: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return values.max(dim=-1).values.mean(dim=-1)
-    best = values.masked_fill(~mask, -torch.inf).max(dim=-1).values
-    valid_rows = mask.any(dim=-1)
-    total = best.masked_fill(~valid_rows, 0.0).sum(dim=-1)
-    return total / valid_rows.sum(dim=-1).clamp(min=1)

@@ -88,7 +88,7 @@ class NumpyComparator:
 
 class _Network:
     """S2VS and related networks: attention over regions or their signs, and four convolutions over
-    the frame matrix. See dubl.models.visil and visil_head for the torch form and the references."""
+    the frame matrix. See dubl.models.visil for the torch form and the references."""
 
     def __init__(self, state: Arrays, config: VisilConfig) -> None:
         self._state, self._config = state, config

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubl.errors import FeatureSpaceMismatch
-from dubl.models.chamfer import FRAME_TILE, chamfer, frame_similarities
-from dubl.models.visil_config import AttentionKind, VisilConfig
-from dubl.models.visil_head import POOLED_FRAMES, MaskedMatrix, VisilHead
+from dubl.models.chamfer import chamfer, frame_similarities
+from dubl.models.visil_config import AttentionKind, Padding, VisilConfig
 
+POOLED_FRAMES = 4  # a side, of which two poolings make one
 # Width of the error function that stands for the sign during training (DnS, eq. 5).
 BINARIZATION_SIGMA = 1e-6
 
@@ -83,13 +83,36 @@ class Binarization(nn.Module):
         return torch.sign(projections)
 
 
+class VisilHead(nn.Module):
+    """The comparator: a frame similarity matrix in, a cleaned and smaller one out.
+
+    Four convolutions, 1→32→64→128 of 3x3 and 128→1 of 1x1, with 2x2 max-pooling after the first
+    two (Kordopatis-Zilos et al., 2019, table 1).
+    """
+
+    def __init__(self, *, padding: Padding = "zeros") -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3, padding=1, padding_mode=padding)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1, padding_mode=padding)
+        self.conv3 = nn.Conv2d(64, 128, 3, padding=1, padding_mode=padding)
+        self.fconv = nn.Conv2d(128, 1, 1)
+        for name, values in self.named_parameters():
+            (nn.init.zeros_ if name.endswith("bias") else nn.init.xavier_uniform_)(values)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Raw output, before hard-tanh: [N,1,T,U] → [N,1,⌊T/4⌋,⌊U/4⌋]."""
+        for convolution in (self.conv1, self.conv2):
+            frames = F.max_pool2d(F.relu(convolution(frames)), 2)
+        cleaned: Tensor = self.fconv(F.relu(self.conv3(frames)))
+        return cleaned
+
+
 class Visil(nn.Module):
     """Video similarity network.
 
-    Every method takes one video [T,R,D] or a batch [N,T,R,D]; masks, [T] or [N,T], are true or 1
-    at real frames. T and R may differ between the sides. What `index_video` returns is what the
-    other methods take and what is stored; comparing features that were not indexed is an error
-    that no code can notice.
+    Every method takes one video [T,R,D] or a batch [N,T,R,D]; T and R may differ between the sides.
+    What `index_video` returns is what the other methods take and what is stored; comparing features
+    that were not indexed is an error that no code can notice.
     """
 
     def __init__(self, config: VisilConfig | None = None) -> None:
@@ -101,121 +124,58 @@ class Visil(nn.Module):
             self.attention = Attention(self.config.dims, kind=self.config.attention)
         self.visil_head = VisilHead(padding=self.config.padding)
 
-    def index_video(self, regions: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Weighted or binarized features, in the shape of `regions`; padded frames are 0."""
+    def index_video(self, regions: Tensor) -> Tensor:
+        """Weighted or binarized features, in the shape of `regions`."""
         indexed = self._accept(regions, self.config.dims)
         if self.config.bits:
             indexed = self.binarization(indexed)
         if self.config.attention != "none":
             indexed = self.attention(indexed)
-        return indexed if mask is None else indexed * mask.to(indexed)[..., None, None]
+        return indexed
 
-    def frame_similarity(
-        self,
-        query: Tensor,
-        reference: Tensor,
-        *,
-        query_mask: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-        pairwise: bool = False,
-        tile: int = FRAME_TILE,
-    ) -> MaskedMatrix:
-        """Frame similarity matrices of indexed videos.
-
-        All pairs of A queries and B references, [A·B,1,T,U] with pair a·B + b, or, `pairwise`,
-        each query with the reference of the same number, [A,1,T,U]. Memory: see `tile` in
-        dubl.models.chamfer.
-        """
+    def frame_similarity(self, query: Tensor, reference: Tensor) -> Tensor:
+        """Frame similarity matrices [A·B,1,T,U] of A indexed queries and B indexed references; pair
+        a·B + b is query a with reference b."""
         width = self.config.bits or self.config.dims
-        queries = _batched(self._accept(query, width), 4)
-        references = _batched(self._accept(reference, width), 4)
-        mask = _outer_mask(queries, references, query_mask, reference_mask)
-        if pairwise and len(queries) != len(references):
-            raise ValueError(
-                f"{len(queries)} queries cannot pair with {len(references)} references"
-            )
-        compare = self._matched_pairs if pairwise else self._all_pairs
-        values = compare(queries, references, tile)
-        if mask is None:
-            return MaskedMatrix(values, None)
-        mask = mask.diagonal().movedim(-1, 0) if pairwise else mask.flatten(0, 1)
-        return MaskedMatrix(values.masked_fill(~mask[:, None], 0.0), mask[:, None])
+        queries, references = (_batched(self._accept(side, width)) for side in (query, reference))
+        flat = frame_similarities(
+            queries.flatten(0, 1), references.flatten(0, 1), symmetric=self.config.symmetric
+        )
+        if self.config.bits:
+            flat = flat / self.config.bits
+        blocks = flat.view(*queries.shape[:2], *references.shape[:2])
+        return blocks.transpose(1, 2).flatten(0, 1).unsqueeze(1)
 
-    def compare(self, frames: MaskedMatrix, *, pooling: bool = True) -> MaskedMatrix:
-        """Comparator output of frame similarity matrices, before hard-tanh.
+    def compare(self, frames: Tensor) -> Tensor:
+        """Comparator output [N,1,⌊T/4⌋,⌊U/4⌋] of frame similarity matrices, before hard-tanh.
 
         Two poolings need four frames a side: a shorter side is doubled until it has them.
         """
-        output: MaskedMatrix = self.visil_head(
-            _doubled(frames) if pooling else frames, pooling=pooling
-        )
+        for dim in (-2, -1):
+            while frames.shape[dim] < POOLED_FRAMES:
+                frames = torch.cat([frames, frames], dim)
+        output: Tensor = self.visil_head(frames)
         return output
 
-    def similarity_matrix(
-        self,
-        query: Tensor,
-        reference: Tensor,
-        *,
-        query_mask: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-        pairwise: bool = False,
-        pooling: bool = True,
-        tile: int = FRAME_TILE,
-    ) -> MaskedMatrix:
-        """Cleaned similarity matrices in [-1,1]; with `pooling` a cell covers 4x4 frames."""
-        frames = self.frame_similarity(
-            query,
-            reference,
-            query_mask=query_mask,
-            reference_mask=reference_mask,
-            pairwise=pairwise,
-            tile=tile,
-        )
-        raw = self.compare(frames, pooling=pooling)
-        return raw._replace(values=F.hardtanh(raw.values))
-
-    def video_similarity(self, matrix: MaskedMatrix) -> Tensor:
+    def video_similarity(self, matrix: Tensor) -> Tensor:
         """Similarity [N] of matrices [N,1,T,U]: mean over query rows of the best column.
 
         Unless the config is symmetric the order matters: a short query inside a long reference
         scores high, the reverse low.
         """
-        return chamfer(matrix.values, matrix.mask, symmetric=self.config.symmetric).squeeze(1)
+        return chamfer(matrix, symmetric=self.config.symmetric).squeeze(1)
 
-    def similarity(
-        self,
-        query: Tensor,
-        reference: Tensor,
-        *,
-        query_mask: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-    ) -> Tensor:
+    def similarity(self, query: Tensor, reference: Tensor) -> Tensor:
         """Similarity [A,B] in [-1,1] of all pairs of indexed videos, query by query."""
-        matrix = self.similarity_matrix(
-            query, reference, query_mask=query_mask, reference_mask=reference_mask
-        )
-        return self.video_similarity(matrix).view(len(_batched(query, 4)), -1)
+        matrix = F.hardtanh(self.compare(self.frame_similarity(query, reference)))
+        return self.video_similarity(matrix).view(len(_batched(query)), -1)
 
-    def forward(self, regions: Tensor, mask: Tensor | None = None) -> TrainingOutput:
+    def forward(self, regions: Tensor) -> TrainingOutput:
         """All pairs of a training batch of regions [N,T,R,D]; see TrainingOutput."""
-        indexed = self.index_video(regions, mask)
-        frames = self.frame_similarity(indexed, indexed, query_mask=mask, reference_mask=mask)
-        raw = self.compare(frames)
-        unit = raw._replace(values=F.hardtanh(raw.values) / 2 + 0.5)
-        return TrainingOutput(self.video_similarity(unit).view(len(regions), -1), raw.values)
-
-    def _all_pairs(self, queries: Tensor, references: Tensor, tile: int) -> Tensor:
-        flat = self._frames(queries.flatten(0, 1), references.flatten(0, 1), tile)
-        blocks = flat.view(*queries.shape[:2], *references.shape[:2])
-        return blocks.transpose(1, 2).flatten(0, 1).unsqueeze(1)
-
-    def _matched_pairs(self, queries: Tensor, references: Tensor, tile: int) -> Tensor:
-        pairs = zip(queries, references, strict=True)
-        return torch.stack([self._frames(one, other, tile) for one, other in pairs]).unsqueeze(1)
-
-    def _frames(self, query: Tensor, reference: Tensor, tile: int) -> Tensor:
-        values = frame_similarities(query, reference, symmetric=self.config.symmetric, tile=tile)
-        return values / self.config.bits if self.config.bits else values
+        indexed = self.index_video(regions)
+        raw = self.compare(self.frame_similarity(indexed, indexed))
+        similarities = self.video_similarity(F.hardtanh(raw) / 2 + 0.5)
+        return TrainingOutput(similarities.view(len(regions), -1), raw)
 
     def _accept(self, regions: Tensor, width: int) -> Tensor:
         """Features as the weights' type, so that stored float16 can be compared."""
@@ -227,27 +187,5 @@ class Visil(nn.Module):
         return regions.to(self.visil_head.fconv.weight.dtype)
 
 
-def _batched(tensor: Tensor, dimensions: int) -> Tensor:
-    return tensor if tensor.dim() == dimensions else tensor.unsqueeze(0)
-
-
-def _outer_mask(
-    queries: Tensor, references: Tensor, query_mask: Tensor | None, reference_mask: Tensor | None
-) -> Tensor | None:
-    """bool [A,B,T,U]; a side without a mask is valid throughout."""
-    if query_mask is None and reference_mask is None:
-        return None
-    rows, columns = (
-        video.new_ones(video.shape[:2], dtype=torch.bool) if mask is None else _batched(mask, 2) > 0
-        for video, mask in ((queries, query_mask), (references, reference_mask))
-    )
-    return rows[:, None, :, None] & columns[None, :, None, :]
-
-
-def _doubled(matrix: MaskedMatrix) -> MaskedMatrix:
-    values, mask = matrix
-    for dim in (-2, -1):
-        while values.shape[dim] < POOLED_FRAMES:
-            values = torch.cat([values, values], dim)
-            mask = None if mask is None else torch.cat([mask, mask], dim)
-    return MaskedMatrix(values, mask)
+def _batched(video: Tensor) -> Tensor:
+    return video if video.dim() == 4 else video.unsqueeze(0)

@@ -16,6 +16,7 @@ from torch import Tensor
 from dubl.errors import ConfigurationError
 from dubl.models.chamfer import chamfer
 from dubl.models.visil import Visil
+from dubl.models.visil_config import VisilConfig
 from dubl.training.clip_batches import Rows
 from dubl.training.feature_pack import NO_GUEST, FeaturePack
 from dubl.training.validation import Quality, micro_average_precision
@@ -71,14 +72,16 @@ def make_clip_queries(pack: FeaturePack, *, share: float) -> ClipQueries:
 @torch.no_grad()
 def scores(network: Visil | None, data: ClipQueries) -> NDArray[np.float32]:
     """Similarity [M,N], the larger of both directions; without a network, plain Chamfer."""
-    model = network or Visil()
+    model = network or Visil(
+        VisilConfig(dims=data.queries.shape[-1], attention="none", symmetric=True)
+    )
     model.eval()
-    references = data.references if network is None else network.index_video(data.references)
-    rows = []
+    references, rows = model.index_video(data.references), []
     for part in torch.split(data.queries, CHUNK):
-        queries = part if network is None else network.index_video(part)
+        queries = model.index_video(part)
         if network is None:
-            rows.append(_plain(queries, references))
+            frames = model.frame_similarity(queries, references)
+            rows.append(torch.maximum(chamfer(frames), chamfer(frames.mT)).view(len(part), -1))
         else:
             forwards = network.similarity(queries, references)
             rows.append(torch.maximum(forwards, network.similarity(references, queries).T))
@@ -94,13 +97,6 @@ def quality(
     counted = data.counted[rows]
     right = data.right[rows][counted]
     return micro_average_precision(values[rows][counted], right, int(right.sum()))
-
-
-def _plain(queries: Tensor, references: Tensor) -> Tensor:
-    """Chamfer similarity [A,B] of unweighted features, the larger of both directions."""
-    products = torch.einsum("atrd,busd->abturs", queries, references)
-    frames = (products.amax(-1).mean(-1) + products.amax(-2).mean(-1)) / 2
-    return torch.maximum(chamfer(frames), chamfer(frames.mT))
 
 
 def _rows(length: int, share: float) -> Rows:

@@ -60,8 +60,7 @@ def pair_loss(network: Visil, pair: RegionPair) -> Tensor:
     similarities, excess = [], []
     for one, other in ((query, reference), (reference, query)):
         raw = network.compare(network.frame_similarity(one, other))
-        unit = raw._replace(values=F.hardtanh(raw.values) / 2 + 0.5)
-        similarities.append(network.video_similarity(unit))
-        excess.append(similarity_regularization(raw.values))
+        similarities.append(network.video_similarity(F.hardtanh(raw) / 2 + 0.5))
+        excess.append(similarity_regularization(raw))
     chance = torch.cat(similarities).max().clamp(CHANCE_FLOOR, 1 - CHANCE_FLOOR)
     return -(chance if pair.copy else 1 - chance).log() + torch.stack(excess).sum()

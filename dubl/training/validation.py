@@ -19,6 +19,7 @@ from torch import Tensor
 from dubl.errors import ConfigurationError
 from dubl.footage.edits.registry import PICTURE_EDITS, drawn_chain
 from dubl.footage.frames import STRENGTHS, edited_frames
+from dubl.models.chamfer import frame_similarities
 from dubl.models.compact import FRAME_SIZE, CompactFeatures, CompactNet
 from dubl.training.datasets import Pack
 
@@ -125,7 +126,7 @@ def measure(describe: Describe, data: Yardstick) -> dict[str, FrameQuality]:
         return queries.descriptors @ references.descriptors.T
 
     def by_region(queries: CompactFeatures) -> Tensor:
-        return chamfer(queries.region_features, references.region_features)
+        return frame_similarities(queries.region_features, references.region_features)
 
     results = {name: figures(by_descriptor, [name]) for name in found}
     results["all"] = figures(by_descriptor, list(found))
@@ -162,15 +163,6 @@ def extract(network: CompactNet, pictures: Pictures, *, batch_size: int = 64) ->
         torch.cat([part.descriptors for part in parts]).cpu(),
         torch.cat([part.region_features for part in parts]).cpu(),
     )
-
-
-def chamfer(queries: Tensor, references: Tensor) -> Tensor:
-    """Mean over query regions of the best similarity: [M, R, D], [N, R, D] → [M, N].
-
-    Chamfer similarity as in ViSiL (Kordopatis-Zilos et al., 2019, eq. 4).
-    """
-    similarities = torch.einsum("mrd,nsd->mnrs", queries, references)
-    return similarities.amax(dim=3).mean(dim=2)
 
 
 def micro_average_precision(scores: Scores, labels: NDArray[np.bool_], positives: int) -> Quality:

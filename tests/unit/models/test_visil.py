@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubl.errors import FeatureSpaceMismatch
-from dubl.models.chamfer import chamfer, frame_similarities
-from dubl.models.visil import Visil
+from dubl.models.chamfer import frame_similarities
+from dubl.models.visil import Visil, VisilHead
 from dubl.models.visil_config import VisilConfig
 
 DIMS = 16
@@ -73,7 +73,7 @@ def test_attention_and_binarization_exclude_each_other() -> None:
 def test_frame_similarity_is_mean_of_best_reference_region() -> None:
     query, reference = regions(3, 4), regions(5, 6)
     expected = naive_frame_similarity(query, reference)
-    actual = network(attention="none").frame_similarity(query, reference).values
+    actual = network(attention="none").frame_similarity(query, reference)
     torch.testing.assert_close(actual, expected[None, None])
 
 
@@ -90,7 +90,7 @@ def test_symmetric_chamfer_similarity_is_invariant_under_swapping() -> None:
     query, reference = symmetric.index_video(regions(9, 4)), symmetric.index_video(regions(14, 4))
     there = symmetric.frame_similarity(query, reference)
     back = symmetric.frame_similarity(reference, query)
-    torch.testing.assert_close(there.values.mT, back.values)
+    torch.testing.assert_close(there.mT, back)
     torch.testing.assert_close(symmetric.video_similarity(there), symmetric.video_similarity(back))
 
 
@@ -99,6 +99,12 @@ def test_asymmetric_similarity_depends_on_the_order() -> None:
     query, reference = regions(8, 4), regions(16, 4)
     there, back = plain.similarity(query, reference), plain.similarity(reference, query)
     assert not torch.allclose(there, back)
+
+
+def test_a_video_is_wholly_similar_to_itself() -> None:
+    video = regions(2, 9)
+    diagonal = frame_similarities(video, video).diagonal()
+    torch.testing.assert_close(diagonal, torch.ones(2))
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -118,47 +124,6 @@ def test_all_pairs_come_query_by_query() -> None:
     torch.testing.assert_close(together, torch.tensor(singly))
 
 
-def test_pairwise_is_the_diagonal_of_all_pairs() -> None:
-    plain = network()
-    queries, references = regions(3, 8, 4), regions(3, 12, 4)
-    masks = {"query_mask": torch.ones(3, 8), "reference_mask": torch.ones(3, 12)}
-    masks["reference_mask"][1, 8:] = 0
-    every = plain.frame_similarity(queries, references, **masks)
-    pairs = plain.frame_similarity(queries, references, pairwise=True, **masks)
-    torch.testing.assert_close(pairs.values, every.values[[0, 4, 8]])
-    assert pairs.mask is not None
-    assert every.mask is not None
-    assert torch.equal(pairs.mask, every.mask[[0, 4, 8]])
-
-
-def test_pairwise_needs_as_many_queries_as_references() -> None:
-    with pytest.raises(ValueError, match="cannot pair"):
-        network().frame_similarity(regions(2, 8, 4), regions(3, 8, 4), pairwise=True)
-
-
-def test_padding_to_multiples_of_four_changes_nothing() -> None:
-    plain = network()
-    query, reference = regions(8, 4), regions(12, 4)
-    padded = torch.cat([query, torch.zeros(8, 4, DIMS)])[None]
-    mask = torch.cat([torch.ones(1, 8), torch.zeros(1, 8)], dim=1)
-    alone = plain.similarity(query, reference)
-    masked = plain.similarity(padded, reference, query_mask=mask)
-    torch.testing.assert_close(masked, alone)
-
-
-def test_padded_frames_are_zero_after_indexing() -> None:
-    mask = torch.tensor([1.0, 1.0, 0.0])
-    indexed = network().index_video(regions(3, 4), mask)
-    assert indexed[2].abs().sum() == 0
-    assert indexed[:2].abs().sum() > 0
-
-
-def test_chamfer_of_a_wholly_masked_matrix_is_zero() -> None:
-    values = torch.randn(2, 3, 4)
-    mask = torch.zeros(2, 3, 4, dtype=torch.bool)
-    assert torch.equal(chamfer(values, mask, symmetric=True), torch.zeros(2))
-
-
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_short_video_is_doubled_until_it_has_four_frames(frames: int) -> None:
     plain = network()
@@ -169,14 +134,14 @@ def test_short_video_is_doubled_until_it_has_four_frames(frames: int) -> None:
     torch.testing.assert_close(
         plain.similarity(short, reference), plain.similarity(doubled, reference)
     )
-    assert plain.frame_similarity(short, reference).values.shape == (1, 1, frames, 9)
+    assert plain.frame_similarity(short, reference).shape == (1, 1, frames, 9)
 
 
 def test_binarized_features_are_signs_and_identical_frames_reach_one() -> None:
     binary = network(attention="none", bits=32)
     indexed = binary.index_video(regions(6, 4))
     assert set(indexed.unique().tolist()) == {-1.0, 1.0}
-    frames = binary.frame_similarity(indexed, indexed).values[0, 0]
+    frames = binary.frame_similarity(indexed, indexed)[0, 0]
     torch.testing.assert_close(frames.diagonal(), torch.ones(6))
     assert frames.abs().max() <= 1
 
@@ -219,9 +184,22 @@ def test_other_feature_spaces_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_training_output_maps_similarities_to_the_unit_interval() -> None:
     one = network()
-    output = one(regions(3, 8, 4), torch.ones(3, 8))
+    output = one(regions(3, 8, 4))
     assert output.similarities.shape == (3, 3)
     assert output.raw.shape == (9, 1, 2, 2)
     assert ((output.similarities >= 0) & (output.similarities <= 1)).all()
     output.similarities.sum().backward()
     assert one.attention.transform.weight.grad is not None
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 17), (17, 64)])
+def test_the_comparator_makes_a_cell_of_four_frames_a_side(height: int, width: int) -> None:
+    output = VisilHead()(torch.rand(2, 1, height, width))
+    assert output.shape == (2, 1, height // 4, width // 4)
+
+
+def test_the_padding_rule_changes_the_output() -> None:
+    zeros, replicate = VisilHead(), VisilHead(padding="replicate")
+    replicate.load_state_dict(zeros.state_dict())
+    frames = torch.rand(2, 1, 12, 12)
+    assert not torch.allclose(zeros(frames), replicate(frames))

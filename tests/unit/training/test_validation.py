@@ -16,7 +16,6 @@ from dubl.training.validation import (
     CHAIN,
     EDITS,
     FrameQuality,
-    chamfer,
     extract,
     frame_quality,
     make_yardstick,
@@ -41,11 +40,6 @@ def test_a_wrong_pair_first_leaves_no_recall_at_precision_one() -> None:
 
 def test_missing_pairs_lower_the_average() -> None:
     assert figures([0.9], [True], 4) == (0.25, 0.25)
-
-
-def test_chamfer_of_a_set_with_itself_is_one() -> None:
-    regions = torch.nn.functional.normalize(torch.randn(2, 9, 16), dim=-1)
-    assert torch.allclose(chamfer(regions, regions).diagonal(), torch.ones(2), atol=1e-5)
 
 
 def quality(queries: list[list[float]], strangers: list[list[float]]) -> FrameQuality:
