@@ -16,11 +16,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.results import Figure, at_least, plain
-from benchmarks.runner import run
+from benchmarks.results import Figure, at_least, plain, run
 from dubl.models.compact import CompactFeatures
-from dubl.training.config import TrainingConfig
-from dubl.training.datasets import Sources, build_pack
+from dubl.training.config import DataSettings, TrainingConfig
+from dubl.training.datasets import build_pack
 from dubl.training.sampling import Batch, BatchMaker
 from dubl.training.trainer import Trainer
 from dubl.training.untrained import untrained_network
@@ -38,7 +37,7 @@ def measure() -> list[Figure]:
     torch.set_num_threads(1)
     config = TrainingConfig()
     with tempfile.TemporaryDirectory() as folder:
-        pack = build_pack(Sources(procedural=PICTURES, size=176), Path(folder))
+        pack = build_pack(DataSettings(procedural=PICTURES, size=176), Path(folder))
         batches = BatchMaker(
             pack, batch_size=config.run.batch_size, seed=0, ranges=StrongRanges(), scene_share=0
         )

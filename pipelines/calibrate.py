@@ -12,7 +12,7 @@ of fits without footage of the same source, by the manifest (without one: of the
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -32,15 +32,14 @@ from dubl.matching.calibration import (
     save_background,
     save_calibration,
 )
-from dubl.matching.fitting import fit_weights, separation
+from dubl.matching.fitting import NoFeatures, fit_weights, separation
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.score_normalization import NO_BACKGROUND
 from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder
-from dubl.rights.terms import Rights
 from dubl.settings import Settings, load_settings
-from dubl.types import Float16Array, FrameClip, Segment, VideoFacts, VideoFeatures
+from dubl.types import Float16Array, FrameClip, Segment, VideoFacts
 
 FLOOR_SHARE = 0.8
 LEVEL_ABOVE_FLOOR = 0.05
@@ -207,16 +206,6 @@ def calibrated(
         result = fitted(compared, result)
     figures = figures_of(compared, unseen_chances(compared, result))
     return replace(result, description=description, figures=figures)
-
-
-class NoFeatures:
-    """A feature store for questions that come with their features: any look-up is an error."""
-
-    def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
-        raise LookupError(f"no features of {reference_ids}")
-
-    def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
-        raise LookupError(f"no rights of {reference_ids}")
 
 
 def main(

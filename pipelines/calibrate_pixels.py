@@ -40,7 +40,7 @@ from dubl.matching.calibration import (
     save_calibration,
     with_pixels,
 )
-from dubl.matching.fitting import fit_logistic
+from dubl.matching.fitting import NoFeatures, fit_logistic
 from dubl.matching.reranker import ViSiLReranker
 from dubl.matching.verification import PixelCorrelation, correlations_of, shown_along
 from dubl.media.evidence_store import EvidenceStore
@@ -48,7 +48,7 @@ from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
 from dubl.settings import EvidenceSettings, Settings, load_settings
 from dubl.types import Float64Array
-from pipelines.calibrate import Compared, NoFeatures, compare_all
+from pipelines.calibrate import Compared, compare_all
 
 MIN_CHANCE = 0.02
 RIDGE = 4e-4

@@ -28,12 +28,9 @@ from dubl.models.compact import load_compact
 from dubl.plots import require_plots
 from dubl.settings import load_settings
 from dubl.training.comparator_run import ComparatorRun
-from dubl.training.config import (
-    parse_comparator_config,
-    parse_training_config,
-)
+from dubl.training.config import parse_comparator_config, parse_training_config
 from dubl.training.datasets import Pack, build_pack
-from dubl.training.descriptor_run import DescriptorRun, pack_sources
+from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.pair_run import STEPS, PairRun
 from dubl.training.pairs import read_pairs
 from dubl.training.run_folder import require_fresh
@@ -71,7 +68,7 @@ def pack(config: ConfigOption, output: OutputOption) -> None:
 
     def build() -> Path:
         settings = parse_training_config(config.read_text(encoding="utf-8"))
-        build_pack(pack_sources(settings.data, seed=settings.run.seed), output)
+        build_pack(settings.data, output, seed=settings.run.seed)
         return output
 
     _run(build)

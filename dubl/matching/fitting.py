@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dubl.matching.calibration import SIGNAL_NAMES, Signals
-from dubl.types import Float64Array
+from dubl.rights.terms import Rights
+from dubl.types import Float64Array, VideoFeatures
 
 RIDGE = 1e-3  # penalty per example, on standardized signals; chosen
 COPY_SHARE = 0.1  # share of copies among compared pairs: about one of ten candidates; chosen
@@ -93,3 +94,13 @@ def separation(scores: Sequence[float], labels: Sequence[bool]) -> dict[str, flo
         "copies_above_all_others": float((copies > others[-1]).mean()),
         "copies_at_1_percent": float((copies > np.quantile(others, 0.99)).mean()),
     }
+
+
+class NoFeatures:
+    """A store for pairs that come with their features: any look-up is an error."""
+
+    def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
+        raise LookupError(f"no features of {reference_ids}")
+
+    def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
+        raise LookupError(f"no rights of {reference_ids}")

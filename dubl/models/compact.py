@@ -14,6 +14,7 @@ heads stand on it:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.checkpoints import load_checkpoint
+from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 
 FRAME_SIZE = 160
 DESCRIPTOR_DIMS = 256
@@ -171,6 +172,19 @@ def load_compact(folder: Path) -> CompactNet:
     except RuntimeError as exc:
         raise WeightsUnavailable(f"the weights in {folder} do not fit this network") from exc
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def save_compact(folder: Path, network: CompactNet, card: ModelCard) -> ModelCard:
+    """Writes a model's folder, in float16; `card` needs no `feature`. Returns the card with its
+    sha256."""
+    feature: dict[str, str | int] = {
+        "frame_size": FRAME_SIZE,
+        "resize": "squash",
+        "descriptor_dims": DESCRIPTOR_DIMS,
+        "regions": GRID * GRID,
+        "region_dims": REGION_DIMS,
+    }
+    return save_checkpoint(folder, network.state_dict(), replace(card, feature=feature))
 
 
 def _stages() -> list[nn.Sequential]:

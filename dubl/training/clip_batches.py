@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dubl.training.config import ComparatorRunSettings
 from dubl.training.feature_pack import NO_GUEST, FeaturePack
 
 Rows = NDArray[np.int64]
@@ -42,25 +43,16 @@ class ClipBatch:
 class ClipBatches:
     """Draws batches: a share of the clips in look-alike scenes, the rest from everywhere."""
 
-    def __init__(
-        self,
-        pack: FeaturePack,
-        *,
-        clips: int,
-        frames: tuple[int, ...],
-        scene_share: float,
-        seed: int,
-    ) -> None:
-        self._pack, self._clips, self._frames = pack, clips, frames
-        self._scene_share, self._seed = scene_share, seed
+    def __init__(self, pack: FeaturePack, settings: ComparatorRunSettings) -> None:
+        self._pack, self._settings = pack, settings
         self._numbers = pack.select(validation=False)
         names = np.array([pack.items[number].scene for number in self._numbers])
         scenes = [self._numbers[names == name] for name in np.unique(names)]
         self._scenes = [scene for scene in scenes if len(scene) >= MIN_SCENE]
 
     def make(self, step: int) -> ClipBatch:
-        rng = np.random.default_rng((self._seed, step))
-        frames = int(rng.choice(self._frames))
+        rng = np.random.default_rng((self._settings.seed, step))
+        frames = int(rng.choice(self._settings.frames))
         numbers = self._draw(rng)
         originals, edited = [], []
         shown = np.zeros((2, len(numbers), len(self._pack.items)), dtype=np.float32)
@@ -76,14 +68,15 @@ class ClipBatches:
 
     def _draw(self, rng: np.random.Generator) -> Rows:
         drawn: list[Rows] = []
+        clips = self._settings.clips
         if self._scenes:
-            for _ in range(int(self._clips * self._scene_share) // SCENE_CLIPS):
+            for _ in range(int(clips * self._settings.scene_share) // SCENE_CLIPS):
                 scene = self._scenes[int(rng.integers(len(self._scenes)))]
                 drawn.append(rng.permutation(scene)[:SCENE_CLIPS])
         drawn.append(rng.permutation(self._numbers))
         order = np.concatenate(drawn)
         first = np.unique(order, return_index=True)[1]
-        return order[np.sort(first)][: self._clips]
+        return order[np.sort(first)][:clips]
 
     def _pair(
         self, number: int, frames: int, rng: np.random.Generator

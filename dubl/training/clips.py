@@ -6,7 +6,6 @@ Clips of one `scene` look alike without being copies of each other: hard negativ
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from dubl.errors import ConfigurationError
 from dubl.footage.frames import RATE_HZ, Frames
 from dubl.footage.scenes import scene_frames
 from dubl.training.config import ClipSettings
-from dubl.training.descriptor_run import license_filter
+from dubl.training.datasets import read_index, square
 
 LONGEST_S = 12.0
 SCENE_SIZE = (284, 160)
@@ -59,8 +58,8 @@ def list_clips(settings: ClipSettings, *, size: int, seed: int) -> list[Clip]:
 
 def _videos(settings: ClipSettings, size: int) -> Iterator[Clip]:
     folder = cast(Path, settings.videos)
-    keeps = license_filter(settings.licenses).keeps
-    for entry in _entries(folder / "manifest.json"):
+    keeps = settings.licenses.keeps
+    for entry in read_index(folder / "manifest.json"):
         if entry["split"] != "train" or not keeps(entry["licence"]):
             continue
         path, duration_s = folder / entry["file"], float(entry["duration_s"])
@@ -113,9 +112,9 @@ def _scene_frames(number: int, size: int) -> Frames:
 def _picture_clips(settings: ClipSettings, size: int, seed: int) -> Iterator[Clip]:
     """Films of several pictures of one folder each; a picture shows in one film alone."""
     archive = cast(Path, settings.images)
-    keeps = license_filter(settings.licenses).keeps
+    keeps = settings.licenses.keeps
     folders: dict[str, list[dict[str, str]]] = {}
-    for entry in _entries(archive.with_suffix(".json")):
+    for entry in read_index(archive.with_suffix(".json")):
         if keeps(entry["licence"]):
             folder = f"{entry['source_repo']}/{PurePosixPath(entry['source_path']).parent}"
             folders.setdefault(folder, []).append(entry)
@@ -171,22 +170,7 @@ def _film(archive: Path, names: Sequence[str], seed: Sequence[int], size: int) -
     return np.stack(frames[: int(LONGEST_S * RATE_HZ)])
 
 
-def square(
-    image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
-) -> Frames:
-    """Squashed to a square, uint8 [size, size, 3]."""
-    resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(resized, dtype=np.uint8)
-
-
 def _at_least(frames: Frames, count: int) -> Frames:
     """Repeats the last frame where a clip holds fewer frames than its duration promised."""
     missing = max(count - len(frames), 0)
     return np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-
-
-def _entries(path: Path) -> list[dict[str, str]]:
-    try:
-        return cast(list[dict[str, str]], json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as exc:
-        raise ConfigurationError(f"{path} is not a readable index") from exc

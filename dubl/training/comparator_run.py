@@ -8,32 +8,30 @@ card, to be put beside the weights whose features it reads).
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from dubl.assembly import feature_spec, weights_folder
 from dubl.footage.frames import Frames
 from dubl.models.checkpoints import ModelCard
 from dubl.models.comparator import save_comparator
 from dubl.models.networks import load_network
-from dubl.models.torch_network import FrameFeatures
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
-from dubl.plots import loss_curves
 from dubl.settings import Settings, load_settings
 from dubl.training.clip_batches import ClipBatches
 from dubl.training.clips import list_clips
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import ClipQueries, make_clip_queries, quality, scores
 from dubl.training.config import ClipSettings, ComparatorConfig
+from dubl.training.datasets import credited
 from dubl.training.feature_pack import Embed, FeaturePack, build_feature_pack
-from dubl.training.run_folder import CHECKPOINT, read_results, write_results
+from dubl.training.run_folder import RunFolder
 from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -60,55 +58,41 @@ class ComparatorRun:
         self._queries = {
             name: make_clip_queries(self._pack, share=share) for name, share in SHARES.items()
         }
-        self._results: dict[str, Figures] = {}
+        dims = self._pack.features[0].regions.shape[-1]
+        self._trainer = ComparatorTrainer(
+            Visil(VisilConfig(dims=dims)), ClipBatches(self._pack, config.run), config.run
+        )
+        self._run: RunFolder[Figures] = RunFolder(folder, _score, baseline="plain")
 
     def run(self, *, resume: bool) -> Path:
         """Trains to the end; returns the folder with the comparator and its card."""
-        run = self._config.run
-        dims = self._pack.features[0].regions.shape[-1]
-        batches = ClipBatches(
-            self._pack,
-            clips=run.clips,
-            frames=run.frames,
-            scene_share=run.scene_share,
-            seed=run.seed,
+        return self._run.train(
+            self._trainer,
+            resume=resume,
+            validate=self._validate,
+            start=lambda: self._note("plain", measured(None, self._queries)),
         )
-        trainer = ComparatorTrainer(Visil(VisilConfig(dims=dims)), batches, run)
-        last = self._folder / CHECKPOINT
-        if resume and last.is_file():
-            trainer.resume(last)
-            self._results = cast(dict[str, Figures], read_results(self._folder))
-        elif self._workers.leads:
-            self._note("plain", measured(None, self._queries))
-
-        def on_validation(network: Visil, step: int) -> None:
-            self._validate(network, step)
-            losses = trainer.curves("contrast", "hard negative", "self")
-            loss_curves(losses).savefig(self._folder / "loss.png")
-
-        trainer.run(last, on_validation=on_validation)
-        return self._folder / "export"
 
     def _validate(self, network: Visil, step: int) -> None:
         """Measures; exports when nothing before was better."""
         figures = measured(network, self._queries)
-        others = (other for key, other in self._results.items() if key not in ("plain", str(step)))
-        if _score(figures) > max((_score(other) for other in others), default=-1.0):
+        if self._run.is_best(str(step), figures):
             save_comparator(self._folder / "export", network, self._card(step, figures))
         self._note(str(step), figures)
 
     def _note(self, name: str, figures: Figures) -> None:
-        self._results[name] = figures
-        write_results(self._folder, self._results)
+        losses = self._trainer.curves("contrast", "hard negative", "self")
+        self._run.note(name, figures, losses)
         logger.info("%s: %s", name, {share: part["all"] for share, part in figures.items()})
 
     def _card(self, step: int, figures: Figures) -> ModelCard:
+        trained = (self._pack.items[number] for number in self._pack.select(validation=False))
         return ModelCard(
             name="s2vs-comparator",
             version=f"step-{step}",
             feature=self._feature(),
-            training_data=clip_credits(self._pack),
-            metrics={"plain": self._results["plain"], "trained": figures},
+            training_data=credited(trained, "clips"),
+            metrics={"plain": self._run.results["plain"], "trained": figures},
             notes=(
                 f"Attention and comparator of S2VS, {step} steps of {self._config.run.clips} "
                 "clips. Metrics: edited versions of clips held out from training ask for their "
@@ -138,28 +122,15 @@ def open_feature_pack(weights: str, clips: ClipSettings, folder: Path, *, seed: 
     return build_feature_pack(listed, frame_embedder(settings), clips, place, seed=seed)
 
 
-def clip_credits(pack: FeaturePack) -> tuple[Mapping[str, str | int], ...]:
-    """Source and license of the clips that were trained on."""
-    trained = [pack.items[number] for number in pack.select(validation=False)]
-    counts = Counter((item.source, item.license, item.kind) for item in trained)
-    return tuple(
-        {"source": source, "license": text, "kind": kind, "clips": count}
-        for (source, text, kind), count in sorted(counts.items())
-    )
-
-
 def frame_embedder(settings: Settings) -> Embed:
     """The configured network as a function of frames."""
     network = load_network(weights_folder(settings))
 
     @torch.inference_mode()
-    def embed(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-        parts: list[FrameFeatures] = [
-            network(part) for part in torch.split(torch.from_numpy(frames), BATCH_FRAMES)
-        ]
-        descriptors = torch.cat([part.descriptors for part in parts])
-        regions = torch.cat([part.region_features for part in parts])
-        return descriptors.half().numpy(), regions.half().numpy()
+    def embed(frames: Frames) -> NDArray[np.float16]:
+        parts = torch.split(torch.from_numpy(frames), BATCH_FRAMES)
+        regions: Tensor = torch.cat([network(part).region_features for part in parts])
+        return regions.half().numpy()
 
     return embed
 

@@ -11,17 +11,16 @@ from dubl.models.visil import Visil
 from dubl.training.clip_batches import ClipBatch, ClipBatches
 from dubl.training.config import ComparatorRunSettings
 from dubl.training.loop import TrainingLoop
-from dubl.training.losses import S2vsLoss, S2vsWeights, s2vs_loss
+from dubl.training.losses import S2vsLoss, s2vs_loss
 
 
-class ComparatorTrainer(TrainingLoop[Visil]):
-    """One run; each worker compares the clips of its own batch."""
+class VisilTrainer(TrainingLoop[Visil]):
+    """One run over a comparator; a subclass computes the steps."""
 
     def __init__(
-        self, network: Visil, batches: ClipBatches, settings: ComparatorRunSettings
+        self, network: Visil, settings: ComparatorRunSettings, *, least_rate: float = 0.1
     ) -> None:
-        self._batches, self._settings = batches, settings
-        self._weights = S2vsWeights(temperature=settings.temperature)
+        self._settings = settings
         group = {"params": list(network.parameters()), "peak": settings.learning_rate}
         super().__init__(
             network,
@@ -29,7 +28,7 @@ class ComparatorTrainer(TrainingLoop[Visil]):
             settings,
             warmup_steps=settings.warmup_steps,
             gradient_norm=settings.gradient_norm,
-            least_rate=0.1,
+            least_rate=least_rate,
         )
 
     @property
@@ -38,6 +37,16 @@ class ComparatorTrainer(TrainingLoop[Visil]):
 
     def measurement_is_due(self) -> bool:
         return self.step % self._settings.validate_every == 0
+
+
+class ComparatorTrainer(VisilTrainer):
+    """Trains on clips without labels; each worker compares the clips of its own batch."""
+
+    def __init__(
+        self, network: Visil, batches: ClipBatches, settings: ComparatorRunSettings
+    ) -> None:
+        super().__init__(network, settings)
+        self._batches = batches
 
     def train_next(self) -> Mapping[str, Tensor]:
         loss = self.train_step(self._batches.make(self.workers.batch_number(self.step)))
@@ -52,6 +61,8 @@ class ComparatorTrainer(TrainingLoop[Visil]):
         """One update by one batch; returns the loss before it."""
         self.network.train()
         output = self.network(batch.regions)
-        loss = s2vs_loss(output.similarities, batch.labels, output.raw, self._weights)
+        loss = s2vs_loss(
+            output.similarities, batch.labels, output.raw, temperature=self._settings.temperature
+        )
         self.update(loss.total)
         return loss

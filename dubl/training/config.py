@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,17 +21,32 @@ class _Part(BaseModel):
 
 
 class LicenseSettings(_Part):
-    """Regular expressions on the license field, used when `clear_only` is set."""
+    """Regular expressions on the license field, without case, used when `clear_only` is set."""
 
     clear_only: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
+    def keeps(self, text: str, tier: str = "A") -> bool:
+        """Whether a license matches an `allow` pattern (all do, if there is none) and no `deny`.
+
+        Where there are `allow` patterns, an entry's tier must be A: its license covers the picture
+        itself.
+        """
+        if not self.clear_only:
+            return True
+        found = partial(re.search, string=text, flags=re.IGNORECASE)
+        allowed = not self.allow or (tier == "A" and any(map(found, self.allow)))
+        return allowed and not any(map(found, self.deny))
+
 
 class DataSettings(_Part):
-    """Where pictures come from and which sources are held out.
+    """What goes into a pack of pictures, and which sources are held out.
 
-    With `pack`, a folder that `pipelines.train pack` has made, nothing else here is read.
+    images: tars of JPEG pictures, each with its index beside it, NAME.json. videos: folders with
+    manifest.json. stickers, fonts: folders of PNG pictures with alpha and of TrueType fonts; None
+    draws simple ones. Entries of a split other than `train` stay out. With `pack`, a folder that
+    `pipelines.train pack` has made, nothing else here is read.
     """
 
     pack: Path | None = None
@@ -65,7 +82,7 @@ class OptimizerSettings(_Part):
 
 
 class LossSettings(_Part):
-    """See dubl.training.contrastive."""
+    """Temperatures and weights of the terms of dubl.training.contrastive, and its queue of keys."""
 
     temperature: float = Field(default=0.05, gt=0)
     entropy: float = Field(default=5.0, ge=0)

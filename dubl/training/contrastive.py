@@ -16,21 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubl.models.compact import CompactFeatures
+from dubl.training.config import LossSettings
 
 NOBODY = -1
 MIN_OVERLAP = 0.25  # share of a region that must show in the other view
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossWeights:
-    """Temperatures and weights of the terms."""
-
-    temperature: float = 0.05
-    entropy: float = 5.0
-    common: float = 2.0
-    region_temperature: float = 0.07
-    regions: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +117,7 @@ def contrastive_loss(
     groups: Tensor,
     guests: Tensor,
     overlaps: Tensor,
-    weights: LossWeights,
+    weights: LossSettings,
 ) -> LossTerms:
     """Loss of strong views against the weak views of the same B pictures, in the same order.
 

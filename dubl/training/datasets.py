@@ -13,13 +13,13 @@ import io
 import itertools
 import json
 import logging
-import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Protocol, cast
 
 import av
 import cv2
@@ -29,6 +29,7 @@ from PIL import Image
 
 from dubl.errors import ConfigurationError
 from dubl.footage.textures import procedural_picture
+from dubl.training.config import DataSettings
 from dubl.training.overlays import Overlays, render_overlays
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ STILLS_OF_A_FILM = 32  # pictures that go through one run of the encoder
 SHOWINGS = 3  # frames for which each of them stands there: the last is taken
 CRF = (28, 44)  # constant rate factors of x264: from visibly to badly compressed
 ENCODED_SIDE = (0.5, 1.0)  # share of the side at which the encoder sees the picture
+CLIP_RATE_HZ, MAX_CLIP_FRAMES = 2, 40  # frames of a clip
 MIN_DIFFERENCE = 4.0  # mean absolute gray levels between two frames of a clip that are both kept
 MIN_DEVIATION = 10.0  # gray levels; a flatter frame shows nothing that could be recognized
 
@@ -55,50 +57,15 @@ class Item:
     validation: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseFilter:
-    """Keeps a picture when its license matches an `allow` pattern (all, if none) and no `deny`.
+class Credited(Protocol):
+    """What has a source and a license."""
 
-    Where there are `allow` patterns and the entry states a tier, the tier must be A: the license
-    covers the picture itself.
-    """
-
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-
-    def keeps(self, text: str, tier: str = "A") -> bool:
-        """Patterns are regular expressions, searched in the license field, without case."""
-        if not self.allow:
-            return not self._found(self.deny, text)
-        return tier == "A" and self._found(self.allow, text) and not self._found(self.deny, text)
-
-    @staticmethod
-    def _found(patterns: Sequence[str], text: str) -> bool:
-        return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """What goes into a pack. Pictures and clips of a split other than `train` stay out."""
-
-    images: tuple[Path, ...] = ()  # tars of JPEG pictures, each with its index beside it: NAME.json
-    videos: tuple[Path, ...] = ()  # folders with manifest.json
-    procedural: int = 0
-    stickers: Path | None = None  # folder of PNG pictures with alpha; None draws simple ones
-    fonts: Path | None = None  # folder of TrueType fonts; None takes Pillow's own
-    size: int = 160
-    frames_per_s: float = 2.0
-    max_frames_per_clip: int = 40
-    licenses: LicenseFilter = LicenseFilter()
-    validation_repositories: tuple[str, ...] = ()
-    seed: int = 0
-
-    def takes(self, entry: dict[str, str]) -> bool:
-        """Whether the split and the license of an index entry let it in."""
-        tier = entry.get("licence_tier", "A")
-        return entry.get("split", "train") == "train" and self.licenses.keeps(
-            entry["licence"], tier
-        )
+    @property
+    def source(self) -> str: ...
+    @property
+    def license(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
 
 
 class Pack:
@@ -127,13 +94,13 @@ class Pack:
         return np.asarray(chosen, dtype=np.int64)
 
 
-def build_pack(sources: Sources, folder: Path) -> Pack:
+def build_pack(sources: DataSettings, folder: Path, *, seed: int = 0) -> Pack:
     """Reads all sources once and writes the pack. Raises ConfigurationError without pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     items: list[Item] = []
-    rng = np.random.default_rng(sources.seed)
+    rng = np.random.default_rng(seed)
     with (folder / PICTURES).open("wb") as file:
-        for film in _films(sources):
+        for film in _films(sources, seed):
             pictures = np.stack([picture for _, picture in film])
             showings = 1 if film[0][0].kind == "frame" else SHOWINGS
             compressed = compress(pictures, rng, showings=showings)
@@ -141,7 +108,7 @@ def build_pack(sources: Sources, folder: Path) -> Pack:
             items.extend(item for item, _ in film)
     if not items:
         raise ConfigurationError("no picture is left: check the sources and the license filter")
-    render_overlays(sources.stickers, sources.fonts, seed=sources.seed).write(folder / OVERLAYS)
+    render_overlays(sources.stickers, sources.fonts, seed=seed).write(folder / OVERLAYS)
     listing = {"size": sources.size, "items": [asdict(item) for item in items]}
     (folder / ITEMS).write_text(json.dumps(listing), encoding="utf-8")
     logger.info("packed %d pictures into %s", len(items), folder)
@@ -171,32 +138,35 @@ def compress(pictures: Pictures, rng: np.random.Generator, *, showings: int = 1)
     return np.stack([cv2.resize(frame, (size, size)) for frame in kept])
 
 
-def license_summary(items: Sequence[Item]) -> list[dict[str, str | int]]:
-    """Counts by source and license, as a model card lists them, largest first."""
-    counts: dict[tuple[str, str, str], int] = {}
-    for item in items:
-        key = (item.source, item.license, item.kind)
-        counts[key] = counts.get(key, 0) + 1
-    ordered = sorted(counts.items(), key=lambda entry: -entry[1])
-    return [
-        {"source": source, "license": text, "kind": kind, "pictures": count}
-        for (source, text, kind), count in ordered
-    ]
+def takes(sources: DataSettings, entry: dict[str, str]) -> bool:
+    """Whether the split and the license of an index entry let it in."""
+    tier = entry.get("licence_tier", "A")
+    return entry.get("split", "train") == "train" and sources.licenses.keeps(entry["licence"], tier)
 
 
-def _films(sources: Sources) -> Iterator[list[tuple[Item, Pictures]]]:
+def credited(items: Iterable[Credited], counted: str) -> tuple[dict[str, str | int], ...]:
+    """Counts by source and license, as a model card lists them, largest first; `counted` is their
+    name."""
+    counts = Counter((item.source, item.license, item.kind) for item in items)
+    return tuple(
+        {"source": source, "license": text, "kind": kind, counted: count}
+        for (source, text, kind), count in counts.most_common()
+    )
+
+
+def _films(sources: DataSettings, seed: int) -> Iterator[list[tuple[Item, Pictures]]]:
     """The pictures in portions that the encoder takes as one film: a clip, or some pictures."""
     for videos in sources.videos:
         for _, film in itertools.groupby(_frames(sources, videos), key=lambda one: one[0].group):
             yield list(film)
     archives = (_images(sources, archive) for archive in sources.images)
-    stills = itertools.chain(*archives, _procedural(sources))
+    stills = itertools.chain(*archives, _procedural(sources, seed))
     while some := list(itertools.islice(stills, STILLS_OF_A_FILM)):
         yield some
 
 
-def _procedural(sources: Sources) -> Iterator[tuple[Item, Pictures]]:
-    rng = np.random.default_rng(sources.seed)
+def _procedural(sources: DataSettings, seed: int) -> Iterator[tuple[Item, Pictures]]:
+    rng = np.random.default_rng(seed)
     for index in range(sources.procedural):
         item = Item(
             kind="procedural",
@@ -209,26 +179,26 @@ def _procedural(sources: Sources) -> Iterator[tuple[Item, Pictures]]:
         yield item, procedural_picture(rng, size=sources.size)
 
 
-def _read_json(path: Path) -> list[dict[str, str]]:
+def read_index(path: Path) -> list[dict[str, str]]:
     try:
         return cast(list[dict[str, str]], json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as exc:
-        raise ConfigurationError(f"{path} is not a readable index of pictures") from exc
+        raise ConfigurationError(f"{path} is not a readable index") from exc
 
 
-def _images(sources: Sources, archive: Path) -> Iterator[tuple[Item, Pictures]]:
-    entries = {entry["file"]: entry for entry in _read_json(archive.with_suffix(".json"))}
+def _images(sources: DataSettings, archive: Path) -> Iterator[tuple[Item, Pictures]]:
+    entries = {entry["file"]: entry for entry in read_index(archive.with_suffix(".json"))}
     with tarfile.open(archive) as pictures:
         for member in pictures:
             entry = entries.get(PurePosixPath(member.name).name)
             content = pictures.extractfile(member) if entry else None
-            if entry is None or content is None or not sources.takes(entry):
+            if entry is None or content is None or not takes(sources, entry):
                 continue
             with Image.open(io.BytesIO(content.read())) as image:
-                yield _image_item(entry, sources), _square(image, sources.size)
+                yield _image_item(entry, sources), square(image, sources.size)
 
 
-def _image_item(entry: dict[str, str], sources: Sources) -> Item:
+def _image_item(entry: dict[str, str], sources: DataSettings) -> Item:
     source = entry["source_repo"]
     path = PurePosixPath(entry["source_path"])
     return Item(
@@ -241,9 +211,9 @@ def _image_item(entry: dict[str, str], sources: Sources) -> Item:
     )
 
 
-def _frames(sources: Sources, folder: Path) -> Iterator[tuple[Item, Pictures]]:
-    for clip in _read_json(folder / "manifest.json"):
-        if not sources.takes(clip):
+def _frames(sources: DataSettings, folder: Path) -> Iterator[tuple[Item, Pictures]]:
+    for clip in read_index(folder / "manifest.json"):
+        if not takes(sources, clip):
             continue
         item = Item(
             kind="frame",
@@ -257,17 +227,17 @@ def _frames(sources: Sources, folder: Path) -> Iterator[tuple[Item, Pictures]]:
             yield item, frame
 
 
-def _sampled_frames(path: Path, sources: Sources) -> Iterator[Pictures]:
+def _sampled_frames(path: Path, sources: DataSettings) -> Iterator[Pictures]:
     """Frames at the sampling rate that differ from the one kept before."""
     kept: Pictures | None = None
     count, due = 0, Fraction(0)
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
-                if Fraction(frame.time or 0) < due or count >= sources.max_frames_per_clip:
+                if Fraction(frame.time or 0) < due or count >= MAX_CLIP_FRAMES:
                     continue
-                due = Fraction(frame.time or 0) + Fraction(1 / sources.frames_per_s)
-                picture = _square(frame.to_image(), sources.size)
+                due = Fraction(frame.time or 0) + Fraction(1, CLIP_RATE_HZ)
+                picture = square(frame.to_image(), sources.size)
                 if picture.std() < MIN_DEVIATION:
                     continue
                 if kept is None or _difference(picture, kept) >= MIN_DIFFERENCE:
@@ -281,6 +251,9 @@ def _difference(one: Pictures, other: Pictures) -> float:
     return float(np.abs(one.astype(np.float32) - other).mean())
 
 
-def _square(image: Image.Image, size: int) -> Pictures:
-    resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(resized, dtype=np.uint8).copy()
+def square(
+    image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
+) -> Pictures:
+    """The picture, or a box of it, squashed to uint8 [size, size, 3]."""
+    resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized, dtype=np.uint8)

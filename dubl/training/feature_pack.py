@@ -28,8 +28,7 @@ from dubl.training.config import ClipSettings
 
 logger = logging.getLogger(__name__)
 
-# uint8 [N,S,S,3] → descriptors float16 [N,D'] and region features float16 [N,R,D]
-Embed = Callable[[Frames], tuple[NDArray[np.float16], NDArray[np.float16]]]
+Embed = Callable[[Frames], NDArray[np.float16]]  # [N,S,S,3] → region features [N,R,D]
 NO_GUEST = -1
 ORIGINAL = (crop, recode)  # at strength 0: as a library has it, hardly cropped, hardly compressed
 MAX_EDITS = 4  # at once, of a training clip
@@ -51,13 +50,12 @@ class ClipItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFeatures:
-    """Region features float16 [V,T,R,D] and descriptors [V,T,D'] of the V versions of a clip.
+    """Region features float16 [V,T,R,D] of the V versions of a clip.
 
     `guests` [V]: number of the clip that shows in a version as well, or -1.
     """
 
     regions: NDArray[np.float16]
-    descriptors: NDArray[np.float16]
     guests: NDArray[np.int64]
 
 
@@ -156,12 +154,11 @@ class _Versions:
 
 def _embed_clip(versions: Sequence[tuple[Frames, int]], embed: Embed, path: Path) -> None:
     frames = np.concatenate([version for version, _ in versions])
-    descriptors, regions = embed(frames)
+    regions = embed(frames)
     shape = (len(versions), len(frames) // len(versions))
     partial = path.with_suffix(".partial.npz")
     np.savez(
         partial,
-        descriptors=descriptors.reshape(*shape, -1),
         regions=regions.reshape(*shape, *regions.shape[1:]),
         guests=np.array([guest for _, guest in versions]),
     )
@@ -170,11 +167,7 @@ def _embed_clip(versions: Sequence[tuple[Frames, int]], embed: Embed, path: Path
 
 def _load(path: Path) -> ClipFeatures:
     with np.load(path) as values:
-        return ClipFeatures(
-            regions=values["regions"],
-            descriptors=values["descriptors"],
-            guests=values["guests"],
-        )
+        return ClipFeatures(regions=values["regions"], guests=values["guests"])
 
 
 def _file(folder: Path, index: int) -> Path:

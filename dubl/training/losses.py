@@ -6,7 +6,6 @@ clips share content (the diagonal included), else 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,15 +13,7 @@ from torch import Tensor
 
 PARTITION_EPSILON = 1e-6
 LOGARITHM_FLOOR = 1e-3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S2vsWeights:
-    """The published recipe: temperature, and the weights of the terms beside InfoNCE."""
-
-    temperature: float = 0.03
-    self_and_hard_negative: float = 3.0
-    regularization: float = 1.0
+SELF_AND_HARD_NEGATIVE = 3.0  # weight of these terms beside InfoNCE, as published
 
 
 class S2vsLoss(NamedTuple):
@@ -36,22 +27,17 @@ class S2vsLoss(NamedTuple):
 
 
 def s2vs_loss(
-    similarities: Tensor, labels: Tensor, raw: Tensor, weights: S2vsWeights | None = None
+    similarities: Tensor, labels: Tensor, raw: Tensor, *, temperature: float = 0.03
 ) -> S2vsLoss:
     """InfoNCE + 3·(hard negative + self-similarity) + 1·regularization of `raw`.
 
     `raw` is the comparator's output before hard-tanh, any shape.
     """
-    weights = weights or S2vsWeights()
-    nce = info_nce(similarities, labels, temperature=weights.temperature)
+    nce = info_nce(similarities, labels, temperature=temperature)
     hard = hard_negative_loss(similarities, labels)
     own = self_similarity_loss(similarities)
     regularization = similarity_regularization(raw)
-    total = (
-        nce
-        + weights.self_and_hard_negative * (hard + own)
-        + weights.regularization * regularization
-    )
+    total = nce + SELF_AND_HARD_NEGATIVE * (hard + own) + regularization
     return S2vsLoss(total, nce, hard, own, regularization)
 
 

@@ -36,9 +36,10 @@ from dubl.matching.calibration import (
     probability,
     save_calibration,
 )
-from dubl.matching.fitting import fit_weights, separation
+from dubl.matching.fitting import NoFeatures, fit_weights, separation
 from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.matching.signals import alike_views, spans
+from dubl.media.sources import local_source
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
 from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
@@ -46,11 +47,11 @@ from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
 from dubl.plots import loss_curves
 from dubl.ports import Decoder, Embedder
-from dubl.rights.terms import Rights
 from dubl.settings import Settings
-from dubl.training.pair_tuning import RegionPair, tune
+from dubl.training.pair_tuning import PairTrainer, RegionPair
 from dubl.training.pairs import LabeledPair
-from dubl.types import Sampling, Segment, VideoFeatures, VideoSource
+from dubl.training.run_folder import CHECKPOINT
+from dubl.types import Sampling, Segment, VideoFeatures
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +101,9 @@ class PairRun:
         )
         signals = self._unseen_signals(pairs, samples, start, steps=steps, seed=seed)
         calibration = self._fitted(signals, [pair.labeled.copy for pair in pairs])
-        tuned, losses = _tuned(start, samples, steps=steps, seed=seed)
-        loss_curves({"loss": losses}).savefig(self._folder / "loss.png")
-        self._export(tuned, calibration, len(pairs))
+        trainer = self._tuned(start, samples, steps=steps, seed=seed)
+        loss_curves(trainer.curves("loss")).savefig(self._folder / "loss.png")
+        self._export(trainer.network, calibration, len(pairs))
         chances = [probability(one, calibration) for one in signals]
         self._write(
             "pairs.json",
@@ -132,10 +133,8 @@ class PairRun:
         """Features of a video, once for each rate; None where it does not decode."""
         key = (path, sampling.rate_hz)
         if key not in self._features:
-            source = VideoSource(
-                path=str(path), sha256="", size_bytes=path.stat().st_size, name=path.name
-            )
             try:
+                source = local_source(path, sha256="")
                 clip = self._decoder.decode(source, sampling=sampling)
                 self._features[key] = self._embedder.embed([clip])[0]
             except (InputError, ResourceError) as exc:
@@ -147,15 +146,11 @@ class PairRun:
     def _reranker(self, folder: Path) -> ViSiLReranker:
         comparator = NumpyComparator(folder)
         background = load_background(self._base, self._calibration)
-        # The comparator's signals is wanted, whatever it weighs so far.
+        # The comparator's signal is wanted, whatever it weighs so far.
         weights = {**self._calibration.weights, "comparator": 1.0}
         calibration = replace(self._calibration, weights=weights)
         return ViSiLReranker(
-            _NoStore(),
-            comparator,
-            calibration,
-            self._settings.matching,
-            background,
+            NoFeatures(), comparator, calibration, self._settings.matching, background
         )
 
     def _samples(self, pairs: Sequence[EmbeddedPair]) -> list[RegionPair]:
@@ -197,14 +192,25 @@ class PairRun:
             inside = [folds[pair.labeled.query] == fold for pair in pairs]
             seen = [one for one, held_out in zip(samples, inside, strict=True) if not held_out]
             folder = self._folder / f"fold{fold}"
-            tuned, _ = _tuned(start, seen, steps=steps, seed=seed)
-            save_comparator(folder, tuned, ModelCard(name="fold"))
+            trainer = self._tuned(start, seen, steps=steps, seed=seed)
+            save_comparator(folder, trainer.network, ModelCard(name="fold"))
             reranker = self._reranker(folder)
             for place, pair in enumerate(pairs):
                 if inside[place]:
                     found[place] = _compared(reranker, pair).signals
             shutil.rmtree(folder)
         return found
+
+    def _tuned(
+        self, start: Visil, samples: Sequence[RegionPair], *, steps: int, seed: int
+    ) -> PairTrainer:
+        """The trainer of a tuned copy."""
+        network = copy.deepcopy(start).requires_grad_(True)
+        trainer = PairTrainer(network, samples, steps=steps, seed=seed)
+        trainer.run(self._folder / CHECKPOINT, on_validation=lambda *_: None)
+        network.eval()
+        (self._folder / CHECKPOINT).unlink()
+        return trainer
 
     def _fitted(self, signals: Sequence[Signals], labels: Sequence[bool]) -> Calibration:
         """The base calibration with weights fitted to the pairs.
@@ -253,16 +259,6 @@ class PairRun:
         (self._folder / name).write_text(text, encoding="utf-8")
 
 
-def _tuned(
-    start: Visil, samples: Sequence[RegionPair], *, steps: int, seed: int
-) -> tuple[Visil, list[float]]:
-    """A tuned copy, and the loss of each step."""
-    network = copy.deepcopy(start).requires_grad_(True)
-    losses = tune(network, samples, steps=steps, seed=seed)
-    logger.info("tuned on %d pairs: loss %.3f to %.3f", len(samples), losses[0], losses[-1])
-    return network, losses
-
-
 def _compared(reranker: ViSiLReranker, pair: EmbeddedPair) -> Comparison:
     """Compares the pair alone: the pairs do not represent the library of later checks."""
     return reranker.compare(pair.query, {"reference": pair.reference})["reference"]
@@ -276,13 +272,3 @@ def _everything(pair: EmbeddedPair) -> Segment:
         reference_end_s=pair.reference.duration_s,
         similarity=0.0,
     )
-
-
-class _NoStore:
-    """Store without content: pairs bring their features."""
-
-    def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
-        raise LookupError(f"no features are stored here: {reference_ids}")
-
-    def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
-        raise LookupError(f"no rights are stored here: {reference_ids}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubl.models.visil import Visil
+from dubl.training.comparator_trainer import VisilTrainer
+from dubl.training.config import ComparatorRunSettings
 from dubl.training.losses import similarity_regularization
 
 PAIRS_PER_STEP = 8
-LEARNING_RATE = 5e-4
-WEIGHT_DECAY = 0.01
 CHANCE_FLOOR = 1e-3
 
 
@@ -28,27 +29,30 @@ class RegionPair:
     copy: bool
 
 
-def tune(network: Visil, pairs: Sequence[RegionPair], *, steps: int, seed: int) -> list[float]:
-    """Trains in place on as many copies as others a step; returns the loss of each step."""
-    rng = np.random.default_rng(seed)
-    kinds = [[pair for pair in pairs if pair.copy is copy] for copy in (True, False)]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    network.train()
-    losses = []
-    for _ in range(steps):
+class PairTrainer(VisilTrainer):
+    """Trains on as many copies as others a step, at one rate, without bounds on gradients."""
+
+    def __init__(
+        self, network: Visil, pairs: Sequence[RegionPair], *, steps: int, seed: int
+    ) -> None:
+        settings = ComparatorRunSettings(
+            steps=steps, learning_rate=5e-4, warmup_steps=1, gradient_norm=math.inf
+        )
+        super().__init__(network, settings, least_rate=1.0)
+        self._kinds = [[pair for pair in pairs if pair.copy is copy] for copy in (True, False)]
+        self._rng = np.random.default_rng(seed)
+
+    def train_next(self) -> Mapping[str, Tensor]:
+        self.network.train()
         terms = [
-            pair_loss(network, kind[int(rng.integers(len(kind)))])
-            for kind in kinds
+            pair_loss(self.network, kind[int(self._rng.integers(len(kind)))])
+            for kind in self._kinds
             for _ in range(PAIRS_PER_STEP // 2)
             if kind
         ]
         loss = torch.stack(terms).mean()
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward([loss])
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    network.eval()
-    return losses
+        self.update(loss)
+        return {"loss": loss}
 
 
 def pair_loss(network: Visil, pair: RegionPair) -> Tensor:

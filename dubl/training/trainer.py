@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet, frame_planes
 from dubl.training.config import OptimizerSettings, TrainingConfig
-from dubl.training.contrastive import CPU, KeyQueue, LossTerms, LossWeights, contrastive_loss
+from dubl.training.contrastive import CPU, KeyQueue, LossTerms, contrastive_loss
 from dubl.training.loop import TrainingLoop
 from dubl.training.sampling import Batch, BatchMaker
 
@@ -54,15 +54,7 @@ class Trainer(TrainingLoop[CompactNet]):
             least_rate=0.01,
         )
         self.average = copy.deepcopy(network).requires_grad_(False)
-        loss = config.loss
-        self._weights = LossWeights(
-            temperature=loss.temperature,
-            entropy=loss.entropy,
-            common=loss.common,
-            region_temperature=loss.region_temperature,
-            regions=loss.regions,
-        )
-        self._queue = KeyQueue(loss.queue, DESCRIPTOR_DIMS, device=device)
+        self._queue = KeyQueue(config.loss.queue, DESCRIPTOR_DIMS, device=device)
 
     @property
     def result(self) -> CompactNet:
@@ -104,7 +96,7 @@ class Trainer(TrainingLoop[CompactNet]):
             groups=batch.groups,
             guests=batch.guests,
             overlaps=batch.overlaps,
-            weights=self._weights,
+            weights=self._config.loss,
         )
         self.update(terms.total)
         self._queue.push(

@@ -17,6 +17,7 @@ from dubl.models.limac import FRAME_SIZE, FrameNormalizer, ResnetRegions, fit_wh
 from dubl.models.published import build_extractor, load_resnet
 from dubl.training.clips import Clip, list_clips
 from dubl.training.config import ComparatorConfig
+from dubl.training.datasets import credited
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def fit_own_whitening(
         name="resnet50-limac",
         training_data=(
             {"source": f"the ResNet50 in {backbone.name}", "license": "", "kind": "weights"},
-            *_credits(clips),
+            *credited(clips, "clips"),
         ),
         notes=f"Whitening to {components} components, fitted on {len(clips)} clips.",
     )
@@ -63,14 +64,3 @@ def _region_batches(regions: ResnetRegions, clips: Sequence[Clip]) -> Iterator[T
             yield regions(normalize(part))
         if count % 20 == 0:
             logger.info("regions of %d of %d clips", count, len(clips))
-
-
-def _credits(clips: Sequence[Clip]) -> list[dict[str, str | int]]:
-    counts: dict[tuple[str, str], int] = {}
-    for clip in clips:
-        key = (clip.source, clip.license)
-        counts[key] = counts.get(key, 0) + 1
-    return [
-        {"source": source, "license": text, "clips": count}
-        for (source, text), count in sorted(counts.items())
-    ]

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from dubl.assembly import SHIPPED_WEIGHTS
-from dubl.models.compact import load_compact
+from dubl.models.cards import ModelCard
+from dubl.models.compact import load_compact, save_compact
 from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
-from dubl.training.export import CardFacts, export_weights
 
 NOISE = 1e-3
 SAME = ("calibration.json", "background.npy", "comparator.safetensors")
@@ -26,8 +26,8 @@ def other_weights(folder: Path, *, seed: int = 0) -> Path:
         for values in network.parameters():
             noise = torch.randn(values.shape, generator=chance)
             values.mul_(1 + NOISE * noise)
-    facts = CardFacts(version="other", training_data=[], metrics={}, notes="for tests")
-    digest = export_weights(network, facts, folder)
+    card = ModelCard(name="dubl-compact", version="other", notes="for tests")
+    digest = save_compact(folder, network, card).sha256
     for name in SAME:
         shutil.copyfile(shipped / name, folder / name)
     comparator = json.loads((shipped / COMPARATOR_CARD_FILE).read_text())

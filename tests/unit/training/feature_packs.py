@@ -29,7 +29,6 @@ def write_feature_pack(folder: Path, *, clips: int, held_out: int, noise: float)
         np.savez(
             folder / f"{number:05d}.npz",
             regions=np.stack([unit(frames), *versions]),
-            descriptors=np.ones((3, FRAMES, 2), dtype=np.float16),
             guests=np.array([-1, -1, -1]),
         )
         items.append(

@@ -31,7 +31,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> FeaturePack:
 
 
 def batches(pack: FeaturePack) -> ClipBatches:
-    return ClipBatches(pack, clips=4, frames=(8,), scene_share=0.5, seed=0)
+    return ClipBatches(pack, RUN)
 
 
 def trainer(pack: FeaturePack) -> ComparatorTrainer:

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubl.models.compact import CompactFeatures
+from dubl.training.config import LossSettings
 from dubl.training.contrastive import (
     KeyQueue,
-    LossWeights,
     common_term,
     contrastive_loss,
     entropy_term,
@@ -39,7 +39,7 @@ def loss(queries: CompactFeatures, keys: CompactFeatures, queue: KeyQueue) -> fl
         groups=groups,
         guests=guests,
         overlaps=torch.eye(36),
-        weights=LossWeights(),
+        weights=LossSettings(),
     )
     return float(terms.total)
 

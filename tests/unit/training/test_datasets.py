@@ -11,22 +11,20 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError
-from dubl.training.config import parse_training_config
+from dubl.training.config import DataSettings, LicenseSettings, parse_training_config
 from dubl.training.datasets import (
-    LicenseFilter,
     Pack,
-    Sources,
     build_pack,
     compress,
-    license_summary,
+    credited,
+    takes,
 )
-from dubl.training.descriptor_run import license_filter
 from dubl.training.sampling import BatchMaker
 from dubl.training.views import StrongRanges
 from tests.unit.training.packs import HELD_OUT, write_archive
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs/train_descriptor.yaml"
-CLEAR = LicenseFilter(allow=("^CC0", "^MIT"), deny=("cut from",))
+CLEAR = LicenseSettings(clear_only=True, allow=("^CC0", "^MIT"), deny=("cut from",))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,9 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("pack")
     archive = write_archive(folder, count=24, held_out=6)
-    sources = Sources(images=(archive,), procedural=6, size=80, validation_repositories=(HELD_OUT,))
+    sources = DataSettings(
+        images=(archive,), procedural=6, size=80, validation_repositories=(HELD_OUT,)
+    )
     return build_pack(sources, folder / "pack")
 
 
@@ -104,21 +104,25 @@ def test_the_encoder_keeps_the_order_of_pictures() -> None:
 
 def test_a_license_filter_leaves_unclear_pictures_out(tmp_path: Path) -> None:
     archive = write_archive(tmp_path, count=8)
-    items = build_pack(Sources(images=(archive,), size=80, licenses=CLEAR), tmp_path / "p").items
+    items = build_pack(
+        DataSettings(images=(archive,), size=80, licenses=CLEAR), tmp_path / "p"
+    ).items
     assert {item.license for item in items} == {"CC0-1.0", "MIT"}
     assert len(items) == 4
 
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     archive = write_archive(tmp_path, count=4)
-    none = Sources(images=(archive,), licenses=LicenseFilter(allow=("^public domain",)))
+    none = DataSettings(
+        images=(archive,), licenses=LicenseSettings(clear_only=True, allow=("^public domain",))
+    )
     with pytest.raises(ConfigurationError, match="no picture is left"):
         build_pack(none, tmp_path / "pack")
 
 
 def test_the_shipped_configuration_can_be_limited_to_clear_licenses() -> None:
     text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
-    clear = license_filter(parse_training_config(text).data.licenses)
+    clear = parse_training_config(text).data.licenses
     kept = (
         "CC0-1.0",
         "MIT (repo)",
@@ -135,13 +139,13 @@ def test_the_shipped_configuration_can_be_limited_to_clear_licenses() -> None:
     )
     assert all(clear.keeps(text) for text in kept)
     assert not any(clear.keeps(text) for text in left_out)
-    everything = license_filter(parse_training_config(CONFIG.read_text()).data.licenses)
+    everything = parse_training_config(CONFIG.read_text()).data.licenses
     assert all(everything.keeps(text) for text in left_out)
 
 
 def test_clear_licenses_leave_enough_real_pictures(shared_data: Path) -> None:
     text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
-    clear = license_filter(parse_training_config(text).data.licenses)
+    clear = parse_training_config(text).data.licenses
     entries = json.loads((shared_data / "images.json").read_text())
     kept = [entry for entry in entries if clear.keeps(entry["licence"])]
     assert 3000 < len(kept) < len(entries)
@@ -151,7 +155,7 @@ def test_clear_licenses_leave_enough_real_pictures(shared_data: Path) -> None:
 def test_only_clips_of_the_training_split_are_read(tmp_path: Path) -> None:
     write_clip(tmp_path / "one.mp4", shades=[250, 200, 150, 100] * 4)
     write_manifest(tmp_path, {"one": "train", "two": "test", "three": "distractor"})
-    items = build_pack(Sources(videos=(tmp_path,), size=80), tmp_path / "pack").items
+    items = build_pack(DataSettings(videos=(tmp_path,), size=80), tmp_path / "pack").items
     assert {item.source for item in items} == {"some/one"}
     assert len({item.group for item in items}) == 1
 
@@ -164,29 +168,29 @@ def test_pictures_of_other_splits_stay_out(tmp_path: Path, split: str) -> None:
     for entry in entries[2:]:
         entry["split"] = split
     index.write_text(json.dumps(entries))
-    items = build_pack(Sources(images=(archive,), size=80), tmp_path / "pack").items
+    items = build_pack(DataSettings(images=(archive,), size=80), tmp_path / "pack").items
     assert len(items) == 2
 
 
 def test_nothing_but_the_training_split_of_the_real_data_is_taken(shared_data: Path) -> None:
-    everything = Sources()
+    everything = DataSettings()
     for name in ("videos/manifest.json", "clips2/manifest.json", "images.json", "images2.json"):
         entries = json.loads((shared_data / name).read_text())
-        taken = [entry for entry in entries if everything.takes(entry)]
+        taken = [entry for entry in entries if takes(everything, entry)]
         assert {entry.get("split", "train") for entry in taken} == {"train"}
 
 
 def test_a_tier_below_a_is_not_clearly_licensed() -> None:
     assert CLEAR.keeps("MIT (repo)", "A")
     assert not CLEAR.keeps("MIT (repo)", "B")
-    assert LicenseFilter().keeps("MIT (repo)", "B")
+    assert LicenseSettings().keeps("MIT (repo)", "B")
 
 
 def test_repeated_and_blank_frames_are_kept_once_or_not_at_all(tmp_path: Path) -> None:
     write_clip(tmp_path / "still.mp4", shades=[200])
     write_clip(tmp_path / "blank.mp4", shades=[0] * 8)
     write_manifest(tmp_path, {"still": "train", "blank": "train"})
-    items = build_pack(Sources(videos=(tmp_path,), size=80), tmp_path / "pack").items
+    items = build_pack(DataSettings(videos=(tmp_path,), size=80), tmp_path / "pack").items
     assert [item.source for item in items] == ["some/still"]
 
 
@@ -194,7 +198,7 @@ def test_an_unreadable_clip_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
     write_manifest(tmp_path, {"bad": "train"})
     with pytest.raises(ConfigurationError, match="cannot be decoded"):
-        build_pack(Sources(videos=(tmp_path,)), tmp_path / "pack")
+        build_pack(DataSettings(videos=(tmp_path,)), tmp_path / "pack")
 
 
 def test_a_folder_without_pack_is_a_configuration_error(tmp_path: Path) -> None:
@@ -203,7 +207,7 @@ def test_a_folder_without_pack_is_a_configuration_error(tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_by_source_and_license(pack: Pack) -> None:
-    summary = license_summary(pack.items)
+    summary = credited(pack.items, "pictures")
     assert sum(int(row["pictures"]) for row in summary) == 30
     assert {row["license"] for row in summary} >= {"CC0-1.0", "MIT", "none needed"}
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dubl.training.losses import (
-    S2vsWeights,
     hard_negative_loss,
     info_nce,
     s2vs_loss,
@@ -92,7 +91,6 @@ def test_regularization_counts_what_leaves_the_bounds() -> None:
 
 def test_total_is_the_weighted_sum_of_the_terms() -> None:
     raw = torch.tensor([2.0])
-    weights = S2vsWeights(temperature=0.1, self_and_hard_negative=2.0, regularization=0.5)
-    loss = s2vs_loss(similarities(), LABELS, raw, weights)
-    expected = loss.info_nce + 2 * (loss.hard_negative + loss.self_similarity) + 0.5
+    loss = s2vs_loss(similarities(), LABELS, raw, temperature=0.1)
+    expected = loss.info_nce + 3 * (loss.hard_negative + loss.self_similarity) + 1.0
     torch.testing.assert_close(loss.total, expected)

@@ -22,7 +22,7 @@ from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
 from dubl.training.pair_run import PairRun
-from dubl.training.pair_tuning import RegionPair, pair_loss, tune
+from dubl.training.pair_tuning import PairTrainer, RegionPair, pair_loss
 from dubl.training.pairs import LabeledPair, read_pairs
 from tests.unit.matching.features import Shelf
 
@@ -86,7 +86,7 @@ def test_absent_columns_and_labels_are_named(tmp_path: Path) -> None:
         read_pairs(tmp_path / "absent.csv")
 
 
-def test_tuning_moves_similarities_towards_the_labels() -> None:
+def test_tuning_moves_similarities_towards_the_labels(tmp_path: Path) -> None:
     torch.manual_seed(0)
     video, stranger = (torch.nn.functional.normalize(torch.randn(8, 4, 16), dim=-1) for _ in "ab")
     # Upside down on purpose: what is equal is called no copy, what differs is called one.
@@ -96,7 +96,9 @@ def test_tuning_moves_similarities_towards_the_labels() -> None:
     ]
     network = Visil(VisilConfig(dims=16))
     before = [float(pair_loss(network, pair).detach()) for pair in pairs]
-    tune(network, pairs, steps=25, seed=0)
+    trainer = PairTrainer(network, pairs, steps=25, seed=0)
+    trainer.run(tmp_path / "last.pt", on_validation=lambda *_: None)
+    assert trainer.curves("loss")["loss"]
     after = [float(pair_loss(network, pair).detach()) for pair in pairs]
     assert sum(after) < sum(before) - 0.2
 

@@ -12,8 +12,8 @@ from torch import nn
 from dubl.errors import ConfigurationError
 from dubl.models.compact import CompactNet, load_compact
 from dubl.plots import loss_curves
-from dubl.training.config import TrainingConfig, parse_training_config
-from dubl.training.datasets import Pack, Sources, build_pack
+from dubl.training.config import DataSettings, TrainingConfig, parse_training_config
+from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.heads import fit_projection, whiten_head
 from dubl.training.sampling import BatchMaker
@@ -33,7 +33,7 @@ run: {steps: 2, batch_size: 4, log_every: 1, checkpoint_every: 1}
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     torch.set_num_threads(1)
-    return build_pack(Sources(procedural=24, size=80), tmp_path_factory.mktemp("pack"))
+    return build_pack(DataSettings(procedural=24, size=80), tmp_path_factory.mktemp("pack"))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError
-from dubl.training.datasets import Pack, Sources, build_pack
+from dubl.training.config import DataSettings
+from dubl.training.datasets import Pack, build_pack
 from dubl.training.untrained import untrained_network
 from dubl.training.validation import (
     CHAIN,
@@ -67,7 +68,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("pack")
     archive = write_archive(folder, count=16, held_out=8)
-    sources = Sources(images=(archive,), size=80, validation_repositories=(HELD_OUT,))
+    sources = DataSettings(images=(archive,), size=80, validation_repositories=(HELD_OUT,))
     return build_pack(sources, folder / "pack")
 
 
@@ -90,7 +91,7 @@ def test_the_yardstick_is_the_same_for_the_same_pack(pack: Pack) -> None:
 
 
 def test_without_held_out_clips_there_is_no_yardstick(tmp_path: Path) -> None:
-    pack = build_pack(Sources(procedural=4, size=80), tmp_path)
+    pack = build_pack(DataSettings(procedural=4, size=80), tmp_path)
     with pytest.raises(ConfigurationError, match="held-out"):
         make_yardstick(pack)
 
