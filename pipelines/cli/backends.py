@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipelines.cli.options import command_settings, connected
+from pipelines.cli.options import (
+    DATA,
+    Config,
+    Data,
+    Key,
+    Url,
+    command_settings,
+    connected,
+    printed_errors,
+)
 
 if TYPE_CHECKING:
     from dubl.client.client import Client
     from dubl.local.client import LocalClient
 
 Backend: TypeAlias = "Client | LocalClient"
+Command = Callable[..., None]
+
+LOCAL = "http://127.0.0.1:8000"
 
 
 @contextmanager
@@ -30,3 +45,40 @@ def opened_backend(url: str, key: str, data: Path, config: Path | None) -> Itera
 
     with LocalClient(settings=command_settings(data, config)) as local:
         yield local
+
+
+def on_backend(command: Command) -> Command:
+    """Opens a backend for a command, by its further options --url, --data and --config.
+
+    The command's first parameter is the Backend; its errors are printed.
+    """
+    options = {"url": (Url, ""), "data": (Data, DATA), "config": (Config, None), "key": (Key, "")}
+    return _opening(command, opened_backend, options)
+
+
+def on_service(command: Command) -> Command:
+    """As on_backend, for a command that needs a service: its first parameter is the Client."""
+    return _opening(command, connected, {"url": (Url, LOCAL), "key": (Key, "")})
+
+
+def _opening(
+    command: Command,
+    opened: Callable[..., AbstractContextManager[Backend]],
+    options: dict[str, tuple[object, object]],
+) -> Command:
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+
+    @wraps(command)
+    def run(**given: object) -> None:
+        chosen = {name: given.pop(name) for name in options}
+        with printed_errors(), opened(**chosen) as backend:
+            command(backend, **given)
+
+    # typer reads both.
+    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in (*own, *added)}
+    return run

@@ -8,14 +8,16 @@ import typer
 
 from dubl.contract.bodies import Calibration, Precision
 from dubl.types import MIN_DECISIONS
-from pipelines.cli.backends import opened_backend
-from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, printed_errors
+from pipelines.cli.backends import Backend, on_backend
+from pipelines.cli.options import AsJson
 from pipelines.cli.show import print_json, print_table
 
 HEADINGS = ("outcome", "threshold", "decided above it", "share of copies", "95 % interval")
 
 
+@on_backend
 def calibrate(
+    backend: Backend,
     library: Annotated[str, typer.Argument(help="library with decided matches")],
     least_decisions: Annotated[
         int, typer.Option(min=1, help="fail with fewer decisions")
@@ -23,25 +25,19 @@ def calibrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show the result, change nothing")
     ] = False,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Fits a library's thresholds to review decisions. They apply from the next check on.
 
     With a running service (--url), an administrator's key is needed.
     """
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        found = backend.calibrate_library(
-            library, least_decisions=least_decisions, adopt=not dry_run
-        )
+    found = backend.calibrate_library(library, least_decisions=least_decisions, adopt=not dry_run)
     if as_json:
         print_json(found)
         return
     print_table(HEADINGS, _rows(found))
-    typer.echo(f"{found.decisions} decisions, {found.copies} of them copies: {_done(found)}")
+    done = "the fitted thresholds hold from now on" if found.adopted else "nothing was changed"
+    typer.echo(f"{found.decisions} decisions, {found.copies} of them copies: {done}")
 
 
 def _rows(found: Calibration) -> list[tuple[str, ...]]:
@@ -62,7 +58,3 @@ def _row(name: str, one: Precision) -> tuple[str, ...]:
         f"{share:.3f}" if one.matches else "-",
         f"{one.low:.3f}-{one.high:.3f}",
     )
-
-
-def _done(found: Calibration) -> str:
-    return "the fitted thresholds hold from now on" if found.adopted else "nothing was changed"

@@ -6,66 +6,56 @@ from typing import Annotated
 
 import typer
 
+from dubl.client.client import Client
 from dubl.contract.bodies import Job
-from pipelines.cli.options import AsJson, Key, Url, connected, printed_errors
-from pipelines.cli.show import print_json, print_table
+from pipelines.cli.backends import on_service
+from pipelines.cli.options import AsJson
+from pipelines.cli.show import Columns, moment, print_items
 
 jobs_app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Jobs of a service: list, cancel, queue again.",
 )
-HEADINGS = ("job", "kind", "name", "status", "stage", "share", "accepted", "error")
-LOCAL = "http://127.0.0.1:8000"
 JobId = Annotated[str, typer.Argument(metavar="JOB")]
+JOBS: Columns[Job] = {
+    "job": lambda job: job.id,
+    "kind": lambda job: job.kind,
+    "name": lambda job: job.name,
+    "status": lambda job: job.status,
+    "stage": lambda job: job.stage,
+    "share": lambda job: f"{job.progress:.0%}",
+    "accepted": lambda job: moment(job.created_at),
+    "error": lambda job: job.error.detail if job.error else "",
+}
 
 
 @jobs_app.command("list")
+@on_service
 def list_jobs(
+    client: Client,
     status: Annotated[str, typer.Option(help="queued, running, done, failed or cancelled")] = "",
     batch: Annotated[str, typer.Option(help="only the jobs of this batch")] = "",
     dead: Annotated[
         bool, typer.Option("--dead", help="only jobs that were given up after their last attempt")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    url: Url = LOCAL,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Lists jobs, newest first."""
-    with printed_errors(), connected(url, key) as client:
-        items = client.list_jobs(
-            status=status, batch=batch, dead=True if dead else None, limit=limit
-        ).items
-    if as_json:
-        for item in items:
-            print_json(item)
-    else:
-        print_table(HEADINGS, [_row(item) for item in items])
+    found = client.list_jobs(status=status, batch=batch, dead=True if dead else None, limit=limit)
+    print_items(found.items, JOBS, as_json=as_json)
 
 
 @jobs_app.command("cancel")
-def cancel(job_id: JobId, url: Url = LOCAL, key: Key = "") -> None:
+@on_service
+def cancel(client: Client, job_id: JobId) -> None:
     """Cancels a job; a batch with all its jobs."""
-    with printed_errors(), connected(url, key) as client:
-        typer.echo(f"{client.cancel_job(job_id).status} {job_id}")
+    typer.echo(f"{client.cancel_job(job_id).status} {job_id}")
 
 
 @jobs_app.command("requeue")
-def requeue(job_id: JobId, url: Url = LOCAL, key: Key = "") -> None:
+@on_service
+def requeue(client: Client, job_id: JobId) -> None:
     """Queues a dead job again."""
-    with printed_errors(), connected(url, key) as client:
-        typer.echo(f"{client.requeue_job(job_id).status} {job_id}")
-
-
-def _row(job: Job) -> tuple[str, ...]:
-    return (
-        job.id,
-        job.kind,
-        job.name,
-        job.status,
-        job.stage,
-        f"{job.progress:.0%}",
-        job.created_at[:19].replace("T", " "),
-        job.error.detail if job.error else "",
-    )
+    typer.echo(f"{client.requeue_job(job_id).status} {job_id}")

@@ -11,8 +11,9 @@ import typer
 from dubl.client.client import Client
 from dubl.client.errors import ClientError, JobFailed
 from dubl.contract.bodies import Job, Reference, Rights
+from dubl.contract.bodies import Library as Listed
 from dubl.errors import DublError, InputError, ResourceError
-from pipelines.cli.backends import Backend, opened_backend
+from pipelines.cli.backends import Backend, on_backend, opened_backend
 from pipelines.cli.options import (
     DATA,
     FAILED,
@@ -25,19 +26,24 @@ from pipelines.cli.options import (
     print_error,
     printed_errors,
 )
-from pipelines.cli.rights import (
-    Action,
-    RightsText,
-    add_rights_commands,
-    changed_rights,
-    read_rights,
-)
-from pipelines.cli.show import Bar, print_json, print_table, progress_bar
+from pipelines.cli.rights import COMMANDS, Action, RightsText, changed_rights, read_rights
+from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
 
 references_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="The library: add, list, show, edit, delete."
 )
-HEADINGS = ("id", "library", "title", "owner", "seconds", "registered")
+REFERENCES: Columns[Reference] = {
+    "id": lambda one: one.id,
+    "library": lambda one: one.library,
+    "title": lambda one: one.title,
+    "owner": lambda one: one.owner,
+    "seconds": lambda one: f"{one.duration_s:.1f}",
+    "registered": lambda one: moment(one.created_at)[:16],
+}
+LIBRARIES: Columns[Listed] = {
+    "library": lambda one: one.name,
+    "references": lambda one: str(one.references),
+}
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".wmv", ".flv", ".mpg"}
 MAX_LISTED = 500
 
@@ -87,53 +93,43 @@ def add(
                     added.append(_registered(backend, one, library, known, about, allowed))
                 bar.end()
     found = [one for one in added if one is not None]
-    print_references(found, as_json=as_json)
+    print_items(found, REFERENCES, as_json=as_json)
     if len(found) < len(added):
         raise typer.Exit(FAILED)
 
 
 @references_app.command("list")
+@on_backend
 def list_references(
+    backend: Backend,
     library: Library = "",
     owner: Owner = "",
     limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED)] = 50,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Lists references, newest first."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        page = backend.list_references(library=library, owner=owner, limit=limit)
-        print_references(page.items, as_json=as_json)
+    page = backend.list_references(library=library, owner=owner, limit=limit)
+    print_items(page.items, REFERENCES, as_json=as_json)
 
 
 @references_app.command("libraries")
-def libraries(
-    url: Url = "", data: Data = DATA, config: Config = None, as_json: AsJson = False, key: Key = ""
-) -> None:
+@on_backend
+def libraries(backend: Backend, as_json: AsJson = False) -> None:
     """Lists libraries with the number of their references."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        found = backend.list_libraries()
-    if as_json:
-        for one in found:
-            print_json(one)
-    else:
-        print_table(("library", "references"), [(one.name, str(one.references)) for one in found])
+    print_items(backend.list_libraries(), LIBRARIES, as_json=as_json)
 
 
 @references_app.command("show")
-def show(
-    reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
-) -> None:
+@on_backend
+def show(backend: Backend, reference_id: Id) -> None:
     """Prints a reference as JSON."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        print_json(backend.get_reference(reference_id))
+    print_json(backend.get_reference(reference_id))
 
 
 @references_app.command("edit")
+@on_backend
 def edit(
+    backend: Backend,
     reference_id: Id,
     title: Annotated[str | None, typer.Option()] = None,
     owner: Annotated[str | None, typer.Option()] = None,
@@ -142,40 +138,32 @@ def edit(
     min_copied_s: Annotated[
         float | None, typer.Option(min=0, help="shorter copies, in seconds, do not count")
     ] = None,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
-    key: Key = "",
 ) -> None:
     """Changes the given fields, and prints the reference as JSON."""
     about = None if metadata is None else _metadata(metadata)
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        rights = changed_rights(
-            backend.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
+    rights = changed_rights(
+        backend.get_reference(reference_id).rights, action=action, min_copied_s=min_copied_s
+    )
+    print_json(
+        backend.update_reference(
+            reference_id, title=title, owner=owner, metadata=about, rights=rights
         )
-        print_json(
-            backend.update_reference(
-                reference_id, title=title, owner=owner, metadata=about, rights=rights
-            )
-        )
+    )
 
 
 @references_app.command("delete")
+@on_backend
 def delete(
-    reference_ids: Annotated[list[str], typer.Argument(metavar="ID")],
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
-    key: Key = "",
+    backend: Backend, reference_ids: Annotated[list[str], typer.Argument(metavar="ID")]
 ) -> None:
     """Deletes references. They disappear from all answers at once."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        for reference_id in reference_ids:
-            backend.delete_reference(reference_id)
-            typer.echo(f"deleted {reference_id}")
+    for reference_id in reference_ids:
+        backend.delete_reference(reference_id)
+        typer.echo(f"deleted {reference_id}")
 
 
-add_rights_commands(references_app)
+for name, command in COMMANDS.items():
+    references_app.command(name)(command)
 
 
 def _registered(
@@ -267,22 +255,3 @@ def _metadata(text: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise typer.BadParameter("--metadata must be a JSON object")
     return value
-
-
-def print_references(found: tuple[Reference, ...] | list[Reference], *, as_json: bool) -> None:
-    if as_json:
-        for one in found:
-            print_json(one)
-        return
-    rows = [
-        (
-            one.id,
-            one.library,
-            one.title,
-            one.owner,
-            f"{one.duration_s:.1f}",
-            one.created_at[:16].replace("T", " "),
-        )
-        for one in found
-    ]
-    print_table(HEADINGS, rows)

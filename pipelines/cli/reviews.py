@@ -7,16 +7,31 @@ from typing import Annotated
 
 import typer
 
+from dubl.contract.bodies import Review, ReviewItem
 from dubl.types import Decision, ReviewState
-from pipelines.cli.backends import opened_backend
-from pipelines.cli.options import DATA, AsJson, Config, Data, Key, Url, printed_errors
-from pipelines.cli.show import print_json, print_table
+from pipelines.cli.backends import Backend, on_backend
+from pipelines.cli.options import AsJson
+from pipelines.cli.show import Columns, moment, print_items, print_json
 
 reviews_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="The review queue, and decisions."
 )
-QUEUE = ("video", "reference", "library", "probability", "state", "check")
-HISTORY = ("when", "decision", "reviewer", "note", "check", "reference")
+QUEUE: Columns[ReviewItem] = {
+    "video": lambda one: one.query_name,
+    "reference": lambda one: one.reference_id,
+    "library": lambda one: one.library,
+    "probability": lambda one: f"{one.probability:.2f}",
+    "state": lambda one: one.state,
+    "check": lambda one: one.check_id,
+}
+HISTORY: Columns[Review] = {
+    "when": lambda one: moment(one.created_at),
+    "decision": lambda one: one.decision,
+    "reviewer": lambda one: one.reviewer,
+    "note": lambda one: one.note,
+    "check": lambda one: one.check_id,
+    "reference": lambda one: one.reference_id,
+}
 
 
 class Shown(StrEnum):
@@ -29,54 +44,33 @@ class Shown(StrEnum):
 
 
 @reviews_app.command("queue")
+@on_backend
 def queue(
+    backend: Backend,
     state: Annotated[Shown, typer.Option()] = Shown.OPEN,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Lists matches in one state, newest checks first."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        items = backend.review_queue(state=state.value, limit=limit).items
-    if as_json:
-        for item in items:
-            print_json(item)
-        return
-    rows = [
-        (
-            item.query_name,
-            item.reference_id,
-            item.library,
-            f"{item.probability:.2f}",
-            item.state,
-            item.check_id,
-        )
-        for item in items
-    ]
-    print_table(QUEUE, rows)
+    found = backend.review_queue(state=state.value, limit=limit)
+    print_items(found.items, QUEUE, as_json=as_json)
 
 
 @reviews_app.command("decide")
+@on_backend
 def decide(
+    backend: Backend,
     check_id: Annotated[str, typer.Argument(metavar="CHECK")],
     reference_id: Annotated[str, typer.Argument(metavar="REFERENCE")],
     decision: Annotated[Decision, typer.Argument()],
     reviewer: Annotated[str, typer.Option(help="name of the reviewer")] = "",
     note: Annotated[str, typer.Option()] = "",
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Adds a decision or a comment to the history of a match."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        entry = backend.review(
-            check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note
-        )
+    entry = backend.review(
+        check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note
+    )
     if as_json:
         print_json(entry)
     else:
@@ -84,34 +78,14 @@ def decide(
 
 
 @reviews_app.command("history")
+@on_backend
 def history(
+    backend: Backend,
     check_id: Annotated[str, typer.Option("--check", help="of one check")] = "",
     reference_id: Annotated[str, typer.Option("--reference", help="of one reference")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Lists decisions and comments, newest first."""
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        items = backend.list_reviews(
-            check_id=check_id, reference_id=reference_id, limit=limit
-        ).items
-    if as_json:
-        for item in items:
-            print_json(item)
-        return
-    rows = [
-        (
-            item.created_at[:19].replace("T", " "),
-            item.decision,
-            item.reviewer,
-            item.note,
-            item.check_id,
-            item.reference_id,
-        )
-        for item in items
-    ]
-    print_table(HISTORY, rows)
+    found = backend.list_reviews(check_id=check_id, reference_id=reference_id, limit=limit)
+    print_items(found.items, HISTORY, as_json=as_json)

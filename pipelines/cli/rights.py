@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from dubl.contract.bodies import ExcludedSegment, LicenseWindow, Rights
 from dubl.rights.terms import Action as Action
-from pipelines.cli.backends import opened_backend
-from pipelines.cli.options import DATA, Config, Data, Key, Url, printed_errors
+from pipelines.cli.backends import Backend, on_backend
 from pipelines.cli.show import print_json
 
 RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
@@ -36,26 +35,14 @@ def changed_rights(
     return rights.model_copy(update=change) if change else None
 
 
-def add_rights_commands(app: typer.Typer) -> None:
-    for name, command in (
-        ("license", license_reference),
-        ("unlicense", unlicense),
-        ("exclude", exclude),
-        ("include", include),
-    ):
-        app.command(name)(command)
-
-
+@on_backend
 def license_reference(
+    backend: Backend,
     reference_id: Id,
     since: Annotated[str, typer.Option("--from", help="start, ISO 8601; default: open")] = "",
     until: Annotated[str, typer.Option(help="end, exclusive; default: open")] = "",
     territory: Annotated[list[str] | None, typer.Option(help="country, two letters")] = None,
     channel: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
-    key: Key = "",
 ) -> None:
     """Adds a license window. Copies within it do not count."""
     window = LicenseWindow.model_validate(
@@ -66,54 +53,44 @@ def license_reference(
             "channels": channel or (),
         }
     )
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        rights = backend.get_reference(reference_id).rights
-        windows = (*rights.license_windows, window)
-        changed = rights.model_copy(update={"license_windows": windows})
-        print_json(backend.update_reference(reference_id, rights=changed).rights)
+    windows = backend.get_reference(reference_id).rights.license_windows
+    _change(backend, reference_id, license_windows=(*windows, window))
 
 
-def unlicense(
-    reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
-) -> None:
+@on_backend
+def unlicense(backend: Backend, reference_id: Id) -> None:
     """Removes all license windows."""
-    _replace(reference_id, {"license_windows": ()}, url, key, data, config)
+    _change(backend, reference_id, license_windows=())
 
 
+@on_backend
 def exclude(
+    backend: Backend,
     reference_id: Id,
     start_s: Annotated[float, typer.Argument(min=0, metavar="START", help="seconds")],
     end_s: Annotated[float, typer.Argument(min=0, metavar="END", help="seconds")],
     label: Annotated[str, typer.Option(help="intro, credits, …")] = "",
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
-    key: Key = "",
 ) -> None:
     """Excludes a segment, such as an intro. Copies of it do not count."""
     segment = ExcludedSegment(start_s=start_s, end_s=end_s, label=label)
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        rights = backend.get_reference(reference_id).rights
-        segments = (*rights.excluded_segments, segment)
-        changed = rights.model_copy(update={"excluded_segments": segments})
-        print_json(backend.update_reference(reference_id, rights=changed).rights)
+    segments = backend.get_reference(reference_id).rights.excluded_segments
+    _change(backend, reference_id, excluded_segments=(*segments, segment))
 
 
-def include(
-    reference_id: Id, url: Url = "", data: Data = DATA, config: Config = None, key: Key = ""
-) -> None:
+@on_backend
+def include(backend: Backend, reference_id: Id) -> None:
     """Removes all excluded segments."""
-    _replace(reference_id, {"excluded_segments": ()}, url, key, data, config)
+    _change(backend, reference_id, excluded_segments=())
 
 
-def _replace(
-    reference_id: str,
-    change: dict[str, object],
-    url: str,
-    key: str,
-    data: Data,
-    config: Config,
-) -> None:
-    with printed_errors(), opened_backend(url, key, data, config) as backend:
-        rights = backend.get_reference(reference_id).rights.model_copy(update=change)
-        print_json(backend.update_reference(reference_id, rights=rights).rights)
+def _change(backend: Backend, reference_id: str, **change: object) -> None:
+    rights = backend.get_reference(reference_id).rights.model_copy(update=change)
+    print_json(backend.update_reference(reference_id, rights=rights).rights)
+
+
+COMMANDS = {
+    "license": license_reference,
+    "unlicense": unlicense,
+    "exclude": exclude,
+    "include": include,
+}

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+Item = TypeVar("Item", bound=BaseModel)
+Columns: TypeAlias = Mapping[str, Callable[[Item], str]]  # by heading
 
 STAGES = {
     "upload": "sending",
@@ -34,7 +38,7 @@ def print_json(item: BaseModel | Mapping[str, object]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     """Prints a table with columns as wide as their content, at most as wide as the terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
@@ -43,6 +47,20 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 240
     Console(width=width, highlight=False, markup=False).print(table)
+
+
+def print_items(items: Iterable[Item], columns: Columns[Item], *, as_json: bool) -> None:
+    """A JSON object for each item, or a table."""
+    if as_json:
+        for item in items:
+            print_json(item)
+    else:
+        print_table(columns, [[shown(item) for shown in columns.values()] for item in items])
+
+
+def moment(time: str) -> str:
+    """A time (ISO 8601) as tables show it, to the second."""
+    return time[:19].replace("T", " ")
 
 
 class Bar:
