@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,9 @@ from dubl.assembly import (
 from dubl.engine.in_process import InProcess
 from dubl.index.rows import Entry
 from dubl.matching.verification import correlations_of, shown_along
+from dubl.media.sources import local_source
 from dubl.settings import Settings
-from dubl.types import ReferenceDraft, Segment, Verdict, VideoFeatures, VideoSource
+from dubl.types import ReferenceDraft, Segment, Uint8Array, Verdict, VideoFeatures, VideoSource
 
 LOOK_ALIKES = 20
 
@@ -45,20 +45,10 @@ class InProcessFlow:
         return correlations_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 
-def source_of(path: Path) -> VideoSource:
-    content = path.read_bytes()
-    return VideoSource(
-        path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        name=path.name,
-    )
-
-
 def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
     """The clip itself, its pictures kept, LOOK_ALIKES that reach the re-ranker, and made-up
     videos."""
-    source = source_of(clip)
+    source = local_source(clip)
     decoded = make_decoder(settings).decode(source, sampling=reference_sampling(settings))
     (features,) = make_embedder(settings).embed([decoded])
     make_evidence_store(settings).keep_reference("clip", source, decoded)
@@ -71,17 +61,17 @@ def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
     store.optimize(full=True)
 
 
-def bare_loop(path: Path, *, rate_hz: float, side: int) -> int:
-    """The least that any check must do: decode with PyAV, scale one picture a step."""
+def pictures(path: Path, *, rate_hz: float, side: int | None) -> Iterator[Uint8Array]:
+    """Pictures decoded with PyAV at a rate, scaled to squares; of full size without `side`. Going
+    through them is the least that any check must do."""
     count = 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         for frame in container.decode(stream):
             if frame.time is not None and frame.time >= count / rate_hz - 1e-3:
-                frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
                 count += 1
-    return count
+                yield frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
 
 
 def _look_alikes(features: VideoFeatures) -> Iterator[Entry]:

@@ -9,8 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.results import Figure, plain, skipped
-from benchmarks.runner import run
+from benchmarks.results import Figure, plain, run, skipped
 from dubl.assembly import feature_spec, weights_folder
 from dubl.models.devices import wants_gpu
 from dubl.settings import load_settings

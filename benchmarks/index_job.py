@@ -1,6 +1,6 @@
 """The indexing job beside the same step objects in plain processes.
 
-    python -m benchmarks.index_job
+    python -m benchmarks.index_job [clips of the smaller archive, of the larger one]
 
 Both index a smaller and a larger archive, and the difference counts: starting Ray, loading networks
 and the last commit take the same time in both. Two processes decode and describe in the plain run,
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,15 +21,14 @@ from itertools import cycle, islice
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import ray
-import typer
 
-from benchmarks.results import Figure, at_least, at_most, machine, plain, write_figures
+from benchmarks.results import Figure, at_least, at_most, plain, run
 from benchmarks.usage import watching
 from dubl.assembly import make_store
+from dubl.evaluation.report.facts import machine
 from dubl.footage.scenes import generate_library
 from dubl.index.keys import read_keys
 from dubl.settings import Settings, load_settings
@@ -210,31 +209,25 @@ def figures(costs: dict[str, list[Cost]], setup: str) -> Iterator[Figure]:
     )
 
 
-def main(
-    small: Annotated[int, typer.Option(help="clips of the smaller archive")] = 40,
-    large: Annotated[int, typer.Option(help="clips of the larger archive")] = 200,
-) -> None:
-    """Writes results/index_job.json."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    folder = Path(tempfile.mkdtemp(prefix="dubl-index-"))
-    try:
+def measure() -> Iterator[Figure]:
+    small, large = (int(text) for text in sys.argv[1:] or ("40", "200"))
+    costs: dict[str, list[Cost]] = {}
+    with tempfile.TemporaryDirectory(prefix="dubl-index-") as home:
+        folder = Path(home)
         first, middle, last = make_archives(folder, (small, (small + large) // 2, large))
-        costs: dict[str, list[Cost]] = {}
         runs = (("plain", plain_run, (first, last)), ("ray", ray_run, (first, middle, last)))
-        for name, run, archives in runs:
+        for name, run_one, archives in runs:
             for archive in archives:
                 data = folder / f"{name} {archive.name}"
                 settings = load_settings(overrides=[f"data_dir={data}"], environment={})
-                costs.setdefault(name, []).append(run(archive, settings))
+                costs.setdefault(name, []).append(run_one(archive, settings))
                 logger.info("%s %s", name, costs[name][-1])
-        setup = (
-            f"{machine()}; generated clips of {CLIP_S:g} s, {CLIP_SIZE[0]}×{CLIP_SIZE[1]}; "
-            f"difference of {small} and {large} clips"
-        )
-        write_figures("index_job", list(figures(costs, setup)))
-    finally:
-        shutil.rmtree(folder)
+    setup = (
+        f"{machine()}; generated clips of {CLIP_S:g} s, {CLIP_SIZE[0]}×{CLIP_SIZE[1]}; "
+        f"difference of {small} and {large} clips"
+    )
+    yield from figures(costs, setup)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run("index_job", measure)

@@ -15,9 +15,9 @@ from statistics import median, quantiles
 
 from benchmarks.flow import fill_library
 from benchmarks.material import WORK, bench_clip
-from benchmarks.results import Figure, at_most, machine, plain
-from benchmarks.runner import run
+from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, own_cpu_s, server_tree
+from dubl.evaluation.report.facts import machine
 from dubl.settings import load_settings
 from pipelines.local_server import running_server
 from serve_app.api.admission import default_waiting

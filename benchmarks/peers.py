@@ -6,20 +6,19 @@ import importlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import av
 import numpy as np
 
-from benchmarks.flow import InProcessFlow, fill_library, source_of
+from benchmarks.flow import InProcessFlow, fill_library, pictures
 from benchmarks.material import WORK, bench_clip
-from benchmarks.results import Figure, machine, plain, skipped
-from benchmarks.runner import run
+from benchmarks.results import Figure, plain, run, skipped
 from benchmarks.usage import ProcessTree
+from dubl.evaluation.report.facts import machine
+from dubl.media.sources import local_source
 from dubl.settings import load_settings
-from dubl.types import Uint8Array
 
 REFERENCES = 1000
 REPEATS = 3
@@ -69,13 +68,13 @@ def _own_check(clip: Path) -> Callable[[], object]:
     shutil.rmtree(data, ignore_errors=True)
     settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
     fill_library(settings, clip, references=REFERENCES)
-    flow, source = InProcessFlow(settings), source_of(clip)
+    flow, source = InProcessFlow(settings), local_source(clip)
     return lambda: flow.check(source)
 
 
 def _pdq(clip: Path) -> Callable[[], object]:
     compute = importlib.import_module("pdqhash").compute
-    return lambda: [compute(frame) for frame in _pictures(clip, side=None)]
+    return lambda: [compute(frame) for frame in pictures(clip, rate_hz=1.0, side=None)]
 
 
 def _resnet_mean(clip: Path) -> Callable[[], object]:
@@ -89,7 +88,7 @@ def _resnet_mean(clip: Path) -> Callable[[], object]:
 
     @torch.inference_mode()
     def check() -> object:
-        frames = torch.from_numpy(np.stack(list(_pictures(clip, side=SIDE))))
+        frames = torch.from_numpy(np.stack(list(pictures(clip, rate_hz=1.0, side=SIDE))))
         pixels = frames.permute(0, 3, 1, 2).float() / 255
         pooled = torch.cat([network(part) for part in torch.split(pixels, BATCH)]).mean(dim=0)
         return (stored @ torch.nn.functional.normalize(pooled, dim=0)).argmax()
@@ -109,24 +108,12 @@ def _s2vs(clip: Path) -> Callable[[], object]:
 
     @torch.inference_mode()
     def check() -> object:
-        frames = torch.from_numpy(np.stack(list(_pictures(clip, side=SIDE))))
+        frames = torch.from_numpy(np.stack(list(pictures(clip, rate_hz=1.0, side=SIDE))))
         regions = torch.cat([extractor(part) for part in torch.split(frames, BATCH)])
         indexed = network.index_video(regions)
         return [network.similarity(indexed, one) for one in stored]
 
     return check
-
-
-def _pictures(clip: Path, *, side: int | None) -> Iterator[Uint8Array]:
-    """A picture a second, of full size without `side`."""
-    count = 0
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        stream.thread_count = 1
-        for frame in container.decode(stream):
-            if frame.time is not None and frame.time >= count - 1e-3:
-                count += 1
-                yield frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
 
 
 if __name__ == "__main__":

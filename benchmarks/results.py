@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "README.md"
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("benchmarks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,26 +29,14 @@ class Figure:
 
 def at_most(name: str, value: float, limit: float, *, unit: str, setup: str) -> Figure:
     """A figure that should not lie above `limit`."""
-    return Figure(
-        name=name,
-        value=round(value, 4),
-        unit=unit,
-        aim=f"≤ {limit:g}",
-        met=value <= limit,
-        setup=setup,
-    )
+    found = plain(name, value, unit=unit, setup=setup)
+    return replace(found, aim=f"≤ {limit:g}", met=value <= limit)
 
 
 def at_least(name: str, value: float, limit: float, *, unit: str, setup: str) -> Figure:
     """A figure that should not lie below `limit`."""
-    return Figure(
-        name=name,
-        value=round(value, 4),
-        unit=unit,
-        aim=f"≥ {limit:g}",
-        met=value >= limit,
-        setup=setup,
-    )
+    found = plain(name, value, unit=unit, setup=setup)
+    return replace(found, aim=f"≥ {limit:g}", met=value >= limit)
 
 
 def plain(name: str, value: float, *, unit: str, setup: str) -> Figure:
@@ -61,6 +47,18 @@ def plain(name: str, value: float, *, unit: str, setup: str) -> Figure:
 def skipped(name: str, *, unit: str, reason: str) -> Figure:
     """A figure that this machine cannot give."""
     return Figure(name=name, value=None, unit=unit, setup=f"not measured: {reason}")
+
+
+def run(name: str, measure: Callable[[], Iterable[Figure]]) -> None:
+    """Writes figures as they are found, so that a long benchmark that is stopped leaves those that
+    it has."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
+    figures: list[Figure] = []
+    for figure in measure():
+        figures.append(figure)
+        write_figures(name, figures)
+        logger.info("%s: %s %s (%s)", figure.name, figure.value, figure.unit, figure.aim)
 
 
 def write_figures(benchmark: str, figures: Sequence[Figure]) -> None:
@@ -83,19 +81,6 @@ def table() -> str:
         lines += ["", f"## {path.stem}", "", "| figure | value | aim | met | setup |"]
         lines += ["|---|---|---|---|---|", *(_row(figure) for figure in figures)]
     return "\n".join(lines) + "\n"
-
-
-def machine() -> str:
-    """The processor and how many of its cores this process may use."""
-    model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    except OSError:
-        logger.debug("no /proc/cpuinfo")
-    return f"{model}, {len(os.sched_getaffinity(0))} cores"
 
 
 def _row(figure: Figure) -> str:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.faiss_peer import WAYS, faiss_figure
 from benchmarks.material import WORK, made_descriptors, unit
-from benchmarks.results import Figure, at_least, at_most, machine, plain
-from benchmarks.runner import run
+from benchmarks.results import Figure, at_least, at_most, plain, run
 from benchmarks.usage import spending
+from dubl.evaluation.report.facts import machine
 from dubl.index.nearest import nearest_frames, partitions, probed
 from dubl.index.schema import frames_schema
 from dubl.index.store import LibraryStore

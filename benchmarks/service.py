@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +14,13 @@ from statistics import median
 import httpx
 import numpy as np
 
-from benchmarks.flow import InProcessFlow, bare_loop, fill_library, source_of
+from benchmarks.flow import InProcessFlow, fill_library, pictures
 from benchmarks.material import WORK, bench_clip
-from benchmarks.results import Figure, at_most, machine, plain
-from benchmarks.runner import run
+from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, server_tree, spending
 from dubl.assembly import feature_spec
+from dubl.evaluation.report.facts import machine
+from dubl.media.sources import local_source
 from dubl.settings import Settings, load_settings
 from pipelines.local_server import running_server
 
@@ -67,12 +69,12 @@ def _costs(address: str, clip: Path, tree: ProcessTree, settings: Settings) -> l
     least counts: others on the machine only ever add to it."""
     setup = f"30 s 720p H.264 clip, {REFERENCES} references, one client, {machine()}"
     side = feature_spec(settings).frame_size
-    flow, source = InProcessFlow(settings), source_of(clip)
+    flow, source = InProcessFlow(settings), local_source(clip)
     bare_cpu_s, service_cpu_s, inside_cpu_s, pixels_cpu_s, inside_s, http_s = [], [], [], [], [], []
     match = flow.check(source).matches[0]
     for _ in range(1 + REPEATS):
         with spending() as spent:
-            bare_loop(clip, rate_hz=1.0, side=side)
+            deque(pictures(clip, rate_hz=1.0, side=side), maxlen=0)
         bare_cpu_s.append(spent.cpu_s)
         with spending() as spent:
             flow.check(source)

@@ -19,8 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from benchmarks.results import Figure, at_most, plain
-from benchmarks.runner import run
+from benchmarks.results import Figure, at_most, plain, run
 
 DAY_S = 86_400
 HOUR_S = 3_600

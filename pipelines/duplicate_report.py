@@ -14,9 +14,10 @@ from PIL import Image
 
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.errors import DublError
+from dubl.media.sources import local_source
 from dubl.ports import Decoder
 from dubl.rendering import render
-from dubl.types import Reference, Sampling, VideoSource
+from dubl.types import Reference, Sampling
 from pipelines.duplicate_clusters import Cluster, picture_size
 
 PAGE = "duplicates.html"
@@ -97,10 +98,8 @@ def _thumbnail(reference: Reference, decoder: Decoder) -> str:
         is_there = False
     if not is_there:
         return NO_PICTURE
-    source = VideoSource(
-        path=str(path), sha256=reference.sha256, size_bytes=path.stat().st_size, name=str(path)
-    )
     try:
+        source = local_source(path, name=str(path), sha256=reference.sha256)
         frames = decoder.decode(source, sampling=THUMBNAIL).frames
     except DublError:
         return NO_PICTURE

@@ -13,6 +13,7 @@ import numpy as np
 from dubl.assembly import query_sampling, reference_sampling
 from dubl.errors import InvalidRequest, MediaError
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth, TrueMatch, load_truth
+from dubl.media.sources import local_source
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
 from dubl.types import Sampling, VideoFeatures, VideoSource
@@ -125,8 +126,7 @@ def _embedded(
 
 def video_of(folder: Path, name: str) -> VideoSource:
     """A video of a suite, without SHA-256, as it is not registered."""
-    path = folder / name
-    return VideoSource(path=str(path), sha256="", size_bytes=path.stat().st_size, name=name)
+    return local_source(folder / name, sha256="")
 
 
 def _among(references: Mapping[str, VideoFeatures], names: set[str]) -> dict[str, VideoFeatures]:

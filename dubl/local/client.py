@@ -52,7 +52,7 @@ from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.ledger.reviews import Reviews
 from dubl.matching.decision import policy_of
-from dubl.media.sources import hash_file
+from dubl.media.sources import local_source
 from dubl.media.spool import too_large
 from dubl.settings import Settings, load_settings
 from dubl.types import (
@@ -388,13 +388,10 @@ def _local(settings: Settings) -> Settings:
 
 def _opened(path: Path, max_size_bytes: int) -> VideoSource:
     """A file of this machine, in any folder. Raises SourceNotFound, SourceTooLarge."""
-    sha256 = hash_file(path)
-    size_bytes = path.stat().st_size
-    if size_bytes > max_size_bytes:
+    source = local_source(path.resolve(), name=path.name)
+    if source.size_bytes > max_size_bytes:
         raise too_large(max_size_bytes)
-    return VideoSource(
-        path=str(path.resolve()), sha256=sha256, size_bytes=size_bytes, name=path.name
-    )
+    return source
 
 
 def _plain(rights: Rights | None) -> Mapping[str, object] | None:

@@ -35,6 +35,18 @@ def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
     )
 
 
+def local_source(path: Path, *, name: str = "", sha256: str | None = None) -> VideoSource:
+    """Any file of this machine, called by its own name or by `name`. Its hash is calculated unless
+    it is given; "" leaves it out.
+
+    Raises SourceNotFound.
+    """
+    digest = hash_file(path) if sha256 is None else sha256
+    return VideoSource(
+        path=str(path), sha256=digest, size_bytes=path.stat().st_size, name=name or path.name
+    )
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal. Raises SourceNotFound if it cannot be read."""
     try:

@@ -18,10 +18,10 @@ from dubl.assembly import (
 )
 from dubl.errors import DublError
 from dubl.footage.video_file import TimedFrame, write_video
-from dubl.media.sources import hash_file
+from dubl.media.sources import local_source
 from dubl.models.cards import read_weights
 from dubl.settings import Settings
-from dubl.types import FrameClip, VideoSource
+from dubl.types import FrameClip
 from pipelines.diagnosis.finding import Finding, fine, from_error, problem
 from pipelines.diagnosis.machine import REINSTALL
 
@@ -52,14 +52,8 @@ def _tried_decoder(settings: Settings) -> FrameClip:
     with tempfile.TemporaryDirectory(prefix="dubl-doctor-") as home:
         path = Path(home) / "film.mp4"
         _write_film(path)
-        source = VideoSource(
-            path=str(path),
-            sha256=hash_file(path),
-            size_bytes=path.stat().st_size,
-            name=path.name,
-        )
         decoder = make_decoder(settings)
-        return decoder.decode(source, sampling=reference_sampling(settings))
+        return decoder.decode(local_source(path), sampling=reference_sampling(settings))
 
 
 def _write_film(path: Path) -> None:

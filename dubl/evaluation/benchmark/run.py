@@ -20,7 +20,7 @@ from dubl.evaluation.suite_truth import (
     find_video,
 )
 from dubl.matching.decision import summed_timings
-from dubl.media.sources import hash_file
+from dubl.media.sources import local_source
 from dubl.settings import Settings
 from dubl.types import (
     FrameClip,
@@ -166,6 +166,4 @@ def _own(settings: Settings, home: Path) -> Settings:
 
 def _source(folder: Path, name: str) -> VideoSource:
     path = find_video(folder, name)
-    return VideoSource(
-        path=str(path), sha256=hash_file(path), size_bytes=path.stat().st_size, name=str(path)
-    )
+    return local_source(path, name=str(path))

@@ -13,8 +13,9 @@ from dubl.errors import InputError, ResourceError
 from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
 from dubl.evaluation.peers.methods import Described, Peer
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES, find_video
+from dubl.media.sources import local_source
 from dubl.settings import Settings
-from dubl.types import Sampling, VideoSource
+from dubl.types import Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,7 @@ def _describe(
     for count, name in enumerate(names, 1):
         try:
             path = find_video(folder, name)
-            source = VideoSource(
-                path=str(path), sha256="", size_bytes=path.stat().st_size, name=name
-            )
+            source = local_source(path, name=name, sha256="")
             frames = decoder.decode(source, sampling=SAMPLING).frames
         except (InputError, ResourceError) as exc:
             logger.warning("peers could not read %s: %s", name, exc.detail)
