@@ -12,40 +12,40 @@ indexing jobs; readers keep their versions for `index.keep_versions_s`.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dubl.assembly import make_store
-from dubl.errors import DublError
-from dubl.settings import load_settings
+from pipelines.cli.options import (
+    CONFIG,
+    TIMED,
+    JobConfig,
+    JobData,
+    Overrides,
+    job,
+    job_settings,
+)
 
 
 def main(
-    config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
-    data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
+    config: JobConfig = CONFIG,
+    data: JobData = None,
     full: Annotated[bool, typer.Option(help="also compact the files of features")] = False,
     queries: Annotated[int, typer.Option(help="frames of the audit; 0: none", min=0)] = 100,
     min_recall: Annotated[float, typer.Option(help="fail with a lower recall", min=0, max=1)] = 0.0,
-    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Prints a JSON summary; ends with 1 when the audit finds less than --min-recall."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    chosen = [f"data_dir={data}"] if data is not None else []
     started = time.monotonic()
-    try:
-        store = make_store(load_settings(config, [*chosen, *(overrides or [])]))
+    with job(TIMED):
+        store = make_store(job_settings(config, data, overrides))
         store.optimize(full=full, retrain=True)
         if queries:
             store.audit_recall(queries=queries)
         health = store.index_health()
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     seconds = round(time.monotonic() - started, 1)
     typer.echo(json.dumps({**asdict(health), "seconds": seconds}))
     if health.recall is not None and health.recall < min_recall:

@@ -11,7 +11,6 @@ of fits without footage of the same source, by the manifest (without one: of the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ import numpy as np
 import typer
 
 from dubl.assembly import feature_spec, make_decoder, make_embedder, weights_folder
-from dubl.errors import DublError
 from dubl.evaluation.suite_questions import Question, read_sources, suite_questions
 from dubl.footage.cards import common_pictures
 from dubl.matching.calibration import (
@@ -40,6 +38,7 @@ from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Comparator, Embedder
 from dubl.settings import Settings, load_settings
 from dubl.types import Float16Array, FrameClip, Segment, VideoFacts
+from pipelines.cli.options import job
 
 FLOOR_SHARE = 0.8
 LEVEL_ABOVE_FLOOR = 0.05
@@ -54,6 +53,13 @@ PRELIMINARY = Calibration(
     floor=0.0,
     level=0.0,
 )
+
+
+Suites = Annotated[list[Path], typer.Argument(help="folders written by pipelines.make_attacks")]
+Weights = Annotated[str, typer.Option(help="name of shipped weights, or their folder")]
+Start = Annotated[Path | None, typer.Option(help="settings to start from")]
+Manifest = Annotated[Path | None, typer.Option(help="JSON: source_repo of each file")]
+PerQuery = Annotated[int, typer.Option(help="references each query is compared with")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,55 +214,53 @@ def calibrated(
     return replace(result, description=description, figures=figures)
 
 
+def questions_of(
+    suites: Sequence[Path], settings: Settings, manifest: Path | None, per_query: int
+) -> dict[Path, list[Question]]:
+    """The questions of each suite, with their features."""
+    sources = read_sources(manifest) if manifest else {}
+    with make_decoder(settings) as decoder:
+        embedder = make_embedder(settings)
+        return {
+            suite: suite_questions(
+                suite,
+                settings,
+                decoder=decoder,
+                embedder=embedder,
+                sources=sources,
+                per_query=per_query,
+            )
+            for suite in suites
+        }
+
+
 def main(
-    suites: Annotated[list[Path], typer.Argument(help="folders written by pipelines.make_attacks")],
-    weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")],
-    config: Annotated[Path | None, typer.Option(help="settings to start from")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="JSON: source_repo of each file")] = None,
-    per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
+    suites: Suites,
+    weights: Weights,
+    config: Start = None,
+    manifest: Manifest = None,
+    per_query: PerQuery = 10,
     out: Annotated[Path | None, typer.Option(help="folder to write to instead")] = None,
 ) -> None:
     """Writes calibration.json and background.npy beside the weights."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with job():
         settings = load_settings(config, [f"model.weights={weights}"])
         target = out or weights_folder(settings)
-        result = _calibrate(suites, settings, manifest, target, per_query)
+        found = questions_of(suites, settings, manifest, per_query)
+        questions = [question for some in found.values() for question in some]
+        background = background_bank(make_embedder(settings))
+        space = feature_spec(settings).space_id
+        result = calibrated(
+            questions,
+            NumpyComparator(weights_folder(settings)),
+            settings,
+            description=f"{len(questions)} questions of {len(suites)} attack suites, {space}",
+            background=background,
+        )
+        result = replace(result, background_sha256=save_background(background, target))
         save_calibration(result, target / CALIBRATION_FILE)
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     for name, value in {**result.weights, **result.figures}.items():
         typer.echo(f"{name:24} {value:.4f}")
-
-
-def _calibrate(
-    suites: Sequence[Path], settings: Settings, manifest: Path | None, target: Path, per_query: int
-) -> Calibration:
-    decoder, embedder = make_decoder(settings), make_embedder(settings)
-    sources = read_sources(manifest) if manifest else {}
-    questions = [
-        question
-        for suite in suites
-        for question in suite_questions(
-            suite,
-            settings,
-            decoder=decoder,
-            embedder=embedder,
-            sources=sources,
-            per_query=per_query,
-        )
-    ]
-    space = feature_spec(settings).space_id
-    background = background_bank(embedder)
-    result = calibrated(
-        questions,
-        NumpyComparator(weights_folder(settings)),
-        settings,
-        description=f"{len(questions)} questions of {len(suites)} attack suites, {space}",
-        background=background,
-    )
-    return replace(result, background_sha256=save_background(background, target))
 
 
 if __name__ == "__main__":

@@ -14,19 +14,17 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import typer
 
 from dubl.assembly import (
     make_decoder,
-    make_embedder,
     reference_sampling,
     weights_folder,
 )
 from dubl.errors import DublError
-from dubl.evaluation.suite_questions import read_sources, suite_questions, video_of
+from dubl.evaluation.suite_questions import video_of
 from dubl.evaluation.suite_truth import QUERIES, REFERENCES
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
@@ -48,7 +46,17 @@ from dubl.models.numpy_comparator import NumpyComparator
 from dubl.ports import Decoder
 from dubl.settings import EvidenceSettings, Settings, load_settings
 from dubl.types import Float64Array
-from pipelines.calibrate import Compared, compare_all
+from pipelines.calibrate import (
+    Compared,
+    Manifest,
+    PerQuery,
+    Start,
+    Suites,
+    Weights,
+    compare_all,
+    questions_of,
+)
+from pipelines.cli.options import job
 
 MIN_CHANCE = 0.02
 RIDGE = 4e-4
@@ -157,59 +165,34 @@ def _correlation(
 
 
 def main(
-    suites: Annotated[list[Path], typer.Argument(help="folders written by pipelines.make_attacks")],
-    weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")],
-    config: Annotated[Path | None, typer.Option(help="settings to start from")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="JSON: source_repo of each file")] = None,
-    per_query: Annotated[int, typer.Option(help="references each query is compared with")] = 10,
+    suites: Suites,
+    weights: Weights,
+    config: Start = None,
+    manifest: Manifest = None,
+    per_query: PerQuery = 10,
 ) -> None:
     """Updates calibration.json beside the weights."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with job():
         settings = load_settings(config, [f"model.weights={weights}"])
         folder = weights_folder(settings)
         calibration = load_calibration(folder / CALIBRATION_FILE)
-        seen = [
-            one
-            for suite in suites
-            for one in _seen_in(suite, calibration, settings, manifest, per_query)
-        ]
+        reranker = ViSiLReranker(
+            NoFeatures(),
+            NumpyComparator(folder),
+            calibration,
+            settings.matching,
+            load_background(folder, calibration),
+        )
+        seen = []
+        with make_decoder(settings) as decoder:
+            for suite, some in questions_of(suites, settings, manifest, per_query).items():
+                compared = compare_all(some, reranker)
+                seen += look_at_pixels(suite, compared, calibration, settings, decoder)
         result = replace(calibration, pixels=fit_pixels(seen))
         figures = figures_of(seen, calibration)
         save_calibration(result, folder / CALIBRATION_FILE)
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     for name, value in {**result.pixels, **figures}.items():
         typer.echo(f"{name:28} {value:.4f}")
-
-
-def _seen_in(
-    suite: Path,
-    calibration: Calibration,
-    settings: Settings,
-    manifest: Path | None,
-    per_query: int,
-) -> list[Seen]:
-    folder = weights_folder(settings)
-    reranker = ViSiLReranker(
-        NoFeatures(),
-        NumpyComparator(folder),
-        calibration,
-        settings.matching,
-        load_background(folder, calibration),
-    )
-    with make_decoder(settings) as decoder:
-        questions = suite_questions(
-            suite,
-            settings,
-            decoder=decoder,
-            embedder=make_embedder(settings),
-            sources=read_sources(manifest) if manifest else {},
-            per_query=per_query,
-        )
-        compared = compare_all(questions, reranker)
-        return look_at_pixels(suite, compared, calibration, settings, decoder)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,22 @@ import ray.data
 import typer
 
 from dubl.assembly import feature_spec, make_decoder, make_reranker, make_retriever, make_store
-from dubl.errors import DublError
 from dubl.index.duplicates import write_duplicates
 from dubl.index.keys import read_ids
 from dubl.index.reading import chunks
 from dubl.index.store import LibraryStore
-from dubl.settings import Settings, load_settings
+from dubl.settings import Settings
 from dubl.types import Candidate, CandidateSet, Match, VideoFeatures
+from pipelines.cli.options import (
+    CONFIG,
+    TIMED,
+    ClusterAddress,
+    JobConfig,
+    JobData,
+    Overrides,
+    job,
+    job_settings,
+)
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 from pipelines.duplicate_clusters import Cluster as DuplicateCluster
 from pipelines.duplicate_clusters import connected, make_cluster
@@ -230,18 +239,16 @@ def _bytes(value: object) -> bytes:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the report; an unfinished one is continued")],
-    config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
-    data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
+    config: JobConfig = CONFIG,
+    data: JobData = None,
     library: Annotated[str, typer.Option()] = "main",
-    address: Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")] = "",
-    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+    address: ClusterAddress = "",
+    overrides: Overrides = None,
 ) -> None:
     """Writes the report and prints a JSON summary."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    chosen = [f"data_dir={data}"] if data is not None else []
     started = time.monotonic()
-    try:
-        settings = load_settings(config, [*chosen, *(overrides or [])])
+    with job(TIMED):
+        settings = job_settings(config, data, overrides)
         # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
         cluster = connect(address)
         store = make_store(settings, read_only=True)
@@ -252,9 +259,6 @@ def main(
         write_tables(clusters, out)
         write_page(clusters, out, decoder=make_decoder(settings))
         write_duplicates(settings.data_dir, library, shown_clusters(clusters))
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     summary = Summary(
         searched=searched,
         compared=compared,

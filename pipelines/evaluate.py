@@ -9,14 +9,12 @@ all pairs and queries as Parquet, and summary.json.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from dubl.errors import DublError
 from dubl.evaluation.benchmark.findings import judge
 from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.peers.methods import Peers, available_peers
@@ -24,6 +22,7 @@ from dubl.evaluation.report.writing import REPORT, write_report
 from dubl.evaluation.suite_truth import load_truth
 from dubl.plots import require_plots
 from dubl.settings import load_settings
+from pipelines.cli.options import CONFIG, JobConfig, job
 
 NO_PEERS = Peers(ready=(), skipped={})
 
@@ -32,16 +31,15 @@ def main(
     suite: Annotated[Path, typer.Option("--set", help="folder: references, queries, truth.json")],
     out: Annotated[Path, typer.Option(help="folder for the report")],
     weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")] = "",
-    config: Annotated[Path, typer.Option(help="settings")] = Path("configs/local.yaml"),
+    config: JobConfig = CONFIG,
     options: Annotated[
         list[str] | None, typer.Option("--set-option", help="section.key=value, over the settings")
     ] = None,
     peers: Annotated[bool, typer.Option("--peers", help="measure other methods too")] = False,
 ) -> None:
     """Asks about every query of the set and writes OUT/report.md."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = [f"model.weights={weights}"] if weights else []
-    try:
+    with job():
         require_plots()
         settings = load_settings(config, [*chosen, *(options or [])])
         truth = load_truth(suite)
@@ -49,9 +47,6 @@ def main(
             run = run_suite(suite, truth, settings, home=Path(home))
         findings = judge(suite, run, available_peers() if peers else NO_PEERS)
         write_report(out, findings)
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     for name, estimate in findings.figures.items():
         typer.echo(f"{name:42} {estimate.value:7.3f}  {estimate.low:.3f} to {estimate.high:.3f}")
     typer.echo(f"\n{out / REPORT}")

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import ray
@@ -23,13 +22,22 @@ import ray.data
 import typer
 
 from dubl.assembly import challenger_settings, make_store
-from dubl.errors import DublError
 from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
-from dubl.settings import Settings, load_settings
+from dubl.settings import Settings
 from pipelines.archive_source import ArchiveItem, open_archive
 from pipelines.archive_stages import EMBED_BATCH, EmbedStage, Listing, SharingDecodeStage
 from pipelines.archive_writer import ArchiveWriter
+from pipelines.cli.options import (
+    CONFIG,
+    TIMED,
+    ClusterAddress,
+    JobConfig,
+    JobData,
+    Overrides,
+    job,
+    job_settings,
+)
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 
 logger = logging.getLogger(__name__)
@@ -147,8 +155,8 @@ def _described(
 
 def main(
     archive: Annotated[str, typer.Argument(help="folder, glob, list or object-store prefix")],
-    config: Annotated[Path, typer.Option()] = Path("configs/local.yaml"),
-    data: Annotated[Path | None, typer.Option(help="overrides data_dir")] = None,
+    config: JobConfig = CONFIG,
+    data: JobData = None,
     library: Annotated[str, typer.Option()] = "main",
     id_prefix: Annotated[
         str, typer.Option(help="prefix of ids, for archives with equal file names")
@@ -159,14 +167,12 @@ def main(
     space: Annotated[
         Space, typer.Option(help="feature space: of model.weights, or of the candidate")
     ] = Space.MODEL,
-    address: Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")] = "",
-    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+    address: ClusterAddress = "",
+    overrides: Overrides = None,
 ) -> None:
     """Registers every video of ARCHIVE and prints a JSON summary."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    chosen = [f"data_dir={data}"] if data is not None else []
-    try:
-        settings = load_settings(config, [*chosen, *(overrides or [])])
+    with job(TIMED):
+        settings = job_settings(config, data, overrides)
         items = open_archive(archive, id_prefix=id_prefix)
         # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
         cluster = connect(address)
@@ -183,9 +189,6 @@ def main(
             batch_videos=batch_videos,
             answering=answering,
         )
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     typer.echo(json.dumps(asdict(summary)))
     if summary.same_id_elsewhere and not fills:
         logger.warning(

@@ -5,17 +5,17 @@ python -m pipelines.make_attacks --videos videos/ --out suite/ --edits crop,spli
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dubl.errors import DublError, InvalidRequest
+from dubl.errors import InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
 from dubl.footage.edits.registry import REGISTRY
+from pipelines.cli.options import job
 
 
 def _list_edits(asked: bool) -> None:
@@ -52,7 +52,6 @@ def main(
     ] = False,
 ) -> None:
     """Writes OUT/references, OUT/queries and OUT/truth.json."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = SuiteOptions(
         edits=tuple(name.strip() for name in edits.split(",")),
         per_reference=per_reference,
@@ -60,7 +59,7 @@ def main(
         max_side=max_side,
         seed=seed,
     )
-    try:
+    with job():
         found = find_videos(videos)
         roles = (
             _named_roles(found, references)
@@ -70,9 +69,6 @@ def main(
             )
         )
         truth = write_suite(out, roles, options=options)
-    except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
-        raise typer.Exit(code=2) from exc
     attacks = Counter(query.attack for query in truth.queries.values())
     typer.echo(f"{len(truth.references)} references, {len(truth.queries)} queries in {out}")
     typer.echo(", ".join(f"{name} {count}" for name, count in sorted(attacks.items())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,6 +31,15 @@ Url = Annotated[
 Key = Annotated[str, typer.Option(envvar=KEY_VARIABLE, hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object for each line")]
 DATA = Path("data")
+# Of jobs, which take the settings of an installation.
+JobConfig = Annotated[Path, typer.Option(help="settings file")]
+JobData = Annotated[Path | None, typer.Option(help="overrides data_dir")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
+]
+ClusterAddress = Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")]
+CONFIG = Path("configs/local.yaml")
+TIMED = "%(asctime)s %(message)s"
 
 
 def command_settings(data: Path, config: Path | None) -> Settings:
@@ -55,14 +65,29 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @contextmanager
-def printed_errors() -> Iterator[None]:
-    """Prints an error as one line and exits with its status."""
+def printed_errors(*, failed: int = FAILED) -> Iterator[None]:
+    """Prints an error as one line and exits with `failed`; with 2 for a wrong configuration."""
     try:
         yield
     except (DublError, ClientError) as exc:
         print_error(exc)
         wrong = isinstance(exc, ConfigurationError)
-        raise typer.Exit(WRONG_USAGE if wrong else FAILED) from exc
+        raise typer.Exit(WRONG_USAGE if wrong else failed) from exc
+
+
+@contextmanager
+def job(message_format: str = "%(message)s") -> Iterator[None]:
+    """A job that logs to standard error; exits with 2 after an error, as 1 is a bad result."""
+    logging.basicConfig(level=logging.INFO, format=message_format)
+    with printed_errors(failed=WRONG_USAGE):
+        yield
+
+
+def job_settings(config: Path, data: Path | None, overrides: list[str] | None) -> Settings:
+    """Settings of a file, with another data folder and other values."""
+    return load_settings(
+        config, [*([f"data_dir={data}"] if data is not None else []), *(overrides or [])]
+    )
 
 
 def print_error(error: DublError | ClientError, *, about: str = "") -> None:
