@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.results import Figure, at_least, plain, run
-from dubl.models.compact import CompactFeatures
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import DataSettings, TrainingConfig
 from dubl.training.datasets import build_pack
 from dubl.training.sampling import Batch, BatchMaker
@@ -74,7 +74,7 @@ def _figures(trainer: Trainer, batches: BatchMaker, *, pairs: int) -> list[Figur
 
 def _bare_step(trainer: Trainer, batch: Batch) -> None:
     trainer.make_keys(batch)
-    features: CompactFeatures = trainer.features(trainer.network, batch.strong)
+    features: FrameFeatures = trainer.features(trainer.network, batch.strong)
     trainer.update(features.descriptors.sum() + features.region_features.sum())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dubl.index.spaces import fill
 from dubl.index.store import Entry, Failure, LibraryStore
 from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
 from pipelines.archive_source import ArchiveItem
+from pipelines.archive_stages import loaded
 
 logger = logging.getLogger(__name__)
 
@@ -96,18 +96,18 @@ class ArchiveWriter:
         )
 
     def _take(self, row: Mapping[str, object]) -> None:
-        item: ArchiveItem = pickle.loads(_bytes(row["item"]))
+        item: ArchiveItem = loaded(row["item"])
         if row["error"]:
-            code, detail = pickle.loads(_bytes(row["error"]))
+            code, detail = loaded(row["error"])
             self._failures.append(Failure(path=item.shown, code=code, detail=detail))
             return
         self._solved.append(item.shown)
         if not row["features"]:
             self.counts.repeated += 1
             return
-        features: VideoFeatures = pickle.loads(_bytes(row["features"]))
-        facts: VideoFacts = pickle.loads(_bytes(row["facts"]))
-        source: VideoSource = pickle.loads(_bytes(row["source"]))
+        features: VideoFeatures = loaded(row["features"])
+        facts: VideoFacts = loaded(row["facts"])
+        source: VideoSource = loaded(row["source"])
         draft = ReferenceDraft(
             id=item.id,
             library=self._library,
@@ -122,9 +122,4 @@ class ArchiveWriter:
 
 def _number(value: object) -> int:
     assert isinstance(value, int)
-    return value
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
     return value

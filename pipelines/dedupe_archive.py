@@ -32,6 +32,7 @@ from dubl.index.reading import chunks
 from dubl.index.store import LibraryStore
 from dubl.settings import Settings
 from dubl.types import Candidate, CandidateSet, Match, VideoFeatures
+from pipelines.archive_stages import loaded
 from pipelines.cli.options import (
     CONFIG,
     TIMED,
@@ -77,7 +78,7 @@ class Stage(ABC, Generic[Item]):
     """A row {"ids"} → {"found"}, both pickled lists."""
 
     def __call__(self, row: Row) -> Row:
-        return {"found": pickle.dumps(self.results(pickle.loads(_bytes(row["ids"]))))}
+        return {"found": pickle.dumps(self.results(loaded(row["ids"])))}
 
     @abstractmethod
     def results(self, ids: Sequence[str]) -> list[Item]: ...
@@ -194,7 +195,7 @@ def _run(
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, cluster.cpus)),
         )
         for row in found.iter_rows():
-            yield from pickle.loads(_bytes(row["found"]))
+            yield from loaded(row["found"])
     except ray.exceptions.RayError as exc:
         raise domain_error(exc) from exc
 
@@ -230,11 +231,6 @@ def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     remaining = iter(items)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
 
 
 def main(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 
 from dubl.errors import WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
+from dubl.models.torch_network import FrameFeatures
 
 FRAME_SIZE = 160
 DESCRIPTOR_DIMS = 256
@@ -41,13 +41,6 @@ STAGES: tuple[tuple[tuple[int, int, int, int], ...], ...] = (
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
 REGION_CHANNELS = 32 + 96 + LAST_CHANNELS
-
-
-class CompactFeatures(NamedTuple):
-    """What the network gives for N frames, float32."""
-
-    descriptors: Tensor  # [N, 256], unit length
-    region_features: Tensor  # [N, 9, 128], unit length, row by row over the 3x3 grid
 
 
 class Convolution(nn.Module):
@@ -102,7 +95,7 @@ class InvertedResidual(nn.Module):
 
 
 class CompactNet(nn.Module):
-    """uint8 frames [N, S, S, 3], squashed to a square → `CompactFeatures`.
+    """uint8 frames [N, S, S, 3], squashed to a square → `FrameFeatures`.
 
     The preprocessing (scaling to [-1, 1]) is part of the module. S is 160 by default; any side
     of at least 65 works. `stages` are the network's five resolutions, stride 2 to 32.
@@ -114,15 +107,15 @@ class CompactNet(nn.Module):
         self.descriptor_head = nn.Linear(LAST_CHANNELS, DESCRIPTOR_DIMS)
         self.region_head = nn.Linear(REGION_CHANNELS, REGION_DIMS)
 
-    def forward(self, frames: Tensor) -> CompactFeatures:
+    def forward(self, frames: Tensor) -> FrameFeatures:
         """uint8 [N, S, S, 3] → descriptors [N, 256] and region features [N, 9, 128]."""
         return self.heads(self.maps(frames))
 
-    def heads(self, maps: list[Tensor]) -> CompactFeatures:
+    def heads(self, maps: list[Tensor]) -> FrameFeatures:
         """Maps of all stages → descriptors [N, 256] and region features [N, 9, 128]."""
         pooled, regions = self.pool(maps)
         descriptors = F.normalize(self.descriptor_head(pooled), dim=-1)
-        return CompactFeatures(descriptors, F.normalize(self.region_head(regions), dim=-1))
+        return FrameFeatures(descriptors, F.normalize(self.region_head(regions), dim=-1))
 
     def maps(self, frames: Tensor) -> list[Tensor]:
         """uint8 [N, S, S, 3] → the maps at stride 2, 4, 8, 16 and 32, [N, C, H, W] each."""

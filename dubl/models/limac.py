@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
+from dubl.models.torch_network import FrameFeatures
 from dubl.models.visil_config import REGION_CHANNELS as REGION_CHANNELS
 
 STAGE_KERNELS = (28, 14, 6, 3)
@@ -176,15 +177,8 @@ class LimacExtractor(nn.Sequential):
         self.eval()
 
 
-class LimacFeatures(NamedTuple):
-    """What the network gives for N frames, float32, unit length."""
-
-    descriptors: Tensor  # [N,n]
-    region_features: Tensor  # [N,9,n]
-
-
 class LimacNetwork(nn.Module):
-    """uint8 frames [N,224,224,3] → LimacFeatures, for indexing and for matching.
+    """uint8 frames [N,224,224,3] → FrameFeatures, for indexing and for matching.
 
     The family describes regions alone; a frame's descriptor, by which candidates are searched, is
     the direction of the mean of its regions.
@@ -194,9 +188,9 @@ class LimacNetwork(nn.Module):
         super().__init__()
         self.extractor = extractor
 
-    def forward(self, frames: Tensor) -> LimacFeatures:
+    def forward(self, frames: Tensor) -> FrameFeatures:
         regions = self.extractor(frames)
-        return LimacFeatures(F.normalize(regions.mean(dim=1), dim=-1), regions)
+        return FrameFeatures(F.normalize(regions.mean(dim=1), dim=-1), regions)
 
 
 def load_limac(folder: Path) -> LimacNetwork:

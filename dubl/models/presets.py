@@ -63,57 +63,26 @@ _S2VS = "https://mever.iti.gr/s2vs/weights"
 _DNS = "https://mever.iti.gr/distill-and-select/models"
 _VISIL = "http://ndd.iti.gr/visil"
 
+
+def _preset(
+    name: str, *, place: str, terms: str, data: str, config: VisilConfig | None = None
+) -> Preset:
+    file = PublishedFile(url=f"{place}/{name}.pth", license=terms, training_data=data)
+    return Preset(name=name, comparator=file, config=config or VisilConfig())
+
+
+_DISTILLED = "DnS-100K, distilled from ViSiL"
+_PLAIN = VisilConfig(dims=REGION_CHANNELS, attention="unit", padding="replicate")
+_SYMMETRIC = VisilConfig(dims=512, attention="unit", padding="replicate", symmetric=True)
+_BINARY = VisilConfig(attention="none", bits=512)
+_VCDB = "distractors of VCDB, without labels"
 _TABLE = (
-    Preset(
-        name="s2vs_dns",
-        comparator=PublishedFile(
-            url=f"{_S2VS}/s2vs_dns.pth",
-            license="MIT",
-            training_data="DnS-100K, without labels",
-        ),
-        config=VisilConfig(),
-    ),
-    Preset(
-        name="s2vs_vcdb",
-        comparator=PublishedFile(
-            url=f"{_S2VS}/s2vs_vcdb.pth",
-            license="MIT",
-            training_data="distractors of VCDB, without labels",
-        ),
-        config=VisilConfig(),
-    ),
-    Preset(
-        name="visil",
-        comparator=PublishedFile(
-            url=f"{_VISIL}/visil.pth", license="Apache-2.0", training_data="VCDB"
-        ),
-        config=VisilConfig(dims=REGION_CHANNELS, attention="unit", padding="replicate"),
-    ),
-    Preset(
-        name="visil_symmetric",
-        comparator=PublishedFile(
-            url=f"{_VISIL}/visil_symmetric.pth", license="Apache-2.0", training_data="VCDB"
-        ),
-        config=VisilConfig(dims=512, attention="unit", padding="replicate", symmetric=True),
-    ),
-    Preset(
-        name="dns_fg_att_student",
-        comparator=PublishedFile(
-            url=f"{_DNS}/dns_fg_att_student.pth",
-            license="Apache-2.0",
-            training_data="DnS-100K, distilled from ViSiL",
-        ),
-        config=VisilConfig(),
-    ),
-    Preset(
-        name="dns_fg_bin_student",
-        comparator=PublishedFile(
-            url=f"{_DNS}/dns_fg_bin_student.pth",
-            license="Apache-2.0",
-            training_data="DnS-100K, distilled from ViSiL",
-        ),
-        config=VisilConfig(attention="none", bits=512),
-    ),
+    _preset("s2vs_dns", place=_S2VS, terms="MIT", data="DnS-100K, without labels"),
+    _preset("s2vs_vcdb", place=_S2VS, terms="MIT", data=_VCDB),
+    _preset("visil", place=_VISIL, terms="Apache-2.0", data="VCDB", config=_PLAIN),
+    _preset("visil_symmetric", place=_VISIL, terms="Apache-2.0", data="VCDB", config=_SYMMETRIC),
+    _preset("dns_fg_att_student", place=_DNS, terms="Apache-2.0", data=_DISTILLED),
+    _preset("dns_fg_bin_student", place=_DNS, terms="Apache-2.0", data=_DISTILLED, config=_BINARY),
 )
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _TABLE})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,14 +12,12 @@ from dubl.models.embedder import FrameDescriptions
 from dubl.types import Float16Array, Uint8Array
 
 
-class FrameFeatures(Protocol):
-    """Descriptors [N,D'] and region features [N,R,D] of N frames, unit length."""
+class FrameFeatures(NamedTuple):
+    """Of N frames, unit length: descriptors [N,D'] and region features [N,R,D], row by row over the
+    grid."""
 
-    @property
-    def descriptors(self) -> Tensor: ...
-
-    @property
-    def region_features(self) -> Tensor: ...
+    descriptors: Tensor
+    region_features: Tensor
 
 
 class TorchNetwork:

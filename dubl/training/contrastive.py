@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubl.models.compact import CompactFeatures
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import LossSettings
 
 NOBODY = -1
@@ -110,8 +110,8 @@ def common_term(descriptors: Tensor) -> Tensor:
 
 
 def contrastive_loss(
-    queries: CompactFeatures,
-    keys: CompactFeatures,
+    queries: FrameFeatures,
+    keys: FrameFeatures,
     queue: KeyQueue,
     *,
     groups: Tensor,

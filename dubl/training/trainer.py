@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dubl.models.compact import DESCRIPTOR_DIMS, CompactFeatures, CompactNet, frame_planes
+from dubl.models.compact import DESCRIPTOR_DIMS, CompactNet, frame_planes
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import OptimizerSettings, TrainingConfig
 from dubl.training.contrastive import CPU, KeyQueue, LossTerms, contrastive_loss
 from dubl.training.loop import TrainingLoop
@@ -81,11 +82,11 @@ class Trainer(TrainingLoop[CompactNet]):
         }
 
     @torch.no_grad()
-    def make_keys(self, batch: Batch) -> CompactFeatures:
+    def make_keys(self, batch: Batch) -> FrameFeatures:
         """Features of the weak views by the average of the weights."""
         return self.features(self.average, batch.weak)
 
-    def train_step(self, batch: Batch, make_keys: Callable[[], CompactFeatures]) -> LossTerms:
+    def train_step(self, batch: Batch, make_keys: Callable[[], FrameFeatures]) -> LossTerms:
         """One update by one batch; returns the loss before it. Keys are asked for when needed."""
         queries = self.features(self.network, batch.strong)
         keys = make_keys()
@@ -128,7 +129,7 @@ class Trainer(TrainingLoop[CompactNet]):
     def _on_gpu(self) -> bool:
         return self._device.type == "cuda"
 
-    def features(self, network: CompactNet, views: Tensor) -> CompactFeatures:
+    def features(self, network: CompactNet, views: Tensor) -> FrameFeatures:
         """Float32 features of uint8 views [N,S,S,3]; gradients flow where stages learn."""
         maps, frozen = [frame_planes(views)], self._config.optimizer.frozen_stages
         for number, stage in enumerate(network.stages):

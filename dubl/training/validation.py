@@ -20,7 +20,8 @@ from dubl.errors import ConfigurationError
 from dubl.footage.edits.registry import PICTURE_EDITS, drawn_chain
 from dubl.footage.frames import STRENGTHS, edited_frames
 from dubl.models.chamfer import frame_similarities
-from dubl.models.compact import FRAME_SIZE, CompactFeatures, CompactNet
+from dubl.models.compact import FRAME_SIZE, CompactNet
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.datasets import Pack
 
 Pictures = NDArray[np.uint8]
@@ -77,7 +78,7 @@ class FrameQuality:
     recall_at_p95: float
 
 
-Describe = Callable[[Pictures], CompactFeatures]
+Describe = Callable[[Pictures], FrameFeatures]
 
 
 def make_yardstick(pack: Pack, *, references: int = REFERENCES, seed: int = 0) -> Yardstick:
@@ -115,17 +116,17 @@ def measure(describe: Describe, data: Yardstick) -> dict[str, FrameQuality]:
     clips = len(data.references) // REFERENCE_FRAMES
     found = {name: describe(frames) for name, frames in data.queries.items()}
 
-    def score(by: Callable[[CompactFeatures], Tensor], queries: CompactFeatures) -> Tensor:
+    def score(by: Callable[[FrameFeatures], Tensor], queries: FrameFeatures) -> Tensor:
         return by(queries).view(-1, clips, REFERENCE_FRAMES).amax(dim=2)
 
-    def figures(by: Callable[[CompactFeatures], Tensor], names: list[str]) -> FrameQuality:
+    def figures(by: Callable[[FrameFeatures], Tensor], names: list[str]) -> FrameQuality:
         parts = [score(by, found[name]).view(-1, QUERY_FRAMES, clips).amax(1) for name in names]
         return frame_quality(torch.cat(parts).numpy(), score(by, strangers).numpy())
 
-    def by_descriptor(queries: CompactFeatures) -> Tensor:
+    def by_descriptor(queries: FrameFeatures) -> Tensor:
         return queries.descriptors @ references.descriptors.T
 
-    def by_region(queries: CompactFeatures) -> Tensor:
+    def by_region(queries: FrameFeatures) -> Tensor:
         return frame_similarities(queries.region_features, references.region_features)
 
     results = {name: figures(by_descriptor, [name]) for name in found}
@@ -152,14 +153,14 @@ def frame_quality(queries: Scores, strangers: Scores) -> FrameQuality:
 
 
 @torch.no_grad()
-def extract(network: CompactNet, pictures: Pictures, *, batch_size: int = 64) -> CompactFeatures:
+def extract(network: CompactNet, pictures: Pictures, *, batch_size: int = 64) -> FrameFeatures:
     """Features of uint8 pictures [N, S, S, 3], batch by batch."""
     device = network.descriptor_head.weight.device
     parts = [
         network(torch.from_numpy(np.array(pictures[start : start + batch_size])).to(device))
         for start in range(0, len(pictures), batch_size)
     ]
-    return CompactFeatures(
+    return FrameFeatures(
         torch.cat([part.descriptors for part in parts]).cpu(),
         torch.cat([part.region_features for part in parts]).cpu(),
     )

@@ -6,12 +6,12 @@ it, with --url and an administrator's key in DUBL_API_KEY.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from dubl.types import ApiKey, Scope
+from dubl.contract.bodies import Key as ListedKey
+from dubl.types import Scope
 from pipelines.cli.options import (
     DATA,
     Config,
@@ -23,6 +23,7 @@ from pipelines.cli.options import (
     opened_ledger,
     printed_errors,
 )
+from pipelines.cli.show import print_json
 
 keys_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="API keys: create, list, revoke."
@@ -76,12 +77,12 @@ def list_keys(url: Url = "", data: Data = DATA, config: Config = None, key: Key 
     with printed_errors():
         if url:
             with connected(url, key) as client:
-                found = [item.model_dump(mode="json") for item in client.list_keys()]
+                found = client.list_keys()
         else:
             with opened_ledger(command_settings(data, config)) as ledger:
-                found = [_shown(item) for item in ledger.keys.list()]
+                found = tuple(map(ListedKey.of, ledger.keys.list()))
         for item in found:
-            typer.echo(json.dumps(item, ensure_ascii=False))
+            print_json(item)
 
 
 @keys_app.command("revoke")
@@ -102,17 +103,3 @@ def revoke(
             with opened_ledger(command_settings(data, config)) as ledger:
                 ledger.keys.revoke(wanted)
         typer.echo(f"revoked dubl_{wanted}")
-
-
-def _shown(key: ApiKey) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "prefix": key.prefix,
-        "name": key.name,
-        "scopes": [scope.value for scope in key.scopes],
-        "libraries": list(key.libraries),
-        "requests_per_minute": key.requests_per_minute,
-        "jobs_per_day": key.jobs_per_day,
-        "created_at": key.created_at,
-        "revoked_at": key.revoked_at or None,
-    }

@@ -21,11 +21,7 @@ from dubl.evaluation.metrics.detection import (
     strict_f1,
     wilson,
 )
-from dubl.evaluation.metrics.ranking import (
-    RankedQuery,
-    grouped_average_precision,
-    mean_average_precision,
-)
+from dubl.evaluation.metrics.ranking import average_precision, grouped_average_precision
 from dubl.evaluation.metrics.segments import SegmentGains, gains_ap, segment_gains
 from dubl.evaluation.metrics.vcsl import VcslPair, vcsl_report
 from dubl.settings import PolicySettings
@@ -65,12 +61,12 @@ def pair_micro_ap(queries: Sequence[ScoredQuery]) -> float:
 
 def query_mean_ap(queries: Sequence[ScoredQuery]) -> float:
     """FIVR's mAP: each query ranks the references by itself, so levels need not be comparable."""
-    return mean_average_precision(
-        [
-            RankedQuery(relevant=query.relevant, scores=query.scores, positives=len(query.expected))
-            for query in queries
-        ]
-    )
+    values = [
+        average_precision(query.relevant, query.scores, positives=len(query.expected))
+        for query in queries
+        if query.expected
+    ]
+    return float(np.mean(values)) if values else 0.0
 
 
 class PairPoint(NamedTuple):
@@ -191,12 +187,7 @@ def _segment_ap(parts: Sequence[SegmentGains]) -> float:
 
 def _vcsl(parts: Sequence[Sequence[VcslPair]], *, name: str) -> float:
     report = vcsl_report([pair for pairs in parts for pair in pairs])
-    values: Mapping[str, float] = {
-        "precision": report.precision,
-        "recall": report.recall,
-        "f1": report.f1,
-    }
-    return values[name]
+    return float(getattr(report, name))
 
 
 def _quantile(parts: Sequence[Sequence[float]], *, share: float) -> float:

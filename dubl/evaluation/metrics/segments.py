@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubl.errors import InvalidRequest
-from dubl.evaluation.metrics.ranking import Pair
 
+Pair = tuple[str, str]
 Interval = tuple[float, float]
 # Seconds on the query's axis and on the reference's.
 Lengths = tuple[float, float]
@@ -132,14 +132,6 @@ def gains_ap(parts: Sequence[SegmentGains]) -> float:
     precision = np.where(covered > 0, shared / np.maximum(covered, _TINY_S), 0.0)
     reached = _geometric_mean(shared / wanted)
     return float(np.sum(_geometric_mean(precision) * np.diff(reached, prepend=0.0)))
-
-
-def segment_ap(predictions: Sequence[ScoredSegment], truth: Sequence[ScoredSegment]) -> float:
-    """Average precision of predicted segments in [0,1]; see the module for the formula.
-
-    Raises InvalidRequest when there is no true segment to find.
-    """
-    return gains_ap([segment_gains(predictions, truth)])
 
 
 def union_length(intervals: Iterable[Interval]) -> float:

@@ -33,17 +33,11 @@ class VcslPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VcslReport:
-    """Overall values.
-
-    frr: copies without any prediction, far: negative pairs with one, each as a share of half of
-    all pairs: VCSL's rates suppose as many negative pairs as copies, as its test set has.
-    """
+    """Overall values."""
 
     precision: float
     recall: float
     f1: float
-    frr: float
-    far: float
 
 
 def vcsl_precision_recall(pair: VcslPair) -> tuple[float, float]:
@@ -65,15 +59,7 @@ def vcsl_report(pairs: Sequence[VcslPair]) -> VcslReport:
     measured = [vcsl_precision_recall(pair) for pair in pairs]
     precision = _mean([value for value, _ in measured if value != 1])
     recall = _mean([value for _, value in measured if value != 1])
-    rejected = sum(bool(pair.truth) and not pair.predicted for pair in pairs)
-    accepted = sum(bool(pair.predicted) and not pair.truth for pair in pairs)
-    return VcslReport(
-        precision=precision,
-        recall=recall,
-        f1=_f1(precision, recall),
-        frr=2 * rejected / len(pairs) if pairs else 0.0,
-        far=2 * accepted / len(pairs) if pairs else 0.0,
-    )
+    return VcslReport(precision=precision, recall=recall, f1=_f1(precision, recall))
 
 
 def _covered(boxes: Sequence[Box], others: Sequence[Box]) -> float:

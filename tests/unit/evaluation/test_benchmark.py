@@ -16,6 +16,7 @@ from dubl.evaluation.benchmark.figures import (
     pair_curve,
     pair_micro_ap,
     pair_recall,
+    query_mean_ap,
     ranking_figures,
     segment_figures,
 )
@@ -66,6 +67,11 @@ def test_micro_ap_ranks_pairs_of_all_queries_together() -> None:
         scored("z", "", {"a": 0.1}),
     ]
     assert pair_micro_ap(queries) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_the_mean_ap_leaves_out_queries_that_copy_nothing() -> None:
+    queries = [scored("x", "a", {"b": 0.9, "a": 0.8}), scored("z", "", {"a": 0.9})]
+    assert query_mean_ap(queries) == 0.5
 
 
 def test_recall_at_precision_1_counts_true_pairs_above_every_false_one() -> None:

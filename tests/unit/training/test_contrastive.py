@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubl.models.compact import CompactFeatures
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import LossSettings
 from dubl.training.contrastive import (
     KeyQueue,
@@ -23,14 +23,14 @@ NONE = torch.zeros(3, 3, dtype=torch.bool)
 OWN = torch.arange(3)
 
 
-def features(seed: int, count: int = 4) -> CompactFeatures:
+def features(seed: int, count: int = 4) -> FrameFeatures:
     generator = torch.Generator().manual_seed(seed)
     descriptors = F.normalize(torch.randn(count, 256, generator=generator), dim=-1)
     regions = F.normalize(torch.randn(count, 9, 128, generator=generator), dim=-1)
-    return CompactFeatures(descriptors, regions)
+    return FrameFeatures(descriptors, regions)
 
 
-def loss(queries: CompactFeatures, keys: CompactFeatures, queue: KeyQueue) -> float:
+def loss(queries: FrameFeatures, keys: FrameFeatures, queue: KeyQueue) -> float:
     groups, guests = torch.arange(4), torch.full((4,), -1)
     terms = contrastive_loss(
         queries,
