@@ -20,8 +20,6 @@ from dubl.models.chamfer import chamfer, frame_similarities
 from dubl.models.visil_config import AttentionKind, Padding, VisilConfig
 
 POOLED_FRAMES = 4  # a side, of which two poolings make one
-# Width of the error function that stands for the sign during training (DnS, eq. 5).
-BINARIZATION_SIGMA = 1e-6
 
 
 class TrainingOutput(NamedTuple):
@@ -46,10 +44,6 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(self.transform.weight)
             nn.init.zeros_(self.transform.bias)
             nn.init.xavier_uniform_(self.context_vector.weight)
-        else:
-            nn.init.normal_(self.context_vector.weight)
-            with torch.no_grad():
-                self.context_vector.weight.div_(self.context_vector.weight.norm())
 
     def forward(self, regions: Tensor) -> Tensor:
         """Weighted features [...,D] of regions [...,D]."""
@@ -66,10 +60,8 @@ class Attention(nn.Module):
 
 
 class Binarization(nn.Module):
-    """Signs of learned projections (DnS, section 3.2); ±1 per bit.
-
-    In training the sign is replaced by erf(z / sqrt(2σ)), which has a gradient.
-    """
+    """Signs of learned projections (DnS, section 3.2); ±1 per bit. Published weights only: the sign
+    has no gradient."""
 
     def __init__(self, dims: int, bits: int) -> None:
         super().__init__()
@@ -77,10 +69,7 @@ class Binarization(nn.Module):
         nn.init.orthogonal_(self.W)
 
     def forward(self, regions: Tensor) -> Tensor:
-        projections = F.normalize(regions, dim=-1) @ self.W
-        if self.training:
-            return torch.erf(projections / (2 * BINARIZATION_SIGMA) ** 0.5)
-        return torch.sign(projections)
+        return torch.sign(F.normalize(regions, dim=-1) @ self.W)
 
 
 class VisilHead(nn.Module):

@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-import av
 import numpy as np
 from PIL import Image
 
 from dubl.errors import ConfigurationError
 from dubl.footage.frames import RATE_HZ, Frames
 from dubl.footage.scenes import scene_frames
+from dubl.footage.video_file import read_frames
 from dubl.training.config import ClipSettings
 from dubl.training.datasets import read_index, square
 
@@ -78,15 +78,11 @@ def _video_frames(path: Path, duration_s: float, settings: ClipSettings, size: i
     """The clip's beginning at 2 frames a second, denser where that gives too few."""
     rate_hz = max(RATE_HZ, settings.min_frames / max(duration_s, 0.1))
     kept: list[Frames] = []
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                if (frame.time or 0.0) * rate_hz >= len(kept) - 1e-6:
-                    kept.append(square(frame.to_image(), size))
-                if len(kept) == settings.max_frames:
-                    break
-    except (av.error.FFmpegError, OSError) as exc:
-        raise ConfigurationError(f"{path} cannot be decoded") from exc
+    for frame in read_frames(path):
+        if frame.time_s * rate_hz >= len(kept) - 1e-6:
+            kept.append(square(Image.fromarray(frame.image), size))
+        if len(kept) == settings.max_frames:
+            break
     return _at_least(np.stack(kept), settings.min_frames)
 
 

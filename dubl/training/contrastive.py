@@ -9,7 +9,7 @@ regions show: the edits are known, so it is known which overlap, and how much (C
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,8 +23,7 @@ MIN_OVERLAP = 0.25  # share of a region that must show in the other view
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossTerms:
+class LossTerms(NamedTuple):
     """The sum to minimize and its parts, each a scalar tensor."""
 
     total: Tensor
@@ -141,9 +140,7 @@ def contrastive_loss(
     common = common_term(queries.descriptors) + common_term(queries.region_features.flatten(0, 1))
     total = contrast + weights.entropy * entropy
     total = total + weights.common * common + weights.regions * regions
-    return LossTerms(
-        total=total, contrast=contrast, entropy=entropy, common=common, regions=regions
-    )
+    return LossTerms(total, contrast, entropy, common, regions)
 
 
 def traced_contrast(

@@ -17,7 +17,6 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
@@ -29,6 +28,7 @@ from PIL import Image
 
 from dubl.errors import ConfigurationError
 from dubl.footage.textures import procedural_picture
+from dubl.footage.video_file import read_frames
 from dubl.training.config import DataSettings
 from dubl.training.overlays import Overlays, render_overlays
 
@@ -230,21 +230,17 @@ def _frames(sources: DataSettings, folder: Path) -> Iterator[tuple[Item, Picture
 def _sampled_frames(path: Path, sources: DataSettings) -> Iterator[Pictures]:
     """Frames at the sampling rate that differ from the one kept before."""
     kept: Pictures | None = None
-    count, due = 0, Fraction(0)
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                if Fraction(frame.time or 0) < due or count >= MAX_CLIP_FRAMES:
-                    continue
-                due = Fraction(frame.time or 0) + Fraction(1, CLIP_RATE_HZ)
-                picture = square(frame.to_image(), sources.size)
-                if picture.std() < MIN_DEVIATION:
-                    continue
-                if kept is None or _difference(picture, kept) >= MIN_DIFFERENCE:
-                    kept, count = picture, count + 1
-                    yield picture
-    except (av.error.FFmpegError, OSError) as exc:
-        raise ConfigurationError(f"{path} cannot be decoded") from exc
+    count, due_s = 0, 0.0
+    for frame in read_frames(path):
+        if frame.time_s < due_s - 1e-6 or count >= MAX_CLIP_FRAMES:
+            continue
+        due_s = frame.time_s + 1 / CLIP_RATE_HZ
+        picture = square(Image.fromarray(frame.image), sources.size)
+        if picture.std() < MIN_DEVIATION:
+            continue
+        if kept is None or _difference(picture, kept) >= MIN_DIFFERENCE:
+            kept, count = picture, count + 1
+            yield picture
 
 
 def _difference(one: Pictures, other: Pictures) -> float:

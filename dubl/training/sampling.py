@@ -6,7 +6,7 @@ batches that it would have seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,8 +31,7 @@ HIDDEN = 0.5  # of a point's color; what is laid over it more thickly shows inst
 MIN_SCENE = 4  # pictures of different groups that make a scene worth drawing from
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """Weak and strong views uint8 [B, S, S, 3] of the same B pictures; groups [B] of the pictures;
     guests [B]: which picture of the batch the strong view shows too, -1 where none; overlaps
     [B·R, B·R]: the share of each region of the strong views that each of the weak views shows."""
@@ -44,13 +43,7 @@ class Batch:
     overlaps: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(
-            weak=self.weak.to(device),
-            strong=self.strong.to(device),
-            groups=self.groups.to(device),
-            guests=self.guests.to(device),
-            overlaps=self.overlaps.to(device),
-        )
+        return Batch(*(part.to(device) for part in self))
 
 
 class BatchMaker:

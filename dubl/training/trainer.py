@@ -73,13 +73,8 @@ class Trainer(TrainingLoop[CompactNet]):
         batch = self._upcoming.result().to(self._device)
         keys = self._executor.submit(self.make_keys, batch)
         self._upcoming = self._prepare()
-        terms = self.train_step(batch, keys.result)
-        return {
-            "contrast": terms.contrast,
-            "entropy": terms.entropy,
-            "common": terms.common,
-            "regions": terms.regions,
-        }
+        terms = self.train_step(batch, keys.result)._asdict()
+        return {name: terms[name] for name in ("contrast", "entropy", "common", "regions")}
 
     @torch.no_grad()
     def make_keys(self, batch: Batch) -> FrameFeatures:

@@ -15,6 +15,7 @@ al., 2025, section 3.3).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import cv2
@@ -87,9 +88,6 @@ class Edits:
     def take(self, rows: Tensor) -> Edits:
         """Those rows: all zeros gives one edit for all frames of a clip."""
         return Edits(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
-    def to(self, device: torch.device) -> Edits:
-        return Edits(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @property
     def shows_guest(self) -> Tensor:
@@ -500,26 +498,30 @@ def gaussian_blur(images: Tensor, deviations: Tensor) -> Tensor:
 
 
 def _with_stickers(images: Tensor, places: Tensor, overlays: Overlays) -> tuple[Tensor, Tensor]:
-    hidden = images.new_zeros(len(images), *images.shape[2:])
-    rows = (places[:, 0] >= 0).nonzero().flatten()
-    if len(rows):
-        chosen = (places[rows, 0] * len(overlays.stickers)).long().cpu().numpy()
-        stickers = torch.from_numpy(overlays.stickers[chosen]).to(images.device)
-        laid = _laid(stickers.permute(0, 3, 1, 2).float() / 255, places[rows], images.shape[-1])
-        alpha = laid[:, 3:]
-        images[rows] = torch.lerp(images[rows], laid[:, :3], alpha)
-        hidden[rows] = alpha[:, 0]
-    return images, hidden
+    pictures = overlays.stickers.transpose(0, 3, 1, 2)
+    return _overlaid(images, places, pictures, lambda laid, _: (laid[:, :3], laid[:, 3:]))
 
 
 def _with_text(images: Tensor, lines: Tensor, overlays: Overlays) -> tuple[Tensor, Tensor]:
+    masks = overlays.texts[:, None]
+    return _overlaid(images, lines, masks, lambda laid, line: (line[:, 6:, None, None], laid))
+
+
+def _overlaid(
+    images: Tensor,
+    places: Tensor,
+    parts: NDArray[np.uint8],
+    inked: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """The images with one of the parts [K,C,h,w] laid over where a place wants it, and how much of
+    each point it hides [N,S,S]. `inked` gives color and alpha of laid parts and their places."""
     hidden = images.new_zeros(len(images), *images.shape[2:])
-    rows = (lines[:, 0] >= 0).nonzero().flatten()
+    rows = (places[:, 0] >= 0).nonzero().flatten()
     if len(rows):
-        chosen = (lines[rows, 0] * len(overlays.texts)).long().cpu().numpy()
-        masks = torch.from_numpy(overlays.texts[chosen]).to(images.device)[:, None].float() / 255
-        alpha = _laid(masks, lines[rows], images.shape[-1])
-        images[rows] = torch.lerp(images[rows], lines[rows, 6:, None, None], alpha)
+        chosen = (places[rows, 0] * len(parts)).long().cpu().numpy()
+        laid = torch.from_numpy(np.ascontiguousarray(parts[chosen])).to(images.device).float() / 255
+        color, alpha = inked(_laid(laid, places[rows], images.shape[-1]), places[rows])
+        images[rows] = torch.lerp(images[rows], color, alpha)
         hidden[rows] = alpha[:, 0]
     return images, hidden
 

@@ -146,13 +146,6 @@ def test_binarized_features_are_signs_and_identical_frames_reach_one() -> None:
     assert frames.abs().max() <= 1
 
 
-def test_binarization_has_a_gradient_in_training_only() -> None:
-    binary = Visil(VisilConfig(dims=DIMS, attention="none", bits=8)).train()
-    assert binary.index_video(regions(4, 4)).abs().max() <= 1
-    binary.index_video(regions(4, 4)).sum().backward()
-    assert binary.binarization.W.grad is not None
-
-
 def test_norm_attention_ignores_the_length_of_its_vector_and_unit_attention_does_not() -> None:
     for kind, equal in (("norm", True), ("unit", False)):
         one = network(attention=kind)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dubl.errors import ConfigurationError
+from dubl.errors import ConfigurationError, MediaError
 from dubl.training.config import DataSettings, LicenseSettings, parse_training_config
 from dubl.training.datasets import (
     Pack,
@@ -194,10 +194,10 @@ def test_repeated_and_blank_frames_are_kept_once_or_not_at_all(tmp_path: Path) -
     assert [item.source for item in items] == ["some/still"]
 
 
-def test_an_unreadable_clip_is_a_configuration_error(tmp_path: Path) -> None:
+def test_an_unreadable_clip_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
     write_manifest(tmp_path, {"bad": "train"})
-    with pytest.raises(ConfigurationError, match="cannot be decoded"):
+    with pytest.raises(MediaError, match=r"bad\.mp4"):
         build_pack(DataSettings(videos=(tmp_path,)), tmp_path / "pack")
 
 
