@@ -28,7 +28,7 @@ from dubl.models.compact import load_compact
 from dubl.plots import require_plots
 from dubl.settings import load_settings
 from dubl.training.comparator_run import ComparatorRun
-from dubl.training.config import parse_comparator_config, parse_training_config
+from dubl.training.config import ComparatorConfig, TrainingConfig, parse_config
 from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.pair_run import STEPS, PairRun
@@ -56,7 +56,7 @@ def descriptor(
     """Trains the frame network; weights and card go to OUTPUT/export."""
 
     def prepare(folder: Path) -> Callable[[], Path]:
-        settings = parse_training_config(config.read_text(encoding="utf-8"))
+        settings = parse_config(TrainingConfig, config.read_text(encoding="utf-8"))
         return lambda: DescriptorRun(settings, folder).run(resume=True)
 
     _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
@@ -67,7 +67,7 @@ def pack(config: ConfigOption, output: OutputOption) -> None:
     """Packs the pictures of a descriptor's configuration into OUTPUT, for any number of runs."""
 
     def build() -> Path:
-        settings = parse_training_config(config.read_text(encoding="utf-8"))
+        settings = parse_config(TrainingConfig, config.read_text(encoding="utf-8"))
         build_pack(settings.data, output, seed=settings.run.seed)
         return output
 
@@ -104,7 +104,7 @@ def comparator(
     """Trains attention and comparator; comparator.safetensors and its card go to OUTPUT/export."""
 
     def prepare(folder: Path) -> Callable[[], Path]:
-        settings = parse_comparator_config(config.read_text(encoding="utf-8"))
+        settings = parse_config(ComparatorConfig, config.read_text(encoding="utf-8"))
         return lambda: ComparatorRun(settings, folder).run(resume=True)
 
     _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
@@ -120,7 +120,7 @@ def whitening(
     a model's folder."""
 
     def train() -> Path:
-        settings = parse_comparator_config(config.read_text(encoding="utf-8"))
+        settings = parse_config(ComparatorConfig, config.read_text(encoding="utf-8"))
         return fit_own_whitening(backbone, settings, output)
 
     _run(train)

@@ -111,11 +111,7 @@ def fit_whitening(batches: Iterable[Tensor], *, components: int) -> PCAWhitening
 
 
 class FrameNormalizer(nn.Module):
-    """Frames [N,H,W,3] to normalized maps [N,3,H,W].
-
-    uint8 is divided by 255, floats are taken as 0..1; [N,3,H,W] is accepted where the last axis is
-    not 3.
-    """
+    """uint8 frames [N,H,W,3] to normalized maps [N,3,H,W]."""
 
     scale: Tensor
     mean: Tensor
@@ -128,9 +124,7 @@ class FrameNormalizer(nn.Module):
         self.register_buffer("std", torch.tensor(CHANNEL_STD))
 
     def forward(self, frames: Tensor) -> Tensor:
-        if frames.shape[-1] != 3 and frames.shape[1] == 3:
-            frames = frames.permute(0, 2, 3, 1)
-        unit = frames.float() / self.scale if frames.dtype == torch.uint8 else frames
+        unit = frames.float() / self.scale
         return ((unit - self.mean) / self.std).permute(0, 3, 1, 2)
 
 

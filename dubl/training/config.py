@@ -176,17 +176,8 @@ class ComparatorConfig(_Part):
     run: ComparatorRunSettings = ComparatorRunSettings()
 
 
-def parse_training_config(text: str) -> TrainingConfig:
+def parse_config(kind: type[Config], text: str) -> Config:
     """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
-    return _parsed(TrainingConfig, text)
-
-
-def parse_comparator_config(text: str) -> ComparatorConfig:
-    """Reads YAML. Raises ConfigurationError that names the key which is wrong."""
-    return _parsed(ComparatorConfig, text)
-
-
-def _parsed(kind: type[Config], text: str) -> Config:
     try:
         return kind.model_validate(yaml.safe_load(text) or {})
     except yaml.YAMLError as exc:

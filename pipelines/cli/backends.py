@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pipelines.cli.options import (
     DATA,
@@ -23,10 +23,12 @@ from pipelines.cli.options import (
 
 if TYPE_CHECKING:
     from dubl.client.client import Client
+    from dubl.contract.bodies import Page
     from dubl.local.client import LocalClient
 
 Backend: TypeAlias = "Client | LocalClient"
 Command = Callable[..., None]
+Item = TypeVar("Item")
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -59,6 +61,15 @@ def on_backend(command: Command) -> Command:
 def on_service(command: Command) -> Command:
     """As on_backend, for a command that needs a service: its first parameter is the Client."""
     return _opening(command, connected, {"url": (Url, LOCAL), "key": (Key, "")})
+
+
+def every(page_of: Callable[[str], Page[Item]]) -> Iterator[Item]:
+    """The items of all pages; `page_of` takes a cursor."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = page_of(cursor)
+        yield from page.items
+        cursor = page.next_cursor
 
 
 def _opening(

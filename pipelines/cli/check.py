@@ -11,9 +11,10 @@ import typer
 
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
-from dubl.errors import DublError, InputError
+from dubl.errors import DublError
 from pipelines.cli.backends import opened_backend
 from pipelines.cli.options import (
+    ABOUT_THE_VIDEO,
     DATA,
     FAILED,
     AsJson,
@@ -87,19 +88,12 @@ def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
     try:
         return ask("" if link else video, link=link)
     except (DublError, ClientError) as exc:
-        if not _is_about_the_video(exc):
+        if not isinstance(exc, ABOUT_THE_VIDEO):
             raise
         print_error(exc, about=video)
         return None
     finally:
         bar.end()
-
-
-def _is_about_the_video(error: DublError | ClientError) -> bool:
-    from dubl.client.errors import JobFailed
-    from dubl.errors import ResourceError
-
-    return isinstance(error, (JobFailed, InputError, ResourceError))
 
 
 def _rows(answer: Check) -> list[tuple[str, ...]]:

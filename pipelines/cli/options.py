@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dubl.client.errors import ClientError
-from dubl.errors import ConfigurationError, DublError
+from dubl.client.errors import ClientError, JobFailed
+from dubl.errors import ConfigurationError, DublError, InputError, ResourceError
 from dubl.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "DUBL_API_KEY"
 FAILED, WRONG_USAGE = 1, 2
+ABOUT_THE_VIDEO = (JobFailed, InputError, ResourceError)  # others may still succeed
 TRIES, PAUSE_S = 3, 0.3
 
 Data = Annotated[Path, typer.Option(help="data folder, while no service uses it")]

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.client import Client
-from dubl.client.errors import ClientError, JobFailed
-from dubl.contract.bodies import Job, Reference, Rights
+from dubl.client.errors import ClientError
 from dubl.contract.bodies import Library as Listed
-from dubl.errors import DublError, InputError, ResourceError
-from pipelines.cli.backends import Backend, on_backend, opened_backend
+from dubl.contract.bodies import Reference, Rights
+from dubl.errors import DublError
+from pipelines.cli.backends import Backend, every, on_backend, opened_backend
 from pipelines.cli.options import (
+    ABOUT_THE_VIDEO,
     DATA,
     FAILED,
     AsJson,
@@ -188,7 +188,7 @@ def _registered(
             rights=rights,
         )
     except (DublError, ClientError) as exc:
-        if not isinstance(exc, (JobFailed, InputError, ResourceError)):
+        if not isinstance(exc, ABOUT_THE_VIDEO):
             raise
         print_error(exc, about=video)
         return None
@@ -205,7 +205,12 @@ def _unzipped(
             timeout_s=24 * 3600,
             on_job=lambda job: bar.stage(job.stage or job.status, job.progress),
         )
-        children = _children(client, batch.job_id)
+        # Newest first.
+        children = list(
+            every(
+                lambda cursor: client.list_jobs(batch=batch.job_id, limit=MAX_LISTED, cursor=cursor)
+            )
+        )
         for error in [one.error for one in children or [job] if one.error is not None]:
             typer.echo(f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True)
         if job.status == "failed" and not children:
@@ -214,18 +219,6 @@ def _unzipped(
             client.get_reference(child.result_id) if child.result_id else None
             for child in reversed(children)
         ]
-
-
-def _children(client: Client, job_id: str) -> list[Job]:
-    """The jobs of a batch, newest first."""
-    found: list[Job] = []
-    cursor = ""
-    while True:
-        page = client.list_jobs(batch=job_id, limit=MAX_LISTED, cursor=cursor)
-        found += page.items
-        cursor = page.next_cursor or ""
-        if not cursor:
-            return found
 
 
 def _expanded(videos: list[str]) -> list[str]:

@@ -29,6 +29,7 @@ from dubl.reporting.page import report_page
 from dubl.reporting.tables import HINTS, REFERENCES, Sources, report_tables
 from dubl.settings import Settings
 from dubl.types import Check, Outcome
+from pipelines.cli.backends import every
 from pipelines.cli.options import (
     DATA,
     AsJson,
@@ -157,13 +158,9 @@ def _bring_up(ledger: Path) -> None:
 
 
 def _listed(client: Client) -> pa.Table:
-    rows, cursor = [], ""
-    while True:
-        page = client.list_references(limit=PAGE_SIZE, cursor=cursor)
-        rows += [{"id": one.id, "owner": one.owner, "library": one.library} for one in page.items]
-        cursor = page.next_cursor or ""
-        if not cursor:
-            return pa.Table.from_pylist(rows, schema=REFERENCES)
+    found = every(lambda cursor: client.list_references(limit=PAGE_SIZE, cursor=cursor))
+    rows = [{"id": one.id, "owner": one.owner, "library": one.library} for one in found]
+    return pa.Table.from_pylist(rows, schema=REFERENCES)
 
 
 def _hints(origin: Origin, most: int) -> tuple[pa.Table, int]:

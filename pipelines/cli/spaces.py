@@ -10,7 +10,7 @@ import typer
 
 from dubl.client.client import Client
 from dubl.contract.bodies import Space, SpaceSwitch
-from pipelines.cli.backends import on_service
+from pipelines.cli.backends import every, on_service
 from pipelines.cli.options import AsJson
 from pipelines.cli.show import Columns, moment, print_items
 
@@ -68,12 +68,8 @@ def missing(client: Client, space_id: SpaceId) -> None:
     """
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(("id", "path", "library", "source"))
-    cursor: str | None = ""
-    while cursor is not None:
-        page = client.missing_references(space_id, limit=PAGE, cursor=cursor)
-        for one in page.items:
-            out.writerow((one.id, one.path or "", one.library, one.source))
-        cursor = page.next_cursor
+    for one in every(lambda cursor: client.missing_references(space_id, limit=PAGE, cursor=cursor)):
+        out.writerow((one.id, one.path or "", one.library, one.source))
 
 
 @spaces_app.command("switch")

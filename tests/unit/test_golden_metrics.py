@@ -65,19 +65,20 @@ def check_pair_ap(entry: Record) -> None:
 
 
 def check_segment_ap(entry: Record) -> None:
-    renamed = {
-        "query_id": "query_id",
-        "ref_id": "reference_id",
-        "query_start": "query_start_s",
-        "query_end": "query_end_s",
-        "ref_start": "reference_start_s",
-        "ref_end": "reference_end_s",
-        "score": "score",
-    }
-    names = [renamed[name] for name in entry["fields"]]
+    rows = [
+        [dict(zip(entry["fields"], row, strict=True)) for row in entry[s]] for s in ("pred", "gt")
+    ]
     predictions, truth = (
-        [ScoredSegment(**dict(zip(names, row, strict=True))) for row in entry[side]]
-        for side in ("pred", "gt")
+        [
+            ScoredSegment(
+                query_id=row["query_id"],
+                reference_id=row["ref_id"],
+                axes=((row["query_start"], row["query_end"]), (row["ref_start"], row["ref_end"])),
+                score=row.get("score", 1.0),
+            )
+            for row in side
+        ]
+        for side in rows
     )
     found = gains_ap([segment_gains(predictions, truth)])
     assert found == pytest.approx(entry["segment_ap"], rel=0, abs=METRICS)

@@ -92,14 +92,7 @@ class AnsweredQuery:
 
     def true_segments(self) -> list[ScoredSegment]:
         return [
-            ScoredSegment(
-                query_id=self.name,
-                reference_id=match.reference,
-                query_start_s=match.q[0],
-                query_end_s=match.q[1],
-                reference_start_s=match.r[0],
-                reference_end_s=match.r[1],
-            )
+            ScoredSegment(query_id=self.name, reference_id=match.reference, axes=(match.q, match.r))
             for match in self.truth
         ]
 
@@ -109,10 +102,10 @@ class AnsweredQuery:
             ScoredSegment(
                 query_id=self.name,
                 reference_id=match.reference_id,
-                query_start_s=segment.query_start_s,
-                query_end_s=segment.query_end_s,
-                reference_start_s=segment.reference_start_s,
-                reference_end_s=segment.reference_end_s,
+                axes=(
+                    (segment.query_start_s, segment.query_end_s),
+                    (segment.reference_start_s, segment.reference_end_s),
+                ),
                 score=float(rank) + min(max(segment.similarity, 0.0), 0.999),
             )
             for match, rank in zip(self.matches, self.ranks, strict=True)

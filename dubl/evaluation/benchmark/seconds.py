@@ -13,9 +13,7 @@ from dubl.evaluation.metrics.vcsl import Box, VcslPair
 
 def boxes(query: AnsweredQuery, threshold: float) -> list[VcslPair]:
     """Found and true boxes of each pair with either; found: of matches that reach `threshold`."""
-    shown = {one.reference_id for one in query.matches if one.probability >= threshold}
-    found = [one for one in query.found_segments() if one.reference_id in shown]
-    predicted, true = _by_reference(found), _by_reference(query.true_segments())
+    predicted, true = _by_reference(_shown(query, threshold)), _by_reference(query.true_segments())
     return [
         VcslPair(
             predicted=[_box(one) for one in predicted.get(reference, ())],
@@ -31,8 +29,7 @@ def end_errors(query: AnsweredQuery, threshold: float) -> list[float]:
     A true segment is compared with the found one that overlaps it most; one without overlap counts
     as missed and has no errors. Only matches that reach `threshold` count.
     """
-    shown = {one.reference_id for one in query.matches if one.probability >= threshold}
-    found = [one for one in query.found_segments() if one.reference_id in shown]
+    found = _shown(query, threshold)
     errors: list[float] = []
     for true in query.true_segments():
         near = [one for one in found if one.pair == true.pair and one.overlaps(true)]
@@ -44,6 +41,12 @@ def end_errors(query: AnsweredQuery, threshold: float) -> list[float]:
     return errors
 
 
+def _shown(query: AnsweredQuery, threshold: float) -> list[ScoredSegment]:
+    """Segments of the matches that reach the threshold."""
+    shown = {one.reference_id for one in query.matches if one.probability >= threshold}
+    return [one for one in query.found_segments() if one.reference_id in shown]
+
+
 def _by_reference(segments: Sequence[ScoredSegment]) -> dict[str, list[ScoredSegment]]:
     groups: defaultdict[str, list[ScoredSegment]] = defaultdict(list)
     for segment in segments:
@@ -52,12 +55,8 @@ def _by_reference(segments: Sequence[ScoredSegment]) -> dict[str, list[ScoredSeg
 
 
 def _box(segment: ScoredSegment) -> Box:
-    return (
-        segment.query_start_s,
-        segment.reference_start_s,
-        segment.query_end_s,
-        segment.reference_end_s,
-    )
+    (query_start_s, query_end_s), (reference_start_s, reference_end_s) = segment.axes
+    return query_start_s, reference_start_s, query_end_s, reference_end_s
 
 
 def _overlap(one: ScoredSegment, other: ScoredSegment) -> float:

@@ -32,26 +32,16 @@ _TINY_S = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredSegment:
-    """A true or predicted copy: seconds of the query and of the reference."""
+    """A true or predicted copy; `axes`: seconds of the query, and of the reference."""
 
     query_id: str
     reference_id: str
-    query_start_s: float
-    query_end_s: float
-    reference_start_s: float
-    reference_end_s: float
+    axes: tuple[Interval, Interval]
     score: float = 1.0
 
     @property
     def pair(self) -> Pair:
         return (self.query_id, self.reference_id)
-
-    @property
-    def axes(self) -> tuple[Interval, Interval]:
-        return (
-            (self.query_start_s, self.query_end_s),
-            (self.reference_start_s, self.reference_end_s),
-        )
 
     def overlaps(self, other: ScoredSegment) -> bool:
         """Whether the boxes share an area; touching is not enough."""

@@ -47,10 +47,7 @@ def segment(
     return ScoredSegment(
         query_id=f"Q{pair_id}",
         reference_id=f"R{pair_id}",
-        query_start_s=query[0],
-        query_end_s=query[1],
-        reference_start_s=reference[0],
-        reference_end_s=reference[1],
+        axes=(query, reference),
         score=score,
     )
 

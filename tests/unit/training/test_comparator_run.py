@@ -15,11 +15,7 @@ from dubl.models.cards import CARD_FILE
 from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training import comparator_run
 from dubl.training.comparator_run import ComparatorRun
-from dubl.training.config import (
-    ComparatorConfig,
-    parse_comparator_config,
-    parse_training_config,
-)
+from dubl.training.config import ComparatorConfig, TrainingConfig, parse_config
 from tests.unit.training.packs import short_scene
 
 TINY = """
@@ -36,7 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) -> None:
-    run = ComparatorRun(parse_comparator_config(TINY), tmp_path / "run")
+    run = ComparatorRun(parse_config(ComparatorConfig, TINY), tmp_path / "run")
     export = run.run(resume=False)
     assert (tmp_path / "run/loss.png").is_file()
     results = json.loads((tmp_path / "run/validation.json").read_text())
@@ -52,7 +48,7 @@ def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) 
 
 
 def test_a_run_resumes_with_the_features_that_are_there(tmp_path: Path) -> None:
-    config = parse_comparator_config(TINY)
+    config = parse_config(ComparatorConfig, TINY)
     ComparatorRun(config, tmp_path).run(resume=False)
     (items,) = tmp_path.glob("pack-*/items.json")
     before = items.stat().st_mtime_ns
@@ -67,7 +63,7 @@ def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    config = parse_comparator_config(TINY)
+    config = parse_config(ComparatorConfig, TINY)
     with monkeypatch.context() as patch:
         patch.setattr(comparator_run, "save_comparator", cut_off)
         with pytest.raises(KeyboardInterrupt):
@@ -79,14 +75,14 @@ def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    run = ComparatorRun(parse_comparator_config(TINY), tmp_path)
+    run = ComparatorRun(parse_config(ComparatorConfig, TINY), tmp_path)
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"last\.pt is no checkpoint"):
         run.run(resume=True)
 
 
 def test_damaged_figures_are_named(tmp_path: Path) -> None:
-    config = parse_comparator_config(TINY)
+    config = parse_config(ComparatorConfig, TINY)
     ComparatorRun(config, tmp_path).run(resume=True)
     (tmp_path / "validation.json").write_text('{"plain"')
     with pytest.raises(ConfigurationError, match=r"validation\.json"):
@@ -94,26 +90,30 @@ def test_damaged_figures_are_named(tmp_path: Path) -> None:
 
 
 def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
-    config = parse_comparator_config(TINY.replace("validation_scenes: 2", "validation_scenes: 0"))
+    config = parse_config(
+        ComparatorConfig, TINY.replace("validation_scenes: 2", "validation_scenes: 0")
+    )
     with pytest.raises(ConfigurationError, match="held out"):
         ComparatorRun(config, tmp_path)
 
 
 def test_the_configuration_that_ships_is_valid() -> None:
     text = (CONFIGS / "train_comparator.yaml").read_text(encoding="utf-8")
-    config = parse_comparator_config(text)
+    config = parse_config(ComparatorConfig, text)
     assert config.run == ComparatorConfig().run
     assert config.clips.validation_repositories
 
 
 def test_the_configurations_of_clearly_licensed_data_differ_in_nothing_else() -> None:
     text = (CONFIGS / "train_comparator_clear.yaml").read_text(encoding="utf-8")
-    clear = parse_comparator_config(text)
-    plain = parse_comparator_config((CONFIGS / "train_comparator.yaml").read_text(encoding="utf-8"))
+    clear = parse_config(ComparatorConfig, text)
+    plain = parse_config(
+        ComparatorConfig, (CONFIGS / "train_comparator.yaml").read_text(encoding="utf-8")
+    )
     assert clear.run == plain.run
     assert clear.clips.licenses == plain.clips.licenses.model_copy(update={"clear_only": True})
-    network = parse_training_config(
-        (CONFIGS / "train_descriptor_clear.yaml").read_text(encoding="utf-8")
+    network = parse_config(
+        TrainingConfig, (CONFIGS / "train_descriptor_clear.yaml").read_text(encoding="utf-8")
     )
     assert network.data.licenses == clear.clips.licenses
     assert network.weights is None

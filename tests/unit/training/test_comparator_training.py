@@ -14,7 +14,7 @@ from dubl.models.visil_config import VisilConfig
 from dubl.training.clip_batches import CHANGES, ClipBatches, changed_rows, window
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.comparator_validation import make_clip_queries, quality, scores
-from dubl.training.config import ComparatorRunSettings, parse_comparator_config
+from dubl.training.config import ComparatorConfig, ComparatorRunSettings, parse_config
 from dubl.training.feature_pack import FeaturePack
 from tests.unit.training.feature_packs import DIMS, FRAMES, REGIONS, write_feature_pack
 
@@ -147,4 +147,4 @@ def test_rows_of_a_query_come_from_the_middle(pack: FeaturePack) -> None:
 
 def test_a_wrong_key_in_the_configuration_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"clips\.scenez"):
-        parse_comparator_config("clips: {scenez: 3}")
+        parse_config(ComparatorConfig, "clips: {scenez: 3}")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError, MediaError
-from dubl.training.config import DataSettings, LicenseSettings, parse_training_config
+from dubl.training.config import DataSettings, LicenseSettings, TrainingConfig, parse_config
 from dubl.training.datasets import (
     Pack,
     build_pack,
@@ -122,7 +122,7 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
 
 def test_the_shipped_configuration_can_be_limited_to_clear_licenses() -> None:
     text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
-    clear = parse_training_config(text).data.licenses
+    clear = parse_config(TrainingConfig, text).data.licenses
     kept = (
         "CC0-1.0",
         "MIT (repo)",
@@ -139,13 +139,13 @@ def test_the_shipped_configuration_can_be_limited_to_clear_licenses() -> None:
     )
     assert all(clear.keeps(text) for text in kept)
     assert not any(clear.keeps(text) for text in left_out)
-    everything = parse_training_config(CONFIG.read_text()).data.licenses
+    everything = parse_config(TrainingConfig, CONFIG.read_text()).data.licenses
     assert all(everything.keeps(text) for text in left_out)
 
 
 def test_clear_licenses_leave_enough_real_pictures(shared_data: Path) -> None:
     text = CONFIG.read_text().replace("clear_only: false", "clear_only: true")
-    clear = parse_training_config(text).data.licenses
+    clear = parse_config(TrainingConfig, text).data.licenses
     entries = json.loads((shared_data / "images.json").read_text())
     kept = [entry for entry in entries if clear.keeps(entry["licence"])]
     assert 3000 < len(kept) < len(entries)

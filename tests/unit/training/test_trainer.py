@@ -12,7 +12,7 @@ from torch import nn
 from dubl.errors import ConfigurationError
 from dubl.models.compact import CompactNet, load_compact
 from dubl.plots import loss_curves
-from dubl.training.config import DataSettings, TrainingConfig, parse_training_config
+from dubl.training.config import DataSettings, TrainingConfig, parse_config
 from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.heads import fit_projection, whiten_head
@@ -38,7 +38,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture
 def config() -> TrainingConfig:
-    return parse_training_config(TINY)
+    return parse_config(TrainingConfig, TINY)
 
 
 def batch_maker(pack: Pack) -> BatchMaker:
@@ -150,7 +150,7 @@ def test_a_whole_run_gives_weights_that_load(tmp_path: Path) -> None:
     archive = write_archive(tmp_path, count=24, held_out=2)
     held_out = f"validation_repositories: [{HELD_OUT}]"
     text = TINY + f"data: {{images: [{archive}], procedural: 4, {held_out}}}"
-    result = DescriptorRun(parse_training_config(text), tmp_path / "run").run(resume=False)
+    result = DescriptorRun(parse_config(TrainingConfig, text), tmp_path / "run").run(resume=False)
     network = load_compact(result)
     assert network(torch.zeros(1, 160, 160, 3, dtype=torch.uint8)).descriptors.shape == (1, 256)
     assert (tmp_path / "run/loss.png").is_file()
@@ -158,4 +158,4 @@ def test_a_whole_run_gives_weights_that_load(tmp_path: Path) -> None:
 
 def test_a_wrong_key_in_the_configuration_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"run\.stepps"):
-        parse_training_config("run: {stepps: 3}")
+        parse_config(TrainingConfig, "run: {stepps: 3}")

@@ -10,7 +10,7 @@ import torch
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
 from dubl.models.comparator import load_comparator
 from dubl.models.networks import load_network
-from dubl.training.config import ComparatorConfig, parse_comparator_config
+from dubl.training.config import ComparatorConfig, parse_config
 from dubl.training.whitening_run import fit_own_whitening
 from tests.unit.models.published_files import write_resnet
 from tests.unit.training.packs import short_scene
@@ -32,7 +32,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config() -> ComparatorConfig:
-    return parse_comparator_config(TINY)
+    return parse_config(ComparatorConfig, TINY)
 
 
 @pytest.mark.slow  # the eigenvectors of 3840 dimensions take 20 s
