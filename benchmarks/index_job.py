@@ -28,7 +28,7 @@ import ray
 from benchmarks.results import Figure, at_least, at_most, plain, run
 from benchmarks.usage import watching
 from dubl.assembly import make_store
-from dubl.evaluation.report.facts import machine
+from dubl.evaluation.report.writing import machine
 from dubl.footage.scenes import generate_library
 from dubl.index.keys import read_keys
 from dubl.settings import Settings, load_settings

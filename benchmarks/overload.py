@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from benchmarks.flow import fill_library
-from benchmarks.material import WORK, bench_clip
+from benchmarks.material import WORK, bench_clip, fill_library
 from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, own_cpu_s, server_tree
-from dubl.evaluation.report.facts import machine
+from dubl.evaluation.report.writing import machine
 from dubl.settings import load_settings
 from pipelines.local_server import running_server
 from serve_app.api.admission import default_waiting

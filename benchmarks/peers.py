@@ -12,11 +12,10 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.flow import InProcessFlow, fill_library, pictures
-from benchmarks.material import WORK, bench_clip
+from benchmarks.material import WORK, InProcessFlow, bench_clip, fill_library, pictures
 from benchmarks.results import Figure, plain, run, skipped
 from benchmarks.usage import ProcessTree
-from dubl.evaluation.report.facts import machine
+from dubl.evaluation.report.writing import machine
 from dubl.media.sources import local_source
 from dubl.settings import load_settings
 

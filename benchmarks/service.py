@@ -14,12 +14,11 @@ from statistics import median
 import httpx
 import numpy as np
 
-from benchmarks.flow import InProcessFlow, fill_library, pictures
-from benchmarks.material import WORK, bench_clip
+from benchmarks.material import WORK, InProcessFlow, bench_clip, fill_library, pictures
 from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, server_tree, spending
 from dubl.assembly import feature_spec
-from dubl.evaluation.report.facts import machine
+from dubl.evaluation.report.writing import machine
 from dubl.media.sources import local_source
 from dubl.settings import Settings, load_settings
 from pipelines.local_server import running_server

@@ -20,9 +20,9 @@ from benchmarks.results import Figure, at_least, plain, run
 from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import DataSettings, TrainingConfig
 from dubl.training.datasets import build_pack
+from dubl.training.heads import untrained_network
 from dubl.training.sampling import Batch, BatchMaker
 from dubl.training.trainer import Trainer
-from dubl.training.untrained import untrained_network
 from dubl.training.views import StrongRanges
 
 PICTURES = 256

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
-from dubl.evaluation.suite_roles import VIDEO_SUFFIXES
+from dubl.evaluation.suite import VIDEO_SUFFIXES
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")

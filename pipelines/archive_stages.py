@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +22,15 @@ from ray.data.datasource import Datasource, ReadTask
 
 from dubl.assembly import make_decoder, make_embedder, reference_sampling
 from dubl.contract.rights import parse_rights
-from dubl.errors import DecoderCrashed, DublError
+from dubl.errors import DecoderCrashed, DublError, SourceNotFound
 from dubl.index.keys import KnownKeys
+from dubl.media.links import fetch_link
+from dubl.media.sources import hash_file
+from dubl.media.spool import Spool, too_large
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
-from pipelines.archive_files import opened
-from pipelines.archive_source import ArchiveItem
+from pipelines.archive_source import ArchiveItem, plain_text
+from pipelines.object_store import fetch_object, is_object_uri
 
 Row = dict[str, object]
 Batch = dict[str, np.ndarray]
@@ -180,3 +186,35 @@ def _pickled(value: object) -> bytes:
 def loaded(value: object) -> Any:  # a stage's rows are as the one before made them
     assert isinstance(value, bytes)
     return pickle.loads(value)
+
+
+@contextmanager
+def opened(path: str, settings: Settings) -> Iterator[VideoSource]:
+    """The video's file; what was fetched is removed afterwards. Raises SourceError."""
+    spool = Spool(settings.spool_dir, settings.media.max_size_bytes)
+    if path.startswith(("http://", "https://")):
+        source = fetch_link(path, spool_dir=settings.spool_dir, settings=settings.media)
+    elif is_object_uri(path):
+        source = fetch_object(path, spool, name=path)
+    else:
+        yield _local_file(path, settings.media.max_size_bytes)
+        return
+    try:
+        yield replace(source, name=plain_text(path))
+    finally:
+        spool.remove(source)
+
+
+def _local_file(path: str, max_size_bytes: int) -> VideoSource:
+    file = Path(path)
+    try:
+        size_bytes = file.stat().st_size
+        if not file.is_file():  # a pipe or a device would never end
+            raise SourceNotFound("the path is not a file")
+    except (OSError, ValueError) as exc:
+        raise SourceNotFound(f"the file cannot be read: {exc}") from exc
+    if size_bytes > max_size_bytes:
+        raise too_large(max_size_bytes)
+    return VideoSource(
+        path=path, sha256=hash_file(file), size_bytes=size_bytes, name=plain_text(path)
+    )

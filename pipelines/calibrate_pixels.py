@@ -24,8 +24,8 @@ from dubl.assembly import (
     weights_folder,
 )
 from dubl.errors import DublError
+from dubl.evaluation.suite import QUERIES, REFERENCES
 from dubl.evaluation.suite_questions import video_of
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES
 from dubl.matching.calibration import (
     CALIBRATION_FILE,
     PIXEL_NAMES,

@@ -44,10 +44,16 @@ from pipelines.cli.options import (
     job_settings,
 )
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
-from pipelines.duplicate_clusters import Cluster as DuplicateCluster
-from pipelines.duplicate_clusters import connected, make_cluster
-from pipelines.duplicate_pairs import ComparedPair, DuplicatePairs
-from pipelines.duplicate_report import shown_clusters, write_page, write_tables
+from pipelines.duplicates import Cluster as DuplicateCluster
+from pipelines.duplicates import (
+    ComparedPair,
+    DuplicatePairs,
+    connected,
+    make_cluster,
+    shown_clusters,
+    write_page,
+    write_tables,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,15 @@ from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check, Segment
 from dubl.errors import DublError, InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery, load_truth
+from dubl.evaluation.suite import (
+    QUERIES,
+    REFERENCES,
+    SuiteRoles,
+    TrueQuery,
+    draw_roles,
+    find_videos,
+    load_truth,
+)
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
 

@@ -3,7 +3,7 @@
     python -m pipelines.evaluate --set suite/ --out report/ --peers
 
 A suite is a folder as pipelines.make_attacks writes it: references/, queries/ and truth.json
-(dubl/evaluation/suite_truth.py). The report is a folder with report.md, its pictures, tables of
+(dubl/evaluation/suite.py). The report is a folder with report.md, its pictures, tables of
 all pairs and queries as Parquet, and summary.json.
 """
 
@@ -17,9 +17,9 @@ import typer
 
 from dubl.evaluation.benchmark.findings import judge
 from dubl.evaluation.benchmark.run import run_suite
-from dubl.evaluation.peers.methods import Peers, available_peers
+from dubl.evaluation.peers import Peers, available_peers
 from dubl.evaluation.report.writing import REPORT, write_report
-from dubl.evaluation.suite_truth import load_truth
+from dubl.evaluation.suite import load_truth
 from dubl.plots import require_plots
 from dubl.settings import load_settings
 from pipelines.cli.options import CONFIG, JobConfig, job

@@ -13,7 +13,7 @@ import typer
 
 from dubl.errors import InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
+from dubl.evaluation.suite import SuiteRoles, draw_roles, find_videos
 from dubl.footage.edits.registry import REGISTRY
 from pipelines.cli.options import job
 

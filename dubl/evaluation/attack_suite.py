@@ -1,7 +1,7 @@
 """Makes a benchmark of copies from any videos.
 
 The suite is a folder: references/ (the library), queries/ (edited copies, strangers and hard
-negatives, as encoded files) and truth.json (suite_truth.py). Everything follows from the seed;
+negatives, as encoded files) and truth.json (suite.py). Everything follows from the seed;
 each query draws from a generator of its own, so that other edits or videos do not change it.
 """
 
@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from dubl.errors import InvalidRequest, MediaError
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import (
+from dubl.evaluation.suite import (
     QUERIES,
     REFERENCES,
     Failure,
+    SuiteRoles,
     SuiteTruth,
     TrueMatch,
     TrueQuery,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dubl.assembly import query_sampling, reference_sampling
 from dubl.errors import InvalidRequest, MediaError
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth, TrueMatch, load_truth
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteTruth, TrueMatch, load_truth
 from dubl.media.sources import local_source
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
 from dubl.models.checkpoints import ModelCard, read_torch_file, require_tensors
-from dubl.models.comparator import save_comparator
 from dubl.models.limac import (
     REGION_CHANNELS,
     FrameNormalizer,
@@ -26,7 +25,7 @@ from dubl.models.limac import (
     save_limac,
 )
 from dubl.models.presets import RESNET50, WHITENING, Preset, PublishedFile
-from dubl.models.visil import Visil
+from dubl.models.visil import Visil, save_comparator
 
 RENAMED = {"video_comperator.": "visil_head.", "visil_head.video_comperator.": "visil_head."}
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dubl.training.clips import NO_GUEST, FeaturePack
 from dubl.training.config import ComparatorRunSettings
-from dubl.training.feature_pack import NO_GUEST, FeaturePack
 
 Rows = NDArray[np.int64]
 MIN_SCENE = 3  # clips that make a scene worth drawing from

@@ -22,11 +22,10 @@ from dubl.models.compact import CompactNet, load_compact, save_compact
 from dubl.models.devices import wants_gpu
 from dubl.training.config import DataSettings, TrainingConfig
 from dubl.training.datasets import ITEMS, Pack, build_pack, credited
-from dubl.training.heads import fit_heads, whiten_heads
+from dubl.training.heads import fit_heads, untrained_network, whiten_heads
 from dubl.training.run_folder import RunFolder
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import Trainer
-from dubl.training.untrained import untrained_network
 from dubl.training.validation import extract, make_yardstick, measure
 from dubl.training.views import StrongRanges
 from dubl.training.workers import Workers

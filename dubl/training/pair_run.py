@@ -9,15 +9,19 @@ comparator that was not tuned on it), `left_out.json` (videos that could not be 
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import logging
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from dubl.assembly import (
     calibration_of,
@@ -41,15 +45,14 @@ from dubl.matching.reranker import Comparison, ViSiLReranker
 from dubl.matching.signals import alike_views, spans
 from dubl.media.sources import local_source
 from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, ModelCard
-from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil
+from dubl.models.visil import Visil, load_comparator, save_comparator
 from dubl.models.visil_config import VisilConfig
 from dubl.plots import loss_curves
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
-from dubl.training.pair_tuning import PairTrainer, RegionPair
-from dubl.training.pairs import LabeledPair
+from dubl.training.comparator_trainer import VisilTrainer, similarity_regularization
+from dubl.training.config import ComparatorRunSettings
 from dubl.training.run_folder import CHECKPOINT
 from dubl.types import Sampling, Segment, VideoFeatures
 
@@ -272,3 +275,126 @@ def _everything(pair: EmbeddedPair) -> Segment:
         reference_end_s=pair.reference.duration_s,
         similarity=0.0,
     )
+
+
+COLUMNS = ("query", "reference", "label")
+LABELS = {"1": True, "0": False}
+SHOWN = 5  # wrong rows in one message
+
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabeledPair:
+    """Two videos, and whether the user calls the query a copy of the reference."""
+
+    query: Path
+    reference: Path
+    copy: bool
+
+
+def read_pairs(path: Path) -> list[LabeledPair]:
+    """Reads the CSV; relative paths start at its folder. Raises ConfigurationError with the rows
+    that are wrong, the first of them where there are many.
+
+    Rows are counted as in an editor: the header is row 1.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = set(COLUMNS) - set(reader.fieldnames or ())
+            if missing:
+                raise ConfigurationError(f"{path} lacks the columns {', '.join(sorted(missing))}")
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise ConfigurationError(f"{path} is not a readable CSV: {exc}") from exc
+    pairs = _valid(path, rows)
+    if len({pair.copy for pair in pairs}) < 2:
+        raise ConfigurationError(f"{path} must hold pairs of both labels, 1 and 0")
+    return pairs
+
+
+def _valid(path: Path, rows: Sequence[tuple[int, Row]]) -> list[LabeledPair]:
+    """The pairs of all rows, each once; a pair may not have both labels."""
+    labels: dict[tuple[Path, Path], tuple[bool, int]] = {}
+    problems = []
+    for number, row in rows:
+        pair = _pair(path.parent, row)
+        if isinstance(pair, str):
+            problems.append(f"row {number}: {pair}")
+            continue
+        label, before = labels.setdefault((pair.query, pair.reference), (pair.copy, number))
+        if label is not pair.copy:
+            problems.append(f"row {number}: contradicts row {before}")
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise ConfigurationError(f"{path}, {'; '.join(problems[:SHOWN])}{more}")
+    return [
+        LabeledPair(query=query, reference=reference, copy=copy)
+        for (query, reference), (copy, _) in labels.items()
+    ]
+
+
+def _pair(folder: Path, row: Row) -> LabeledPair | str:
+    """The pair of a row, or its error."""
+    query, reference, label = ((row[name] or "").strip() for name in COLUMNS)
+    if label not in LABELS:
+        return f"label must be 1 or 0, not '{label}'"
+    for name, text in (("query", query), ("reference", reference)):
+        if not text or not (folder / text).is_file():
+            return f"{name} '{text}' is no file"
+    return LabeledPair(query=folder / query, reference=folder / reference, copy=LABELS[label])
+
+
+PAIRS_PER_STEP = 8
+CHANCE_FLOOR = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionPair:
+    """Region features [T,R,D] and [U,R,D] of what two videos may share, and the label."""
+
+    query: Tensor
+    reference: Tensor
+    copy: bool
+
+
+class PairTrainer(VisilTrainer):
+    """Trains on as many copies as others a step, at one rate, without bounds on gradients."""
+
+    def __init__(
+        self, network: Visil, pairs: Sequence[RegionPair], *, steps: int, seed: int
+    ) -> None:
+        settings = ComparatorRunSettings(
+            steps=steps, learning_rate=5e-4, warmup_steps=1, gradient_norm=math.inf
+        )
+        super().__init__(network, settings, least_rate=1.0)
+        self._kinds = [[pair for pair in pairs if pair.copy is copy] for copy in (True, False)]
+        self._rng = np.random.default_rng(seed)
+
+    def train_next(self) -> Mapping[str, Tensor]:
+        self.network.train()
+        terms = [
+            pair_loss(self.network, kind[int(self._rng.integers(len(kind)))])
+            for kind in self._kinds
+            for _ in range(PAIRS_PER_STEP // 2)
+            if kind
+        ]
+        loss = torch.stack(terms).mean()
+        self.update(loss)
+        return {"loss": loss}
+
+
+def pair_loss(network: Visil, pair: RegionPair) -> Tensor:
+    """−log of the chance given to the label, plus how far the comparator leaves [-1,1].
+
+    The chance is the similarity in [0,1], the larger of both directions as in matching.
+    """
+    query, reference = network.index_video(pair.query), network.index_video(pair.reference)
+    similarities, excess = [], []
+    for one, other in ((query, reference), (reference, query)):
+        raw = network.compare(network.frame_similarity(one, other))
+        similarities.append(network.video_similarity(F.hardtanh(raw) / 2 + 0.5))
+        excess.append(similarity_regularization(raw))
+    chance = torch.cat(similarities).max().clamp(CHANCE_FLOOR, 1 - CHANCE_FLOOR)
+    return -(chance if pair.copy else 1 - chance).log() + torch.stack(excess).sum()

@@ -13,11 +13,18 @@ from dubl.assembly import space_settings
 from dubl.errors import ConfigurationError, DublError
 from pipelines.cli.options import DATA, FAILED, AsJson, Key, Url, command_settings, connected
 from pipelines.cli.show import print_json
-from pipelines.diagnosis.data import look_at_data, port
-from pipelines.diagnosis.finding import Finding, State, fine, from_error
-from pipelines.diagnosis.machine import look_at_machine
-from pipelines.diagnosis.model import look_at_model
-from pipelines.diagnosis.service import look_at_cluster, look_at_service
+from pipelines.diagnosis import (
+    Finding,
+    State,
+    fine,
+    from_error,
+    look_at_cluster,
+    look_at_data,
+    look_at_machine,
+    look_at_model,
+    look_at_service,
+    port,
+)
 
 MARKS = {State.OK: "ok     ", State.NOTE: "note   ", State.PROBLEM: "PROBLEM"}
 COLORS = {State.OK: typer.colors.GREEN, State.NOTE: typer.colors.YELLOW}

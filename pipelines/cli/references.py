@@ -1,4 +1,4 @@
-"""`dubl references`: the library."""
+"""`dubl references`: the library and the rights of its references. `dubl search`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from dubl.client.errors import ClientError
+from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Reference, Rights
 from dubl.contract.bodies import Library as Listed
-from dubl.contract.bodies import Reference, Rights
 from dubl.errors import DublError
+from dubl.rights.terms import Action as Action
 from pipelines.cli.backends import Backend, every, on_backend, opened_backend
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
@@ -26,7 +28,6 @@ from pipelines.cli.options import (
     print_error,
     printed_errors,
 )
-from pipelines.cli.rights import COMMANDS, Action, RightsText, changed_rights, read_rights
 from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
 
 references_app = typer.Typer(
@@ -162,10 +163,6 @@ def delete(
         typer.echo(f"deleted {reference_id}")
 
 
-for name, command in COMMANDS.items():
-    references_app.command(name)(command)
-
-
 def _registered(
     backend: Backend,
     video: str,
@@ -248,3 +245,116 @@ def _metadata(text: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise typer.BadParameter("--metadata must be a JSON object")
     return value
+
+
+RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
+
+
+def read_rights(text: str) -> Rights:
+    try:
+        return Rights.model_validate_json(text)
+    except ValidationError as exc:
+        raise typer.BadParameter(f"--rights: {exc.errors()[0]['msg']}") from exc
+
+
+def changed_rights(
+    rights: Rights, *, action: Action | None, min_copied_s: float | None
+) -> Rights | None:
+    """The rights with the given changes; None without changes."""
+    given = {
+        "action": None if action is None else action.value,
+        "min_copied_s": min_copied_s,
+    }
+    change = {name: value for name, value in given.items() if value is not None}
+    return rights.model_copy(update=change) if change else None
+
+
+@references_app.command("license")
+@on_backend
+def license_reference(
+    backend: Backend,
+    reference_id: Id,
+    since: Annotated[str, typer.Option("--from", help="start, ISO 8601; default: open")] = "",
+    until: Annotated[str, typer.Option(help="end, exclusive; default: open")] = "",
+    territory: Annotated[list[str] | None, typer.Option(help="country, two letters")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
+) -> None:
+    """Adds a license window. Copies within it do not count."""
+    window = LicenseWindow.model_validate(
+        {
+            "from": since or None,
+            "until": until or None,
+            "territories": territory or (),
+            "channels": channel or (),
+        }
+    )
+    windows = backend.get_reference(reference_id).rights.license_windows
+    _change(backend, reference_id, license_windows=(*windows, window))
+
+
+@references_app.command("unlicense")
+@on_backend
+def unlicense(backend: Backend, reference_id: Id) -> None:
+    """Removes all license windows."""
+    _change(backend, reference_id, license_windows=())
+
+
+@references_app.command("exclude")
+@on_backend
+def exclude(
+    backend: Backend,
+    reference_id: Id,
+    start_s: Annotated[float, typer.Argument(min=0, metavar="START", help="seconds")],
+    end_s: Annotated[float, typer.Argument(min=0, metavar="END", help="seconds")],
+    label: Annotated[str, typer.Option(help="intro, credits, …")] = "",
+) -> None:
+    """Excludes a segment, such as an intro. Copies of it do not count."""
+    segment = ExcludedSegment(start_s=start_s, end_s=end_s, label=label)
+    segments = backend.get_reference(reference_id).rights.excluded_segments
+    _change(backend, reference_id, excluded_segments=(*segments, segment))
+
+
+@references_app.command("include")
+@on_backend
+def include(backend: Backend, reference_id: Id) -> None:
+    """Removes all excluded segments."""
+    _change(backend, reference_id, excluded_segments=())
+
+
+def _change(backend: Backend, reference_id: str, **change: object) -> None:
+    rights = backend.get_reference(reference_id).rights.model_copy(update=change)
+    print_json(backend.update_reference(reference_id, rights=rights).rights)
+
+
+FRAMES: Columns[FrameFound] = {
+    "reference": lambda one: one.reference_id,
+    "library": lambda one: one.library,
+    "similarity": lambda one: f"{one.similarity:.2f}",
+    "seconds": lambda one: " ".join(f"{time_s:.1f}" for time_s in one.times_s[:TIMES_SHOWN]),
+}
+MAX_SHOWN = 50
+TIMES_SHOWN = 5
+
+
+@on_backend
+def search(
+    backend: Backend,
+    what: Annotated[
+        str, typer.Argument(help="part of an id, a title or a source; or an image or video file")
+    ],
+    at: Annotated[float, typer.Option(min=0, help="second of a video file")] = 0.0,
+    library: Annotated[str, typer.Option(help="default: all libraries")] = "",
+    owner: Annotated[str, typer.Option(help="only in a search by text")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Finds references by text; or, for a file, references that show its picture.
+
+    The similarity of a picture is not a verdict: frames of other videos may be similar too.
+    """
+    if Path(what).is_file():
+        frames = backend.search_frame(what, time_s=at, library=library, limit=limit)
+        print_items(frames, FRAMES, as_json=as_json)
+        return
+    page = backend.list_references(library=library, owner=owner, text=what, limit=limit)
+    print_items(page.items, REFERENCES, as_json=as_json)

@@ -24,9 +24,7 @@ from dubl.client.client import Client
 from dubl.client.errors import ApiError
 from dubl.errors import EvidenceNotKept, StoreUnavailable
 from dubl.ledger.ledger import Ledger
-from dubl.reporting.figures import figures_of
-from dubl.reporting.page import report_page
-from dubl.reporting.tables import HINTS, REFERENCES, Sources, report_tables
+from dubl.reporting import HINTS, REFERENCES, Sources, figures_of, report_page, report_tables
 from dubl.settings import Settings
 from dubl.types import Check, Outcome
 from pipelines.cli.backends import every

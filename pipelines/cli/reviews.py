@@ -1,4 +1,4 @@
-"""`dubl reviews`: the review queue, and decisions."""
+"""`dubl reviews`: the review queue, and decisions. `dubl calibrate`: thresholds from decisions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dubl.contract.bodies import Review, ReviewItem
-from dubl.types import Decision, ReviewState
+from dubl.contract.bodies import Calibration, Precision, Review, ReviewItem
+from dubl.types import MIN_DECISIONS, Decision, ReviewState
 from pipelines.cli.backends import Backend, on_backend
 from pipelines.cli.options import AsJson
-from pipelines.cli.show import Columns, moment, print_items, print_json
+from pipelines.cli.show import Columns, moment, print_items, print_json, print_table
 
 reviews_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="The review queue, and decisions."
@@ -89,3 +89,51 @@ def history(
     """Lists decisions and comments, newest first."""
     found = backend.list_reviews(check_id=check_id, reference_id=reference_id, limit=limit)
     print_items(found.items, HISTORY, as_json=as_json)
+
+
+HEADINGS = ("outcome", "threshold", "decided above it", "share of copies", "95 % interval")
+
+
+@on_backend
+def calibrate(
+    backend: Backend,
+    library: Annotated[str, typer.Argument(help="library with decided matches")],
+    least_decisions: Annotated[
+        int, typer.Option(min=1, help="fail with fewer decisions")
+    ] = MIN_DECISIONS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show the result, change nothing")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fits a library's thresholds to review decisions. They apply from the next check on.
+
+    With a running service (--url), an administrator's key is needed.
+    """
+    found = backend.calibrate_library(library, least_decisions=least_decisions, adopt=not dry_run)
+    if as_json:
+        print_json(found)
+        return
+    print_table(HEADINGS, _rows(found))
+    done = "the fitted thresholds hold from now on" if found.adopted else "nothing was changed"
+    typer.echo(f"{found.decisions} decisions, {found.copies} of them copies: {done}")
+
+
+def _rows(found: Calibration) -> list[tuple[str, ...]]:
+    return [
+        _row("duplicate, current", found.duplicate_before),
+        _row("duplicate, fitted", found.duplicate_after),
+        _row("review, current", found.review_before),
+        _row("review, fitted", found.review_after),
+    ]
+
+
+def _row(name: str, one: Precision) -> tuple[str, ...]:
+    share = one.copies / one.matches if one.matches else 0.0
+    return (
+        name,
+        f"{one.threshold:.3f}",
+        str(one.matches),
+        f"{share:.3f}" if one.matches else "-",
+        f"{one.low:.3f}-{one.high:.3f}",
+    )

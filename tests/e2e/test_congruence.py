@@ -14,8 +14,7 @@ from dubl import Client, ClientError, DublError, LocalClient
 from dubl.assembly import challenger_settings, make_store
 from dubl.contract.bodies import LicenseWindow, Rights
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteRoles
 from dubl.footage.scenes import generate_library
 from dubl.settings import Settings, load_settings
 from pipelines.local_server import running_server

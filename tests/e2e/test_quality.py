@@ -20,8 +20,8 @@ from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.benchmark.findings import suite_figures
 from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.metrics.detection import Estimate
-from dubl.evaluation.report.summary import figures_tree
-from dubl.evaluation.suite_roles import SuiteRoles
+from dubl.evaluation.report.writing import figures_tree
+from dubl.evaluation.suite import SuiteRoles
 from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES, TrueQuery
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteRoles, TrueQuery
 from pipelines.local_server import running_server
 from tests.support.service import Client
 

@@ -15,8 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteRoles
 from dubl.footage.scenes import generate_library
 from dubl.settings import load_settings
 from pipelines.cli.main import app

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteRoles, SuiteTruth
 from dubl.footage.scenes import generate_library
 from pipelines.local_server import running_server
 from tests.support import spans

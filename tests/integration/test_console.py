@@ -15,8 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from dubl.contract.bodies import DuplicateCluster, DuplicateMember, DuplicatePair
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles
-from dubl.evaluation.suite_truth import QUERIES, REFERENCES, SuiteTruth
+from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteRoles, SuiteTruth
 from dubl.footage.scenes import generate_library
 from dubl.index.duplicates import write_duplicates
 from tests.support.browser import chromium

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dubl.models.limac import PCAWhitening, stage_regions
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
-from dubl.training.losses import (
+from dubl.training.comparator_trainer import (
     hard_negative_loss,
     info_nce,
     self_similarity_loss,

@@ -25,10 +25,10 @@ from dubl.matching.calibration import (
     save_calibration,
 )
 from dubl.models import published as published_module
-from dubl.models.comparator import load_comparator
 from dubl.models.networks import load_network
 from dubl.models.presets import PRESETS
 from dubl.models.published import build_model
+from dubl.models.visil import load_comparator
 from dubl.settings import Settings, load_settings
 from dubl.types import FrameClip, ReferenceDraft, VideoFacts, VideoSource
 from tests.unit.models.published_files import write_files

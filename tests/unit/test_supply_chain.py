@@ -24,7 +24,7 @@ from dubl.matching.calibration import (
     save_calibration,
 )
 from dubl.models.compact import load_compact
-from dubl.models.comparator import load_comparator
+from dubl.models.visil import load_comparator
 from dubl.settings import load_settings
 
 PROJECT = Path(__file__).resolve().parents[2]

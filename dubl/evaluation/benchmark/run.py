@@ -12,7 +12,7 @@ from pathlib import Path
 from dubl.assembly import feature_spec, model_id
 from dubl.engine.in_process import InProcess
 from dubl.errors import DublError, InputError, InvalidRequest, ResourceError
-from dubl.evaluation.suite_truth import (
+from dubl.evaluation.suite import (
     QUERIES,
     REFERENCES,
     Failure,

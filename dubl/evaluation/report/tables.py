@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
+from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery, end_errors
 from dubl.evaluation.benchmark.run import SuiteRun
-from dubl.evaluation.benchmark.seconds import end_errors
 from dubl.types import Match
 
 _SEGMENTS = pa.list_(

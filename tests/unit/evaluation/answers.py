@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery
-from dubl.evaluation.suite_truth import TrueMatch
+from dubl.evaluation.suite import TrueMatch
 from dubl.types import Match, Outcome, Segment
 
 

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 
 from dubl.errors import InvalidRequest, NotFound
 from dubl.evaluation.attack_suite import EDITED_STRANGER, STRANGER, SuiteOptions, write_suite
-from dubl.evaluation.suite_roles import SuiteRoles, draw_roles, find_videos
-from dubl.evaluation.suite_truth import SuiteTruth, load_truth
+from dubl.evaluation.suite import SuiteRoles, SuiteTruth, draw_roles, find_videos, load_truth
 from dubl.footage.clips import open_clip
 from dubl.footage.hard_negatives import negative_pairs, same_camera_later, same_set
 from dubl.footage.video_file import probe, read_frames

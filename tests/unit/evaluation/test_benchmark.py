@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 
 from dubl.errors import SourceNotFound
-from dubl.evaluation.benchmark.answers import AnsweredQuery, answered_queries
-from dubl.evaluation.benchmark.edit_rows import edit_rows, original_rows, recall_by_edit
-from dubl.evaluation.benchmark.figures import (
+from dubl.evaluation.benchmark.answers import AnsweredQuery, answered_queries, end_errors
+from dubl.evaluation.benchmark.findings import (
     decision_figures,
+    edit_rows,
+    original_rows,
     pair_curve,
     pair_micro_ap,
     pair_recall,
     query_mean_ap,
     ranking_figures,
+    recall_by_edit,
     segment_figures,
 )
 from dubl.evaluation.benchmark.run import SuiteRun
-from dubl.evaluation.benchmark.seconds import end_errors
-from dubl.evaluation.suite_truth import SuiteTruth, TrueQuery, find_video, load_truth
+from dubl.evaluation.suite import SuiteTruth, TrueQuery, find_video, load_truth
 from dubl.settings import PolicySettings, Settings
 from dubl.types import Outcome, Verdict
 from tests.unit.evaluation.answers import match, query, scored, true

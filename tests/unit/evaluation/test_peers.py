@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.evaluation.peers.hashes import collage_hash, hamming, phash
-from dubl.evaluation.peers.methods import FramePHash, Peer, VideoHash, VPdq
+from dubl.evaluation.peers import FramePHash, Peer, VideoHash, VPdq, collage_hash, hamming, phash
 from dubl.footage.textures import dead_leaves
 from dubl.types import Uint8Array
 

@@ -8,16 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubl.evaluation.benchmark.figures import pair_micro_ap
-from dubl.evaluation.benchmark.findings import judge
+from dubl.evaluation.benchmark.findings import judge, pair_micro_ap
 from dubl.evaluation.benchmark.run import SuiteRun
-from dubl.evaluation.peers.methods import Peers
-from dubl.evaluation.report.cases import misses, varied, worst_false_pairs
-from dubl.evaluation.report.facts import time_shares
-from dubl.evaluation.report.filmstrips import moments_of
-from dubl.evaluation.report.markdown import report_page
-from dubl.evaluation.report.pictures import staircase
-from dubl.evaluation.suite_truth import Failure, SuiteTruth, TrueMatch, TrueQuery
+from dubl.evaluation.peers import Peers
+from dubl.evaluation.report.cases import misses, moments_of, varied, worst_false_pairs
+from dubl.evaluation.report.writing import report_page, staircase, time_shares
+from dubl.evaluation.suite import Failure, SuiteTruth, TrueMatch, TrueQuery
 from dubl.settings import Settings
 from dubl.types import Outcome, Verdict
 from tests.unit.evaluation.answers import match, query, scored, true

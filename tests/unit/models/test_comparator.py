@@ -12,9 +12,8 @@ from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import WeightsUnavailable
 from dubl.models.chamfer import frame_similarities
 from dubl.models.checkpoints import ModelCard, save_checkpoint
-from dubl.models.comparator import load_comparator, save_comparator
 from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, NumpyComparator
-from dubl.models.visil import Visil
+from dubl.models.visil import Visil, load_comparator, save_comparator
 from dubl.models.visil_config import VisilConfig
 from dubl.types import Float16Array
 

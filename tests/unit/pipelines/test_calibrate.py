@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from dubl.errors import InvalidRequest
+from dubl.evaluation.suite import SuiteTruth, TrueMatch, TrueQuery
 from dubl.evaluation.suite_questions import (
     Question,
     choose_questions,
     read_sources,
     source_of,
 )
-from dubl.evaluation.suite_truth import SuiteTruth, TrueMatch, TrueQuery
 from dubl.matching.calibration import Calibration, Signals, probability
 from dubl.settings import Settings
 from dubl.types import Segment, VideoFeatures

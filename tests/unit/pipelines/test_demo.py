@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dubl.contract.bodies import Check, Context, Match, Ruling, Segment
-from dubl.evaluation.suite_truth import TrueMatch, TrueQuery
+from dubl.evaluation.suite import TrueMatch, TrueQuery
 from dubl.rights.terms import Action
 from pipelines.demo import Asked
 

@@ -21,10 +21,18 @@ from dubl.client.client import Client
 from dubl.ledger.ledger import Ledger
 from dubl.settings import load_settings
 from pipelines.cli.main import app
-from pipelines.diagnosis.data import free_disk, ledger, port, writable
-from pipelines.diagnosis.finding import State
-from pipelines.diagnosis.machine import packages, python_version, shared_memory
-from pipelines.diagnosis.service import clock, look_at_service
+from pipelines.diagnosis import (
+    State,
+    clock,
+    free_disk,
+    ledger,
+    look_at_service,
+    packages,
+    port,
+    python_version,
+    shared_memory,
+    writable,
+)
 from tests.support.fake_service import FakeService
 from tests.support.http_server import serving
 from tests.support.other_weights import other_weights

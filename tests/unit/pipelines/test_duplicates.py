@@ -15,9 +15,14 @@ from dubl.errors import ConfigurationError, NotAVideo
 from dubl.index.store import LibraryStore
 from dubl.types import FrameClip, Reference, Sampling, Segment, VideoSource
 from pipelines.dedupe_archive import clusters_of
-from pipelines.duplicate_clusters import connected, make_cluster
-from pipelines.duplicate_pairs import ComparedPair, DuplicatePairs
-from pipelines.duplicate_report import write_page, write_tables
+from pipelines.duplicates import (
+    ComparedPair,
+    DuplicatePairs,
+    connected,
+    make_cluster,
+    write_page,
+    write_tables,
+)
 
 SEGMENT = Segment(
     query_start_s=0, query_end_s=5, reference_start_s=1, reference_end_s=6, similarity=0.9

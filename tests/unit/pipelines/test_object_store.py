@@ -10,7 +10,7 @@ import pytest
 from dubl.errors import SourceNotFound, SourceTooLarge
 from dubl.media.spool import Spool
 from dubl.settings import load_settings
-from pipelines.archive_files import opened
+from pipelines.archive_stages import opened
 from pipelines.object_store import fetch_object, list_objects
 
 

@@ -13,9 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dubl.ledger.ledger import Ledger
-from dubl.reporting.figures import Share, figures_of
-from dubl.reporting.page import report_page
-from dubl.reporting.tables import HINTS, REFERENCES, Sources, report_tables
+from dubl.reporting import HINTS, REFERENCES, Share, Sources, figures_of, report_page, report_tables
 from dubl.types import Check, Decision, Match, Outcome, Segment, Verdict
 from pipelines.cli.main import app
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubl.training.feature_pack import ClipItem, FeaturePack
+from dubl.training.clips import ClipItem, FeaturePack
 
 DIMS, REGIONS, FRAMES = 16, 4, 20
 

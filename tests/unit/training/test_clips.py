@@ -15,9 +15,8 @@ from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted
 from dubl.footage.edits.registry import PICTURE_EDITS
 from dubl.footage.frames import Frames, edited_frames
 from dubl.footage.textures import gradient, procedural_picture
-from dubl.training.clips import Clip, list_clips
+from dubl.training.clips import ORIGINAL, Clip, FeaturePack, build_feature_pack, list_clips
 from dubl.training.config import ClipSettings
-from dubl.training.feature_pack import ORIGINAL, FeaturePack, build_feature_pack
 from tests.unit.training.packs import short_scene, write_archive
 
 SIZE = 72
@@ -85,7 +84,7 @@ def test_a_new_edit_also_edits_clips_that_are_trained_on(
     def negative(clip: clips.Clip, _draw: Draw) -> EditedClip:
         return repainted(clip, clip.size, lambda image, _: 255 - image)
 
-    monkeypatch.setattr("dubl.training.feature_pack.PICTURE_EDITS", {"negative": negative})
+    monkeypatch.setattr("dubl.training.clips.PICTURE_EDITS", {"negative": negative})
     pack = build_feature_pack(small_clips(), Eye(), ClipSettings(versions=1), tmp_path, seed=0)
     assert {item.edits for item in pack.items} == {("original", "negative")}
 

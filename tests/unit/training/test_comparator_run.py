@@ -12,7 +12,7 @@ import torch
 from dubl.assembly import SHIPPED_WEIGHTS
 from dubl.errors import ConfigurationError
 from dubl.models.cards import CARD_FILE
-from dubl.models.comparator import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
+from dubl.models.visil import COMPARATOR_CARD_FILE, COMPARATOR_FILE, load_comparator
 from dubl.training import comparator_run
 from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import ComparatorConfig, TrainingConfig, parse_config

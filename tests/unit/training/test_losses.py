@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 import torch
 
-from dubl.training.losses import (
+from dubl.training.comparator_trainer import (
     hard_negative_loss,
     info_nce,
     s2vs_loss,

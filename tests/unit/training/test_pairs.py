@@ -16,14 +16,18 @@ from dubl.footage.video_file import Encoding, TimedFrame, write_video
 from dubl.matching.calibration import load_calibration, probability
 from dubl.matching.reranker import ViSiLReranker
 from dubl.media.decoder import FileDecoder
-from dubl.models.comparator import load_comparator
 from dubl.models.numpy_comparator import NumpyComparator
-from dubl.models.visil import Visil
+from dubl.models.visil import Visil, load_comparator
 from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
-from dubl.training.pair_run import PairRun
-from dubl.training.pair_tuning import PairTrainer, RegionPair, pair_loss
-from dubl.training.pairs import LabeledPair, read_pairs
+from dubl.training.pair_run import (
+    LabeledPair,
+    PairRun,
+    PairTrainer,
+    RegionPair,
+    pair_loss,
+    read_pairs,
+)
 from tests.unit.matching.features import Shelf
 
 SIZE = (160, 96)

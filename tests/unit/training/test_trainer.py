@@ -15,10 +15,9 @@ from dubl.plots import loss_curves
 from dubl.training.config import DataSettings, TrainingConfig, parse_config
 from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
-from dubl.training.heads import fit_projection, whiten_head
+from dubl.training.heads import fit_projection, untrained_network, whiten_head
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import Trainer
-from dubl.training.untrained import untrained_network
 from dubl.training.views import StrongRanges
 from tests.unit.training.packs import HELD_OUT, write_archive
 

@@ -12,7 +12,7 @@ import torch
 from dubl.errors import ConfigurationError
 from dubl.training.config import DataSettings
 from dubl.training.datasets import Pack, build_pack
-from dubl.training.untrained import untrained_network
+from dubl.training.heads import untrained_network
 from dubl.training.validation import (
     CHAIN,
     EDITS,

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dubl.errors import FeatureSpaceMismatch, WeightsUnavailable
-from dubl.models.comparator import load_comparator
 from dubl.models.networks import load_network
+from dubl.models.visil import load_comparator
 from dubl.training.config import ComparatorConfig, parse_config
 from dubl.training.whitening_run import fit_own_whitening
 from tests.unit.models.published_files import write_resnet

@@ -1,4 +1,4 @@
-"""Tables about past work from a ledger and a library, by SQL over DuckDB and Arrow.
+"""A report on past work from a ledger and a library: tables by SQL over DuckDB, figures, a page.
 
 From the ledger: checks with their verdicts (segments, speed), matches, reviews, failed jobs. From
 the library: id, owner, library of references (an Arrow table). Edits of the picture (mirrored,
@@ -7,6 +7,7 @@ inset) are detected in stored evidence and come as `hints`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from dubl.errors import StoreUnavailable
+from dubl.evaluation.metrics.detection import Estimate, wilson
+from dubl.rendering import render
 
 REFERENCES = pa.schema(
     [pa.field("id", pa.string()), pa.field("owner", pa.string()), pa.field("library", pa.string())]
@@ -137,3 +140,93 @@ def report_tables(sources: Sources) -> dict[str, pa.Table]:
             return {name: connection.sql(query).to_arrow_table() for name, query in QUERIES.items()}
     except duckdb.Error as exc:
         raise StoreUnavailable(f"the ledger {sources.ledger} cannot be read: {exc}") from exc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """`part` of `whole`, with a 95 % Wilson interval; None if `whole` is 0."""
+
+    part: int
+    whole: int
+
+    @property
+    def estimate(self) -> Estimate | None:
+        return wilson(self.part, self.whole) if self.whole else None
+
+    @property
+    def text(self) -> str:
+        found = self.estimate
+        if found is None:
+            return "nobody has decided yet"
+        return (
+            f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}), {self.part} of {self.whole}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """false_duplicates: reviewed duplicates that are not copies. false_reviews: reviewed matches in
+    review that are not copies. agreement: pairs of reviewers of one match with the same decision.
+    """
+
+    checks: int
+    duplicates: int
+    reviews: int
+    failures: int
+    false_duplicates: Share
+    false_reviews: Share
+    agreement: Share
+
+
+def figures_of(tables: Mapping[str, pa.Table]) -> Figures:
+    days, agreement = tables["days"], tables["agreement"]
+    duplicates, reviews = _total(days, "duplicate"), _total(days, "review")
+    return Figures(
+        checks=duplicates + reviews + _total(days, "unique"),
+        duplicates=duplicates,
+        reviews=reviews,
+        failures=_total(tables["failures"], "jobs"),
+        false_duplicates=_decided(tables["decided"], "duplicate"),
+        false_reviews=_decided(tables["decided"], "review"),
+        agreement=Share(part=_total(agreement, "agreed"), whole=_total(agreement, "shared")),
+    )
+
+
+def _decided(decided: pa.Table, outcome: str) -> Share:
+    for row in decided.to_pylist():
+        if row["outcome"] == outcome:
+            return Share(part=row["no_copy"], whole=row["decided"])
+    return Share(part=0, whole=0)
+
+
+def _total(table: pa.Table, column: str) -> int:
+    return sum(table[column].to_pylist())
+
+
+def report_page(
+    tables: Mapping[str, pa.Table], figures: Figures, *, made_at: str, about: str, hints_of: int
+) -> str:
+    """`about`: source of the report. `hints_of`: number of duplicates examined for edits."""
+    rows = {name: table.to_pylist() for name, table in tables.items()}
+    by_day = [day["duplicate"] + day["review"] + day["unique"] for day in rows["days"]]
+    bands = [(band, wilson(band["copies"], band["decided"])) for band in rows["bands"]]
+    dots = [
+        {
+            **band,
+            "expected": band["mean_probability"],
+            "observed": share.value,
+            "low": share.low,
+            "high": share.high,
+        }
+        for band, share in bands
+    ]
+    values = {
+        "tables": rows,
+        "figures": figures,
+        "made_at": made_at,
+        "about": about,
+        "hints_of": hints_of,
+        "most_a_day": max([*by_day, 1]),
+        "dots": dots,
+    }
+    return render("report.html", values)
