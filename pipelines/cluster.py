@@ -1,7 +1,11 @@
-"""The Ray cluster of a job: an existing one, or a new one on this machine."""
+"""The Ray cluster of a job: an existing one, or a new one on this machine.
+
+`python -m pipelines.cluster ADDRESS` prints the resources of a cluster as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -10,6 +14,7 @@ from dataclasses import dataclass
 
 import ray
 import ray.data
+import typer
 
 from dubl.errors import DublError
 
@@ -75,3 +80,20 @@ def domain_error(error: BaseException) -> BaseException:
     while cause is not None and not isinstance(cause, DublError):
         cause = getattr(cause, "cause", None) or cause.__cause__
     return cause or error
+
+
+def main(address: str) -> None:
+    """Joins the cluster and leaves it."""
+    cluster = connect(address)
+    facts = {
+        "nodes": sum(1 for node in ray.nodes() if node["Alive"]),
+        "cpus": cluster.cpus,
+        "gpus": cluster.gpus,
+        "free_cpus": ray.available_resources().get("CPU", 0),
+    }
+    ray.shutdown()
+    typer.echo(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -374,7 +374,7 @@ def clock(date: str, now_s: float) -> Finding:
 
 def look_at_cluster(address: str) -> Finding:
     """Examines a cluster in a separate process, as joining a missing cluster takes long."""
-    command = [sys.executable, "-m", "pipelines.cluster_facts", address]
+    command = [sys.executable, "-m", "pipelines.cluster", address]
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=CLUSTER_WAIT_S, check=False

@@ -31,8 +31,8 @@ from dubl.training.comparator_run import ComparatorRun
 from dubl.training.config import ComparatorConfig, TrainingConfig, parse_config
 from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
+from dubl.training.loop import require_fresh
 from dubl.training.pair_run import STEPS, PairRun, read_pairs
-from dubl.training.run_folder import require_fresh
 from dubl.training.validation import extract, make_yardstick
 from dubl.training.validation import measure as measure_frames
 from dubl.training.whitening_run import fit_own_whitening

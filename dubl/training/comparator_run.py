@@ -30,7 +30,7 @@ from dubl.training.clips import NO_GUEST, Embed, FeaturePack, build_feature_pack
 from dubl.training.comparator_trainer import ComparatorTrainer
 from dubl.training.config import ClipSettings, ComparatorConfig
 from dubl.training.datasets import credited
-from dubl.training.run_folder import RunFolder
+from dubl.training.loop import RunFolder
 from dubl.training.validation import Quality, micro_average_precision
 from dubl.training.workers import Workers
 

@@ -23,7 +23,7 @@ from dubl.models.devices import wants_gpu
 from dubl.training.config import DataSettings, TrainingConfig
 from dubl.training.datasets import ITEMS, Pack, build_pack, credited
 from dubl.training.heads import fit_heads, untrained_network, whiten_heads
-from dubl.training.run_folder import RunFolder
+from dubl.training.loop import RunFolder
 from dubl.training.sampling import BatchMaker
 from dubl.training.trainer import Trainer
 from dubl.training.validation import extract, make_yardstick, measure

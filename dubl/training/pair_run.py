@@ -53,7 +53,7 @@ from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
 from dubl.training.comparator_trainer import VisilTrainer, similarity_regularization
 from dubl.training.config import ComparatorRunSettings
-from dubl.training.run_folder import CHECKPOINT
+from dubl.training.loop import CHECKPOINT
 from dubl.types import Sampling, Segment, VideoFeatures
 
 logger = logging.getLogger(__name__)

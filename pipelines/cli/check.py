@@ -12,7 +12,6 @@ import typer
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
 from dubl.errors import DublError
-from pipelines.cli.backends import opened_backend
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
     DATA,
@@ -22,6 +21,7 @@ from pipelines.cli.options import (
     Data,
     Key,
     Url,
+    opened_backend,
     print_error,
     printed_errors,
 )

@@ -8,8 +8,7 @@ import typer
 
 from dubl.client.client import Client
 from dubl.contract.bodies import Job
-from pipelines.cli.backends import on_service
-from pipelines.cli.options import AsJson
+from pipelines.cli.options import AsJson, on_service
 from pipelines.cli.show import Columns, moment, print_items
 
 jobs_app = typer.Typer(

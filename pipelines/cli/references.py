@@ -14,17 +14,20 @@ from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Ref
 from dubl.contract.bodies import Library as Listed
 from dubl.errors import DublError
 from dubl.rights.terms import Action as Action
-from pipelines.cli.backends import Backend, every, on_backend, opened_backend
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
     DATA,
     FAILED,
     AsJson,
+    Backend,
     Config,
     Data,
     Key,
     Url,
     connected,
+    every,
+    on_backend,
+    opened_backend,
     print_error,
     printed_errors,
 )

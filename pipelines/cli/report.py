@@ -27,7 +27,6 @@ from dubl.ledger.ledger import Ledger
 from dubl.reporting import HINTS, REFERENCES, Sources, figures_of, report_page, report_tables
 from dubl.settings import Settings
 from dubl.types import Check, Outcome
-from pipelines.cli.backends import every
 from pipelines.cli.options import (
     DATA,
     AsJson,
@@ -37,6 +36,7 @@ from pipelines.cli.options import (
     Url,
     command_settings,
     connected,
+    every,
     opened_ledger,
     printed_errors,
 )

@@ -9,8 +9,7 @@ import typer
 
 from dubl.contract.bodies import Calibration, Precision, Review, ReviewItem
 from dubl.types import MIN_DECISIONS, Decision, ReviewState
-from pipelines.cli.backends import Backend, on_backend
-from pipelines.cli.options import AsJson
+from pipelines.cli.options import AsJson, Backend, on_backend
 from pipelines.cli.show import Columns, moment, print_items, print_json, print_table
 
 reviews_app = typer.Typer(

@@ -10,8 +10,7 @@ import typer
 
 from dubl.client.client import Client
 from dubl.contract.bodies import Space, SpaceSwitch
-from pipelines.cli.backends import every, on_service
-from pipelines.cli.options import AsJson
+from pipelines.cli.options import AsJson, every, on_service
 from pipelines.cli.show import Columns, moment, print_items
 
 spaces_app = typer.Typer(

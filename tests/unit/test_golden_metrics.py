@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from dubl.evaluation.metrics.ranking import average_precision, grouped_average_precision
+from dubl.evaluation.metrics.detection import average_precision, grouped_average_precision
 from dubl.evaluation.metrics.segments import ScoredSegment, gains_ap, segment_gains
 from dubl.evaluation.metrics.vcsl import VcslPair, vcsl_precision_recall, vcsl_report
 

@@ -21,14 +21,15 @@ from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.metrics.detection import (
     Answer,
     Estimate,
+    average_precision,
     best_operating_point,
     bootstrap,
     false_positive_rate,
+    grouped_average_precision,
     recall_at_precision,
     strict_f1,
     wilson,
 )
-from dubl.evaluation.metrics.ranking import average_precision, grouped_average_precision
 from dubl.evaluation.metrics.segments import SegmentGains, gains_ap, segment_gains
 from dubl.evaluation.metrics.vcsl import VcslPair, vcsl_report
 from dubl.evaluation.peers import Peers, score_suite

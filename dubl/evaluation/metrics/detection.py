@@ -1,7 +1,12 @@
-"""Quality of yes/no answers: a query is answered with its top reference and a score.
+"""Quality of answers and rankings: yes/no answers with their intervals, and average precision.
 
-A positive answer (score at least the threshold) is right only if the top reference is one that the
-query copies. The right alarm with the wrong reference does not help.
+A query is answered with its top reference and a score. A positive answer (score at least the
+threshold) is right only if the top reference is one that the query copies. The right alarm with the
+wrong reference does not help.
+
+Average precision is the area under the precision-recall staircase, AP = Σ_n P(n)·(R(n) − R(n−1)),
+where n walks down the ranking, P(n) is the share of right ones among the first n and R(n) the share
+of all right ones that are among them. Right ones that were never returned count in R's denominator.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from math import sqrt
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 Item = TypeVar("Item")
 
@@ -152,3 +158,36 @@ def _point(threshold: float, right: int, accepted: int, copies: int) -> Operatin
         recall=right / copies if copies else 0.0,
         f1=2 * right / (accepted + copies) if accepted or copies else 0.0,
     )
+
+
+Flags = NDArray[np.bool_]
+Scores = NDArray[np.float64]
+
+
+def grouped_average_precision(relevant: Flags, scores: Scores, *, positives: int) -> float:
+    """VSC2022 µAP over pairs: entries of one score enter together, whatever their order.
+
+    At the end of each group of equal scores, with TP right ones among N: P = TP / N, R = TP /
+    positives; AP = Σ over groups P·ΔR. With distinct scores that is Σ over right ones of
+    precision@rank / positives.
+    """
+    if positives < 1 or len(scores) == 0:
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    group_ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    right = np.cumsum(relevant[order])[group_ends]
+    gained = np.diff(right, prepend=0)
+    return float(np.sum(right / (group_ends + 1) * gained) / positives)
+
+
+def average_precision(relevant: Flags, scores: Scores, *, positives: int) -> float:
+    """FIVR AP of one query's ranking: Σ over relevant ones of precision@rank / positives.
+
+    Equal scores rank in reverse order of listing, as in the authors' evaluation.
+    """
+    if positives < 1:
+        return 0.0
+    ranked = relevant[np.argsort(scores, kind="stable")[::-1]]
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(np.sum(precision * ranked) / positives)

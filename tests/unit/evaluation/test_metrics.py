@@ -8,15 +8,16 @@ import pytest
 from dubl.errors import InvalidRequest
 from dubl.evaluation.metrics.detection import (
     Answer,
+    average_precision,
     best_operating_point,
     bootstrap,
     false_positive_rate,
+    grouped_average_precision,
     operating_point,
     recall_at_precision,
     strict_f1,
     wilson,
 )
-from dubl.evaluation.metrics.ranking import average_precision, grouped_average_precision
 from dubl.evaluation.metrics.segments import (
     ScoredSegment,
     gains_ap,
