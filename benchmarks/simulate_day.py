@@ -12,7 +12,7 @@ import heapq
 import math
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,6 @@ CHECK_S = 1.5
 # A new replica on a warm node (results/service.json: the share of one replica in the start-up).
 START_S = 10.0
 MAX_QUEUED = 1024
-# Serve's own where serve_config.yaml says nothing.
-UPSCALE_DELAY_S, DOWNSCALE_DELAY_S, LOOK_BACK_S = 30.0, 600.0, 30.0
 # The rate over the day's mean by hour: a quiet night, an evening three times the mean.
 # fmt: off
 CURVE = (
@@ -47,15 +45,16 @@ Times = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Serve's autoscaling: as many replicas as `ongoing / target_ongoing`, averaged over
-    `look_back_s`, once that has been more (less) than there are for the delay."""
+    """Serve's autoscaling, by its own names and defaults: as many replicas as ongoing requests /
+    `target_ongoing_requests`, averaged over `look_back_period_s`, once that has been more (less)
+    than there are for the delay."""
 
     min_replicas: int
     max_replicas: int
-    target_ongoing: float = 1.0
-    upscale_delay_s: float = UPSCALE_DELAY_S
-    downscale_delay_s: float = DOWNSCALE_DELAY_S
-    look_back_s: float = LOOK_BACK_S
+    target_ongoing_requests: float = 1.0
+    upscale_delay_s: float = 30.0
+    downscale_delay_s: float = 600.0
+    look_back_period_s: float = 30.0
     start_s: float = START_S
     max_queued: int = MAX_QUEUED
 
@@ -105,15 +104,9 @@ def policy_of(deployment: str) -> Policy:
     (found,) = (
         one for one in content["applications"][0]["deployments"] if one["name"] == deployment
     )
-    scaling = found["autoscaling_config"]
-    return Policy(
-        min_replicas=scaling["min_replicas"],
-        max_replicas=scaling["max_replicas"],
-        target_ongoing=scaling["target_ongoing_requests"],
-        upscale_delay_s=scaling.get("upscale_delay_s", UPSCALE_DELAY_S),
-        downscale_delay_s=scaling.get("downscale_delay_s", DOWNSCALE_DELAY_S),
-        look_back_s=scaling.get("look_back_period_s", LOOK_BACK_S),
-    )
+    known = {field.name for field in fields(Policy)}
+    scaling = found["autoscaling_config"].items()
+    return Policy(**{name: value for name, value in scaling if name in known})
 
 
 def day_of_arrivals(checks: int, rng: np.random.Generator) -> Times:
@@ -153,7 +146,7 @@ class _Farm:
         self._ends: list[float] = []  # of the work under way, a heap
         self._queue: deque[tuple[float, float]] = deque()  # arrival, work
         self._tick = TICK_S
-        self._ongoing: deque[int] = deque(maxlen=max(1, round(policy.look_back_s / TICK_S)))
+        self._ongoing: deque[int] = deque(maxlen=max(1, round(policy.look_back_period_s / TICK_S)))
         self._above = _Lasting(policy.upscale_delay_s)
         self._below = _Lasting(policy.downscale_delay_s)
         self.waits_s: list[float] = []
@@ -195,13 +188,10 @@ class _Farm:
         self.replica_s += there * TICK_S
         self._ongoing.append(len(self._ends) + len(self._queue))
         mean = sum(self._ongoing) / len(self._ongoing)
-        wanted = math.ceil(mean / self._policy.target_ongoing)
+        wanted = math.ceil(mean / self._policy.target_ongoing_requests)
         wanted = min(max(wanted, self._policy.min_replicas), self._policy.max_replicas)
-        above, below = (
-            self._above.holds(now, wanted > there),
-            self._below.holds(now, wanted < there),
-        )
-        if above:
+        below = self._below.holds(now, wanted < there)
+        if self._above.holds(now, wanted > there):
             self._starting.extend([now + self._policy.start_s] * (wanted - there))
         elif below:
             self._replicas = max(wanted - len(self._starting), self._policy.min_replicas)

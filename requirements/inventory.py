@@ -68,15 +68,12 @@ class Package:
 
 def packages() -> list[Package]:
     """All that the lock pins, in the order of names; of versions for several Pythons, the last."""
-    runtime, found = _closure("dubl", EXTRAS), []
-    for name, version in sorted(_pinned().items()):
-        license_name, home = _facts(name)
-        found.append(
-            Package(
-                name=name, version=version, license=license_name, home=home, runtime=name in runtime
-            )
-        )
-    return found
+    runtime = _closure("dubl", EXTRAS)
+    return [
+        Package(name=name, version=version, license=terms, home=home, runtime=name in runtime)
+        for name, version in sorted(_pinned().items())
+        for terms, home in [_facts(name)]
+    ]
 
 
 def third_party(found: list[Package]) -> str:
@@ -216,14 +213,8 @@ def _facts(name: str) -> tuple[str, str]:
     named = metadata.get("License-Expression") or " / ".join(classifiers) or " ".join(free[:1])
     urls = [text.split(", ", 1) for text in metadata.get_all("Project-URL") or []]
     labeled = {label.lower(): url for label, url in (pair for pair in urls if len(pair) == 2)}
-    home = metadata.get("Home-page") or next(
-        (
-            labeled[key]
-            for key in ("homepage", "source", "repository", "source code")
-            if key in labeled
-        ),
-        next(iter(labeled.values()), ""),
-    )
+    wanted = ("homepage", "source", "repository", "source code", *labeled)
+    home = metadata.get("Home-page") or next((labeled[one] for one in wanted if one in labeled), "")
     return (named or KNOWN_LICENSES.get(name, "")).replace("|", "/"), home
 
 
