@@ -25,9 +25,8 @@ from dubl.models.networks import load_network
 from dubl.models.visil import Visil, save_comparator
 from dubl.models.visil_config import VisilConfig
 from dubl.settings import Settings, load_settings
-from dubl.training.clip_batches import ClipBatches, Rows
 from dubl.training.clips import NO_GUEST, Embed, FeaturePack, build_feature_pack, list_clips
-from dubl.training.comparator_trainer import ComparatorTrainer
+from dubl.training.comparator_trainer import ClipBatches, ComparatorTrainer, Rows
 from dubl.training.config import ClipSettings, ComparatorConfig
 from dubl.training.datasets import credited
 from dubl.training.loop import RunFolder

@@ -8,13 +8,16 @@ where two clips share content (the diagonal included), else 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dubl.models.visil import Visil
-from dubl.training.clip_batches import ClipBatch, ClipBatches
+from dubl.training.clips import NO_GUEST, FeaturePack
 from dubl.training.config import ComparatorRunSettings
 from dubl.training.loop import TrainingLoop
 
@@ -140,3 +143,139 @@ class ComparatorTrainer(VisilTrainer):
         )
         self.update(loss.total)
         return loss
+
+
+Rows = NDArray[np.int64]
+MIN_SCENE = 3  # clips that make a scene worth drawing from
+SCENE_CLIPS = 4
+CHUNK_FRAMES = (3, 8)
+# Probabilities of the changes in time; one is drawn for each edited version.
+CHANGES = {
+    "none": 0.3,
+    "shuffle": 0.15,
+    "fast": 0.15,
+    "slow": 0.15,
+    "pause": 0.1,
+    "stranger": 0.15,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipBatch:
+    """Region features [2N,T,R,D] of N originals and their N edited versions; labels [2N,2N] are 1
+    where two share content."""
+
+    regions: Tensor
+    labels: Tensor
+
+
+class ClipBatches:
+    """Draws batches: a share of the clips in look-alike scenes, the rest from everywhere."""
+
+    def __init__(self, pack: FeaturePack, settings: ComparatorRunSettings) -> None:
+        self._pack, self._settings = pack, settings
+        self._numbers = pack.select(validation=False)
+        names = np.array([pack.items[number].scene for number in self._numbers])
+        scenes = [self._numbers[names == name] for name in np.unique(names)]
+        self._scenes = [scene for scene in scenes if len(scene) >= MIN_SCENE]
+
+    def make(self, step: int) -> ClipBatch:
+        rng = np.random.default_rng((self._settings.seed, step))
+        frames = int(rng.choice(self._settings.frames))
+        numbers = self._draw(rng)
+        originals, edited = [], []
+        shown = np.zeros((2, len(numbers), len(self._pack.items)), dtype=np.float32)
+        for place, number in enumerate(numbers):
+            original, version, seen = self._pair(int(number), frames, rng)
+            originals.append(original)
+            edited.append(version)
+            shown[0, place, number] = 1.0
+            shown[1, place, seen] = 1.0
+        content = torch.from_numpy(shown.reshape(-1, shown.shape[2]))
+        regions = torch.from_numpy(np.stack([*originals, *edited])).float()
+        return ClipBatch(regions=regions, labels=(content @ content.T > 0).float())
+
+    def _draw(self, rng: np.random.Generator) -> Rows:
+        drawn: list[Rows] = []
+        clips = self._settings.clips
+        if self._scenes:
+            for _ in range(int(clips * self._settings.scene_share) // SCENE_CLIPS):
+                scene = self._scenes[int(rng.integers(len(self._scenes)))]
+                drawn.append(rng.permutation(scene)[:SCENE_CLIPS])
+        drawn.append(rng.permutation(self._numbers))
+        order = np.concatenate(drawn)
+        first = np.unique(order, return_index=True)[1]
+        return order[np.sort(first)][:clips]
+
+    def _pair(
+        self, number: int, frames: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16], list[int]]:
+        """Original and edited version [T,R,D], and the numbers of the clips that the latter shows.
+
+        Both begin within half a window of each other, so that they always overlap; either may be
+        sampled at half the rate, as references are in the library.
+        """
+        features = self._pack.features[number]
+        length, version = features.regions.shape[1], int(rng.integers(1, len(features.regions)))
+        start = int(rng.integers(0, max(length - frames, 0) + 1))
+        shift = int(rng.integers(-frames // 2, frames // 2 + 1))
+        change = str(rng.choice(list(CHANGES), p=list(CHANGES.values())))
+        ours = window(np.arange(length)[:: int(rng.integers(1, 3))], start, frames)
+        rows = changed_rows(np.arange(length)[:: int(rng.integers(1, 3))], change, rng)
+        theirs = window(rows, start + shift, frames)
+        edited = features.regions[version][theirs]
+        seen = [number]
+        if features.guests[version] != NO_GUEST:
+            seen.append(int(features.guests[version]))
+        if change == "stranger":
+            stranger = int(rng.choice(self._numbers))
+            edited = _interrupted(edited, self._pack.features[stranger].regions, rng)
+            seen.append(stranger)
+        return features.regions[0][ours], edited, seen
+
+
+def window(rows: Rows, start: int, count: int) -> Rows:
+    """`count` rows from `start` on, moved inside; rows that are too few are repeated in order."""
+    if len(rows) < count:
+        return np.resize(rows, count)
+    start = min(max(start, 0), len(rows) - count)
+    return rows[start : start + count]
+
+
+def changed_rows(rows: Rows, change: str, rng: np.random.Generator) -> Rows:
+    """Rows after a change in time; what happens to rows alone."""
+    if change == "shuffle":
+        return _shuffled(rows, rng)
+    if change == "fast":
+        return rows[:: int(rng.integers(2, 4))]
+    if change == "slow":
+        return np.repeat(rows, 2)
+    if change == "pause":
+        place = int(rng.integers(len(rows)))
+        return np.insert(rows, place, np.full(int(rng.integers(1, 8)), rows[place]))
+    return rows
+
+
+def _shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Chunks in another order, some left out (at least one stays)."""
+    chunks = []
+    while len(rows):
+        count = int(rng.integers(*CHUNK_FRAMES))
+        chunks.append(rows[:count])
+        rows = rows[count:]
+    order = rng.permutation(len(chunks))
+    kept = [chunks[place] for place in order if rng.random() < 0.8] or [chunks[0]]
+    return np.concatenate(kept)
+
+
+def _interrupted(
+    edited: NDArray[np.float16], stranger: NDArray[np.float16], rng: np.random.Generator
+) -> NDArray[np.float16]:
+    """A third to a half of the frames at one end give way to those of a stranger [V,T,R,D]."""
+    count = int(len(edited) * rng.uniform(0.3, 0.5))
+    other = stranger[int(rng.integers(len(stranger)))]
+    other = other[window(np.arange(len(other)), int(rng.integers(len(other))), count)]
+    kept = len(edited) - count
+    if rng.random() < 0.5:
+        return np.concatenate([other, edited[:kept]])
+    return np.concatenate([edited[count:], other])

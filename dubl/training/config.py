@@ -82,7 +82,7 @@ class OptimizerSettings(_Part):
 
 
 class LossSettings(_Part):
-    """Temperatures and weights of the terms of dubl.training.contrastive, and its queue of keys."""
+    """Temperatures and weights of the terms of dubl.training.trainer, and its queue of keys."""
 
     temperature: float = Field(default=0.05, gt=0)
     entropy: float = Field(default=5.0, ge=0)

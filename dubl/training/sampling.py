@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from dubl.models.compact import GRID
-from dubl.training.contrastive import NOBODY
 from dubl.training.datasets import Pack
 from dubl.training.views import (
+    NOBODY,
     TRACE_SIDE,
     Edits,
     StrongRanges,

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from dubl.training.overlays import Overlays
+from dubl.training.datasets import Overlays
 
-NOBODY = -1  # as dubl.training.contrastive.NOBODY
+NOBODY = -1  # in place of the number of a picture
 TRACE_SIDE = 12  # points to a side that are traced: four to a side of each of 3x3 regions
 PLAIN, BARS, INSET, REACTION, SPLIT = range(5)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

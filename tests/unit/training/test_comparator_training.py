@@ -11,10 +11,15 @@ import torch
 from dubl.errors import ConfigurationError
 from dubl.models.visil import Visil
 from dubl.models.visil_config import VisilConfig
-from dubl.training.clip_batches import CHANGES, ClipBatches, changed_rows, window
 from dubl.training.clips import FeaturePack
 from dubl.training.comparator_run import make_clip_queries, quality, scores
-from dubl.training.comparator_trainer import ComparatorTrainer
+from dubl.training.comparator_trainer import (
+    CHANGES,
+    ClipBatches,
+    ComparatorTrainer,
+    changed_rows,
+    window,
+)
 from dubl.training.config import ComparatorConfig, ComparatorRunSettings, parse_config
 from tests.unit.training.feature_packs import DIMS, FRAMES, REGIONS, write_feature_pack
 

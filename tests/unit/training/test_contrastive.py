@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import LossSettings
-from dubl.training.contrastive import (
+from dubl.training.trainer import (
     KeyQueue,
     common_term,
     contrastive_loss,

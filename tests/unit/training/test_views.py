@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from dubl.training.overlays import Overlays, render_overlays
+from dubl.training.datasets import Overlays, render_overlays
 from dubl.training.sampling import region_overlaps
 from dubl.training.views import (
     NOBODY,
