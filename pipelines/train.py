@@ -15,10 +15,11 @@ docs/extend/training.md says what each makes, of what, and what to do with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -45,6 +46,12 @@ WorkersOption = Annotated[int, typer.Option(min=1, help="Number of training proc
 app = typer.Typer(add_completion=False)
 
 
+class Run(Protocol):
+    """A run in a folder, which continues from the checkpoint there."""
+
+    def run(self, *, resume: bool) -> Path: ...
+
+
 @app.command()
 def descriptor(
     config: ConfigOption,
@@ -53,24 +60,18 @@ def descriptor(
     workers: WorkersOption = 1,
 ) -> None:
     """Trains the frame network; weights and card go to OUTPUT/export."""
-
-    def prepare(folder: Path) -> Callable[[], Path]:
+    with _reported():
         settings = parse_config(TrainingConfig, config.read_text(encoding="utf-8"))
-        return lambda: DescriptorRun(settings, folder).run(resume=True)
-
-    _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
+        _train(partial(DescriptorRun, settings), output.resolve(), resume=resume, workers=workers)
 
 
 @app.command()
 def pack(config: ConfigOption, output: OutputOption) -> None:
     """Packs the pictures of a descriptor's configuration into OUTPUT, for any number of runs."""
-
-    def build() -> Path:
+    with _reported():
         settings = parse_config(TrainingConfig, config.read_text(encoding="utf-8"))
         build_pack(settings.data, output, seed=settings.run.seed)
-        return output
-
-    _run(build)
+        _tell(output)
 
 
 @app.command()
@@ -79,8 +80,7 @@ def measure(
     pack: Annotated[Path, typer.Option(help="Folder that `pack` made, or a run's own.")],
 ) -> None:
     """Measures how well a frame network finds edited frames of the clips that a pack holds out."""
-
-    def report() -> Path:
+    with _reported():
         network = load_compact(weights)
         qualities = measure_frames(partial(extract, network), make_yardstick(Pack(pack)))
         for name, quality in qualities.items():
@@ -88,9 +88,6 @@ def measure(
                 f"{name:16} recall@1 {quality.recall_at_1:.3f}  micro-AP {quality.micro_ap:.3f}"
                 f"  recall at precision .95 {quality.recall_at_p95:.3f}"
             )
-        return weights
-
-    _run(report)
 
 
 @app.command()
@@ -101,12 +98,9 @@ def comparator(
     workers: WorkersOption = 1,
 ) -> None:
     """Trains attention and comparator; comparator.safetensors and its card go to OUTPUT/export."""
-
-    def prepare(folder: Path) -> Callable[[], Path]:
+    with _reported():
         settings = parse_config(ComparatorConfig, config.read_text(encoding="utf-8"))
-        return lambda: ComparatorRun(settings, folder).run(resume=True)
-
-    _run(lambda: _train(prepare, output.resolve(), resume=resume, workers=workers))
+        _train(partial(ComparatorRun, settings), output.resolve(), resume=resume, workers=workers)
 
 
 @app.command()
@@ -117,12 +111,9 @@ def whitening(
 ) -> None:
     """Fits the whitening of a ResNet50 to the clips of a comparator's configuration; OUTPUT becomes
     a model's folder."""
-
-    def train() -> Path:
+    with _reported():
         settings = parse_config(ComparatorConfig, config.read_text(encoding="utf-8"))
-        return fit_own_whitening(backbone, settings, output)
-
-    _run(train)
+        _tell(fit_own_whitening(backbone, settings, output))
 
 
 @app.command()
@@ -133,42 +124,44 @@ def pairs(
     steps: Annotated[int, typer.Option(help="Steps of eight pairs each.")] = STEPS,
 ) -> None:
     """Fits comparator and calibration to labeled pairs; OUTPUT becomes a model's folder."""
-
-    def train() -> Path:
+    with _reported():
         require_plots()
         labeled = read_pairs(pairs)
         settings = load_settings(None, [f"model.weights={weights}"])
         run = PairRun(
             settings, output, decoder=make_decoder(settings), embedder=make_embedder(settings)
         )
-        return run.run(labeled, steps=steps)
-
-    _run(train)
+        _tell(run.run(labeled, steps=steps))
 
 
-def _train(
-    prepare: Callable[[Path], Callable[[], Path]], output: Path, *, resume: bool, workers: int
-) -> Path:
-    """Runs what `prepare` gives for the output folder: here, or on several workers."""
+def _train(prepare: Callable[[Path], Run], output: Path, *, resume: bool, workers: int) -> None:
+    """Does what `prepare` gives for the output folder: here, or on several workers."""
     require_plots()
-    train = prepare(output)
     if not resume:
         require_fresh(output)
     if workers == 1:
-        return train()
+        _tell(prepare(output).run(resume=True))
+        return
     from pipelines.train_workers import train_on_workers  # Ray takes seconds to import
 
-    return train_on_workers(train, output=output, workers=workers)
+    def train() -> Path:
+        return prepare(output).run(resume=True)
+
+    _tell(train_on_workers(train, output=output, workers=workers))
 
 
-def _run(train: Callable[[], Path]) -> None:
+def _tell(result: Path) -> None:
+    typer.echo(f"the result is in {result}")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
-        result = train()
+        yield
     except (DublError, OSError) as exc:
         typer.echo(f"training failed: {exc}", err=True)
         raise typer.Exit(code=1) from exc
-    typer.echo(f"the result is in {result}")
 
 
 if __name__ == "__main__":
