@@ -15,114 +15,76 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dubl.client.client import AsyncClient, Client
-    from dubl.client.errors import ApiError, ClientError, JobFailed, NotReachable, StillRunning
-    from dubl.client.exchange import Retries
-    from dubl.client.webhooks import read_webhook
-    from dubl.contract.bodies import (
-        Accepted,
-        Calibration,
-        Check,
-        Context,
-        Delivery,
-        Evidence,
-        ExcludedSegment,
-        FrameFound,
-        Job,
-        Key,
-        Library,
-        LibraryPolicy,
-        LicenseWindow,
-        Match,
-        MissingReference,
-        NewKey,
-        Page,
-        Quarantine,
-        Readiness,
-        Reference,
-        Review,
-        ReviewItem,
-        ReviewQueue,
-        Rights,
-        Ruling,
-        Segment,
-        Spaces,
-        SpaceSwitch,
-        WebhookEvent,
-    )
-    from dubl.errors import DublError
-    from dubl.local.client import LocalClient
-    from dubl.rights.terms import Action
+    from dubl.client.client import AsyncClient as AsyncClient
+    from dubl.client.client import Client as Client
+    from dubl.client.errors import ApiError as ApiError
+    from dubl.client.errors import ClientError as ClientError
+    from dubl.client.errors import JobFailed as JobFailed
+    from dubl.client.errors import NotReachable as NotReachable
+    from dubl.client.errors import StillRunning as StillRunning
+    from dubl.client.exchange import Retries as Retries
+    from dubl.client.webhooks import read_webhook as read_webhook
+    from dubl.contract.bodies import Accepted as Accepted
+    from dubl.contract.bodies import Calibration as Calibration
+    from dubl.contract.bodies import Check as Check
+    from dubl.contract.bodies import Context as Context
+    from dubl.contract.bodies import Delivery as Delivery
+    from dubl.contract.bodies import Evidence as Evidence
+    from dubl.contract.bodies import ExcludedSegment as ExcludedSegment
+    from dubl.contract.bodies import FrameFound as FrameFound
+    from dubl.contract.bodies import Job as Job
+    from dubl.contract.bodies import Key as Key
+    from dubl.contract.bodies import Library as Library
+    from dubl.contract.bodies import LibraryPolicy as LibraryPolicy
+    from dubl.contract.bodies import LicenseWindow as LicenseWindow
+    from dubl.contract.bodies import Match as Match
+    from dubl.contract.bodies import MissingReference as MissingReference
+    from dubl.contract.bodies import NewKey as NewKey
+    from dubl.contract.bodies import Page as Page
+    from dubl.contract.bodies import Quarantine as Quarantine
+    from dubl.contract.bodies import Readiness as Readiness
+    from dubl.contract.bodies import Reference as Reference
+    from dubl.contract.bodies import Review as Review
+    from dubl.contract.bodies import ReviewItem as ReviewItem
+    from dubl.contract.bodies import ReviewQueue as ReviewQueue
+    from dubl.contract.bodies import Rights as Rights
+    from dubl.contract.bodies import Ruling as Ruling
+    from dubl.contract.bodies import Segment as Segment
+    from dubl.contract.bodies import Spaces as Spaces
+    from dubl.contract.bodies import SpaceSwitch as SpaceSwitch
+    from dubl.contract.bodies import WebhookEvent as WebhookEvent
+    from dubl.errors import DublError as DublError
+    from dubl.local.client import LocalClient as LocalClient
+    from dubl.rights.terms import Action as Action
 
-__all__ = [
-    "Accepted",
-    "Action",
-    "ApiError",
-    "AsyncClient",
-    "Calibration",
-    "Check",
-    "Client",
-    "ClientError",
-    "Context",
-    "Delivery",
-    "DublError",
-    "Evidence",
-    "ExcludedSegment",
-    "FrameFound",
-    "Job",
-    "JobFailed",
-    "Key",
-    "Library",
-    "LibraryPolicy",
-    "LicenseWindow",
-    "LocalClient",
-    "Match",
-    "MissingReference",
-    "NewKey",
-    "NotReachable",
-    "Page",
-    "Quarantine",
-    "Readiness",
-    "Reference",
-    "Retries",
-    "Review",
-    "ReviewItem",
-    "ReviewQueue",
-    "Rights",
-    "Ruling",
-    "Segment",
-    "SpaceSwitch",
-    "Spaces",
-    "StillRunning",
-    "WebhookEvent",
-    "read_webhook",
-]
-
-_BODIES = "dubl.contract.bodies"
+# As above, for when the program runs.
 _PLACES = {
-    "Client": "dubl.client.client",
-    "AsyncClient": "dubl.client.client",
-    "LocalClient": "dubl.local.client",
-    "ApiError": "dubl.client.errors",
-    "ClientError": "dubl.client.errors",
-    "JobFailed": "dubl.client.errors",
-    "NotReachable": "dubl.client.errors",
-    "StillRunning": "dubl.client.errors",
-    "DublError": "dubl.errors",
-    "Action": "dubl.rights.terms",
-    "Retries": "dubl.client.exchange",
-    "read_webhook": "dubl.client.webhooks",
+    "dubl.client.client": "AsyncClient Client",
+    "dubl.client.errors": "ApiError ClientError JobFailed NotReachable StillRunning",
+    "dubl.client.exchange": "Retries",
+    "dubl.client.webhooks": "read_webhook",
+    "dubl.contract.bodies": (
+        "Accepted Calibration Check Context Delivery Evidence ExcludedSegment FrameFound Job "
+        "Key Library LibraryPolicy LicenseWindow Match MissingReference NewKey Page "
+        "Quarantine Readiness Reference Review ReviewItem ReviewQueue Rights Ruling Segment "
+        "Spaces SpaceSwitch WebhookEvent"
+    ),
+    "dubl.errors": "DublError",
+    "dubl.local.client": "LocalClient",
+    "dubl.rights.terms": "Action",
 }
+_MODULES = {name: module for module, names in _PLACES.items() for name in names.split()}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module 'dubl' has no attribute '{name}'")
     from dubl.errors import needs_extra
 
     with needs_extra():
-        return getattr(import_module(_PLACES.get(name, _BODIES)), name)
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

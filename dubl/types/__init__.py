@@ -7,170 +7,75 @@ results on without awaiting them.
 
 from __future__ import annotations
 
-from dubl.types.access import (
-    ApiKey,
-    Scope,
-)
-from dubl.types.evidence import (
-    Box,
-    Explanation,
-    FramePair,
-    Hint,
-    HintKind,
-    Matrices,
-    TimedMatrix,
-)
-from dubl.types.job import (
-    NO_PROGRESS,
-    Delivery,
-    DeliveryState,
-    Job,
-    JobKind,
-    JobRank,
-    JobState,
-    Lease,
-    Progress,
-)
-from dubl.types.library import (
-    MAIN_LIBRARY,
-    IndexHealth,
-    Metadata,
-    Reference,
-    ReferenceDraft,
-    Registration,
-    StoredVideo,
-)
-from dubl.types.match import (
-    Candidate,
-    CandidateSet,
-    Check,
-    FrameFound,
-    FrameHit,
-    Match,
-    MatchSet,
-    Outcome,
-    Segment,
-    Verdict,
-)
-from dubl.types.page import (
-    Page,
-    PagePosition,
-)
-from dubl.types.prior import (
-    MIN_DECISIONS,
-    NO_PRIOR_DECISIONS,
-    DecidedMatch,
-    LibraryPolicy,
-    Precision,
-    PriorDecisions,
-    Quarantine,
-    QuarantineState,
-    ThresholdReport,
-)
-from dubl.types.review import (
-    Decision,
-    Hold,
-    Review,
-    ReviewItem,
-    ReviewState,
-)
-from dubl.types.space import (
-    Comparison,
-    MissingReference,
-    Shadow,
-    Space,
-    SpaceState,
-    SpaceSwitch,
-)
-from dubl.types.video import (
-    MAX_VIEWS,
-    NO_TIMINGS,
-    WHOLE_FRAME,
-    FeatureSpec,
-    Float16Array,
-    Float32Array,
-    Float64Array,
-    FrameClip,
-    Note,
-    Sampling,
-    Timings,
-    Uint8Array,
-    VideoFacts,
-    VideoFeatures,
-    VideoSource,
-)
-
-__all__ = [
-    "MAIN_LIBRARY",
-    "MAX_VIEWS",
-    "MIN_DECISIONS",
-    "NO_PRIOR_DECISIONS",
-    "NO_PROGRESS",
-    "NO_TIMINGS",
-    "WHOLE_FRAME",
-    "ApiKey",
-    "Box",
-    "Candidate",
-    "CandidateSet",
-    "Check",
-    "Comparison",
-    "DecidedMatch",
-    "Decision",
-    "Delivery",
-    "DeliveryState",
-    "Explanation",
-    "FeatureSpec",
-    "Float16Array",
-    "Float32Array",
-    "Float64Array",
-    "FrameClip",
-    "FrameFound",
-    "FrameHit",
-    "FramePair",
-    "Hint",
-    "HintKind",
-    "Hold",
-    "IndexHealth",
-    "Job",
-    "JobKind",
-    "JobRank",
-    "JobState",
-    "Lease",
-    "LibraryPolicy",
-    "Match",
-    "MatchSet",
-    "Matrices",
-    "Metadata",
-    "MissingReference",
-    "Note",
-    "Outcome",
-    "Page",
-    "PagePosition",
-    "Precision",
-    "PriorDecisions",
-    "Progress",
-    "Quarantine",
-    "QuarantineState",
-    "Reference",
-    "ReferenceDraft",
-    "Registration",
-    "Review",
-    "ReviewItem",
-    "ReviewState",
-    "Sampling",
-    "Scope",
-    "Segment",
-    "Shadow",
-    "Space",
-    "SpaceState",
-    "SpaceSwitch",
-    "StoredVideo",
-    "ThresholdReport",
-    "TimedMatrix",
-    "Timings",
-    "Uint8Array",
-    "Verdict",
-    "VideoFacts",
-    "VideoFeatures",
-    "VideoSource",
-]
+from dubl.types.access import ApiKey as ApiKey
+from dubl.types.access import Scope as Scope
+from dubl.types.evidence import Box as Box
+from dubl.types.evidence import Explanation as Explanation
+from dubl.types.evidence import FramePair as FramePair
+from dubl.types.evidence import Hint as Hint
+from dubl.types.evidence import HintKind as HintKind
+from dubl.types.evidence import Matrices as Matrices
+from dubl.types.evidence import TimedMatrix as TimedMatrix
+from dubl.types.job import NO_PROGRESS as NO_PROGRESS
+from dubl.types.job import Delivery as Delivery
+from dubl.types.job import DeliveryState as DeliveryState
+from dubl.types.job import Job as Job
+from dubl.types.job import JobKind as JobKind
+from dubl.types.job import JobRank as JobRank
+from dubl.types.job import JobState as JobState
+from dubl.types.job import Lease as Lease
+from dubl.types.job import Progress as Progress
+from dubl.types.library import MAIN_LIBRARY as MAIN_LIBRARY
+from dubl.types.library import IndexHealth as IndexHealth
+from dubl.types.library import Metadata as Metadata
+from dubl.types.library import Reference as Reference
+from dubl.types.library import ReferenceDraft as ReferenceDraft
+from dubl.types.library import Registration as Registration
+from dubl.types.library import StoredVideo as StoredVideo
+from dubl.types.match import Candidate as Candidate
+from dubl.types.match import CandidateSet as CandidateSet
+from dubl.types.match import Check as Check
+from dubl.types.match import FrameFound as FrameFound
+from dubl.types.match import FrameHit as FrameHit
+from dubl.types.match import Match as Match
+from dubl.types.match import MatchSet as MatchSet
+from dubl.types.match import Outcome as Outcome
+from dubl.types.match import Segment as Segment
+from dubl.types.match import Verdict as Verdict
+from dubl.types.page import Page as Page
+from dubl.types.page import PagePosition as PagePosition
+from dubl.types.prior import MIN_DECISIONS as MIN_DECISIONS
+from dubl.types.prior import NO_PRIOR_DECISIONS as NO_PRIOR_DECISIONS
+from dubl.types.prior import DecidedMatch as DecidedMatch
+from dubl.types.prior import LibraryPolicy as LibraryPolicy
+from dubl.types.prior import Precision as Precision
+from dubl.types.prior import PriorDecisions as PriorDecisions
+from dubl.types.prior import Quarantine as Quarantine
+from dubl.types.prior import QuarantineState as QuarantineState
+from dubl.types.prior import ThresholdReport as ThresholdReport
+from dubl.types.review import Decision as Decision
+from dubl.types.review import Hold as Hold
+from dubl.types.review import Review as Review
+from dubl.types.review import ReviewItem as ReviewItem
+from dubl.types.review import ReviewState as ReviewState
+from dubl.types.space import Comparison as Comparison
+from dubl.types.space import MissingReference as MissingReference
+from dubl.types.space import Shadow as Shadow
+from dubl.types.space import Space as Space
+from dubl.types.space import SpaceState as SpaceState
+from dubl.types.space import SpaceSwitch as SpaceSwitch
+from dubl.types.video import MAX_VIEWS as MAX_VIEWS
+from dubl.types.video import NO_TIMINGS as NO_TIMINGS
+from dubl.types.video import WHOLE_FRAME as WHOLE_FRAME
+from dubl.types.video import FeatureSpec as FeatureSpec
+from dubl.types.video import Float16Array as Float16Array
+from dubl.types.video import Float32Array as Float32Array
+from dubl.types.video import Float64Array as Float64Array
+from dubl.types.video import FrameClip as FrameClip
+from dubl.types.video import Note as Note
+from dubl.types.video import Sampling as Sampling
+from dubl.types.video import Timings as Timings
+from dubl.types.video import Uint8Array as Uint8Array
+from dubl.types.video import VideoFacts as VideoFacts
+from dubl.types.video import VideoFeatures as VideoFeatures
+from dubl.types.video import VideoSource as VideoSource
