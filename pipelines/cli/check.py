@@ -14,16 +14,11 @@ from dubl.contract.bodies import Check
 from dubl.errors import DublError
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
-    DATA,
     FAILED,
     AsJson,
-    Config,
-    Data,
-    Key,
-    Url,
-    opened_backend,
+    Backend,
+    on_backend,
     print_error,
-    printed_errors,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
 
@@ -32,7 +27,9 @@ HEADINGS = ("video", "verdict", "probability", "reference", "video s", "referenc
 LINKS = ("http://", "https://")
 
 
+@on_backend
 def check(
+    backend: Backend,
     videos: Annotated[list[str], typer.Argument(help="files or links", metavar="VIDEO")],
     library: Annotated[
         list[str] | None, typer.Option(help="may be repeated; default: all libraries")
@@ -40,11 +37,7 @@ def check(
     channel: Annotated[str, typer.Option(help="channel where the video will be shown")] = "",
     territory: Annotated[str, typer.Option(help="country, two letters")] = "",
     time: Annotated[str, typer.Option(help="time for licenses, ISO 8601; default: now")] = "",
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Checks videos with a service (--url), or with the data folder in this process.
 
@@ -52,11 +45,7 @@ def check(
     needs review; else 0, all are unique.
     """
     _require_files(videos)
-    with (
-        printed_errors(),
-        opened_backend(url, key, data, config) as backend,
-        progress_bar(len(videos)) as bar,
-    ):
+    with progress_bar(len(videos)) as bar:
         ask = partial(
             backend.check,
             libraries=library or [],

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from dubl.client.client import Client
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Reference, Rights
 from dubl.contract.bodies import Library as Listed
@@ -16,20 +19,12 @@ from dubl.errors import DublError
 from dubl.rights.terms import Action as Action
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
-    DATA,
     FAILED,
     AsJson,
     Backend,
-    Config,
-    Data,
-    Key,
-    Url,
-    connected,
     every,
     on_backend,
-    opened_backend,
     print_error,
-    printed_errors,
 )
 from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
 
@@ -58,7 +53,9 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
 @references_app.command("add")
+@on_backend
 def add(
+    backend: Backend,
     videos: Annotated[
         list[str], typer.Argument(help="files, folders, a zip (with --url) or links")
     ],
@@ -68,11 +65,7 @@ def add(
     owner: Owner = "",
     metadata: Metadata = "{}",
     rights: RightsText = "{}",
-    url: Url = "",
-    data: Data = DATA,
-    config: Config = None,
     as_json: AsJson = False,
-    key: Key = "",
 ) -> None:
     """Registers videos. For known files it prints the existing references.
 
@@ -82,20 +75,21 @@ def add(
     wanted = _expanded(videos)
     if len(wanted) > 1 and (id or title):
         raise typer.BadParameter("--id and --title need a single video")
-    with printed_errors(), progress_bar(len(wanted)) as bar:
-        zips = [one for one in wanted if one.lower().endswith(".zip")]
-        if zips and not url:
-            raise typer.BadParameter("a zip needs a service; name it with --url")
-        added: list[Reference | None] = []
-        with opened_backend(url, key, data, config) as backend:
-            for one in wanted:
-                bar.begin(one)
-                if one in zips:
-                    added += _unzipped(url, key, one, library, owner, bar)
-                else:
-                    known = {"id": id, "title": title or Path(one).stem, "owner": owner}
-                    added.append(_registered(backend, one, library, known, about, allowed))
-                bar.end()
+    zips = [one for one in wanted if one.lower().endswith(".zip")]
+    if zips and not isinstance(backend, Client):
+        raise typer.BadParameter("a zip needs a service; name it with --url")
+    register = partial(
+        backend.register, library=library, id=id, owner=owner, metadata=about, rights=allowed
+    )
+    added: list[Reference | None] = []
+    with progress_bar(len(wanted)) as bar:
+        for one in wanted:
+            bar.begin(one)
+            if isinstance(backend, Client) and one in zips:
+                added += _unzipped(backend, one, library, owner, bar)
+            else:
+                added.append(_registered(partial(register, title=title or Path(one).stem), one))
+            bar.end()
     found = [one for one in added if one is not None]
     print_items(found, REFERENCES, as_json=as_json)
     if len(found) < len(added):
@@ -166,27 +160,11 @@ def delete(
         typer.echo(f"deleted {reference_id}")
 
 
-def _registered(
-    backend: Backend,
-    video: str,
-    library: str,
-    known: dict[str, str],
-    metadata: dict[str, object],
-    rights: Rights,
-) -> Reference | None:
+def _registered(register: Callable[..., Reference], video: str) -> Reference | None:
     """The reference; None after an error of this video, so that the others are still added."""
     link = video if "://" in video else ""
     try:
-        return backend.register(
-            "" if link else video,
-            link=link,
-            library=library,
-            id=known["id"],
-            title=known["title"],
-            owner=known["owner"],
-            metadata=metadata,
-            rights=rights,
-        )
+        return register("" if link else video, link=link)
     except (DublError, ClientError) as exc:
         if not isinstance(exc, ABOUT_THE_VIDEO):
             raise
@@ -195,30 +173,25 @@ def _registered(
 
 
 def _unzipped(
-    url: str, key: str, archive: str, library: str, owner: str, bar: Bar
+    client: Client, archive: str, library: str, owner: str, bar: Bar
 ) -> list[Reference | None]:
     """Registers a zip's videos by one job of the service; None for each failed video."""
-    with connected(url, key) as client:
-        batch = client.submit_batch(archive, kind="reference", library=library, owner=owner)
-        job = client.wait_for_job(
-            batch.job_id,
-            timeout_s=24 * 3600,
-            on_job=lambda job: bar.stage(job.stage or job.status, job.progress),
-        )
-        # Newest first.
-        children = list(
-            every(
-                lambda cursor: client.list_jobs(batch=batch.job_id, limit=MAX_LISTED, cursor=cursor)
-            )
-        )
-        for error in [one.error for one in children or [job] if one.error is not None]:
-            typer.echo(f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True)
-        if job.status == "failed" and not children:
-            return [None]
-        return [
-            client.get_reference(child.result_id) if child.result_id else None
-            for child in reversed(children)
-        ]
+    batch = client.submit_batch(archive, kind="reference", library=library, owner=owner)
+    job = client.wait_for_job(
+        batch.job_id,
+        timeout_s=24 * 3600,
+        on_job=lambda job: bar.stage(job.stage or job.status, job.progress),
+    )
+    pages = partial(client.list_jobs, batch=batch.job_id, limit=MAX_LISTED)
+    children = list(every(lambda cursor: pages(cursor=cursor)))  # newest first
+    for error in [one.error for one in children or [job] if one.error is not None]:
+        typer.echo(f"{archive}: {error.code}: {error.detail} {error.hint}".rstrip(), err=True)
+    if job.status == "failed" and not children:
+        return [None]
+    return [
+        client.get_reference(child.result_id) if child.result_id else None
+        for child in reversed(children)
+    ]
 
 
 def _expanded(videos: list[str]) -> list[str]:

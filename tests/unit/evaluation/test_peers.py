@@ -69,6 +69,6 @@ def test_vpdq_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> N
     def absent(name: str) -> object:
         raise ImportError(name)
 
-    monkeypatch.setattr("dubl.evaluation.peers.methods.importlib.import_module", absent)
+    monkeypatch.setattr("dubl.evaluation.peers.importlib.import_module", absent)
     with pytest.raises(ImportError):
         VPdq()
