@@ -19,33 +19,24 @@ from typing import Annotated
 import typer
 
 from dubl.assembly import make_store
-from pipelines.cli.options import (
-    CONFIG,
-    TIMED,
-    JobConfig,
-    JobData,
-    Overrides,
-    job,
-    job_settings,
-)
+from dubl.settings import Settings
+from pipelines.cli.options import on_settings
 
 
+@on_settings
 def main(
-    config: JobConfig = CONFIG,
-    data: JobData = None,
+    settings: Settings,
     full: Annotated[bool, typer.Option(help="also compact the files of features")] = False,
     queries: Annotated[int, typer.Option(help="frames of the audit; 0: none", min=0)] = 100,
     min_recall: Annotated[float, typer.Option(help="fail with a lower recall", min=0, max=1)] = 0.0,
-    overrides: Overrides = None,
 ) -> None:
     """Prints a JSON summary; ends with 1 when the audit finds less than --min-recall."""
     started = time.monotonic()
-    with job(TIMED):
-        store = make_store(job_settings(config, data, overrides))
-        store.optimize(full=full, retrain=True)
-        if queries:
-            store.audit_recall(queries=queries)
-        health = store.index_health()
+    store = make_store(settings)
+    store.optimize(full=full, retrain=True)
+    if queries:
+        store.audit_recall(queries=queries)
+    health = store.index_health()
     seconds = round(time.monotonic() - started, 1)
     typer.echo(json.dumps({**asdict(health), "seconds": seconds}))
     if health.recall is not None and health.recall < min_recall:

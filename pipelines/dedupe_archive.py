@@ -33,16 +33,7 @@ from dubl.index.store import LibraryStore
 from dubl.settings import Settings
 from dubl.types import Candidate, CandidateSet, Match, VideoFeatures
 from pipelines.archive_stages import loaded
-from pipelines.cli.options import (
-    CONFIG,
-    TIMED,
-    ClusterAddress,
-    JobConfig,
-    JobData,
-    Overrides,
-    job,
-    job_settings,
-)
+from pipelines.cli.options import ClusterAddress, on_settings
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 from pipelines.duplicates import Cluster as DuplicateCluster
 from pipelines.duplicates import (
@@ -239,28 +230,25 @@ def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+@on_settings
 def main(
+    settings: Settings,
     out: Annotated[Path, typer.Option(help="folder of the report; an unfinished one is continued")],
-    config: JobConfig = CONFIG,
-    data: JobData = None,
     library: Annotated[str, typer.Option()] = "main",
     address: ClusterAddress = "",
-    overrides: Overrides = None,
 ) -> None:
     """Writes the report and prints a JSON summary."""
     started = time.monotonic()
-    with job(TIMED):
-        settings = job_settings(config, data, overrides)
-        # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
-        cluster = connect(address)
-        store = make_store(settings, read_only=True)
-        space_id = feature_spec(settings).space_id
-        with DuplicatePairs(out / "pairs.duckdb", library=library, space_id=space_id) as pairs:
-            clusters = dedupe(pairs, store, settings, cluster, library=library)
-            searched, compared = pairs.counts()
-        write_tables(clusters, out)
-        write_page(clusters, out, decoder=make_decoder(settings))
-        write_duplicates(settings.data_dir, library, shown_clusters(clusters))
+    # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
+    cluster = connect(address)
+    store = make_store(settings, read_only=True)
+    space_id = feature_spec(settings).space_id
+    with DuplicatePairs(out / "pairs.duckdb", library=library, space_id=space_id) as pairs:
+        clusters = dedupe(pairs, store, settings, cluster, library=library)
+        searched, compared = pairs.counts()
+    write_tables(clusters, out)
+    write_page(clusters, out, decoder=make_decoder(settings))
+    write_duplicates(settings.data_dir, library, shown_clusters(clusters))
     summary = Summary(
         searched=searched,
         compared=compared,

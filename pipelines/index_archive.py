@@ -28,16 +28,7 @@ from dubl.settings import Settings
 from pipelines.archive_source import ArchiveItem, open_archive
 from pipelines.archive_stages import EMBED_BATCH, EmbedStage, Listing, SharingDecodeStage
 from pipelines.archive_writer import ArchiveWriter
-from pipelines.cli.options import (
-    CONFIG,
-    TIMED,
-    ClusterAddress,
-    JobConfig,
-    JobData,
-    Overrides,
-    job,
-    job_settings,
-)
+from pipelines.cli.options import ClusterAddress, on_settings
 from pipelines.cluster import Cluster, connect, domain_error, prepare_data
 
 logger = logging.getLogger(__name__)
@@ -153,10 +144,10 @@ def _described(
     return rows
 
 
+@on_settings
 def main(
+    settings: Settings,
     archive: Annotated[str, typer.Argument(help="folder, glob, list or object-store prefix")],
-    config: JobConfig = CONFIG,
-    data: JobData = None,
     library: Annotated[str, typer.Option()] = "main",
     id_prefix: Annotated[
         str, typer.Option(help="prefix of ids, for archives with equal file names")
@@ -168,27 +159,24 @@ def main(
         Space, typer.Option(help="feature space: of model.weights, or of the candidate")
     ] = Space.MODEL,
     address: ClusterAddress = "",
-    overrides: Overrides = None,
 ) -> None:
     """Registers every video of ARCHIVE and prints a JSON summary."""
-    with job(TIMED):
-        settings = job_settings(config, data, overrides)
-        items = open_archive(archive, id_prefix=id_prefix)
-        # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
-        cluster = connect(address)
-        fills = space is Space.CANDIDATE
-        answering = make_store(settings, read_only=True) if fills else None
-        settings = challenger_settings(settings) if fills else settings
-        summary = index_archive(
-            items,
-            make_store(settings),
-            settings,
-            cluster,
-            library=library,
-            workers=workers,
-            batch_videos=batch_videos,
-            answering=answering,
-        )
+    items = open_archive(archive, id_prefix=id_prefix)
+    # Ray forks, and LanceDB must not be forked: the store is opened after it has started.
+    cluster = connect(address)
+    fills = space is Space.CANDIDATE
+    answering = make_store(settings, read_only=True) if fills else None
+    settings = challenger_settings(settings) if fills else settings
+    summary = index_archive(
+        items,
+        make_store(settings),
+        settings,
+        cluster,
+        library=library,
+        workers=workers,
+        batch_videos=batch_videos,
+        answering=answering,
+    )
     typer.echo(json.dumps(asdict(summary)))
     if summary.same_id_elsewhere and not fills:
         logger.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import wraps
 from inspect import Parameter
@@ -37,13 +37,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object for 
 DATA = Path("data")
 # Of jobs, which take the settings of an installation.
 JobConfig = Annotated[Path, typer.Option(help="settings file")]
-JobData = Annotated[Path | None, typer.Option(help="overrides data_dir")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
 ]
 ClusterAddress = Annotated[str, typer.Option(help="Ray cluster; default: RAY_ADDRESS or local")]
 CONFIG = Path("configs/local.yaml")
-TIMED = "%(asctime)s %(message)s"
 
 
 def command_settings(data: Path, config: Path | None) -> Settings:
@@ -85,13 +83,6 @@ def job(message_format: str = "%(message)s") -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, format=message_format)
     with printed_errors(failed=WRONG_USAGE):
         yield
-
-
-def job_settings(config: Path, data: Path | None, overrides: list[str] | None) -> Settings:
-    """Settings of a file, with another data folder and other values."""
-    return load_settings(
-        config, [*([f"data_dir={data}"] if data is not None else []), *(overrides or [])]
-    )
 
 
 def print_error(error: DublError | ClientError, *, about: str = "") -> None:
@@ -141,6 +132,22 @@ def on_service(command: Command) -> Command:
     return _opening(command, connected, {"url": (Url, LOCAL), "key": (Key, "")})
 
 
+def on_settings(command: Command) -> Command:
+    """Reads an installation's settings for a job, which gets them first; errors exit with 2."""
+    data = Annotated[Path | None, typer.Option(help="overrides data_dir")]
+    options = {"config": (JobConfig, CONFIG), "data": (data, None), "overrides": (Overrides, None)}
+    return _opening(command, _job_settings, options)
+
+
+@contextmanager
+def _job_settings(
+    config: Path, data: Path | None, overrides: list[str] | None
+) -> Iterator[Settings]:
+    with job("%(asctime)s %(message)s"):
+        chosen = [f"data_dir={data}"] if data is not None else []
+        yield load_settings(config, [*chosen, *(overrides or [])])
+
+
 def every(page_of: Callable[[str], Page[Item]]) -> Iterator[Item]:
     """The items of all pages; `page_of` takes a cursor."""
     cursor: str | None = ""
@@ -152,8 +159,8 @@ def every(page_of: Callable[[str], Page[Item]]) -> Iterator[Item]:
 
 def _opening(
     command: Command,
-    opened: Callable[..., AbstractContextManager[Backend]],
-    options: dict[str, tuple[object, object]],
+    opened: Callable[..., AbstractContextManager[object]],
+    options: Mapping[str, tuple[object, object]],
 ) -> Command:
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     added = [
@@ -164,8 +171,8 @@ def _opening(
     @wraps(command)
     def run(**given: object) -> None:
         chosen = {name: given.pop(name) for name in options}
-        with printed_errors(), opened(**chosen) as backend:
-            command(backend, **given)
+        with printed_errors(), opened(**chosen) as first:
+            command(first, **given)
 
     # typer reads both.
     run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
