@@ -34,6 +34,7 @@ from dubl.evaluation.suite import (
     load_truth,
 )
 from dubl.footage.scenes import generate_library
+from pipelines.cli.show import print_table, seconds
 from pipelines.local_server import running_server
 
 EDITS = (
@@ -163,16 +164,12 @@ def _asked(address: str, suite: Path) -> Iterator[Asked]:
         for name, query in truth.queries.items():
             started = time.perf_counter()
             answer = client.check(suite / QUERIES / name, timeout_s=WAIT_S)
-            seconds = time.perf_counter() - started
-            yield Asked(name=name, truth=query, answer=answer, seconds=seconds)
+            took_s = time.perf_counter() - started
+            yield Asked(name=name, truth=query, answer=answer, seconds=took_s)
 
 
 def _report(asked: Sequence[Asked]) -> None:
-    rows = [HEADING, *(_row(item) for item in asked)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+    print_table(HEADING, map(_row, asked))
     undecided = sum(item.undecided for item in asked)
     right = sum(not item.wrong for item in asked) - undecided
     left = f", {undecided} left to a person" if undecided else ""
@@ -189,8 +186,8 @@ def _row(item: Asked) -> tuple[str, ...]:
     if match.segments:
         best = match.segments[0]
         times = (
-            f"{best.query_start_s:.1f}-{best.query_end_s:.1f}",
-            f"{best.reference_start_s:.1f}-{best.reference_end_s:.1f}",
+            seconds(best.query_start_s, best.query_end_s),
+            seconds(best.reference_start_s, best.reference_end_s),
         )
     similarity = f"{match.similarity:.2f}"
     return (*base, match.reference_id, *times, similarity, f"{item.seconds:.1f}", mark)
