@@ -49,6 +49,7 @@ MAX_LISTED = 500
 Library = Annotated[str, typer.Option(help="name of the library")]
 Owner = Annotated[str, typer.Option(help="holder of the rights")]
 Metadata = Annotated[str, typer.Option(help="a JSON object")]
+RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
@@ -221,9 +222,6 @@ def _metadata(text: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise typer.BadParameter("--metadata must be a JSON object")
     return value
-
-
-RightsText = Annotated[str, typer.Option(help="a JSON object, as docs/use/rights.md shows it")]
 
 
 def read_rights(text: str) -> Rights:
