@@ -51,6 +51,10 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(self.transform.weight)
             nn.init.zeros_(self.transform.bias)
             nn.init.xavier_uniform_(self.context_vector.weight)
+        else:
+            nn.init.normal_(self.context_vector.weight)
+            with torch.no_grad():
+                self.context_vector.weight.div_(self.context_vector.weight.norm())
 
     def forward(self, regions: Tensor) -> Tensor:
         """Weighted features [...,D] of regions [...,D]."""
