@@ -28,6 +28,7 @@ from dubl.errors import (
 from dubl.media.clock import Clock, clock_of
 from dubl.media.containers import open_container, packets, video_stream
 from dubl.media.deadline import Deadline
+from dubl.media.extent import is_complete
 from dubl.media.pictures import Orientation, orientation_of
 from dubl.settings import MediaSettings
 from dubl.types import Float64Array
@@ -43,7 +44,8 @@ class Probe:
 
     width, height: of the stored picture, in pixels. times_s float64 [P]: presentation times, from
     the first picture. key_times_s float64 [K]: those of key frames; empty if packets have none.
-    origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown.
+    origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown
+    or wrong.
     clock: moves the times of packets to the presentation times.
     """
 
@@ -103,8 +105,8 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
             height=scan.first.height,
             orientation=orientation_of(scan.first),
             frame_rate_hz=frame_rate_hz,
-            # A header knows nothing of parts that were joined to it.
-            claimed_duration_s=0.0 if scan.clock.is_joined else claimed_s,
+            # A header knows nothing of parts that were joined to it, and may be wrong.
+            claimed_duration_s=0.0 if scan.clock.is_joined or is_complete(path) else claimed_s,
             duration_s=scan.duration_s,
             origin_s=scan.origin_s,
             times_s=scan.times_s,

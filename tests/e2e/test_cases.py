@@ -30,8 +30,6 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 FAILING = {
     "all_black": "sent to review",
     "apng_copy": "the error does not name the format",
-    "avi_claims_3h": "the header is believed",
-    "avi_ridiculous_duration": "the header is believed",
     "avif_copy": "its still is read, not its film",
     "boomerang": "unique",
     "compilation": "two of five references are not sure",
