@@ -38,6 +38,7 @@ class Signals:
     log_duration: ln(1 + seconds of the segment).
     own_speed: 1 when the copy plays forwards at the reference's speed, else 0.
     comparator: learned similarity (S2VS) of both sides of the segment, in [0,1].
+    common_change: the part of `motion` that does not come from stillness, in [0,1].
     shared_edge: the segment may be a shared intro or outro. Both videos begin (or end) with it, and
     the rest of them differs.
     """
@@ -48,6 +49,7 @@ class Signals:
     log_duration: float = 0.0
     own_speed: float = 0.0
     comparator: float = 0.0
+    common_change: float = 0.0
     shared_edge: bool = False
 
 
@@ -76,6 +78,9 @@ class Calibration:
     edge_ceiling: highest probability of a shared intro or outro, or of a match with less than
     `min_normalized_similarity`. Measured on edited train clips: no sure copy had less than .1,
     slides of one template had .04.
+    min_common_change: with less, the probability from features is at most `edge_ceiling`. Measured
+    on train clips: 4 of 70 sure copies had less, most of them wholly still; the most probable
+    non-copies had .3 to .7.
     sure_motion: motion signal of a sure copy, which does not raise the background of others.
     Measured: no non-copy was above it.
     background_sha256: of the background bank that was used for fitting; empty: none.
@@ -90,6 +95,7 @@ class Calibration:
     usual_background: float = 0.3
     edge_ceiling: float = 0.8
     min_normalized_similarity: float = 0.08
+    min_common_change: float = 0.65
     sure_motion: float = 0.6
     background_sha256: str = ""
     pixels: dict[str, float] = field(default_factory=dict)
@@ -105,12 +111,18 @@ class Calibration:
 
 
 def probability(signals: Signals, calibration: Calibration) -> float:
-    """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `ceiling`."""
+    """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `ceiling`.
+
+    It is at most `edge_ceiling` without enough common change: two still pictures may be the same,
+    and the videos not. Pixels may raise it again.
+    """
     values = asdict(signals)
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
-    return min(_logistic(total), ceiling(signals, calibration))
+    still = signals.common_change < calibration.min_common_change
+    most = calibration.edge_ceiling if still else 1.0
+    return min(_logistic(total), ceiling(signals, calibration), most)
 
 
 def ceiling(signals: Signals, calibration: Calibration) -> float:

@@ -6,6 +6,7 @@ A copy changes like its original; another take in the same room does not.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,27 +21,54 @@ MAX_INSTANTS = 128  # chosen, bounds the [n,n] products
 TINY = 1e-12  # avoids division by 0
 
 
-def common_motion(descriptors: Sides, regions: Sides, *, similarity: float) -> float:
-    """How surely query and reference *change* in the same way at the same instants, in [0,1].
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonMotion:
+    """How query and reference change at the same instants.
+
+    count: instants. moving: in [0,1], 0 where both sides stand still. lead: in [0,1], how far each
+    instant is more similar to the same instant of the other side than to other instants.
+    """
+
+    count: int
+    moving: float
+    lead: float
+
+    @property
+    def change(self) -> float:
+        """How surely both sides change in the same way, in [0,1]. Stillness proves nothing."""
+        return self.moving * self.lead
+
+    def signal(self, similarity: float) -> float:
+        """As `change`, but where nothing changes, `similarity` decides, in [0,1].
+
+        Few instants may agree by chance, so n of them are weighted by (n - 2) / (n + 2).
+        """
+        if self.count < 3:
+            return 0.0
+        sameness = min(max((similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
+        weight = (self.count - 2) / (self.count + 2)
+        return (self.change + (1 - self.moving) * sameness) * weight
+
+
+def common_motion(descriptors: Sides, regions: Sides) -> CommonMotion:
+    """Measures the common motion of a segment.
 
     descriptors [n,D'] and regions [n,R·D]: features of the query, and of the reference at the same
-    instants. `similarity`: mean of the segment, in [0,1].
+    instants.
 
     Subtracting the mean over the segment removes everything constant (a room, a logo). The rest of
     each instant must be more similar to the same instant of the other side than to other instants.
     Ranks are compared, not sizes: a geometric edit weakens all similarities but keeps their order.
-    Where nothing changes (a still picture), `similarity` decides instead. Few instants may agree by
-    chance, so n of them are weighted by (n - 2) / (n + 2).
+    k different pictures that stand still one after the other have a lead of about 1 - 1/k.
     """
     descriptors, regions = _thinned(descriptors), _thinned(regions)
     count = len(descriptors[0])
     if count < 3:
-        return 0.0
+        return CommonMotion(count=count, moving=0.0, lead=0.0)
     change = (_change(*descriptors) + _change(*regions)) / 2
     moving = change / (change + STILL**2)
-    sameness = min(max((similarity - SAME_FROM) / (SAME_AT - SAME_FROM), 0.0), 1.0)
-    lead = _lead(_likeness(*descriptors) + _likeness(*regions))
-    return (moving * lead + (1 - moving) * sameness) * (count - 2) / (count + 2)
+    lead = lead_of(_likeness(*descriptors) + _likeness(*regions))
+    return CommonMotion(count=count, moving=moving, lead=lead)
 
 
 def _thinned(sides: Sides) -> Sides:
@@ -69,7 +97,7 @@ def _change(ours: Float32Array, theirs: Float32Array) -> float:
     return math.sqrt(moved / (_energy(ours) * _energy(theirs) + TINY))
 
 
-def _lead(likeness: Float32Array) -> float:
+def lead_of(likeness: Float32Array) -> float:
     """Mean rank of the diagonal of `likeness` [n,n] in its rows and columns, in [0,1].
 
     1: each instant is the most similar one in its row and column. 0: it is average. The worse rank

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dubl.matching.motion import TINY, lead_of
 from dubl.matching.registration import (
     Matrix,
     camera_stands_still,
@@ -39,14 +41,34 @@ MIN_PIXELS = 50  # moving pixels needed for a correlation
 COVERED_CHANGE = 0.3  # share of the median relative change; below it an overlay is assumed
 MAX_COVERED = 0.6  # share of the moving pixels that overlays may cover
 EDGE_PX = 9  # pixels eroded from the border of the common picture
+MIN_PROVING_SHARE = 0.01  # share of the common picture that moves; a clock in it takes less
+MIN_PROVING_LEAD = 0.5  # lead of the changes; a single cut has less
 
 logger = logging.getLogger(__name__)
 
 
-def pixel_correlations(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelMotion:
+    """How the pixels of both sides change together.
+
+    correlation: in [0,1]. share: of the common picture that moves. lead: in [0,1], how far each
+    instant's change is more similar to the same instant of the other side than to other instants.
+    """
+
+    correlation: float
+    share: float
+    lead: float
+
+    @property
+    def proves(self) -> bool:
+        """Whether enough moves, and often enough: a clock or one cut proves no copy."""
+        return self.share >= MIN_PROVING_SHARE and self.lead >= MIN_PROVING_LEAD
+
+
+def pixel_motion(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> tuple[float, ...]:
-    """Pixel correlation with the reference, in [0,1], for each row of `queries`.
+) -> tuple[PixelMotion, ...]:
+    """Common motion of the pixels, for each row of `queries`.
 
     Empty if it cannot be measured: too few pictures, no registration, no motion.
 
@@ -57,15 +79,22 @@ def pixel_correlations(
     if len(references) < MIN_PICTURES:
         return ()
     try:
-        return _correlations(references, queries)
+        return _measured(references, queries)
     except cv2.error as exc:  # degenerate point sets
         logger.warning("pixels were not compared: OpenCV failed: %s", exc)
         return ()
 
 
-def _correlations(
+def pixel_correlations(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
 ) -> tuple[float, ...]:
+    """As `pixel_motion`: the correlations alone."""
+    return tuple(one.correlation for one in pixel_motion(references, queries))
+
+
+def _measured(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> tuple[PixelMotion, ...]:
     targets = [_scaled(one) for one in references]
     found = [local_features(one) for one in targets]
     registration = registered(found, queries[0], targets[0].shape)
@@ -73,19 +102,23 @@ def _correlations(
         return ()
     if registration.mirrored:
         queries = [[mirror(one) for one in row] for row in queries]
-    correlations = _compared(targets, queries, [registration.homography] * len(targets))
-    if not correlations or not camera_stands_still(found, targets[0].shape):
-        return correlations
+    motions = _compared(targets, queries, [registration.homography] * len(targets))
+    if not motions or not camera_stands_still(found, targets[0].shape):
+        return motions
     following = _compared(targets, queries, placed_each(registration))
-    return tuple(map(max, correlations, following)) if following else correlations
+    return tuple(map(_better, motions, following)) if following else motions
+
+
+def _better(first: PixelMotion, second: PixelMotion) -> PixelMotion:
+    return max(first, second, key=lambda one: one.correlation)
 
 
 def _compared(
     targets: Sequence[Uint8Array],
     queries: Sequence[Sequence[Uint8Array]],
     placements: Sequence[Matrix],
-) -> tuple[float, ...]:
-    """Correlations with `placements`: homographies of each instant, query to target pixels."""
+) -> tuple[PixelMotion, ...]:
+    """The motion with `placements`: homographies of each instant, query to target pixels."""
     height, width = targets[0].shape
     common = _common(placements, queries[0][0].shape, (width, height))
     still = np.stack([_smooth(one) for one in targets])
@@ -98,7 +131,8 @@ def _compared(
     if moving.sum() < MIN_PIXELS:
         return ()
     theirs = moves[:, moving]
-    correlations = []
+    share = float(moving.sum() / common.sum())
+    motions = []
     for row in queries:
         laid = [
             cv2.warpPerspective(one, placement, (width, height))
@@ -107,8 +141,17 @@ def _compared(
         ours = np.stack([_smooth(one)[moving] for one in laid])
         changes = ours - ours.mean(axis=0)
         bare = _uncovered(changes.std(axis=0) / deviation[moving])
-        correlations.append(max(0.0, _cosine(changes[:, bare], theirs[:, bare])))
-    return tuple(correlations)
+        motions.append(_motion(changes[:, bare], theirs[:, bare], share))
+    return tuple(motions)
+
+
+def _motion(ours: Float32Array, theirs: Float32Array, share: float) -> PixelMotion:
+    """`ours`, `theirs`: changes [n,P] of both sides."""
+    lengths = [np.linalg.norm(one, axis=1, keepdims=True) + TINY for one in (ours, theirs)]
+    likeness = (ours / lengths[0]) @ (theirs / lengths[1]).T
+    return PixelMotion(
+        correlation=max(0.0, _cosine(ours, theirs)), share=share, lead=lead_of(likeness)
+    )
 
 
 def _uncovered(ratio: Float32Array) -> NDArray[np.bool_]:

@@ -47,13 +47,13 @@ def measure_signals(
     """
     views = alike_views(segment, query, reference)
     even = even_part(segment, query, reference, views)
+    motion = common_motion(
+        _descriptors(segment, query, reference, *views), _regions(segment, query, reference, *views)
+    )
     return Signals(
         similarity=segment.similarity,
-        motion=common_motion(
-            _descriptors(segment, query, reference, *views),
-            _regions(segment, query, reference, *views),
-            similarity=segment.similarity,
-        ),
+        motion=motion.signal(segment.similarity),
+        common_change=motion.change,
         log_duration=math.log1p(segment.query_end_s - segment.query_start_s),
         own_speed=float(not segment.reversed and abs(segment.speed - 1.0) <= OWN_SPEED),
         comparator=(

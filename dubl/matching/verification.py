@@ -16,7 +16,7 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.pixels import SIDE, pixel_correlations
+from dubl.matching.pixels import SIDE, pixel_motion
 from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
     FrameClip,
@@ -62,9 +62,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelCorrelation:
-    """The pixel correlation, in [0,1], and the segment with which it was reached."""
+    """The pixel correlation, in [0,1], and the segment with which it was reached.
+
+    proves: enough moves to prove a copy.
+    """
 
     value: float
+    proves: bool
     segment: Segment
 
 
@@ -149,9 +153,12 @@ class Verifier:
         if correlation is None:
             return match
         chance = with_pixels(match.probability, correlation.value, self._calibration)
+        # A clock, or one cut, raises nothing beyond what a person should look at.
+        unproven = max(match.probability, self._calibration.edge_ceiling)
+        most = match.ceiling if correlation.proves else min(match.ceiling, unproven)
         return replace(
             match,
-            probability=min(chance, match.ceiling),
+            probability=min(chance, most),
             agreement=correlation.value,
             segments=(correlation.segment, *match.segments[1:]),
         )
@@ -229,14 +236,15 @@ def correlations_of(
 def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
     segments, times_s = zip(*shown.readings, strict=True)
     rows = [[_picture_at(clip, at) for at in row_s] for row_s in times_s]
-    values = pixel_correlations(shown.pictures, rows)
-    if not values:
+    motions = pixel_motion(shown.pictures, rows)
+    if not motions:
         return None
+    values = [one.correlation for one in motions]
     best = int(np.argmax(values))  # among equal values the first, which is the most likely
     segment: Segment = segments[best]
     if segment.reversed != shown.segment.reversed and values[best] <= MIN_BACKWARDS:
         segment = shown.segment
-    return PixelCorrelation(value=values[best], segment=segment)
+    return PixelCorrelation(value=values[best], proves=motions[best].proves, segment=segment)
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

@@ -34,13 +34,19 @@ CALIBRATION = Calibration(
     level=0.4,
     edge_ceiling=0.8,
 )
-SURE = Signals(similarity=0.99, normalized_similarity=0.6, motion=0.9, log_duration=3.0)
+SURE = Signals(
+    similarity=0.99,
+    normalized_similarity=0.6,
+    motion=0.9,
+    common_change=0.9,
+    log_duration=3.0,
+)
 
 
 @pytest.mark.parametrize("name", CALIBRATION.weights)
 def test_more_evidence_is_more_probable(name: str) -> None:
     levels = np.linspace(0.01, 1, 8)
-    start = Signals(similarity=0.5, normalized_similarity=0.2, motion=0.2, log_duration=1.0)
+    start = replace(SURE, similarity=0.5, normalized_similarity=0.2, motion=0.2, log_duration=1.0)
     chances = [probability(replace(start, **{name: level}), CALIBRATION) for level in levels]
     assert all(later > earlier for earlier, later in pairwise(chances))
     assert 0 < chances[0] < chances[-1] < 1
@@ -53,6 +59,12 @@ def test_without_a_segment_a_copy_is_improbable() -> None:
 def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:
     assert probability(SURE, CALIBRATION) > 0.99
     assert probability(replace(SURE, shared_edge=True), CALIBRATION) == 0.8
+
+
+def test_stillness_alone_never_passes_the_ceiling_but_pixels_may() -> None:
+    still = replace(SURE, common_change=0.2)
+    assert probability(still, CALIBRATION) == 0.8
+    assert ceiling(still, CALIBRATION) == 1.0
 
 
 def test_a_calibration_survives_its_file(tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ def unit(features: Float64Array) -> Float32Array:
 
 def motion(ours: Float32Array, theirs: Float32Array, *, similarity: float = 0.9) -> float:
     sides: Sides = (ours, theirs)
-    return common_motion(sides, sides, similarity=similarity)
+    return common_motion(sides, sides).signal(similarity)
+
+
+def change(ours: Float32Array, theirs: Float32Array) -> float:
+    sides: Sides = (ours, theirs)
+    return common_motion(sides, sides).change
 
 
 def test_a_copy_whose_features_point_elsewhere_leads_though_its_changes_are_hardly_alike() -> None:
@@ -61,6 +66,29 @@ def test_two_still_pictures_count_as_far_as_they_are_the_same(
 ) -> None:
     still = np.repeat(take(1)[:1], 30, axis=0)
     assert least <= motion(still, still, similarity=similarity) <= most
+
+
+def recorded(pictures: Float32Array, seed: int) -> Float32Array:
+    """Pictures with the noise of a codec or a camera."""
+    noise = np.random.default_rng(seed).normal(size=pictures.shape) * 0.003
+    return unit(pictures.astype(np.float64) + noise)
+
+
+@pytest.mark.parametrize("seconds", [4, 24, 240])
+def test_stillness_proves_nothing_however_long_it_lasts(seconds: int) -> None:
+    still = np.repeat(take(1)[:1], 2 * seconds, axis=0)
+    assert change(recorded(still, 1), recorded(still, 2)) < 0.1
+
+
+@pytest.mark.parametrize(("slides", "least", "most"), [(1, 0.0, 0.1), (2, 0.3, 0.6), (5, 0.7, 1.0)])
+def test_each_still_picture_counts_once(slides: int, least: float, most: float) -> None:
+    shown = np.repeat(take(1)[:slides], 20, axis=0)
+    assert least <= change(recorded(shown, 1), recorded(shown, 2)) <= most
+
+
+def test_slides_in_another_order_do_not_change_alike() -> None:
+    shown, other = (np.repeat(take(1)[order], 20, axis=0) for order in ([0, 1, 2, 3], [3, 0, 2, 1]))
+    assert change(recorded(shown, 1), recorded(other, 2)) < 0.3
 
 
 def test_two_instants_prove_nothing_and_few_prove_less_than_many() -> None:

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dubl.matching.pixels import pixel_correlations
+from dubl.matching.pixels import pixel_correlations, pixel_motion
 from dubl.types import Uint8Array
 
 HEIGHT, WIDTH, COUNT = 180, 256, 8
+RNG = np.random.default_rng(3)
 Edit = Callable[[Uint8Array], Uint8Array]
 
 
@@ -143,3 +144,34 @@ def test_what_opencv_cannot_work_on_tells_nothing(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cv2, "findHomography", refuse)
     assert pixel_correlations(take(seed=5), [take(seed=5)]) == ()
+
+
+def ticking(seed: int) -> list[Uint8Array]:
+    """Nothing moves but a clock in the corner."""
+    noise = np.random.default_rng(seed)
+    pictures = [room().astype(np.int16) for _ in range(COUNT)]
+    for second, picture in enumerate(pictures):
+        picture[8:24, 8:20] = 255 * (second % 2)
+        picture += noise.integers(-1, 2, picture.shape)
+    return [np.clip(picture, 0, 255).astype(np.uint8) for picture in pictures]
+
+
+def test_a_clock_in_a_still_picture_proves_no_copy() -> None:
+    (found,) = pixel_motion(ticking(1), [ticking(2)])
+    assert found.correlation > 0.9
+    assert not found.proves
+
+
+def test_a_cut_at_the_end_of_a_still_picture_proves_no_copy() -> None:
+    ours, theirs = ([room()] * (COUNT - 1) + [take(seed)[0]] for seed in (5, 5))
+    noisy = [np.clip(one + RNG.integers(-1, 2, one.shape), 0, 255).astype(np.uint8) for one in ours]
+    (found,) = pixel_motion(theirs, [noisy])
+    assert found.correlation > 0.9
+    assert not found.proves
+
+
+@pytest.mark.parametrize("edit", [cropped, captioned, darker])
+def test_the_motion_of_a_copy_proves_it(edit: Edit) -> None:
+    original = take(seed=5)
+    (found,) = pixel_motion(original, [[edit(one) for one in original]])
+    assert found.proves
