@@ -194,7 +194,8 @@ class Check(Answer):
     damaged: bool = Field(description="part of the file could not be read; this is of the rest")
     notes: tuple[Note, ...] = Field(
         default=(),
-        description="`joined`: the file's clock starts anew or jumps; times are as players show",
+        description="`joined`: the file's clock starts anew or jumps; times are as players show. "
+        "`nothing_to_see`: all pictures have one color, so the video copies nothing",
     )
     timings_ms: dict[str, Milliseconds]
 

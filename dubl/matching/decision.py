@@ -15,6 +15,7 @@ from dubl.types import (
     NO_PRIOR_DECISIONS,
     Match,
     MatchSet,
+    Note,
     Outcome,
     PriorDecisions,
     Timings,
@@ -35,8 +36,11 @@ def decide(
     """The verdict: the strongest outcome of the matches that count; "unique" if there is none.
 
     Matches licensed in `context` and rejected matches do not count. They stay in the list, after
-    those that count. A match with a quarantined reference is at most "review".
+    those that count. A match with a quarantined reference is at most "review". A query that shows
+    nothing copies nothing.
     """
+    if Note.NOTHING_TO_SEE in matches.notes:
+        matches = replace(matches, matches=())
     marked = _marked(matches, prior, context)
     marked = [
         replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, prior)))

@@ -22,6 +22,8 @@ from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_fra
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Note, Sampling, VideoFacts, VideoSource
 
+BLANK = 4.0  # gray levels, standard deviation in one picture; less is a codec's noise; chosen
+
 logger = logging.getLogger(__name__)
 
 
@@ -162,5 +164,13 @@ def _facts(probe: Probe, reading: Reading, *, backend: str) -> VideoFacts:
         frame_rate_hz=probe.frame_rate_hz,
         backend=backend,
         damaged=probe.is_cut or reading.missing > 0 or reading.errors > 0,
-        notes=(Note.JOINED,) if probe.clock.is_joined else (),
+        notes=_notes(probe, reading),
     )
+
+
+def _notes(probe: Probe, reading: Reading) -> tuple[Note, ...]:
+    found = {
+        Note.JOINED: probe.clock.is_joined,
+        Note.NOTHING_TO_SEE: all(frame.std(axis=(0, 1)).max() < BLANK for frame in reading.frames),
+    }
+    return tuple(note for note, holds in found.items() if holds)

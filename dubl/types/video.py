@@ -28,6 +28,7 @@ class Note(StrEnum):
     """Something that a reader of an answer should know about the video."""
 
     JOINED = "joined"  # its clock starts anew or jumps; times are those that players show
+    NOTHING_TO_SEE = "nothing_to_see"  # every sampled picture has one color
 
 
 NO_TIMINGS: Timings = MappingProxyType({})

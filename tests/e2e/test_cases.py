@@ -28,7 +28,6 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 
 # Cases that do not hold, and why. One that starts to hold fails until it is taken off.
 FAILING = {
-    "all_black": "sent to review",
     "apng_copy": "the error does not name the format",
     "avif_copy": "its still is read, not its film",
     "boomerang": "unique",

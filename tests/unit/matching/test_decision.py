@@ -13,7 +13,7 @@ from dubl.matching.decision import (
 )
 from dubl.rights.terms import Action, Rights
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Outcome, PriorDecisions, Segment
+from dubl.types import Match, MatchSet, Note, Outcome, PriorDecisions, Segment
 
 POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
 SEGMENT = Segment(
@@ -55,6 +55,13 @@ def matches(*probabilities: float) -> MatchSet:
 )
 def test_a_threshold_belongs_to_the_outcome_above_it(probability: float, outcome: Outcome) -> None:
     assert decide(matches(probability), POLICY, model_id="m").outcome == outcome
+
+
+def test_a_query_that_shows_nothing_copies_nothing() -> None:
+    blank = replace(matches(0.99), notes=(Note.NOTHING_TO_SEE,))
+    verdict = decide(blank, POLICY, model_id="m")
+    assert (verdict.outcome, verdict.probability, verdict.matches) == (Outcome.UNIQUE, 0.0, ())
+    assert verdict.notes == (Note.NOTHING_TO_SEE,)
 
 
 def test_no_match_is_unique_with_probability_zero() -> None:

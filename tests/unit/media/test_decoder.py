@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dubl.errors import ConfigurationError, DecodeTimeout, NotAVideo
-from dubl.footage.video_file import Encoding
+from dubl.footage.video_file import Encoding, TimedFrame, write_video
 from dubl.media import decoder
 from dubl.media.deadline import Deadline
 from dubl.media.decoder import FileDecoder, decord_serves
@@ -20,7 +20,7 @@ from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import plan_rows
 from dubl.settings import MediaSettings
-from dubl.types import Sampling
+from dubl.types import Note, Sampling
 from tests.support.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
 from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, true_times
 
@@ -49,6 +49,21 @@ def _read(reader: FrameReader, path: Path, sampling: Sampling = SAMPLING) -> Rea
 def _is_true(reading: Reading, clip: NumberedFile) -> bool:
     shown_s = true_times(reading.frames, clip.times_s)
     return reading.timestamps_s.tolist() == pytest.approx(shown_s, abs=2e-3)
+
+
+@pytest.mark.parametrize(("level", "drawn", "blank"), [(0, 0, True), (200, 0, True), (0, 1, False)])
+def test_a_video_without_any_picture_is_told(
+    decode: Decode, tmp_path: Path, level: int, drawn: int, blank: bool
+) -> None:
+    """`drawn`: pictures that show something."""
+    path, rng = tmp_path / "clip.mp4", np.random.default_rng(1)
+    noise = [
+        rng.integers(0, 4, (128, 192, 3)).astype(np.uint8) + np.uint8(level) for _ in range(50)
+    ]
+    shown = [numbered_frame(1)] * 25 * drawn + noise[25 * drawn :]
+    frames = (TimedFrame(time_s=place / 25, image=one) for place, one in enumerate(shown))
+    write_video(path, frames, frame_rate=25, encoding=Encoding())
+    assert (Note.NOTHING_TO_SEE in decode(path).facts.notes) is blank
 
 
 @pytest.mark.parametrize("sparingly", [True, False])
