@@ -19,6 +19,7 @@ from urllib.request import url2pathname
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dubl.contract.forms import composed
 from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
 from dubl.evaluation.suite import VIDEO_SUFFIXES
@@ -44,6 +45,9 @@ class ArchiveItem:
     title: str = ""
     owner: str = ""
     rights: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", composed(self.id))  # as ids in addresses are
 
     @property
     def shown(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -145,7 +146,27 @@ def _object(value: object) -> Mapping[str, object]:
     return value
 
 
+# Ends of addresses below a check or a reference: an id that ends so could not be read back.
+PARTS = ("picture", "video", "evidence", "matrix", "matrix.png", "nearest", "hold")
+
+
+def composed(value: str) -> str:
+    """The same text in one spelling: "é" may be one character (NFC) or two (NFD)."""
+    return unicodedata.normalize("NFC", value)
+
+
+def _identifier(value: str) -> str:
+    steps = value.split("/")
+    if {".", ".."} & set(steps):
+        raise wrong("must not have '.' or '..' between slashes")
+    if len(steps) > 1 and (steps[-1] in PARTS or "matches" in steps[1:]):
+        raise wrong(f"must not end in /{steps[-1]}, nor contain /matches/, as addresses do")
+    return composed(value)
+
+
+Composed = Annotated[str, AfterValidator(composed)]
 Name = Annotated[str, Field(max_length=NAME_MAX_LENGTH), text(NAME_MAX_LENGTH, printable=True)]
+Identifier = Annotated[Name, AfterValidator(_identifier)]
 Text = Annotated[str, Field(max_length=TEXT_MAX_LENGTH), text(TEXT_MAX_LENGTH)]
 Address = Annotated[str, AfterValidator(_address), text(TEXT_MAX_LENGTH)]
 LibraryField = Annotated[str, BeforeValidator(_library)]

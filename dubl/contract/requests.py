@@ -21,10 +21,11 @@ from dubl.contract.forms import (
     LIBRARY_PATTERN,
     TEXT_MAX_LENGTH,
     Address,
+    Composed,
     Form,
+    Identifier,
     LibraryField,
     Listed,
-    Name,
     Object,
     Seconds,
     Text,
@@ -74,7 +75,9 @@ class VideoForm(LinkForm, CallbackForm):
     """A video: a `link`, a `path`, or a file that comes beside the form."""
 
     path: Text = Field(default="", description="file inside media.allowed_roots")
-    id: Name = Field(default="", description="else a uuid; from a link named by a uuid, that uuid")
+    id: Identifier = Field(
+        default="", description="else a uuid; from a link named by a uuid, that uuid"
+    )
     library: LibraryField = ""
     title: Text = ""
     owner: Text = ""
@@ -205,8 +208,8 @@ class Request(BaseModel):
 class ReviewRequest(Request):
     """A reviewer's decision on a match."""
 
-    check_id: str
-    reference_id: str
+    check_id: Composed
+    reference_id: Composed
     decision: Decision
     reviewer: LongText = ""
     note: LongText = ""
@@ -221,7 +224,7 @@ class ReviewRequest(Request):
 class QuarantineRequest(Request):
     """A reviewer's decision on a quarantined reference."""
 
-    reference_id: str
+    reference_id: Composed
     decision: Literal["release", "keep"]
     reviewer: LongText = ""
     note: LongText = ""

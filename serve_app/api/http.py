@@ -27,7 +27,7 @@ from serve_app.api import (
 from serve_app.api.access import AccessControl, KeyRing
 from serve_app.api.admission import Admission, LoadLimit
 from serve_app.api.context import Context
-from serve_app.api.middleware import RequestIdMiddleware
+from serve_app.api.middleware import ComposedPath, RequestIdMiddleware
 from serve_app.api.submissions import MAX_FIELDS_BYTES
 from serve_app.web import console
 
@@ -77,6 +77,7 @@ def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = 
         app.include_router(routes.router)
     console.install(app)
     problems.install(app)
+    app.add_middleware(ComposedPath)
     app.add_middleware(
         AccessControl,
         ring=ring,

@@ -9,6 +9,8 @@ from collections.abc import Callable, MutableMapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dubl.contract.forms import composed
+
 HEADER = "X-Request-ID"
 MAX_LENGTH = 128  # characters of a caller's id; chosen
 # Method, route as it is declared, status, seconds.
@@ -45,6 +47,18 @@ class RequestIdMiddleware:
             await send(message)
 
         await self._app(scope, receive, send if given else send_with_id)
+
+
+class ComposedPath:
+    """Ids in addresses in the spelling in which they are stored (NFC)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": composed(scope["path"])}
+        await self._app(scope, receive, send)
 
 
 class AnswerTimes:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tracemalloc
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_a_folder_gives_its_videos_in_order_with_ids_that_last(folder: Path) -> 
 def test_an_archive_can_be_read_again(folder: Path) -> None:
     archive = open_archive(str(folder))
     assert list(archive) == list(archive)
+
+
+def test_names_are_ids_in_one_spelling(tmp_path: Path) -> None:
+    name = unicodedata.normalize("NFD", "café.mp4")
+    (tmp_path / name).write_bytes(b"")
+    (item,) = open_archive(str(tmp_path))
+    assert item.id == unicodedata.normalize("NFC", name)
+    assert Path(item.path).exists()
 
 
 def test_names_that_are_not_utf8_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -466,3 +468,27 @@ def test_a_library_is_calibrated_by_its_decisions(client: TestClient, service: F
     )
     assert client.delete("/v1/libraries/main/policy").status_code == 204
     assert client.get("/v1/libraries/main/policy").json()["version"] == "1"
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "a/../b", "a/picture", "a/video", "a/evidence", "a/nearest", "a/matches/b"]
+)
+@pytest.mark.parametrize("path", ["/v1/checks", "/v1/references"])
+def test_an_id_that_could_not_be_read_back_is_refused(
+    client: TestClient, path: str, name: str
+) -> None:
+    answer = client.post(path, json={"link": LINK, "id": name})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert "`id`" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/checks", "/v1/references"])
+def test_two_spellings_of_a_name_are_one_id(client: TestClient, path: str) -> None:
+    one, two = (unicodedata.normalize(form, "café/й") for form in ("NFC", "NFD"))
+    made = [
+        client.post(path, json={"link": LINK, "id": name}, headers=WAIT).json()["id"]
+        for name in (two, one)
+    ]
+    assert made == [one, one]
+    for name in (one, two):
+        assert client.get(f"{path}/{quote(name, safe='')}").json()["id"] == one
