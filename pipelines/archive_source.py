@@ -23,6 +23,7 @@ from dubl.contract.forms import composed
 from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
 from dubl.evaluation.suite import VIDEO_SUFFIXES
+from pipelines.names import plain_text
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")
@@ -91,11 +92,6 @@ class _Archive:
             found = root.glob(str(Path(self.source).relative_to(root)))
             return (_file_item(path, root) for path in sorted(found) if path.is_file())
         return _listed_items(place)
-
-
-def plain_text(path: str) -> str:
-    """A path as UTF-8 text; other bytes are shown as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -29,7 +29,8 @@ from dubl.media.sources import hash_file
 from dubl.media.spool import Spool, too_large
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
-from pipelines.archive_source import ArchiveItem, plain_text
+from pipelines.archive_source import ArchiveItem
+from pipelines.names import plain_text
 from pipelines.object_store import fetch_object, is_object_uri
 
 Row = dict[str, object]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
-from dubl.errors import DublError
+from dubl.errors import DublError, SourceNotFound
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
     FAILED,
@@ -21,6 +23,7 @@ from pipelines.cli.options import (
     print_error,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
+from pipelines.names import plain_text
 
 EXITS = {"unique": 0, "duplicate": 10, "review": 11}
 HEADINGS = ("video", "verdict", "probability", "reference", "video s", "reference s", "why")
@@ -65,24 +68,39 @@ def check(
 
 
 def _require_files(videos: list[str]) -> None:
-    for video in videos:
-        if not video.startswith(LINKS) and not Path(video).is_file():
-            raise typer.BadParameter(f"file '{video}' does not exist", param_hint="VIDEO")
+    """Raises BadParameter if there is no video at all; a single absent one fails alone."""
+    if not any(video.startswith(LINKS) or Path(video).is_file() for video in videos):
+        shown = plain_text(videos[0])
+        raise typer.BadParameter(f"file '{shown}' does not exist", param_hint="VIDEO")
 
 
 def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
     """The answer; None after an error of this video, so that the others are still checked."""
-    link = video if video.startswith(LINKS) else ""
-    bar.begin(video)
+    shown = plain_text(video)
+    bar.begin(shown)
     try:
-        return ask("" if link else video, link=link)
+        if video.startswith(LINKS):
+            return ask("", link=video)
+        if not Path(video).is_file():
+            raise SourceNotFound("the file does not exist")
+        if shown != video:
+            return _asked_as_copy(ask, video, shown)
+        return ask(video, link="")
     except (DublError, ClientError) as exc:
         if not isinstance(exc, ABOUT_THE_VIDEO):
             raise
-        print_error(exc, about=video)
+        print_error(exc, about=shown)
         return None
     finally:
         bar.end()
+
+
+def _asked_as_copy(ask: Callable[..., Check], video: str, shown: str) -> Check:
+    """Asks about a copy with the name `shown`: jobs and forms take names in UTF-8 only."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(shown).name
+        copyfile(video, copy)
+        return ask(str(copy), link="")
 
 
 def _rows(answer: Check) -> list[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,23 @@ def test_one_bad_video_does_not_keep_the_others_from_their_answers(
     service.matches = ()
     service.bad = frozenset({2})
     assert run(address, "check", str(video), LINK).exit_code == 1
+
+
+def test_an_absent_file_does_not_keep_the_others_from_their_answers(
+    address: str, video: Path
+) -> None:
+    absent = str(video.with_name("none.mp4"))
+    answer = run(address, "check", absent, str(video), "--json")
+    assert f"{absent}: source_not_found" in answer.stderr
+    assert len(answer.stdout.splitlines()) == 1
+
+
+def test_a_name_that_is_no_utf8_is_checked_like_any_other(address: str, video: Path) -> None:
+    odd = os.fsdecode(os.fsencode(video.parent) + b"/b\xff.mp4")
+    Path(odd).write_bytes(video.read_bytes())
+    answer = run(address, "check", odd, str(video), "--json")
+    assert answer.exit_code == 10, answer.output
+    assert len(answer.stdout.splitlines()) == 2
 
 
 def test_the_library_is_added_to_listed_edited_and_deleted(address: str, video: Path) -> None:
