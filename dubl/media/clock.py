@@ -52,9 +52,10 @@ class Clock:
                 packet.dts = None if packet.dts is None else packet.dts + self.shifts[part]
             yield packet
 
-    def shift_of(self, number: int) -> int:
-        """Ticks by which the times of packet `number` are moved."""
-        return self.shifts[int(np.searchsorted(self.starts, number, side="right")) - 1]
+    def shifts_of(self, count: int) -> Ticks:
+        """Ticks by which the times of the first `count` packets are moved."""
+        sizes = np.diff([*self.starts, count])
+        return np.repeat(np.array(self.shifts, np.int64), sizes)
 
 
 def clock_of(

@@ -197,7 +197,7 @@ def _laid(
     found: _Packets, clock: Clock, first: VideoFrame, first_number: int, tick_s: float
 ) -> _Scan:
     """The times of all pictures; `first_number`: of the packet that gave the first picture."""
-    shifts = np.array([clock.shift_of(number) for number in range(len(found.shown))])
+    shifts = clock.shifts_of(len(found.shown))
     times = (np.array(found.shown, np.int64) + shifts) * tick_s
     is_shown, is_key = np.array(found.is_shown), np.array(found.is_key)
     last = int(np.flatnonzero(is_shown)[-1])
