@@ -39,6 +39,15 @@ ACCEPTED_FORMATS = (
 )
 
 _ISO_BOX_TYPES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
+# Place and bytes of formats that are known and not read; their names.
+_REFUSED = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG or APNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x00\x00\x00\x01\x67", "raw H.264, without a container,"),
+    (0, b"\x00\x00\x00\x01\x09", "raw H.264, without a container,"),
+    (0, b"\x00\x00\x00\x01\x40", "raw H.265, without a container,"),
+)
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 
 
@@ -59,11 +68,18 @@ def open_container(path: str) -> InputContainer:
     try:
         container: InputContainer = av.open(f"file:{file.absolute()}", options=_OPTIONS)
     except av.error.ArgumentError as exc:
-        raise NotAVideo("the file's container format is not supported") from exc
+        name = _known_name(file)
+        named = f"the format {name}" if name else "the file's container format"
+        raise NotAVideo(f"{named} is not supported") from exc
     except (av.error.FFmpegError, UnicodeDecodeError) as exc:
         if begins_like_video(file):
             raise TruncatedVideo("the file begins like a video, but its index is missing") from exc
-        raise NotAVideo("the file is not a readable media file") from exc
+        name = _known_name(file)
+        raise NotAVideo(
+            f"the format {name} is not supported"
+            if name
+            else "the file is not a readable media file"
+        ) from exc
     return container
 
 
@@ -100,6 +116,14 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
         yield from container.demux(stream)
     except IndexError as exc:
         raise av.error.InvalidDataError(errno.EINVAL, "a stream appears in the middle") from exc
+
+
+def _known_name(file: Path) -> str:
+    """The name of a refused format by the first bytes; empty if it is unknown."""
+    with file.open("rb") as stream:
+        head = stream.read(16)
+    known = (name for at, magic, name in _REFUSED if head[at : at + len(magic)] == magic)
+    return next(known, "")
 
 
 def begins_like_video(file: Path) -> bool:

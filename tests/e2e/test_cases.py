@@ -28,7 +28,6 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 
 # Cases that do not hold, and why. One that starts to hold fails until it is taken off.
 FAILING = {
-    "apng_copy": "the error does not name the format",
     "avif_copy": "its still is read, not its film",
     "boomerang": "unique",
     "compilation": "two of five references are not sure",
@@ -37,12 +36,10 @@ FAILING = {
     "inverted_colors": "no view has negated colors",
     "looped": "few loops have a segment",
     "preview_track_first": "the first stream is read",
-    "raw_h264": "the error does not name the format",
     "slow_slides": "the segment is 8 s off",
     "slowmo_8x": "unique",
     "strobe": "unique",
     "two_programs_ts": "the first stream is read",
-    "webp_copy": "the error does not name the format",
 }
 
 

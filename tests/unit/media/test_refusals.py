@@ -232,3 +232,22 @@ def _index_first(mp4: bytes) -> bytes:
         (offset,) = struct.unpack_from(">I", moov, place)
         struct.pack_into(">I", moov, place, offset + len(moov))
     return mp4[:body] + bytes(moov) + mp4[body:start]
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "APNG"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8X", "WebP"),
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x00\x00\x00\x01\x67\x64", r"H\.264"),
+        (b"\x00\x00\x00\x01\x40\x01", r"H\.265"),
+    ],
+)
+def test_a_known_format_is_refused_by_its_name(
+    decode: Decode, tmp_path: Path, head: bytes, name: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(head + bytes(1000))
+    with pytest.raises(NotAVideo, match=name):
+        decode(path)
