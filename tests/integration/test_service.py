@@ -145,6 +145,23 @@ def test_one_trace_leads_through_all_deployments(client: Client, clips: Clips) -
     assert [step for step in steps if step not in names] == [], names
 
 
+def logged(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    logs = Path(tmp_path_factory.getbasetemp()).rglob("logs/**/*.log")
+    return [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+
+
+def test_what_is_not_there_is_a_line_in_the_log_without_a_trace(
+    client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name = f"none-{uuid.uuid4()}"
+    for kind in ("check", "reference", "job"):
+        answer = client.http.get(f"/v1/{kind}s/{name}")
+        assert (answer.status_code, answer.json()["code"]) == (404, f"{kind}_not_found")
+    lines = [line for line in logged(tmp_path_factory) if "there is no" in line and name in line]
+    assert {kind for kind in ("check", "reference", "job") if f"{kind}_not_found" in str(lines)}
+    assert [line for line in lines if "ERROR" in line or "dubl.errors." in line] == []
+
+
 def test_the_log_shows_every_stage_under_the_requests_id(
     client: Client, clips: Clips, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -155,13 +172,7 @@ def test_the_log_shows_every_stage_under_the_requests_id(
             files={"file": ("a.mp4", file)},
             headers={**WAIT, "X-Request-ID": request_id},
         )
-    logs = Path(tmp_path_factory.getbasetemp()).rglob("logs/**/*.log")
-    lines = [
-        line
-        for log in logs
-        for line in log.read_text(errors="replace").splitlines()
-        if request_id in line
-    ]
+    lines = [line for line in logged(tmp_path_factory) if request_id in line]
     for step in ("Decoder", "Embedder", "Retriever", "Reranker", "Ingress"):
         assert any(step in line for line in lines), (step, lines)
 
