@@ -38,6 +38,7 @@ SHIFTS_S = (0.0, -0.04, 0.04, -0.125, 0.125, -0.25, 0.25)  # seconds; alignment 
 MIN_BACKWARDS = 0.5  # pixel correlation needed to call a segment reversed, or not reversed
 NEARLY_OWN_SPEED = 1.25  # speed, or its inverse, up to which speed 1 is tried as well
 MIN_DIFFERENCE_S = 0.03  # seconds between the lengths of both sides that make a difference
+SAME_FILE = 0.999  # probability of a match with the very bytes of its reference
 EDGE_S = 0.01  # seconds around a segment in which a picture still belongs to it
 
 
@@ -98,16 +99,18 @@ class Verifier:
     ) -> MatchSet:
         """All matches with corrected probabilities, most probable first.
 
-        doubtful: ids of the references to compare; references: their rows in the library. A match
-        stays unchanged if its pictures are missing or cannot be registered; all do if the query
-        cannot be decoded again. Raises StoreUnavailable, and LeaseLost if `decoder` was stopped.
+        doubtful: ids of the references to compare; references: their rows in the library. The same
+        bytes need no look. A match stays unchanged if its pictures are missing or cannot be
+        registered; all do if the query cannot be decoded again. Raises StoreUnavailable, and
+        LeaseLost if `decoder` was stopped.
         """
         started = time.perf_counter()
         facts = {one.id: one for one in references}
+        same = {one.id for one in references if one.sha256 == source.sha256}
         shown = {
             one.reference_id: self._shown(one, facts.get(one.reference_id), decoder)
             for one in matches.matches
-            if one.reference_id in doubtful
+            if one.reference_id in doubtful and one.reference_id not in same
         }
         try:
             correlations = correlations_of(source, shown, decoder)
@@ -115,9 +118,12 @@ class Verifier:
             raise
         except DublError as exc:
             logger.warning("pixels were not compared: %s: %s", exc.code, exc.detail)
-            return matches
+            correlations = {}
         verified = [
-            self._verified(one, correlations.get(one.reference_id)) for one in matches.matches
+            replace(one, probability=max(one.probability, SAME_FILE))
+            if one.reference_id in same
+            else self._verified(one, correlations.get(one.reference_id))
+            for one in matches.matches
         ]
         verified.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3

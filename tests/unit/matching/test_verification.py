@@ -180,6 +180,20 @@ def test_a_copy_becomes_sure_and_another_take_unlikely() -> None:
     assert found["copy"].agreement == pytest.approx(1.0, abs=0.05)
 
 
+def test_the_same_file_is_sure_without_a_look() -> None:
+    film = Film(take(seed=5))
+    source = replace(SOURCE, sha256=reference("still").sha256)
+    given = MatchSet(
+        matches=(match("other", 0.7), match("still", 0.5, ceiling=0.8)), index_version=1
+    )
+    verifier = Verifier(Shelf(), CALIBRATION, open_file=nowhere)
+    references = [reference("other"), reference("still")]
+    found = verifier.verify(source, given, ("other", "still"), references, decoder=film)
+    assert [one.reference_id for one in found.matches] == ["still", "other"]
+    assert [one.probability for one in found.matches] == [0.999, 0.7]
+    assert film.samplings == []
+
+
 def test_a_copy_that_is_played_backwards_is_seen_as_such() -> None:
     film, shelf = Film(take(seed=5)[::-1]), Shelf(copy=take(seed=5), other=take(seed=6))
     found = verified(film, shelf, match("copy", 0.4), match("other", 0.4))
