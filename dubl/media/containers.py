@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -84,9 +86,10 @@ def open_container(path: str) -> InputContainer:
 
 
 def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
-    """The first video stream, with a bounded decoder. Cover art is ignored.
+    """The video stream that players show, with a bounded decoder. Cover art is ignored.
 
-    Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
+    Of several: a film before a single picture, then the default one, the largest picture, the most
+    pictures, the first. Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
     """
     if len(container.streams) > settings.max_streams:
         raise VideoTooComplex(
@@ -94,16 +97,41 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
             f"{settings.max_streams}",
             context={"streams": len(container.streams), "limit_streams": settings.max_streams},
         )
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if stream.codec_context is None:
-            raise UnsupportedCodec("the video's codec has no decoder")
-        stream.codec_context.thread_count = settings.decode_threads
-        # The frame size may change within a stream: no memory is taken for larger frames.
-        stream.codec_context.options = {"max_pixels": str(settings.max_pixels)}
-        return stream
-    raise NoVideoStream("the file has no video stream")
+    streams = [
+        one for one in container.streams.video if not one.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise NoVideoStream("the file has no video stream")
+    stream = _shown(container, streams) if len(streams) > 1 else streams[0]
+    if stream.codec_context is None:
+        raise UnsupportedCodec("the video's codec has no decoder")
+    stream.codec_context.thread_count = settings.decode_threads
+    # The frame size may change within a stream: no memory is taken for larger frames.
+    stream.codec_context.options = {"max_pixels": str(settings.max_pixels)}
+    return stream
+
+
+def _shown(container: InputContainer, streams: Sequence[VideoStream]) -> VideoStream:
+    counts = _pictures(container, [one.index for one in streams])
+
+    def rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
+        default = bool(stream.disposition & Disposition.default)
+        codec, count = stream.codec_context, counts[stream.index]
+        return count > 1, default, codec.width * codec.height if codec else 0, count
+
+    return max(streams, key=rank)
+
+
+def _pictures(container: InputContainer, indices: Sequence[int]) -> Counter[int]:
+    """Pictures of each stream, counted to the end of the file or its first damage."""
+    counts: Counter[int] = Counter()
+    with (
+        open_container(container.name.removeprefix("file:")) as other,
+        suppress(av.error.FFmpegError, IndexError),
+    ):
+        for packet in other.demux([other.streams[index] for index in indices]):
+            counts[packet.stream_index] += packet.size > 0
+    return counts
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
