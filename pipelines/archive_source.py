@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from dubl.contract.forms import composed
 from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
-from dubl.evaluation.suite import VIDEO_SUFFIXES
+from dubl.media.kinds import VIDEO_SUFFIXES, is_video
 from pipelines.names import plain_text
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
@@ -56,7 +56,7 @@ class ArchiveItem:
         return plain_text(self.path)
 
 
-def open_archive(source: str, *, id_prefix: str = "") -> Iterable[ArchiveItem]:
+def open_archive(source: str, *, id_prefix: str = "") -> Archive:
     """The videos of an archive, which can be iterated repeatedly.
 
     The id is the UUID in the file name if there is one, else the path relative to the archive,
@@ -69,49 +69,62 @@ def open_archive(source: str, *, id_prefix: str = "") -> Iterable[ArchiveItem]:
         open_prefix(source)  # says now what is wrong with it
     elif not (Path(source).exists() or glob.has_magic(source)):
         raise SourceNotFound(f"{plain_text(source)} is not a folder, list or bucket")
-    return _Archive(source=source, id_prefix=id_prefix)
+    return Archive(source, id_prefix=id_prefix)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Archive:
-    source: str
-    id_prefix: str
+class Archive:
+    """The videos of an archive. `passed_over`: other files that the last reading has seen, in a
+    folder or a bucket."""
+
+    def __init__(self, source: str, *, id_prefix: str = "") -> None:
+        self._source = source
+        self._id_prefix = id_prefix
+        self.passed_over = 0
 
     def __iter__(self) -> Iterator[ArchiveItem]:
+        self.passed_over = 0
         for item in self._items():
-            yield replace(item, id=self.id_prefix + item.id)
+            yield replace(item, id=self._id_prefix + item.id)
 
     def _items(self) -> Iterator[ArchiveItem]:
-        if is_object_uri(self.source):
-            return _bucket_items(self.source)
-        place = Path(self.source)
+        if is_object_uri(self._source):
+            return self._bucket_items(self._source)
+        place = Path(self._source)
         if place.is_dir():
-            return (_file_item(path, place) for path in _walk(place))
+            return (_file_item(path, place) for path in self._walk(place))
         if not place.is_file():
-            root = _fixed_part(self.source)
-            found = root.glob(str(Path(self.source).relative_to(root)))
+            root = _fixed_part(self._source)
+            found = root.glob(str(Path(self._source).relative_to(root)))
             return (_file_item(path, root) for path in sorted(found) if path.is_file())
         return _listed_items(place)
 
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """Videos below a folder. An unreadable folder is returned itself, so that it becomes a
+        failure."""
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file())
+                    for entry in entries
+                )
+        except OSError:
+            yield folder
+            return
+        for name, is_folder, is_file in found:
+            if is_folder:
+                yield from self._walk(folder / name)
+            elif is_file and is_video(folder / name):
+                yield folder / name
+            else:
+                self.passed_over += 1
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Videos below a folder, by their suffix. An unreadable folder is returned itself, so that it
-    becomes a failure.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(
-                (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file())
-                for entry in entries
-            )
-    except OSError:
-        yield folder
-        return
-    for name, is_folder, is_file in found:
-        if is_folder:
-            yield from _walk(folder / name)
-        elif is_file and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-            yield folder / name
+    def _bucket_items(self, uri: str) -> Iterator[ArchiveItem]:
+        """By suffix alone: each look into an object is a request."""
+        for found in list_objects(uri):
+            if PurePosixPath(found.key).suffix.lower() in VIDEO_SUFFIXES:
+                yield ArchiveItem(id=_uuid_of(found.key) or found.key, path=found.uri)
+            else:
+                self.passed_over += 1
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -122,12 +135,6 @@ def _fixed_part(pattern: str) -> Path:
             break
         parts.append(part)
     return Path(*parts)
-
-
-def _bucket_items(uri: str) -> Iterator[ArchiveItem]:
-    for found in list_objects(uri):
-        if PurePosixPath(found.key).suffix.lower() in VIDEO_SUFFIXES:
-            yield ArchiveItem(id=_uuid_of(found.key) or found.key, path=found.uri)
 
 
 def _listed_items(place: Path) -> Iterator[ArchiveItem]:

@@ -29,7 +29,7 @@ from dubl.media.sources import hash_file
 from dubl.media.spool import Spool, too_large
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
-from pipelines.archive_source import ArchiveItem
+from pipelines.archive_source import Archive, ArchiveItem
 from pipelines.names import plain_text
 from pipelines.object_store import fetch_object, is_object_uri
 
@@ -44,14 +44,15 @@ SINGLE_ITEMS = 256
 
 
 class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
-    """Rows {"items": pickled list of ArchiveItem, "present", "elsewhere"}.
+    """Rows {"items": pickled list of ArchiveItem, "present", "elsewhere", "passed_over"}.
 
     `present`: videos skipped since the previous row because their id is in the library;
-    `elsewhere`: those of them registered from another place. The listing is read during the job. A
+    `elsewhere`: those of them registered from another place; `passed_over`, in the last row: files
+    that are no videos. The listing is read during the job. A
     restarted worker reads it again and gets the same rows, as `known` is fixed.
     """
 
-    def __init__(self, archive: Iterable[ArchiveItem], known: ObjectRef[KnownKeys]) -> None:
+    def __init__(self, archive: Archive, known: ObjectRef[KnownKeys]) -> None:
         self._archive = archive
         self._known = known
 
@@ -70,16 +71,17 @@ class Listing(Datasource):  # type: ignore[misc]  # Ray has no types
         archive, known = self._archive, self._known
 
         def read() -> Iterator[pa.Table]:
-            return packs(archive, ray.get(known))
+            yield from packs(archive, ray.get(known))
+            yield _pack([], passed_over=archive.passed_over)
 
         metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         return [ReadTask(read, metadata, per_task_row_limit=per_task_row_limit)]
 
 
-def packs(archive: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
+def packs(items: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
     pack: list[ArchiveItem] = []
     listed = present = elsewhere = 0
-    for item in archive:
+    for item in items:
         if known.has_id(item.id):
             present += 1
             elsewhere += not known.has_place(item.id, item.shown)
@@ -92,9 +94,11 @@ def packs(archive: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table
     yield _pack(pack, present, elsewhere)
 
 
-def _pack(items: list[ArchiveItem], present: int, elsewhere: int) -> pa.Table:
-    columns = {"items": [pickle.dumps(items)], "present": [present], "elsewhere": [elsewhere]}
-    return pa.table(columns)
+def _pack(
+    items: list[ArchiveItem], present: int = 0, elsewhere: int = 0, passed_over: int = 0
+) -> pa.Table:
+    counts = {"present": [present], "elsewhere": [elsewhere], "passed_over": [passed_over]}
+    return pa.table({"items": [pickle.dumps(items)], **counts})
 
 
 class DecodeStage:
@@ -114,8 +118,10 @@ class DecodeStage:
 
     def __call__(self, row: Row) -> Iterator[Row]:
         items: list[ArchiveItem] = loaded(row["items"])
-        if row["present"]:
-            yield _row(present=row["present"], elsewhere=row["elsewhere"])
+        if row["present"] or row["passed_over"]:
+            yield _row(
+                present=row["present"], elsewhere=row["elsewhere"], passed_over=row["passed_over"]
+            )
         for item in items:
             yield self._decoded(item)
 
@@ -168,6 +174,7 @@ def _row(
     error: Problem | None = None,
     present: object = 0,
     elsewhere: object = 0,
+    passed_over: object = 0,
 ) -> Row:
     return {
         "item": _pickled(item),
@@ -177,6 +184,7 @@ def _row(
         "error": _pickled(error),
         "present": present,
         "elsewhere": elsewhere,
+        "passed_over": passed_over,
     }
 
 

@@ -27,6 +27,7 @@ class Counts:
 
     present: int = 0
     elsewhere: int = 0
+    passed_over: int = 0
     registered: int = 0
     repeated: int = 0
     failed: int = 0
@@ -69,6 +70,7 @@ class ArchiveWriter:
         """Takes a row in, and writes when enough has come together."""
         self.counts.present += _number(row["present"])
         self.counts.elsewhere += _number(row["elsewhere"])
+        self.counts.passed_over += _number(row["passed_over"])
         if row["item"]:
             self._take(row)
         waiting = len(self._solved) + len(self._failures)

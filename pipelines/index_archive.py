@@ -25,7 +25,7 @@ from dubl.assembly import challenger_settings, make_store
 from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
 from dubl.settings import Settings
-from pipelines.archive_source import ArchiveItem, open_archive
+from pipelines.archive_source import Archive, open_archive
 from pipelines.archive_stages import EMBED_BATCH, EmbedStage, Listing, SharingDecodeStage
 from pipelines.archive_writer import ArchiveWriter
 from pipelines.cli.options import ClusterAddress, on_settings
@@ -50,7 +50,8 @@ class Space(StrEnum):
 class Summary:
     """The results of one run. `same_id_elsewhere`: present videos that were registered from another
     place; the archive was moved, or another one has the same names. `not_registered`: videos
-    skipped in a candidate's space, as the answering space does not have them.
+    skipped in a candidate's space, as the answering space does not have them. `passed_over`: files
+    that are no videos.
     """
 
     found: int
@@ -60,12 +61,13 @@ class Summary:
     same_as_another: int
     failed: int
     not_registered: int
+    passed_over: int
     failure_rate: float
     seconds: float
 
 
 def index_archive(
-    archive: Iterable[ArchiveItem],
+    archive: Archive,
     store: LibraryStore,
     settings: Settings,
     cluster: Cluster,
@@ -103,13 +105,14 @@ def index_archive(
         same_as_another=counts.repeated,
         failed=counts.failed,
         not_registered=counts.left_out,
+        passed_over=counts.passed_over,
         failure_rate=round(counts.failed / found, 4) if found else 0.0,
         seconds=round(time.monotonic() - started, 1),
     )
 
 
 def _described(
-    archive: Iterable[ArchiveItem],
+    archive: Archive,
     settings: Settings,
     cluster: Cluster,
     known: KnownKeys,

@@ -23,10 +23,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dubl.errors import InvalidRequest, NotFound, SourceNotFound
-
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".webm", ".avi", ".mov", ".wmv", ".m4v", ".ts", ".flv", ".mpg", ".mpeg"}
-)
+from dubl.media.kinds import is_video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +47,10 @@ class SuiteRoles:
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """All video files below `folder`, by their suffix, in order of path."""
+    """All video files below `folder`, in order of path."""
     if not folder.is_dir():
         raise NotFound(f"{folder} is not a folder")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_video(path))
 
 
 def draw_roles(

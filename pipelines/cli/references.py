@@ -16,6 +16,7 @@ from dubl.client.errors import ClientError
 from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Reference, Rights
 from dubl.contract.bodies import Library as Listed
 from dubl.errors import DublError
+from dubl.media.kinds import is_video
 from dubl.rights.terms import Action as Action
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
@@ -43,7 +44,6 @@ LIBRARIES: Columns[Listed] = {
     "library": lambda one: one.name,
     "references": lambda one: str(one.references),
 }
-SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".wmv", ".flv", ".mpg"}
 MAX_LISTED = 500
 
 Library = Annotated[str, typer.Option(help="name of the library")]
@@ -203,7 +203,7 @@ def _expanded(videos: list[str]) -> list[str]:
         if "://" in video:
             found.append(video)
         elif path.is_dir():
-            below = (one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+            below = (one for one in path.rglob("*") if one.is_file() and is_video(one))
             found += sorted(str(one) for one in below)
         elif path.is_file():
             found.append(video)

@@ -45,6 +45,26 @@ def test_a_folder_gives_its_videos_in_order_with_ids_that_last(folder: Path) -> 
     assert ids(list(open_archive(str(folder), id_prefix="x/")))[0] == "x/a.mp4"
 
 
+def test_what_the_decoder_takes_is_found_by_content_and_the_rest_is_counted(tmp_path: Path) -> None:
+    heads = {
+        "a.vob": b"\x00\x00\x01\xba",
+        "b.m2ts": (b"\x00" * 4 + b"\x47" + b"\x00" * 187) * 2,
+        "c": b"\x00\x00\x00\x18ftypisom",
+        "d.ogv": b"OggS",
+        "e.3gp": b"\x00\x00\x00\x18ftyp3gp4",
+        "f.mxf": b"\x06\x0e\x2b\x34",
+        "photo.heic": b"\x00\x00\x00\x18ftypheic",
+        "notes.txt": b"notes",
+        "cover.jpg": b"\xff\xd8\xff",
+    }
+    for name, head in heads.items():
+        (tmp_path / name).write_bytes(head)
+    archive = open_archive(str(tmp_path))
+    for _ in range(2):
+        assert ids(list(archive)) == ["a.vob", "b.m2ts", "c", "d.ogv", "e.3gp", "f.mxf"]
+        assert archive.passed_over == 3
+
+
 def test_an_archive_can_be_read_again(folder: Path) -> None:
     archive = open_archive(str(folder))
     assert list(archive) == list(archive)

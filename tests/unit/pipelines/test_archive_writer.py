@@ -41,6 +41,7 @@ def described(name: str, seed: int = 0) -> dict[str, object]:
         "error": b"",
         "present": 0,
         "elsewhere": 0,
+        "passed_over": 0,
     }
 
 
