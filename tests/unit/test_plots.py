@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from dubl.plots import (
     require_plots,
 )
 from pipelines.train import app
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs/train_descriptor.yaml"
 
 
 def pixels_of(figure: Figure, color: str) -> int:
@@ -53,12 +56,12 @@ def test_plots_without_data_are_drawn() -> None:
 
 
 def test_without_matplotlib_the_extra_is_named_before_any_work(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ExtraMissing, match=r"dubl\[plots\]"):
         require_plots()
-    arguments = ["descriptor", "--config", "absent.yaml", "--output", "absent"]
+    arguments = ["descriptor", "--config", str(CONFIG), "--output", str(tmp_path / "run")]
     told = CliRunner().invoke(app, arguments)
-    assert told.exit_code == 1
+    assert (told.exit_code, list(tmp_path.iterdir())) == (1, [])
     assert "dubl[plots]" in told.output
