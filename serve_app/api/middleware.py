@@ -57,7 +57,7 @@ class ComposedPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = {**scope, "path": composed(scope["path"])}
+            scope["path"] = composed(scope["path"])  # in place: the route is noted in this scope
         await self._app(scope, receive, send)
 
 

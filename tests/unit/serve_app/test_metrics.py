@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from dubl.types import VideoFacts
-from serve_app.api.middleware import AnswerTimes
+from serve_app.api.middleware import AnswerTimes, ComposedPath
 from serve_app.metrics import size_name
 from serve_app.scraping import merged
 
@@ -48,6 +48,7 @@ def test_answers_are_told_by_their_route_and_never_by_their_path() -> None:
         assert seconds > 0
         told.append((method, route, status))
 
+    app.add_middleware(ComposedPath)
     app.add_middleware(AnswerTimes, observe=observe)
     client = TestClient(app)
     client.get("/v1/jobs/7")
