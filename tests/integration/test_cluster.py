@@ -92,7 +92,7 @@ def cluster(s3: S3, broker: Broker, redis: str, folder: Path) -> Iterator[RayClu
         "DUBL__LEDGER__SNAPSHOTS": s3.address("ledger"),
         # These nodes share a disk: references keep their files, from which a second feature space
         # is filled. Of checks nothing is looked at.
-        "DUBL__EVIDENCE__RETENTION_S": "60",
+        "DUBL__RETENTION__EVIDENCE_S": "60",
         # One clip is sent so often that a person would have to look.
         "DUBL__FLOOD__ENABLED": "false",
         "DUBL__SERVE__BROKER_URL": broker.address.url,
