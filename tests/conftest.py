@@ -18,7 +18,7 @@ SLOW_TIMEOUT_S = 1200
 SHARING = {
     f"tests/integration/test_{module}.py": fixture
     for fixture, modules in (
-        ("service", ("console", "contract", "jobs", "service", "soak")),
+        ("service", ("console", "contract", "jobs", "service")),
         ("ray_address", ("dedupe_archive", "index_archive", "spaces", "train_workers")),
     )
     for module in modules

@@ -37,11 +37,9 @@ def test_a_service_stays_flat_under_a_steady_mix(
 ) -> None:
     minutes = float(request.config.getoption("--soak-minutes"))
     with contextlib.ExitStack() as running:
-        if minutes < LONG_MINUTES:
-            address = request.getfixturevalue("address")
-        else:
+        if minutes >= LONG_MINUTES:
             fill_ledger(tmp_path / "data" / "ledger.duckdb", times=KNOWN_TIMES)
-            address = running.enter_context(running_server(tmp_path / "data", overrides=OVERRIDES))
+        address = running.enter_context(running_server(tmp_path / "data", overrides=OVERRIDES))
         server = server_on(address)
         sampler = Sampler(server, data_of(server))
         videos = [*clips.references, *clips.queries("recode"), *clips.queries("stranger")]
