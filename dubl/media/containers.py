@@ -23,6 +23,7 @@ from dubl.errors import (
     UnsupportedCodec,
     VideoTooComplex,
 )
+from dubl.media.deadline import Deadline
 from dubl.settings import MediaSettings
 
 # Without playlists, image sequences, and formats that name other files (hls, dash, concat, image2).
@@ -85,11 +86,14 @@ def open_container(path: str) -> InputContainer:
     return container
 
 
-def video_stream(container: InputContainer, *, settings: MediaSettings) -> VideoStream:
+def video_stream(
+    container: InputContainer, *, settings: MediaSettings, deadline: Deadline
+) -> VideoStream:
     """The video stream that players show, with a bounded decoder. Cover art is ignored.
 
     Of several: a film before a single picture, then the default one, the largest picture, the most
-    pictures, the first. Raises NoVideoStream, UnsupportedCodec, VideoTooComplex.
+    pictures, the first; for that the file is read once. Raises NoVideoStream, UnsupportedCodec,
+    VideoTooComplex, DecodeTimeout.
     """
     if len(container.streams) > settings.max_streams:
         raise VideoTooComplex(
@@ -102,7 +106,12 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
     ]
     if not streams:
         raise NoVideoStream("the file has no video stream")
-    stream = _shown(container, streams) if len(streams) > 1 else streams[0]
+    stream = _shown(container, streams, deadline) if len(streams) > 1 else streams[0]
+    return bounded(stream, settings)
+
+
+def bounded(stream: VideoStream, settings: MediaSettings) -> VideoStream:
+    """The stream, with a bounded decoder. Raises UnsupportedCodec."""
     if stream.codec_context is None:
         raise UnsupportedCodec("the video's codec has no decoder")
     stream.codec_context.thread_count = settings.decode_threads
@@ -111,8 +120,10 @@ def video_stream(container: InputContainer, *, settings: MediaSettings) -> Video
     return stream
 
 
-def _shown(container: InputContainer, streams: Sequence[VideoStream]) -> VideoStream:
-    counts = _pictures(container, [one.index for one in streams])
+def _shown(
+    container: InputContainer, streams: Sequence[VideoStream], deadline: Deadline
+) -> VideoStream:
+    counts = _pictures(container, [one.index for one in streams], deadline)
 
     def rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
         default = bool(stream.disposition & Disposition.default)
@@ -122,7 +133,9 @@ def _shown(container: InputContainer, streams: Sequence[VideoStream]) -> VideoSt
     return max(streams, key=rank)
 
 
-def _pictures(container: InputContainer, indices: Sequence[int]) -> Counter[int]:
+def _pictures(
+    container: InputContainer, indices: Sequence[int], deadline: Deadline
+) -> Counter[int]:
     """Pictures of each stream, counted to the end of the file or its first damage."""
     counts: Counter[int] = Counter()
     with (
@@ -130,6 +143,7 @@ def _pictures(container: InputContainer, indices: Sequence[int]) -> Counter[int]
         suppress(av.error.FFmpegError, IndexError),
     ):
         for packet in other.demux([other.streams[index] for index in indices]):
+            deadline.check()
             counts[packet.stream_index] += packet.size > 0
     return counts
 

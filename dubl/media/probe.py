@@ -46,7 +46,8 @@ class Probe:
     the first picture. key_times_s float64 [K]: those of key frames; empty if packets have none.
     origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown
     or wrong.
-    clock: moves the times of packets to the presentation times.
+    video_place: of the read stream among all video streams. clock: moves the times of packets to
+    the presentation times.
     """
 
     container: str
@@ -61,6 +62,7 @@ class Probe:
     times_s: Float64Array
     key_times_s: Float64Array
     video_streams: int
+    video_place: int
     clock: Clock
 
     @property
@@ -91,7 +93,7 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
     VideoTooLong, VideoTooComplex, FrameTooLarge), DecodeTimeout.
     """
     with open_container(path) as container:
-        stream = video_stream(container, settings=settings)
+        stream = video_stream(container, settings=settings, deadline=deadline)
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
@@ -112,6 +114,7 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
             times_s=scan.times_s,
             key_times_s=scan.key_times_s,
             video_streams=len(container.streams.video),
+            video_place=container.streams.video.index(stream),
             clock=scan.clock,
         )
 

@@ -13,7 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from dubl.errors import TruncatedVideo
-from dubl.media.containers import open_container, packets, video_stream
+from dubl.media.containers import bounded, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.groups import GroupSkipper, Step
 from dubl.media.pictures import Scaler
@@ -80,6 +80,7 @@ class _Pass:
         self._interval_s = 1 / probe.frame_rate_hz
         self._origin_s = probe.origin_s
         self._clock = probe.clock
+        self._place = probe.video_place
         self._skip_frame: Literal["NONREF", "DEFAULT"] = (
             "NONREF" if sparingly and many else "DEFAULT"
         )
@@ -100,7 +101,7 @@ class _Pass:
 
     def run(self, path: str) -> Reading:
         with open_container(path) as container:
-            stream = video_stream(container, settings=self._settings)
+            stream = bounded(container.streams.video[self._place], self._settings)
             stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
                 self._offer(time_s, frame)

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, VideoTooShort
 from dubl.media.clock import JUMPING_FORMATS, Clock
@@ -94,7 +95,7 @@ def _frame_at(
     deadline: Deadline,
 ) -> tuple[VideoFrame, float]:
     """The picture on screen at `at_s`, and the time of the first picture in the file."""
-    stream = video_stream(container, settings=settings)
+    stream = video_stream(container, settings=settings, deadline=deadline)
     origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
     try:
         if at_s > settings.max_duration_s:
@@ -102,7 +103,7 @@ def _frame_at(
         # Where clocks may jump, FFmpeg may land behind the picture.
         if at_s > 0 and not clock.is_joined and container.format.name not in JUMPING_FORMATS:
             container.seek(int((at_s + origin_s) * av.time_base), backward=True)
-        shown = _last_until(_frames(container, clock, settings, deadline), at_s + origin_s)
+        shown = _last_until(_frames(container, stream, clock, deadline), at_s + origin_s)
     except av.error.FFmpegError as exc:
         raise TruncatedVideo(f"the picture at {at_s:g} s could not be decoded") from exc
     if shown is None:
@@ -111,9 +112,9 @@ def _frame_at(
 
 
 def _frames(
-    container: InputContainer, clock: Clock, settings: MediaSettings, deadline: Deadline
+    container: InputContainer, stream: VideoStream, clock: Clock, deadline: Deadline
 ) -> Iterator[VideoFrame]:
-    for packet in clock.laid(packets(container, video_stream(container, settings=settings))):
+    for packet in clock.laid(packets(container, stream)):
         deadline.check()
         yield from packet.decode()
 

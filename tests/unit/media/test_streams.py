@@ -11,6 +11,7 @@ import pytest
 from av.stream import Disposition
 
 from dubl.media.containers import open_container, video_stream
+from dubl.media.deadline import Deadline
 from dubl.settings import MediaSettings
 
 SMALL, LARGE = (96, 64), (192, 128)
@@ -47,4 +48,6 @@ def test_the_stream_that_players_show_is_read(
     path = tmp_path / "film.mkv"
     write(path, tracks)
     with open_container(str(path)) as container:
-        assert video_stream(container, settings=MediaSettings()).index == read
+        assert (
+            video_stream(container, settings=MediaSettings(), deadline=Deadline(60)).index == read
+        )
