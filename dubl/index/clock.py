@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 
 from dubl.errors import InvalidRequest
@@ -27,11 +28,16 @@ def normalized(text: str) -> str:
 
 
 class RisingClock:
-    """A clock whose times are strictly ascending, even within one microsecond."""
+    """A clock whose times are strictly ascending, even within one microsecond.
+
+    The nanoseconds are random: writers tell their frames by these times, and two processes may
+    register one id within the same microsecond.
+    """
 
     def __init__(self) -> None:
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def next(self) -> str:
+        """For example "2026-11-22T16:26:17.789123456Z"."""
         self._last = max(datetime.now(UTC), self._last + STEP)
-        return utc_text(self._last)
+        return f"{utc_text(self._last)[:-1]}{random.randrange(1000):03}Z"

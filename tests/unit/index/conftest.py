@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dubl.index import tables
 from dubl.index.store import LibraryStore
 from dubl.settings import IndexSettings
 from dubl.types import FeatureSpec
@@ -13,8 +14,12 @@ from tests.unit.index.videos import SETTINGS, SPEC, OpenStore
 
 
 @pytest.fixture
-def open_store(tmp_path: Path) -> OpenStore:
-    """Opens one and the same library, as another process would."""
+def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenStore:
+    """Opens one and the same library, as another process would.
+
+    No process but the test's creates it, so nobody waits until a new library is settled.
+    """
+    monkeypatch.setattr(tables, "SETTLED_S", 0.0)
 
     def opened(
         *,

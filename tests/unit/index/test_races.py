@@ -7,7 +7,9 @@ chance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -15,7 +17,7 @@ from lancedb.index import BTree
 from lancedb.table import LanceTable
 
 from dubl.errors import ReferenceNotFound
-from dubl.index import failures, upkeep, writing
+from dubl.index import clock, failures, tables, upkeep, writing
 from dubl.index.spaces import fill
 from dubl.index.store import Failure, LibraryStore
 from dubl.types import Reference
@@ -87,6 +89,18 @@ def test_an_id_that_another_writer_commits_during_the_merge_stays_once(
     assert made[0].reference == rival.get("a")
     assert [frames_of(store, store.get(one)) for one in "abc"] == [FRAMES] * 3
     assert store.tables.frames.count_rows() == 4 * FRAMES
+
+
+def test_an_id_that_two_writers_register_in_the_same_microsecond_has_its_frames_once(
+    stores: tuple[LibraryStore, LibraryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = datetime(2099, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(clock, "datetime", Mock(wraps=datetime, now=lambda _: moment))
+    store, rival = stores
+    same = [entry(f"same {number}") for number in range(20)]
+    during_the_merge(monkeypatch, lambda: rival.register(same))
+    assert sum(one.created for one in store.register(same)) <= 2  # by chance of nanoseconds
+    assert store.tables.frames.count_rows() <= 22 * FRAMES
 
 
 def test_an_id_that_was_given_away_before_its_registration_is_withdrawn_stays(
@@ -207,7 +221,11 @@ def test_a_failure_recorded_meanwhile_is_no_solved_one(
     assert [one.attempts for one in rival.failures()] == [2]
 
 
-def test_an_import_leaves_the_frames_of_an_active_writer(tmp_path: Path) -> None:
+def test_an_import_leaves_the_frames_of_an_active_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "SETTLED_S", 0.0)
+
     def opened(name: str) -> LibraryStore:
         return LibraryStore(f"file://{tmp_path / name}", spec=SPEC, settings=SETTINGS)
 
