@@ -107,9 +107,3 @@ class ContextForm(Form):
 def parse_rights(value: object) -> Rights:
     """Rights from a JSON object, or from its text. Raises InvalidRights."""
     return read_form(RightsForm, value, name="rights", error=InvalidRights).terms()
-
-
-def parse_context(*, channel: object, territory: object, time: object) -> CheckContext:
-    """Raises InvalidRights."""
-    fields = {"channel": channel, "territory": territory, "time": time}
-    return read_form(ContextForm, fields, error=InvalidRights).context()

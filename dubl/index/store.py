@@ -179,11 +179,6 @@ class LibraryStore:
         reference = known.find(draft, sha256)
         return None if reference is None else Registration(reference=reference, created=False)
 
-    def find_by_sha256(self, sha256: str, *, library: str = "") -> References:
-        """References with these bytes, in one library or in all."""
-        found = self.existing(sha256s=[sha256])
-        return [reference for reference in found if library in ("", reference.library)]
-
     def existing(self, *, ids: Iterable[str] = (), sha256s: Iterable[str] = ()) -> References:
         """References with one of the ids or one of the SHA-256 sums, each once."""
         return reading.existing(self._tables, ids=ids, sha256s=sha256s)

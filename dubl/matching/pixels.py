@@ -85,13 +85,6 @@ def pixel_motion(
         return ()
 
 
-def pixel_correlations(
-    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> tuple[float, ...]:
-    """As `pixel_motion`: the correlations alone."""
-    return tuple(one.correlation for one in pixel_motion(references, queries))
-
-
 def _measured(
     references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
 ) -> tuple[PixelMotion, ...]:

@@ -34,7 +34,6 @@ from dubl.settings import MediaSettings
 from dubl.types import Float64Array
 
 _DEFAULT_FRAME_RATE_HZ = 25.0  # for files that claim none; chosen
-_STEADY_INTERVALS = 0.1  # share by which intervals of a constant rate may differ; chosen
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
 
 
@@ -70,14 +69,6 @@ class Probe:
         """Width over height of the upright picture."""
         shape = self.width / self.height
         return 1 / shape if self.orientation.transposed else shape
-
-    @property
-    def has_variable_rate(self) -> bool:
-        intervals = np.diff(self.times_s)
-        if len(intervals) == 0:
-            return False
-        usual = float(np.median(intervals))
-        return bool(np.any(np.abs(intervals - usual) > _STEADY_INTERVALS * usual + 1e-3))
 
     @property
     def is_cut(self) -> bool:

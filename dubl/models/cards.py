@@ -63,7 +63,7 @@ def read_weights(
     try:
         content = path.read_bytes()
     except OSError as exc:
-        raise WeightsUnavailable(f"{path} cannot be read: {exc}{_hint(path)}") from exc
+        raise WeightsUnavailable(f"{path} cannot be read: {exc}") from exc
     if hashlib.sha256(content).hexdigest() != card.file_sha256:
         raise WeightsUnavailable(f"{path} differs from the sha256 in {folder / card_file}")
     try:
@@ -92,9 +92,3 @@ def network_name(folder: Path) -> str:
 
 def _single(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float32) if values.dtype.kind == "f" else values
-
-
-def _hint(path: Path) -> str:
-    if not path.with_suffix(".pt").exists():
-        return ""
-    return f"; `dubl weights convert {path.parent}` makes it of the file of an earlier version"

@@ -87,20 +87,6 @@ def require_tensors(loaded: object, *, name: str) -> dict[str, Tensor]:
     return state
 
 
-def convert_checkpoint(path: Path, card_file: str) -> None:
-    """Converts a weights file of an earlier version, by torch.save, to safetensors beside it.
-
-    The card keeps its sha256, so libraries of this model stay valid. Raises WeightsUnavailable if a
-    file is absent or damaged, or if the hashes differ.
-    """
-    card = read_card(path.parent, card_file=card_file)
-    state = require_tensors(read_torch_file(path), name=str(path))
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card.sha256:
-        raise WeightsUnavailable(f"{path} differs from the sha256 in {path.parent / card_file}")
-    name = path.with_suffix(".safetensors").name
-    save_checkpoint(path.parent, state, card, weights_file=name, card_file=card_file, half=False)
-
-
 def _half(value: Tensor) -> Tensor:
     return value.half() if value.is_floating_point() else value
 

@@ -1,4 +1,4 @@
-"""`dubl weights`: published models, and models of earlier versions."""
+"""`dubl weights`: published models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dubl.models.cards import CARD_FILE
 from dubl.models.fetching import fetch_model
-from dubl.models.numpy_comparator import COMPARATOR_CARD_FILE
 from dubl.models.presets import PRESETS, find_preset
 from pipelines.cli.options import printed_errors
 
@@ -35,18 +33,3 @@ def fetch_weights(
     `model.weights`."""
     with printed_errors():
         typer.echo(str(fetch_model(find_preset(name), folder)))
-
-
-@weights_app.command("convert")
-def convert_weights(
-    folder: Annotated[Path, typer.Argument(help="model folder of an earlier version")],
-) -> None:
-    """Converts weights.pt and comparator.pt in FOLDER to safetensors. A library of this model stays
-    valid."""
-    from dubl.models.checkpoints import convert_checkpoint  # imports torch
-
-    with printed_errors():
-        for name, card_file in (("weights.pt", CARD_FILE), ("comparator.pt", COMPARATOR_CARD_FILE)):
-            if (folder / name).exists():
-                convert_checkpoint(folder / name, card_file)
-                typer.echo(f"{folder / name} may be deleted")

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from dubl.contract import bodies
-from dubl.contract.rights import parse_context, parse_rights
-from dubl.errors import InvalidRights
+from dubl.contract.forms import read_form
+from dubl.contract.rights import ContextForm, parse_rights
+from dubl.errors import InvalidRequest, InvalidRights
 from dubl.rights.terms import UNRESTRICTED, Action, CheckContext, LicenseWindow
 
 WINDOW = {
@@ -83,9 +84,11 @@ def test_what_cannot_be_is_named(wrong: object, said: str) -> None:
 
 
 def test_a_check_says_where_and_when() -> None:
-    context = parse_context(channel="kids", territory="de", time="2026-03-01T12:00:00+01:00")
-    assert context == CheckContext(channel="kids", territory="DE", time="2026-03-01T11:00:00.000Z")
-    with pytest.raises(InvalidRights, match="`territory`"):
-        parse_context(channel=None, territory="Germany", time=None)
-    with pytest.raises(InvalidRights, match="`time`"):
-        parse_context(channel=None, territory=None, time="now")
+    fields = {"channel": "kids", "territory": "de", "time": "2026-03-01T12:00:00+01:00"}
+    assert read_form(ContextForm, fields).context() == CheckContext(
+        channel="kids", territory="DE", time="2026-03-01T11:00:00.000Z"
+    )
+    with pytest.raises(InvalidRequest, match="`territory`"):
+        read_form(ContextForm, {"territory": "Germany"})
+    with pytest.raises(InvalidRequest, match="`time`"):
+        read_form(ContextForm, {"time": "now"})

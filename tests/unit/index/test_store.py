@@ -286,14 +286,11 @@ def test_what_is_absent_is_said_to_be(store: LibraryStore) -> None:
     for attempt in (store.get, store.delete, store.update):
         with pytest.raises(ReferenceNotFound):
             attempt("absent")
-    assert store.find_by_sha256("absent") == []
 
 
 def test_what_is_there_is_found_by_id_and_by_bytes(store: LibraryStore) -> None:
     store.register([entry("a"), entry("b", library="other")])
     assert store.present_ids(["a", "c", "b"]) == {"a", "b"}
-    assert [reference.id for reference in store.find_by_sha256("sum of b")] == ["b"]
-    assert store.find_by_sha256("sum of b", library="main") == []
     found = store.find(ReferenceDraft(id="new"), "sum of a")
     assert found is not None
     assert (found.reference.id, found.created) == ("a", False)

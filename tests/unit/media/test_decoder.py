@@ -186,13 +186,6 @@ def test_a_mirrored_video_is_mirrored_back(tmp_path: Path, decode: Decode) -> No
     assert [read_frame_number(frame) for frame in clip.frames] == [0, 6, 12, 19]
 
 
-def test_the_probe_tells_variable_rates_from_constant_ones(clip_of: ClipOf) -> None:
-    found = {name: _probe(clip_of(name).path).has_variable_rate for name in KINDS}
-    assert {name for name, variable in found.items() if variable} == {
-        name for name, kind in KINDS.items() if kind.variable
-    }
-
-
 def test_cropped_pictures_have_the_asked_size(clip_of: ClipOf, decode: Decode) -> None:
     clip = decode(clip_of("turned 90 mp4").path, resize="crop", frame_size=224)
     assert clip.frames.shape[1:] == (224, 224, 3)

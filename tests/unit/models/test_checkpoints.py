@@ -13,14 +13,9 @@ import safetensors.numpy
 import torch
 
 from dubl.errors import WeightsUnavailable
-from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_weights
-from dubl.models.checkpoints import (
-    ModelCard,
-    convert_checkpoint,
-    load_checkpoint,
-    read_card,
-    save_checkpoint,
-)
+from dubl.models.cards import CARD_FILE, WEIGHTS_FILE, read_card, read_weights
+from dubl.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
+from dubl.models.published import read_published
 
 CARD = ModelCard(
     name="test-net",
@@ -103,44 +98,16 @@ def test_what_holds_no_weights_is_refused_though_its_hash_is_right(
         read_weights(tmp_path)
 
 
-def of_an_earlier_version(folder: Path, content: object) -> Path:
-    """A model's folder as torch.save left it."""
-    path = folder / "weights.pt"
-    torch.save(content, path)
-    card = asdict(CARD) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    del card["file_sha256"]
-    (folder / CARD_FILE).write_text(json.dumps(card))
-    return path
-
-
-def test_weights_of_an_earlier_version_are_converted_and_keep_their_name(tmp_path: Path) -> None:
-    values = {"half": state()["layer.weight"].half(), "steps": torch.tensor(7)}
-    path = of_an_earlier_version(tmp_path, values)
-    before = read_card(tmp_path)
-    with pytest.raises(WeightsUnavailable, match="dubl weights convert"):
-        load_checkpoint(tmp_path)
-    convert_checkpoint(path, CARD_FILE)
-    loaded = load_checkpoint(tmp_path)
-    assert loaded.card.sha256 == before.sha256 != loaded.card.file_sha256
-    torch.testing.assert_close(loaded.state["half"], values["half"].float(), rtol=0, atol=0)
-
-
 class Malicious:
     def __reduce__(self) -> tuple[object, ...]:
         return (pytest.fail, ("code of the file was run",))
 
 
 @pytest.mark.parametrize("content", [[1], {}, {"a": 1}, {"a": Malicious()}])
-def test_what_holds_other_things_than_tensors_is_not_converted(
+def test_a_file_of_other_things_than_tensors_is_no_published_model(
     tmp_path: Path, content: object
 ) -> None:
-    path = of_an_earlier_version(tmp_path, content)
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
     with pytest.raises(WeightsUnavailable):
-        convert_checkpoint(path, CARD_FILE)
-
-
-def test_an_altered_file_of_an_earlier_version_is_not_converted(tmp_path: Path) -> None:
-    path = of_an_earlier_version(tmp_path, state())
-    torch.save({"layer.weight": torch.zeros(3, 4)}, path)
-    with pytest.raises(WeightsUnavailable, match="sha256"):
-        convert_checkpoint(path, CARD_FILE)
+        read_published(path)
