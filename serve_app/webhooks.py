@@ -22,7 +22,8 @@ from serve_app.api.jobs import job_body
 logger = logging.getLogger(__name__)
 
 POLL_S = 2.0  # seconds between two looks at the outbox; chosen
-AT_ONCE = 8  # concurrent deliveries; chosen
+AT_ONCE = 32  # concurrent deliveries; chosen
+AT_ONCE_TO_ONE = 4  # of them to one receiver: a slow one leaves room for others; chosen
 LEASE_MARGIN_S = 30.0  # seconds beyond webhooks.timeout_s; chosen
 
 
@@ -37,6 +38,7 @@ class WebhookSender:
         secret = settings.webhooks.secret.get_secret_value()
         self._key = signing_key(secret) if secret else b""
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+        self._under_way: dict[asyncio.Task[None], Delivery] = {}
         self._sending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,21 +47,46 @@ class WebhookSender:
             self._sending = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        lease_s = self._settings.timeout_s + LEASE_MARGIN_S
         while True:
             try:
-                due = await self._ledger.ask(Outbox.claim, limit=AT_ONCE, lease_s=lease_s)
-                await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+                await self._begin_due()
             except DublError as exc:
-                due = ()
                 logger.error("webhooks wait: %s", exc.detail)
             except Exception:  # the loop must outlive whatever Serve raises
-                due = ()
                 logger.exception("webhooks wait")
-            if len(due) < AT_ONCE:
-                await asyncio.sleep(POLL_S)
+            # The next looks when a place is free, so no delivery waits for the slowest.
+            await asyncio.wait(
+                {*self._under_way, asyncio.create_task(asyncio.sleep(POLL_S))},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+
+    async def _begin_due(self) -> None:
+        """Begins deliveries that are due, as far as places are free."""
+        due = await self._ledger.ask(
+            Outbox.claim,
+            limit=AT_ONCE - len(self._under_way),
+            lease_s=self._settings.timeout_s + LEASE_MARGIN_S,
+            under_way=[delivery.url for delivery in self._under_way.values()],
+            at_once_to_one=AT_ONCE_TO_ONE,
+        )
+        for delivery in due:
+            task = asyncio.create_task(self._deliver(delivery))
+            self._under_way[task] = delivery
+            task.add_done_callback(self._under_way.pop)
 
     async def _deliver(self, delivery: Delivery) -> None:
+        """One attempt. If its end cannot be recorded, the next one begins after its lease."""
+        try:
+            answer = await self._sent(delivery)
+        except Exception as exc:  # whatever it is, the attempt counts and the last one ends it
+            logger.exception("webhook %s", delivery.id)
+            answer = Answer(status=0, error=f"the service failed: {type(exc).__name__}")
+        try:
+            await self._record(delivery, answer)
+        except DublError as exc:
+            logger.error("webhook %s will be sent again: %s", delivery.id, exc.detail)
+
+    async def _sent(self, delivery: Delivery) -> Answer:
         body = await self._body(await self._ledger.ask(JobQueue.get, delivery.job_id))
         send = partial(
             post,
@@ -69,7 +96,9 @@ class WebhookSender:
             timeout_s=self._settings.timeout_s,
             allow_private=self._allow_private,
         )
-        answer: Answer = await asyncio.get_running_loop().run_in_executor(self._threads, send)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, send)
+
+    async def _record(self, delivery: Delivery, answer: Answer) -> None:
         if not answer.error:
             await self._ledger.ask(Outbox.delivered, delivery, status=answer.status)
             return

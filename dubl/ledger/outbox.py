@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dubl.errors import NotFound
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import DELIVERIES
 from dubl.types import Delivery, DeliveryState, Page
+
+# The host of an address, without user and port.
+RECEIVER = r"lower(regexp_extract(url, '^\w+://(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*)', 1))"
 
 
 class Outbox:
@@ -15,18 +20,32 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, *, limit: int, lease_s: float) -> tuple[Delivery, ...]:
-        """Hands out due deliveries, oldest first, and counts an attempt of each.
+    def claim(
+        self,
+        *,
+        limit: int,
+        lease_s: float,
+        under_way: Sequence[str] = (),
+        at_once_to_one: int | None = None,
+    ) -> tuple[Delivery, ...]:
+        """Hands out due deliveries, and counts an attempt of each.
 
-        If the result is not recorded within `lease_s`, the attempt counts as lost.
+        Receivers take turns, each with its oldest first. With `at_once_to_one`, a receiver gets at
+        most so many, with those to the addresses `under_way`. If the result is not recorded within
+        `lease_s`, the attempt counts as lost.
         """
+        statement = (
+            "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
+            "SELECT id FROM (SELECT *, row_number() OVER (PARTITION BY receiver "
+            "ORDER BY next_attempt_at, id) + (SELECT count(*) FROM (SELECT unnest(?) AS url) "
+            f"WHERE {RECEIVER} = receiver) AS place FROM (SELECT *, {RECEIVER} AS receiver "
+            "FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ?)) WHERE place <= ? "
+            f"ORDER BY place, next_attempt_at, id LIMIT ?) RETURNING {DELIVERIES.columns}"
+        )
+        most = limit if at_once_to_one is None else at_once_to_one
+        values: list[Value] = [utc_now(plus_s=lease_s), list(under_way), utc_now(), most, limit]
         with self._database.transaction("hand out deliveries") as connection:
-            rows = connection.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
-                "SELECT id FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ? "
-                f"ORDER BY next_attempt_at, id LIMIT ?) RETURNING {DELIVERIES.columns}",
-                [utc_now(plus_s=lease_s), utc_now(), limit],
-            ).fetchall()
+            rows = connection.execute(statement, values).fetchall()
         return tuple(sorted(DELIVERIES.objects(rows), key=lambda item: item.created_at))
 
     def delivered(self, delivery: Delivery, *, status: int) -> None:

@@ -74,3 +74,34 @@ def test_a_delivery_can_be_replayed_under_its_id(ledger: Ledger) -> None:
     assert (again.id, again.attempts) == (first.id, 1)
     with pytest.raises(NotFound):
         ledger.outbox.replay("absent")
+
+
+def test_receivers_take_turns_and_none_has_all_places(tmp_path: Path) -> None:
+    opened = Ledger(tmp_path / "fair.duckdb")
+    slow = [f"https://user:pass@SLOW.example:{8000 + number}/x@y" for number in range(6)]
+    urls = (*slow, "http://good.example/", "http://[::1]:80/a", "http://[::1]/b")
+    job = Job(
+        id="j",
+        kind=JobKind.CHECK,
+        state=JobState.QUEUED,
+        subject_id="s",
+        request={},
+        created_at="2026-01-01T00:00:00.000Z",
+        callbacks=urls,
+    )
+    running = opened.jobs.create(job, tries=1, lease_s=60)
+    opened.jobs.finish(running.lease, result_id="s", created=True)
+
+    def claimed(limit: int, under_way: list[str], most: int) -> list[str]:
+        found = opened.outbox.claim(
+            limit=limit, lease_s=60, under_way=under_way, at_once_to_one=most
+        )
+        return sorted(one.url for one in found)
+
+    first = claimed(3, [], 2)
+    assert [sum(part in url for url in first) for part in ("SLOW", "good", "::1")] == [1, 1, 1]
+    second = claimed(9, ["http://slow.example/other"], 2)
+    assert sum("SLOW" in url for url in second) == 1
+    assert claimed(9, ["http://slow.example", *slow[:1]], 2) == []
+    assert len(claimed(9, [], 9)) == 4
+    opened.close()
