@@ -42,10 +42,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReference:
-    """A reference about to be written, with its features."""
+    """A reference about to be written, with its features.
+
+    copied: it has the time of the same reference in another feature space.
+    """
 
     reference: Reference
     features: VideoFeatures
+    copied: bool = False
 
 
 def new_reference(entry: Entry, *, created_at: str) -> NewReference:
@@ -64,7 +68,7 @@ def new_reference(entry: Entry, *, created_at: str) -> NewReference:
         damaged=features.damaged,
         rights=draft.rights,
     )
-    return NewReference(reference=reference, features=features)
+    return NewReference(reference=reference, features=features, copied=bool(entry.created_at))
 
 
 def same_reference(reference: Reference, features: VideoFeatures) -> Entry:

@@ -74,6 +74,7 @@ def insert(
     ours = [item.reference for item in items]
     theirs = {} if is_folder(uri) else _give_way(tables, ours, _before(tables, uri, result.version))
     _drop_older_frames(tables, [one for one in ours if one.id not in theirs])
+    _drop_repeated_frames(tables, [item.reference for item in items if item.copied])
     return theirs
 
 
@@ -134,6 +135,31 @@ def _drop_older_frames(tables: Tables, ours: Iterable[Reference]) -> None:
         ids, times = zip(*chunk, strict=True)
         older = f"created_at < {predicates.quoted(min(times))}"
         _delete_frames(tables, predicates.all_of([predicates.among("reference_id", ids), older]))
+
+
+def _drop_repeated_frames(tables: Tables, copied: Iterable[Reference]) -> None:
+    """Leaves one frame for each instant of these registrations.
+
+    A reference copied from another feature space has one time in all its registrations: those of
+    two writers, and one that was interrupted and done again. Row ids are never used again, so a
+    row that was compacted meanwhile is not deleted but found once more.
+    """
+    for chunk in chunks(map(frames_of, copied), VALUES_PER_QUERY):
+        where = predicates.of_times("reference_id", chunk)
+        while repeated := _repeated_frames(tables, where):
+            for rows in chunks(repeated, VALUES_PER_QUERY):
+                among = f"_rowid IN ({', '.join(map(str, rows))})"
+                _delete(tables.frames, predicates.all_of([where, among]))
+
+
+def _repeated_frames(tables: Tables, where: str) -> list[int]:
+    """Ids of frames of an instant for which there is one with a lower id."""
+    query = tables.frames.search().where(where).with_row_id(True)
+    rows = query.select(["reference_id", "created_at", "time_s"]).to_arrow().sort_by("_rowid")
+    instants = zip(*(rows[name].to_pylist() for name in rows.column_names[:3]), strict=True)
+    first = dict[tuple[object, ...], int]()
+    ids: list[int] = rows["_rowid"].to_pylist()
+    return [row for at, row in zip(instants, ids, strict=True) if first.setdefault(at, row) != row]
 
 
 def _delete_frames(tables: Tables, where: str) -> int:

@@ -16,7 +16,7 @@ import pytest
 from lancedb.index import BTree
 from lancedb.table import LanceTable
 
-from dubl.errors import ReferenceNotFound
+from dubl.errors import ReferenceNotFound, StoreUnavailable
 from dubl.index import clock, failures, tables, upkeep, writing
 from dubl.index.spaces import fill
 from dubl.index.store import Failure, LibraryStore
@@ -257,3 +257,27 @@ def test_filling_a_space_forgets_features_of_an_id_that_was_used_again(
     monkeypatch.setattr(target, "register", overtaken)
     fill(target, source, [entry("a")])
     assert target.list().items == ()
+
+
+@pytest.mark.parametrize("scheme", ["file://", ""], ids=["object store", "folder"])
+def test_two_that_fill_a_space_at_the_same_time_leave_its_frames_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(tables, "SETTLED_S", 0.0)
+
+    def opened(name: str) -> LibraryStore:
+        return LibraryStore(f"{scheme}{tmp_path / name}", spec=SPEC, settings=SETTINGS)
+
+    source, store, rival = opened("source"), opened("target"), opened("target")
+    archive = [entry("a"), entry("b", seed=1)]
+    source.register(archive)
+    if scheme:
+        during_the_merge(monkeypatch, lambda: fill(rival, source, archive))
+    else:  # interrupted between its two commits
+        with monkeypatch.context() as patched:
+            patched.setattr(writing, "references_table", Mock(side_effect=OSError("full")))
+            with pytest.raises(StoreUnavailable):
+                fill(rival, source, archive)
+    fill(store, source, archive)
+    assert [frames_of(store, one) for one in store.list().items] == [FRAMES] * 2
+    assert store.list() == source.list()
