@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from dubl.assembly import make_evidence_store, reference_sampling
-from dubl.engine.flow import Steps
+from dubl.engine.flow import Steps, keep_reference
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.media.sources import open_path
 from dubl.settings import Settings
@@ -72,4 +72,4 @@ class Evidence:
         if source.sha256 != reference.sha256:
             raise EvidenceNotKept("the reference's file has changed since it was registered")
         clip = self._steps.decoder.decode.remote(source, reference_sampling(self._settings))
-        await self._steps.decoder.keep_reference.remote(reference_id, source, clip)
+        await keep_reference(self._steps, reference, source, clip)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dubl.engine.handles import Handle, OnStage, Response, followed
@@ -41,6 +41,7 @@ from dubl.settings import Settings
 from dubl.types import (
     MatchSet,
     PriorDecisions,
+    Reference,
     ReferenceDraft,
     Registration,
     Sampling,
@@ -268,13 +269,13 @@ class Flow:
         """
         found = self._steps.librarian.find.remote(draft, source.sha256)
         known: Registration | None = await found
-        decode, keep = self._steps.decoder.decode, self._steps.decoder.keep_reference
+        decode = self._steps.decoder.decode
         if known is not None:
             _require_own(known, draft, source)
             if again and known.reference.id == draft.id and self._evidence.keep != "none":
                 clip = decode.remote(source, self._steps.lanes[0].space.reference)
                 async with followed({"decode": clip}, on_stage):
-                    await _kept(keep.remote(draft.id, source, clip))
+                    await _kept(keep_reference(self._steps, known.reference, source, clip))
             return known
         samplings = dict.fromkeys(lane.space.reference for lane in self._steps.lanes)
         clips = {sampling: decode.remote(source, sampling) for sampling in samplings}
@@ -288,8 +289,16 @@ class Flow:
             registration: Registration = await writing
         _require_own(registration, draft, source)
         if registration.created and self._evidence.keep != "none":
-            await _kept(keep.remote(registration.reference.id, source, clip))
+            await _kept(keep_reference(self._steps, registration.reference, source, clip))
         return registration
+
+
+async def keep_reference(
+    steps: Steps, reference: Reference, source: VideoSource, clip: Response
+) -> None:
+    """Stores a reference's pictures, and none if it was deleted meanwhile. Raises DublError."""
+    await steps.decoder.keep_reference.remote(reference.id, source, clip)
+    await steps.librarian.drop_pictures_of_deleted.remote(reference.id, reference.created_at)
 
 
 def _require_own(found: Registration, draft: ReferenceDraft, source: VideoSource) -> None:
@@ -304,7 +313,7 @@ def _require_own(found: Registration, draft: ReferenceDraft, source: VideoSource
         )
 
 
-async def _kept(response: Response) -> None:
+async def _kept(response: Awaitable[object]) -> None:
     """Awaits storing; logs errors, as a verdict without evidence is better than none."""
     try:
         await response

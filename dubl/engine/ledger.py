@@ -20,13 +20,13 @@ from dubl.assembly import feature_spec, make_ledger, make_snapshots, space_setti
 from dubl.engine.handles import Handle, Step
 from dubl.engine.librarian import TELL_S
 from dubl.engine.reconciler import Reconciler
+from dubl.engine.repeated import repeated
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.errors import (
     ConfigurationError,
     DublError,
     ServiceInterrupted,
     StoreHeld,
-    StoreUnavailable,
 )
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.guard import Guard
@@ -99,10 +99,18 @@ class LedgerStep(Step):
 
     def start(self) -> None:
         self._background = [
-            asyncio.create_task(self._ship_each(self._ship_each_s)),
             asyncio.create_task(self._reconciler.run()),
-            asyncio.create_task(self._tell()),
+            asyncio.create_task(
+                repeated(self._tell, every_s=TELL_S, name="telling the state of the ledger")
+            ),
         ]
+        if self._snapshots is not None:
+            shipping = partial(asyncio.to_thread, self.ship)
+            self._background.append(
+                asyncio.create_task(
+                    repeated(shipping, every_s=self._ship_each_s, name="the ledger's snapshot")
+                )
+            )
 
     async def close(self) -> None:
         for task in self._background:
@@ -143,26 +151,16 @@ class LedgerStep(Step):
         except Exception:  # a disk that is full now; the loop must outlive it
             logger.exception("the snapshot of the ledger failed and will be retried")
 
-    async def _ship_each(self, interval_s: float) -> None:
-        while self._snapshots is not None:
-            await asyncio.to_thread(self.ship)
-            await asyncio.sleep(interval_s)
-
     async def ready(self) -> bool:
         await self._asked(self._ledger.backlog)
         return True
 
     async def _tell(self) -> None:
         """Sets metrics of the backlog, of quarantines and of the newest snapshot."""
-        while True:
-            if self._shipped_at is not None:
-                self._shell.show_snapshot(self._shipped_at)
-            try:
-                self._shell.show_backlog(await self._asked(self._ledger.backlog))
-                self._shell.show_quarantines(await self._asked(self._ledger.guard.list))
-            except StoreUnavailable as exc:
-                logger.error("metrics of jobs could not be updated: %s", exc.detail)
-            await asyncio.sleep(TELL_S)
+        if self._shipped_at is not None:
+            self._shell.show_snapshot(self._shipped_at)
+        self._shell.show_backlog(await self._asked(self._ledger.backlog))
+        self._shell.show_quarantines(await self._asked(self._ledger.guard.list))
 
 
 def open_ledger(settings: Settings, *, patience_s: float) -> Ledger:

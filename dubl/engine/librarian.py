@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from dubl.assembly import (
 from dubl.contract.orders import ReferenceChange
 from dubl.engine.grouping import Grouped
 from dubl.engine.handles import Step
+from dubl.engine.repeated import repeated
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.errors import CheckNotFound, ReferenceNotFound, StoreUnavailable
 from dubl.settings import Settings
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from dubl.index.rows import Entry
     from dubl.index.spaces import Holding
     from dubl.index.uploads import StoredUpload, Upload
-
-logger = logging.getLogger(__name__)
 
 # Seconds. Ray's agents forget a gauge that was not set for about twice their interval.
 TELL_S = 5.0
@@ -74,8 +72,12 @@ class Librarian(Step):
 
     def start(self) -> None:
         self._background = [
-            asyncio.create_task(self._keep_up_each()),
-            asyncio.create_task(self._tell_each()),
+            asyncio.create_task(
+                repeated(self._keep_up, every_s=self._upkeep_s, name="upkeep of the library")
+            ),
+            asyncio.create_task(
+                repeated(self._tell, every_s=TELL_S, name="telling the state of the index")
+            ),
         ]
 
     async def close(self) -> None:
@@ -97,26 +99,19 @@ class Librarian(Step):
             self._optimized = self._library.version
         await self._sweep_uploads()
 
-    async def _keep_up_each(self) -> None:
-        while True:
-            try:
-                await self.keep_up()
-                self._index = await asyncio.to_thread(self._index_state)
-            except StoreUnavailable as exc:
-                logger.error("upkeep failed and will be retried: %s", exc.detail)
-            await asyncio.sleep(self._upkeep_s)
+    async def _keep_up(self) -> None:
+        await self.keep_up()
+        self._index = await asyncio.to_thread(self._index_state)
 
     def _index_state(self) -> tuple[IndexHealth, int, float]:
         references = sum(self._store.libraries().values())
         return self._store.index_health(), references, time.time()
 
-    async def _tell_each(self) -> None:
+    async def _tell(self) -> None:
         """Sets metrics of the index, as of the last upkeep."""
-        while True:
-            if self._index is not None:
-                health, references, at = self._index
-                self._shell.show_index(health, references=references, kept_up_at=at)
-            await asyncio.sleep(TELL_S)
+        if self._index is not None:
+            health, references, at = self._index
+            self._shell.show_index(health, references=references, kept_up_at=at)
 
     @contextmanager
     def _cleaned_up(self) -> Iterator[None]:
@@ -181,6 +176,16 @@ class Librarian(Step):
         async with self._writing:
             with self._cleaned_up():
                 await asyncio.to_thread(self._library.delete, reference_id)
+            # Some may have been stored meanwhile. None of a next reference with this id: it is
+            # registered before its pictures are stored.
+            await asyncio.to_thread(self._kept.remove_reference, reference_id)
+
+    async def drop_pictures_of_deleted(self, reference_id: str, created_at: str) -> None:
+        """Removes a reference's pictures if this registration was deleted, as while they were
+        stored."""
+        found = await self.existing([reference_id])
+        if created_at not in [one.created_at for one in found]:
+            await asyncio.to_thread(self._kept.remove_reference, reference_id)
 
     async def withdraw(self, reference_id: str, since: str) -> None:
         """Deletes a reference that was registered at this time or later, if it is there."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from dubl.assembly import make_evidence_store, make_spool
 from dubl.contract.orders import order_of
-from dubl.errors import StoreUnavailable
+from dubl.engine.repeated import repeated
 from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
 from dubl.settings import Settings
@@ -38,13 +39,12 @@ class Reconciler:
         self._min_age_s = max(MIN_AGE_S, 2 * settings.serve.job_timeout_s)
 
     async def run(self) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self.sweep)
-                await asyncio.to_thread(self.delete_expired)
-            except (StoreUnavailable, OSError) as exc:
-                logger.error("spool and evidence could not be cleaned; will be retried: %s", exc)
-            await asyncio.sleep(self._interval_s)
+        cleaning = partial(asyncio.to_thread, self.clean)
+        await repeated(cleaning, every_s=self._interval_s, name="cleaning of spool and evidence")
+
+    def clean(self) -> None:
+        self.sweep()
+        self.delete_expired()
 
     def delete_expired(self) -> None:
         """Deletes checks, jobs, webhooks and evidence after their time."""
