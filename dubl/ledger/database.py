@@ -79,7 +79,7 @@ class Database:
                     connection.execute("RESET checkpoint_threshold")
             if opened != self._opened:
                 raise StoreUnavailable("the ledger was opened anew while it was copied")
-        with ledger_errors(f"be copied to {path}"), duckdb.connect(str(path)) as copied:
+        with ledger_errors(f"be copied to {path}"), _connect(path) as copied:
             copied.execute("CHECKPOINT")
 
     @contextmanager
@@ -130,19 +130,23 @@ def log_of(path: Path) -> Path:
 def _copy_bytes(source: Path, target: Path, *, size: int | None = None) -> None:
     """Copies a file, or its first bytes, in a process of its own.
 
-    Closing a file would release the lock that this process holds on it. Raises StoreUnavailable.
+    Closing a file would release the lock that this process holds on it. The copy is written past
+    the page cache if possible: otherwise the next sync of the log waits until all of it is on
+    disk. Raises StoreUnavailable.
     """
     if size == 0:
         return
-    command = ["cp", "--reflink=auto", "--", str(source), str(target)]
-    if size is not None:
-        command = ["head", "-c", str(size), "--", str(source)]
-    try:
-        with target.open("wb") as file:
-            subprocess.run(command, stdout=file, stderr=subprocess.PIPE, check=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        told = getattr(exc, "stderr", b"") or str(exc).encode()
-        raise StoreUnavailable(f"cannot copy {source}: {told.decode().strip()}") from exc
+    counted = [] if size is None else ["iflag=count_bytes,fullblock", f"count={size}"]
+    blocks = ["dd", "status=none", "bs=1M", f"if={source}", f"of={target}", *counted]
+    shared = ["cp", "--reflink=always", "-T", "--", str(source), str(target)]
+    for command in ([shared] if size is None else []) + [[*blocks, "oflag=direct"], blocks]:
+        try:
+            done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+        except OSError as exc:
+            raise StoreUnavailable(f"cannot copy {source}: {exc}") from exc
+        if done.returncode == 0:
+            return
+    raise StoreUnavailable(f"cannot copy {source}: {done.stderr.decode().strip()}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -125,3 +126,25 @@ def test_calls_go_on_while_the_ledger_is_copied_and_the_copy_has_them(
         with closing(Ledger(tmp_path / f"{name}.duckdb")) as opened:
             found = {one.id for one in opened.jobs.list().items}
         assert found == {f"{part} {number}" for part in parts for number in range(12)}
+
+
+def test_a_disk_that_cannot_be_written_past_the_page_cache_gets_its_copy_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, refused = subprocess.run, list[str]()
+
+    def refusing(command: list[str], **options: object) -> object:
+        if "--reflink=always" in command or "oflag=direct" in command:
+            refused.append(command[0])
+            command = ["false"]
+        return run(command, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "run", refusing)
+    with closing(Ledger(tmp_path / "ledger.duckdb")) as ledger:
+        ledger.jobs.create(_job("one"), tries=1)
+        ledger.copy_to(tmp_path / "copy.duckdb")
+        with pytest.raises(StoreUnavailable, match="cannot copy"):
+            ledger.copy_to(tmp_path)
+    assert refused[:3] == ["cp", "dd", "dd"]
+    with closing(Ledger(tmp_path / "copy.duckdb")) as copy:
+        assert copy.jobs.get("one")
