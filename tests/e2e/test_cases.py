@@ -1,4 +1,4 @@
-"""Odd inputs that people report, through the engine in this process.
+"""Odd inputs that people report, by the command line over HTTP.
 
 Each folder of ../shared/cases holds references, a query and `case.json` with what is expected.
 Nothing was fitted on them. Each case has a library of its own, beside one of unrelated clips.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from dubl import Check, DublError, LocalClient
+from dubl import Check
 from dubl.settings import load_settings
+from pipelines.cli.main import app
 from tests.conftest import SHARED
+from tests.support.in_process import running_app
 
 pytestmark = pytest.mark.slow
 
@@ -56,24 +59,24 @@ def cases() -> list[object]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The outcome of a query, or "error"; `detail` of an error."""
-
-    outcome: str
-    detail: str = ""
-    check: Check | None = None
-
-
 @pytest.fixture(scope="module")
-def dubl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
-    """On a data folder with unrelated clips, where this machine has real ones."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a service with unrelated clips, where this machine has real ones."""
     data = tmp_path_factory.mktemp("data")
     settings = load_settings("configs/local.yaml", [f"data_dir={data}"], environment={})
-    with LocalClient(settings=settings) as client:
+    with running_app(settings) as address:
         for clip in unrelated():
-            client.register(clip, id=clip.stem, library=BESIDE)
-        yield client
+            register(address, clip, clip.stem, BESIDE)
+        yield address
+
+
+def register(address: str, video: Path, reference_id: str, library: str) -> None:
+    done = run(address, "references", "add", video, "--id", reference_id, "--library", library)
+    assert done.exit_code == 0, done.output
+
+
+def run(address: str, *arguments: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments), "--url", address])
 
 
 def unrelated() -> list[Path]:
@@ -85,28 +88,24 @@ def unrelated() -> list[Path]:
     return [manifest.parent / one["file"] for one in clips[::step][:UNRELATED]]
 
 
-def asked(dubl: LocalClient, folder: Path, case: dict[str, object]) -> Answer:
+def asked(address: str, folder: Path, case: dict[str, object]) -> Result:
     name = folder.name
     for reference in case["reference"]:
-        dubl.register(folder / reference, id=f"{name}.{reference}", library=name)
-    try:
-        check = dubl.check(folder / str(case["query"]), libraries=[name, BESIDE])
-    except DublError as exc:
-        return Answer(outcome="error", detail=exc.detail)
-    return Answer(outcome=check.outcome, check=check)
+        register(address, folder / reference, f"{name}.{reference}", name)
+    libraries = ("--library", name, "--library", BESIDE)
+    return run(address, "check", folder / str(case["query"]), "--json", *libraries)
 
 
-def problem(answer: Answer, folder: Path, case: dict[str, object]) -> str:
+def problem(answer: Result, folder: Path, case: dict[str, object]) -> str:
     """Why the answer is not as expected; empty if it is."""
-    if answer.outcome == "error":
+    if not answer.stdout:
         wanted = FORMATS.get(Path(str(case["query"])).suffix, "")
-        named = "error" in str(case["expected"]) and wanted and wanted in answer.detail
-        return "" if named else f"error: {answer.detail}"
-    check = answer.check
-    assert check is not None
+        named = "error" in str(case["expected"]) and wanted and wanted in answer.stderr
+        return "" if named else f"error: {answer.output}"
+    check = Check.model_validate_json(answer.stdout)
     told = [(one.reference_id, one.probability, spans(one.segments)) for one in check.matches[:3]]
-    if answer.outcome not in str(case["expected"]).split("|"):
-        return f"{answer.outcome} {check.probability:.3f} {told}"
+    if check.outcome not in str(case["expected"]).split("|"):
+        return f"{check.outcome} {check.probability:.3f} {told}"
     if case.get("expect_all_references") and len(found(check)) < len(case["reference"]):
         return f"only {sorted(found(check))}"
     if "expect_segment" in case and not shows(check, case["expect_segment"]):
@@ -154,9 +153,9 @@ def covered_s(check: Check) -> float:
 
 
 @pytest.mark.parametrize("folder", cases())
-def test_an_odd_input_gets_the_expected_answer(dubl: LocalClient, folder: Path) -> None:
+def test_an_odd_input_gets_the_expected_answer(address: str, folder: Path) -> None:
     case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-    assert problem(asked(dubl, folder, case), folder, case) == "", case["what"]
+    assert problem(asked(address, folder, case), folder, case) == "", case["what"]
 
 
 def test_the_cases_are_there() -> None:
