@@ -341,6 +341,13 @@ class ServeSettings(Section):
         default=256, ge=1, description="concurrent HTTP requests at one ingress"
     )
     max_batch_items: int = Field(default=500, ge=1, description="videos in one batch")
+    key_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="of the places that no other key holds, the most that one key may hold: "
+        "requests, waiting requests, unfinished jobs, jobs at work; 1: all",
+    )
     job_timeout_s: float = Field(
         default=1800.0, gt=0, description="time limit of one attempt, from start to verdict"
     )

@@ -152,7 +152,7 @@ class BatchOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How the caller learns of the end.
+    """How the caller learns of the end; `key_id`: its key.
 
     `waits`: its request stays open for it. `known`: it has other means, so the job goes on if the
     request is left.
@@ -161,6 +161,7 @@ class Terms:
     callback_url: str = ""
     waits: bool = False
     known: bool = False
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,7 @@ def new_job(
     callbacks: tuple[str, ...] = (),
     request_id: str = "",
     traceparent: str = "",
+    key_id: str = "",
 ) -> Job:
     """A queued job for an order."""
     kind = order.job_kind
@@ -213,4 +215,5 @@ def new_job(
         callbacks=callbacks,
         request_id=request_id,
         traceparent=traceparent,
+        key_id=key_id,
     )

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 from dubl.assembly import make_spool
-from dubl.contract.orders import Order, Terms, new_job, order_of
+from dubl.contract.orders import BatchOrder, Order, Terms, new_job, order_of
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.runner import Ended, JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
@@ -50,7 +50,8 @@ class Jobs:
         return self._runner.running if self._runner is not None else 0
 
     async def accept(self, order: Order, terms: Terms) -> Job:
-        """Records and queues a job, or begins it here. Raises InvalidRequest, Overloaded."""
+        """Records and queues a job, or begins it here. Raises InvalidRequest, Overloaded,
+        RateLimited."""
         job = new_job(
             order,
             job_id=str(uuid.uuid4()),
@@ -59,15 +60,19 @@ class Jobs:
             callbacks=self._callbacks(order.libraries, terms.callback_url),
             request_id=self._shell.request_id(),
             traceparent=self._shell.traceparent(),
+            key_id=terms.key_id,
         )
-        if self._runner is None or not self._runner.reserve():
-            job = await self._create(job, lease_s=0.0)
+        # The batch counts as its first video. A zip's are counted when it is unpacked.
+        further = len(order.links) - 1 if isinstance(order, BatchOrder) and order.links else 0
+        if self._runner is None or not self._runner.reserve(job.key_id):
+            job = await self._create(job, lease_s=0.0, further_jobs=further)
             await self._hand_on(job)
             return job
         try:
-            job = await self._create(job, lease_s=self._settings.serve.lease_s)
+            lease_s = self._settings.serve.lease_s
+            job = await self._create(job, lease_s=lease_s, further_jobs=further)
         except BaseException:
-            self._runner.release()
+            self._runner.release(job.key_id)
             raise
         self._runner.adopt(job, order, reserved=True)
         return job
@@ -125,7 +130,7 @@ class Jobs:
         await self._hand_on(job)
         return job
 
-    async def _create(self, job: Job, *, lease_s: float) -> Job:
+    async def _create(self, job: Job, *, lease_s: float, further_jobs: int) -> Job:
         serve = self._settings.serve
         return await self._ledger.ask(
             JobQueue.create,
@@ -133,6 +138,9 @@ class Jobs:
             tries=serve.job_tries,
             lease_s=lease_s,
             max_unfinished=serve.max_queued_jobs,
+            key_share=serve.key_share,
+            further_jobs=further_jobs,
+            jobs_per_day=self._settings.access.jobs_per_day,
         )
 
     async def _hand_on(self, job: Job) -> None:

@@ -49,6 +49,7 @@ class Lookback:
             job_id=lookback_id(registration),
             created_at=registration.created_at,
             rank=JobRank.CHILD,
+            key_id=registration.key_id,
         )
         tries = self._settings.serve.job_tries
         await self._ledger.ask(JobQueue.create, job, tries=tries, due_in_s=lookback.delay_s)
@@ -128,6 +129,7 @@ class Lookback:
             created_at=job.created_at,
             rank=JobRank.CHILD,
             parent_id=job.id,
+            key_id=job.key_id,
             callbacks=tuple(dict.fromkeys(url for url in told if url)),
         )
 

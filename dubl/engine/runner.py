@@ -6,9 +6,11 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from dubl.contract.orders import Order
+from dubl.contract.shares import keys_at_their_share
 from dubl.engine.ledger import LedgerClient
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.work import NOTHING, Done, Work
@@ -102,14 +104,14 @@ class JobRunner:
         self._running: dict[str, asyncio.Task[Ended | None]] = {}
         self._reached: dict[str, tuple[Job, Progress]] = {}
         self._told: dict[str, Progress] = {}
-        self._reserved = 0
+        self._reserved: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._more = True  # whether the ledger may have jobs that found no place here
         self._loops: list[asyncio.Task[None]] = []
 
     @property
     def free(self) -> int:
-        return self._settings.max_concurrent_jobs - len(self._running) - self._reserved
+        return self._settings.max_concurrent_jobs - self._held().total()
 
     @property
     def running(self) -> int:
@@ -120,16 +122,16 @@ class JobRunner:
         self._loops.append(asyncio.create_task(self._pulse()))
         self._loops.append(asyncio.create_task(self._take(takes_older_than_s)))
 
-    def reserve(self) -> bool:
-        """Reserves a place for a job that is about to be accepted, if one is free."""
-        if self.free <= 0:
+    def reserve(self, key_id: str = "") -> bool:
+        """Reserves a place for a job that is about to be accepted, if one is free for its key."""
+        if self.free <= 0 or key_id in self._full():
             return False
-        self._reserved += 1
+        self._reserved[key_id] += 1
         return True
 
-    def release(self) -> None:
+    def release(self, key_id: str = "") -> None:
         """Releases a reserved place."""
-        self._reserved -= 1
+        self._reserved[key_id] -= 1
         self._wake.set()
 
     def adopt(
@@ -139,7 +141,7 @@ class JobRunner:
 
         `order`: that of the job, if it is at hand.
         """
-        self._reserved -= reserved
+        self._reserved[job.key_id] -= reserved
         task = asyncio.create_task(self._continue(job, order), name=job.id)
         self._running[job.id] = task
         self._reached[job.id] = (job, Progress())
@@ -182,6 +184,18 @@ class JobRunner:
         if self._more or job.kind in PARENTS:
             self._wake.set()
 
+    def _held(self) -> Counter[str]:
+        """Places by key, with reserved ones."""
+        running = Counter(job.key_id for job, _ in self._reached.values())
+        running.update(self._reserved)
+        return running
+
+    def _full(self) -> list[str]:
+        serve = self._settings
+        return keys_at_their_share(
+            self._held(), places=serve.max_concurrent_jobs, share=serve.key_share
+        )
+
     async def _take(self, older_than_s: float) -> None:
         poll_s = POLL_S
         while True:
@@ -195,11 +209,13 @@ class JobRunner:
                         limit=limit,
                         lease_s=self._settings.lease_s,
                         older_than_s=older_than_s,
+                        at_work=self._held(),
+                        key_share=self._settings.key_share,
                     )
-                    self._more = len(jobs) == limit
                     poll_s = POLL_S if jobs else min(2 * poll_s, MAX_POLL_S)
                     for job in jobs:
                         self.adopt(job)
+                    self._more = len(jobs) == limit or bool(self._full())
             except DublError as exc:
                 logger.error("jobs could not be taken; will be retried: %s", exc.detail)
             except Exception:  # the loop must outlive whatever Serve raises

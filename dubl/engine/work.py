@@ -217,8 +217,16 @@ class Work:
         children = [
             _child(job, order, number, name, video) for number, (name, video) in enumerate(inputs)
         ]
-        tries = self._settings.serve.job_tries
-        await self._ledger.ask(JobQueue.expand, job.lease, children, tries=tries)
+        refused = await self._ledger.ask(
+            JobQueue.expand,
+            job.lease,
+            children,
+            tries=self._settings.serve.job_tries,
+            further_jobs=max(0, len(children) - 1) if order.archive is not None else 0,
+            jobs_per_day=self._settings.access.jobs_per_day,
+        )
+        for child in refused:
+            await self.discard_upload(child, None)
         logger.info("batch %s: %d videos", job.id, len(children))
 
     def _unpack(self, archive: VideoSource) -> Sequence[ArchiveEntry]:
@@ -318,6 +326,7 @@ def _child(
         parent_id=batch.id,
         request_id=batch.request_id,
         traceparent=batch.traceparent,
+        key_id=batch.key_id,
     )
     if isinstance(video, DublError):
         return dataclasses.replace(

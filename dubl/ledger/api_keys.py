@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import duckdb
+
 from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
@@ -122,6 +124,29 @@ class ApiKeys:
                 return int(row[0])
             connection.execute("INSERT INTO api_key_usage VALUES (?, ?, 1)", [key_id, day])
         return 1
+
+
+def take_jobs(
+    connection: duckdb.DuckDBPyConnection, key_id: str, wanted: int, *, usual_limit: int
+) -> int:
+    """Counts jobs of a key today (UTC), as far as its limit a day goes; returns their number.
+
+    `usual_limit`: for keys without a limit of their own; 0: unlimited, nothing is counted.
+    """
+    own = "SELECT jobs_per_day FROM api_keys WHERE id = ?"
+    limit = (connection.execute(own, [key_id]).fetchone() or (0,))[0] or usual_limit
+    if not key_id or not limit:
+        return wanted
+    day = utc_now()[: len("2026-01-01")]
+    used = "SELECT jobs FROM api_key_usage WHERE key_id = ? AND day = ?"
+    (count,) = connection.execute(used, [key_id, day]).fetchone() or (0,)
+    taken = max(0, min(wanted, limit - count))
+    connection.execute(
+        "INSERT INTO api_key_usage VALUES (?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+        [key_id, day, taken],
+    )
+    return taken
 
 
 def _digest(secret: str) -> str:

@@ -7,19 +7,32 @@ if processes are killed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import duckdb
 from pydantic import TypeAdapter
 
-from dubl.errors import Overloaded, ServiceInterrupted, StateConflict, no_job
-from dubl.ledger.clock import utc_now
+from dubl.contract.shares import keys_at_their_share, require_share
+from dubl.errors import Overloaded, RateLimited, ServiceInterrupted, StateConflict, no_job
+from dubl.ledger.api_keys import take_jobs
+from dubl.ledger.clock import seconds_left_of_day, utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold
 from dubl.ledger.records import JOBS, within
 from dubl.ledger.spaces import Spaces
-from dubl.types import NO_PROGRESS, Job, JobKind, JobRank, JobState, Lease, Page, Progress
+from dubl.types import (
+    NO_PROGRESS,
+    Job,
+    JobKind,
+    JobRank,
+    JobState,
+    Lease,
+    Page,
+    Progress,
+)
 
 COUNTS = TypeAdapter(list[tuple[JobState, int]])
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
@@ -31,6 +44,7 @@ LIBRARIES = (
     "ELSE CAST(request->'$.libraries' AS VARCHAR[]) END"
 )
 NEVER = "9999"  # later than any time
+NOTHING_AT_WORK: Mapping[str, int] = MappingProxyType({})
 
 
 class JobQueue:
@@ -50,26 +64,54 @@ class JobQueue:
         lease_s: float = 0.0,
         due_in_s: float = 0.0,
         max_unfinished: int | None = None,
+        key_share: float = 1.0,
+        further_jobs: int = 0,
+        jobs_per_day: int = 0,
     ) -> Job:
         """Records an accepted job; an existing id stays unchanged.
 
         With `lease_s` the job is handed out to the caller at once; else not before `due_in_s`.
-        Raises Overloaded if there are `max_unfinished` unfinished jobs, not counting children.
+        `further_jobs`: children that count against the key's jobs of the day, beside this one;
+        `jobs_per_day`: the limit of keys without their own. Raises Overloaded if there are
+        `max_unfinished` unfinished jobs, not counting children; RateLimited if the key has its
+        share of them, or not so many jobs left today.
         """
         with self._database.transaction("record a job") as connection:
             if max_unfinished is not None:
-                _require_room(connection, max_unfinished)
+                _require_room(connection, job.key_id, max_unfinished, key_share)
+            taken = take_jobs(connection, job.key_id, further_jobs, usual_limit=jobs_per_day)
+            if taken < further_jobs:
+                raise RateLimited(
+                    f"the batch has {further_jobs - taken} videos more than the key has left today",
+                    context={"retry_after_s": seconds_left_of_day()},
+                )
             _insert_job(connection, job, tries, due_in_s=due_in_s)
             return self._hand_out(connection, job.id, lease_s) if lease_s else job
 
-    def claim(self, *, limit: int, lease_s: float, older_than_s: float = 0.0) -> tuple[Job, ...]:
-        """Hands out waiting jobs, and jobs whose lease expired at least `older_than_s` ago."""
+    def claim(
+        self,
+        *,
+        limit: int,
+        lease_s: float,
+        older_than_s: float = 0.0,
+        at_work: Mapping[str, int] = NOTHING_AT_WORK,
+        key_share: float = 1.0,
+    ) -> tuple[Job, ...]:
+        """Hands out waiting jobs, and jobs whose lease expired at least `older_than_s` ago.
+
+        `at_work`: the number of jobs that the caller runs already, by their key. No key gets more
+        than its share of these places and the `limit` free ones.
+        """
         claimed: list[Job] = []
+        held = Counter(at_work)
+        places = held.total() + limit
         while len(claimed) < limit:
-            job = self._claim_next(lease_s, older_than_s)
+            full = keys_at_their_share(held, places=places, share=key_share)
+            job = self._claim_next(lease_s, older_than_s, full)
             if job is None:
                 break
             claimed.append(job)
+            held[job.key_id] += 1
         return tuple(claimed)
 
     def claim_one(self, job_id: str, *, lease_s: float) -> Job | None:
@@ -153,19 +195,34 @@ class JobQueue:
         self.forget(lease.job_id)
         return self.get(lease.job_id)
 
-    def expand(self, lease: Lease, children: Sequence[Job], *, tries: int) -> None:
+    def expand(
+        self,
+        lease: Lease,
+        children: Sequence[Job],
+        *,
+        tries: int,
+        further_jobs: int = 0,
+        jobs_per_day: int = 0,
+    ) -> tuple[Job, ...]:
         """Replaces a batch by its children; it ends when they have ended.
 
-        Raises LeaseLost, JobNotFound.
+        `further_jobs`, `jobs_per_day`: as of `create`. Returns the last children, which fail as
+        they are more than the key has left today. Raises LeaseLost, JobNotFound.
         """
+        refused: tuple[Job, ...] = ()
         with self._database.transaction("expand a batch") as connection:
-            if hold(connection, lease):
-                for child in children:
+            if hold(connection, lease) and not _is_expanded(connection, lease.job_id):
+                key_id = children[0].key_id if children else ""
+                taken = take_jobs(connection, key_id, further_jobs, usual_limit=jobs_per_day)
+                allowed = len(children) - (further_jobs - taken)
+                refused = tuple(map(_over_the_day, children[allowed:]))
+                for child in (*children[:allowed], *refused):
                     _insert_job(connection, child, tries)
                 waiting = "UPDATE jobs SET due_at = '' WHERE id = ?"
                 connection.execute(waiting, [lease.job_id])
                 end_batch(connection, lease.job_id)
         self.forget(lease.job_id)
+        return refused
 
     def cancel(self, job_id: str) -> tuple[Job, ...]:
         """Cancels a job and its children; returns the cancelled jobs.
@@ -249,18 +306,19 @@ class JobQueue:
         counted = dict(COUNTS.validate_python(self._database.rows(statement, [job_id])))
         return {state: counted.get(state, 0) for state in JobState}
 
-    def _claim_next(self, lease_s: float, older_than_s: float) -> Job | None:
+    def _claim_next(self, lease_s: float, older_than_s: float, full: Sequence[str]) -> Job | None:
         with self._database.transaction("hand out a job") as connection:
             self._handed_out += 1
             order = "created_at" if self._handed_out % FAIR_SHARE == 0 else "rank, created_at"
             statement = (
                 f"SELECT id, state, tries_left FROM jobs WHERE {DUE} AND created_at < ? "
+                "AND NOT list_contains(?::VARCHAR[], key_id) "
                 f"ORDER BY {order}, id LIMIT 1"
             )
             overdue = utc_now(plus_s=-older_than_s)
             # Clocks of other machines count only where minutes matter.
             accepted_before = overdue if older_than_s else "9999"
-            rows = connection.execute(statement, [overdue, accepted_before]).fetchall()
+            rows = connection.execute(statement, [overdue, accepted_before, list(full)]).fetchall()
             if not rows:
                 return None
             job_id, state, tries_left = rows[0]
@@ -270,7 +328,7 @@ class JobQueue:
             assert state == JobState.RUNNING, "a queued job has a try left"
             _bury(connection, job_id, lost.code, lost.detail)
         self.forget(job_id)
-        return self._claim_next(lease_s, older_than_s)
+        return self._claim_next(lease_s, older_than_s, full)
 
     def _one(self, condition: str, *values: Value) -> Job | None:
         statement = JOBS.select(f"WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 1")
@@ -312,8 +370,31 @@ def _bury(connection: duckdb.DuckDBPyConnection, job_id: str, code: str, detail:
     end_job(connection, job_id, JobState.FAILED, code=code, detail=detail, dead=True)
 
 
-def _require_room(connection: duckdb.DuckDBPyConnection, max_unfinished: int) -> None:
-    statement = f"SELECT count(*) FROM jobs WHERE {UNFINISHED} AND rank <> ?"
-    (count,) = connection.execute(statement, [int(JobRank.CHILD)]).fetchone() or (0,)
+def _is_expanded(connection: duckdb.DuckDBPyConnection, job_id: str) -> bool:
+    row = connection.execute("SELECT due_at FROM jobs WHERE id = ?", [job_id]).fetchone()
+    return bool(row == ("",))
+
+
+def _over_the_day(child: Job) -> Job:
+    if child.state.ended:
+        return child
+    return replace(
+        child,
+        state=JobState.FAILED,
+        finished_at=utc_now(),
+        error_code=RateLimited.code,
+        error_detail="the key has reached its limit of jobs for the day",
+    )
+
+
+def _require_room(
+    connection: duckdb.DuckDBPyConnection, key_id: str, max_unfinished: int, share: float
+) -> None:
+    statement = (
+        f"SELECT count(*), count(*) FILTER (key_id = ?) FROM jobs WHERE {UNFINISHED} AND rank <> ?"
+    )
+    values: list[Value] = [key_id, int(JobRank.CHILD)]
+    count, own = connection.execute(statement, values).fetchone() or (0, 0)
     if count >= max_unfinished:
         raise Overloaded(f"{count} jobs are waiting already", context={"unfinished": count})
+    require_share(key_id, own, others=count - own, places=max_unfinished, share=share, of="jobs")

@@ -215,10 +215,16 @@ ALIKE = (
     "ALTER TABLE matches ADD COLUMN IF NOT EXISTS alike VARCHAR DEFAULT ''",
 )
 
+KEYS_OF_JOBS = (
+    # The key of the request that it was accepted by.
+    "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS key_id VARCHAR DEFAULT ''",
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
     Upgrade(version=6, statements=HOLDS),
     Upgrade(version=7, statements=ALIKE),
+    Upgrade(version=8, statements=KEYS_OF_JOBS),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

@@ -61,8 +61,8 @@ class Job:
     the job again. result_id: id of the result; for bytes that were registered before, the existing
     reference, with `created` false. error_code, error_detail: the last error. dead: given up after
     the last attempt; it can be queued again. callbacks: addresses of webhooks. request_id,
-    traceparent (W3C): of the accepting request. space_id: feature space of this attempt; empty:
-    that of `model.weights`.
+    traceparent (W3C), key_id: of the accepting request. space_id: feature space of this attempt;
+    empty: that of `model.weights`.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Job:
     dead: bool = False
     progress: Progress = NO_PROGRESS
     space_id: str = ""
+    key_id: str = ""
 
     @property
     def lease(self) -> Lease:

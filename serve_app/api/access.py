@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from dubl.media.spool import too_large
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey
 from dubl.types import Scope as KeyScope
+from serve_app.api.admission import Places
 from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
 from serve_app.api.problems import problem_response
 from serve_app.api.routes import is_open, is_whole, scopes_for, starts_job
@@ -127,7 +129,7 @@ class AccessControl:
     """ASGI middleware. `required`: whether requests need a key.
 
     `local`: the service is for this machine only. Then pages of other sites in a browser cannot use
-    it.
+    it. `places`: of requests under way, of which no key gets all.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class AccessControl:
         required: bool,
         local: bool,
         max_body_bytes: int,
+        places: Places,
     ) -> None:
         self._app = app
         self._ring = ring
@@ -147,6 +150,7 @@ class AccessControl:
         self._local = local
         self._max_body_bytes = max_body_bytes
         self._limit = RequestLimit()
+        self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -159,15 +163,17 @@ class AccessControl:
                 MutableHeaders(scope=message).update(headers_of(allowances))
             await send(message)
 
-        try:
-            principal = await self._admit(scope, allowances)
-            self._check_length(Headers(scope=scope))
-        except DublError as exc:
-            refusal = problem_response(exc, Request(scope))
-            await refusal(scope, receive, send_with_limits)
-            return
-        scope.setdefault("state", {})["principal"] = principal
-        await self._app(scope, self._bounded(receive), send_with_limits)
+        with ExitStack() as place:
+            try:
+                principal = await self._admit(scope, allowances)
+                place.enter_context(self._places.hold(principal.key_id))
+                self._check_length(Headers(scope=scope))
+            except DublError as exc:
+                refusal = problem_response(exc, Request(scope))
+                await refusal(scope, receive, send_with_limits)
+                return
+            scope.setdefault("state", {})["principal"] = principal
+            await self._app(scope, self._bounded(receive), send_with_limits)
 
     async def _admit(self, scope: Scope, allowances: list[Allowance]) -> Principal:
         method, path, headers = scope["method"], scope["path"], Headers(scope=scope)

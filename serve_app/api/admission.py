@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dubl.contract.shares import require_share
 from dubl.errors import Overloaded
 from dubl.settings import ServeSettings
 from serve_app.api.problems import problem_response
@@ -30,6 +32,40 @@ def default_waiting() -> int:
     return max(2, len(os.sched_getaffinity(0)))
 
 
+class Places:
+    """Places of one kind, and the keys that hold them. One key does not get all of them."""
+
+    def __init__(self, places: int, *, share: float, of: str) -> None:
+        self._places, self._share, self._of = places, share, of
+        self._held: Counter[str] = Counter()
+
+    @property
+    def full(self) -> bool:
+        return self._held.total() >= self._places
+
+    def require(self, key_id: str) -> None:
+        """Raises RateLimited if the key may hold no further place."""
+        own = self._held[key_id]
+        require_share(
+            key_id,
+            own,
+            others=self._held.total() - own,
+            places=self._places,
+            share=self._share,
+            of=self._of,
+        )
+
+    @contextmanager
+    def hold(self, key_id: str) -> Iterator[None]:
+        """A place for the duration of the block. Raises RateLimited."""
+        self.require(key_id)
+        self._held[key_id] += 1
+        try:
+            yield
+        finally:
+            self._held[key_id] -= 1
+
+
 class Admission:
     """One for each ingress replica. It counts the requests that wait here for their result, and
     remembers when the ledger last reported that it is full.
@@ -37,31 +73,33 @@ class Admission:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._max_waiting = settings.max_waiting or default_waiting()
-        self._waiting = 0
+        self._waiting = Places(
+            self._max_waiting, share=settings.key_share, of="requests that wait for their result"
+        )
         self._full_until = 0.0
 
-    def require(self, *, waits: bool) -> None:
-        """Raises Overloaded if a request has no place now: before its body is read."""
+    def require(self, key_id: str, *, waits: bool) -> None:
+        """Raises Overloaded or RateLimited if a request has no place now: before its body is
+        read."""
         if time.monotonic() < self._full_until:
             raise Overloaded("the queue of accepted jobs is full")
-        if waits and self._waiting >= self._max_waiting:
+        if waits and self._waiting.full:
             raise Overloaded(
-                f"{self._waiting} requests wait for their result already; without `Prefer: wait` "
-                "the job is queued"
+                f"{self._max_waiting} requests wait for their result already; without "
+                "`Prefer: wait` the job is queued"
             )
+        if waits:
+            self._waiting.require(key_id)
 
     @contextmanager
-    def room(self, *, waits: bool) -> Iterator[None]:
+    def room(self, key_id: str, *, waits: bool) -> Iterator[None]:
         """A request's place for the duration of the block, once its body is there.
 
-        So a slow body takes no place. Raises Overloaded if there is none.
+        So a slow body takes no place. Raises Overloaded or RateLimited if there is none.
         """
-        self.require(waits=waits)
-        self._waiting += waits
-        try:
+        self.require(key_id, waits=waits)
+        with self._waiting.hold(key_id) if waits else nullcontext():
             yield
-        finally:
-            self._waiting -= waits
 
     @contextmanager
     def accepting(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ from serve_app.api import (
     system,
 )
 from serve_app.api.access import AccessControl, KeyRing
-from serve_app.api.admission import Admission, LoadLimit
+from serve_app.api.admission import Admission, LoadLimit, Places
 from serve_app.api.context import Context
 from serve_app.api.middleware import ComposedPath, RequestIdMiddleware
 from serve_app.api.submissions import MAX_FIELDS_BYTES
@@ -85,6 +85,9 @@ def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = 
         required=keys_required,
         local=local,
         max_body_bytes=settings.media.max_size_bytes + BODY_MARGIN_BYTES,
+        places=Places(
+            settings.serve.max_requests, share=settings.serve.key_share, of="requests under way"
+        ),
     )
     app.add_middleware(LoadLimit, max_requests=settings.serve.max_requests)
     app.add_middleware(RequestIdMiddleware)

@@ -46,10 +46,11 @@ def legacy_order(fields: dict[str, object]) -> CheckOrder:
 
 async def _answer(request: Request, context: Context) -> bodies.OriginalAnswer:
     order = legacy_order(await read_json_object(request))
-    order = replace(order, libraries=principal_of(request).limited(order.libraries))
+    principal = principal_of(request)
+    order = replace(order, libraries=principal.limited(order.libraries))
     seconds = context.settings.serve.max_wait_s
-    terms = Terms(waits=True)
-    with context.admission.room(waits=False):
+    terms = Terms(waits=True, key_id=principal.key_id)
+    with context.admission.room(principal.key_id, waits=False):
         with context.admission.accepting():
             job = await context.engine.jobs.accept(order, terms)
         ended = await awaited(context, job, seconds=seconds, terms=terms)

@@ -31,12 +31,13 @@ async def search_frame(
 ) -> bodies.Items[bodies.FrameFound]:
     """References that show a picture, best first: an image `file`, or the frame of a video at
     `time_s`."""
-    context.admission.require(waits=True)
+    key_id = principal_of(request).key_id
+    context.admission.require(key_id, waits=True)
     submission = await read_submission(request, spool=context.spool)
     try:
         search = _search(submission, limit=limit)
         allowed = principal_of(request).limited(search.libraries)
-        with context.admission.room(waits=True):
+        with context.admission.room(key_id, waits=True):
             found = await context.engine.search_frame(search.within(allowed))
     finally:
         await asyncio.to_thread(submission.discard, context.spool)

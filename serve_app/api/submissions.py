@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi.responses import JSONResponse
 from python_multipart.exceptions import MultipartParseError
@@ -22,9 +22,10 @@ from dubl.contract import bodies
 from dubl.contract.orders import Order, Terms
 from dubl.contract.strict_json import parse_json
 from dubl.engine.runner import Ended
-from dubl.errors import InputError, InvalidRequest, Overloaded
+from dubl.errors import InputError, InvalidRequest, Overloaded, RateLimited
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import Job, JobState, VideoSource
+from serve_app.api.access import principal_of
 from serve_app.api.context import Context
 from serve_app.api.problems import error_of
 
@@ -66,14 +67,16 @@ async def ordered(
 ) -> Ended:
     """Reads a submission, accepts its order, and waits for the end of the job.
 
-    Raises Overloaded, what is wrong with the fields, and the error of a failed job.
+    Raises Overloaded, RateLimited, what is wrong with the fields, and the error of a failed job.
     """
-    context.admission.require(waits=seconds > 0)
+    key_id = principal_of(request).key_id
+    context.admission.require(key_id, waits=seconds > 0)
     submission = await read_submission(request, spool=context.spool)
     with ExitStack() as place:
         async with _discarding(submission, context.spool):
             order, terms = read(submission)
-            place.enter_context(context.admission.room(waits=terms.waits))
+            terms = replace(terms, key_id=key_id)
+            place.enter_context(context.admission.room(key_id, waits=terms.waits))
             with context.admission.accepting():
                 job = await context.engine.jobs.accept(order, terms)
         return await awaited(context, job, seconds=seconds, terms=terms)
@@ -157,7 +160,7 @@ async def _discarding(submission: Submission, spool: Spool) -> AsyncIterator[Non
     """
     try:
         yield
-    except (InputError, Overloaded):
+    except (InputError, Overloaded, RateLimited):
         await asyncio.to_thread(submission.discard, spool)
         raise
 

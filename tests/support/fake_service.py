@@ -335,7 +335,7 @@ class RecordedJobs(Jobs):
         if self._service.full:
             raise Overloaded("256 jobs are waiting already")
         self.terms.append(terms)
-        return await super().accept(order, Terms(waits=terms.waits))
+        return await super().accept(order, Terms(waits=terms.waits, key_id=terms.key_id))
 
 
 class FakeStep(Step):

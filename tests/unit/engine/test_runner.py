@@ -61,7 +61,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalLedg
     made.ledger.close()
 
 
-def create(local: LocalLedger, *names: str, tries: int = 3) -> None:
+def create(local: LocalLedger, *names: str, tries: int = 3, key_id: str = "") -> None:
     for number, name in enumerate(names):
         job = Job(
             id=name,
@@ -70,6 +70,7 @@ def create(local: LocalLedger, *names: str, tries: int = 3) -> None:
             subject_id=name,
             request={},
             created_at=f"2026-01-01T00:00:{number:02d}.000Z",
+            key_id=key_id,
         )
         local.ledger.jobs.create(job, tries=tries)
 
@@ -111,6 +112,26 @@ def test_waiting_jobs_are_done_and_their_uploads_discarded(local: LocalLedger) -
 
     tasks = run(local, story)
     assert sorted(tasks.begun) == sorted(tasks.discarded) == ["a", "b", "c"]
+
+
+def test_a_key_leaves_places_to_others_and_goes_on_when_one_of_its_jobs_ends(
+    local: LocalLedger,
+) -> None:
+    create(local, "a", "b", "c", key_id="mine")
+
+    async def story(made: JobRunner, tasks: Tasks) -> None:
+        tasks.gates = {name: asyncio.Event() for name in "abc"}
+        made.start()
+        await until_ready(lambda: len(tasks.begun) == 1)
+        assert (made.reserve("mine"), made.reserve("other")) == (False, True)
+        made.release("other")
+        tasks.gates["a"].set()
+        await until_ready(lambda: len(tasks.begun) == 2)
+        tasks.gates["b"].set()
+        tasks.gates["c"].set()
+        await until_ended(local, "a", "b", "c")
+
+    run(local, story)
 
 
 def test_no_more_jobs_run_at_once_than_are_allowed(local: LocalLedger) -> None:

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from dubl.errors import InvalidRequest, JobNotFound, LeaseLost, Overloaded, StateConflict
+from dubl.errors import (
+    InvalidRequest,
+    JobNotFound,
+    LeaseLost,
+    Overloaded,
+    RateLimited,
+    StateConflict,
+)
+from dubl.ledger.api_keys import make_key
 from dubl.ledger.ledger import Ledger
-from dubl.types import Job, JobKind, JobRank, JobState, Lease, Progress
+from dubl.types import Job, JobKind, JobRank, JobState, Lease, Progress, Scope
 
 LONG_S = 600.0
 OVER_S = -1.0  # a lease that has ended when it begins: its holder was killed
@@ -298,3 +306,71 @@ def test_listings_filter_and_the_latest_job_of_a_subject_is_found(ledger: Ledger
     assert ledger.jobs.find("absent", kind=JobKind.CHECK) is None
     with pytest.raises(InvalidRequest, match="cursor"):
         ledger.jobs.list(cursor="zzz")
+
+
+def test_one_key_cannot_fill_the_queue(ledger: Ledger) -> None:
+    def accepted(key_id: str) -> int:
+        for number in range(9):
+            made = job(f"{key_id}{number}", key_id=key_id)
+            try:
+                ledger.jobs.create(made, tries=1, max_unfinished=8, key_share=0.5)
+            except RateLimited:
+                return number
+        return 9
+
+    assert [accepted(name) for name in "abc"] == [4, 2, 1]
+    ledger.jobs.create(job("free"), tries=1, max_unfinished=8, key_share=0.5)
+    with pytest.raises(Overloaded):
+        ledger.jobs.create(job("over", key_id="d"), tries=1, max_unfinished=8, key_share=0.5)
+
+
+def test_one_key_does_not_get_all_places_of_a_worker(ledger: Ledger) -> None:
+    for number in range(8):
+        ledger.jobs.create(job(f"a{number}", key_id="a", rank=JobRank.WAITED_FOR), tries=1)
+    ledger.jobs.create(job("b", second=9, key_id="b", rank=JobRank.CHILD), tries=1)
+    first = ledger.jobs.claim(limit=4, lease_s=LONG_S, key_share=0.5)
+    assert [found.id for found in first] == ["a0", "a1", "b"], "and a place for the next key"
+    more = ledger.jobs.claim(limit=2, lease_s=LONG_S, at_work={"a": 1, "b": 1}, key_share=0.5)
+    assert [found.id for found in more] == ["a2"]
+    assert len(ledger.jobs.claim(limit=9, lease_s=LONG_S)) == 5
+
+
+@pytest.fixture
+def key_id(ledger: Ledger) -> str:
+    """Of a key with four jobs a day."""
+    new = make_key("few", scopes=[Scope.CHECK], jobs_per_day=4)
+    ledger.keys.add(new.key)
+    return new.key.id
+
+
+def test_links_of_a_batch_count_against_the_day_together_or_not_at_all(
+    ledger: Ledger, key_id: str
+) -> None:
+    def accept(name: str, videos: int, **limits: int) -> None:
+        made = job(name, kind=JobKind.BATCH, key_id=key_id)
+        ledger.jobs.create(made, tries=1, further_jobs=videos, **limits)
+
+    with pytest.raises(RateLimited, match="1 videos more") as refused:
+        accept("too many", 5)
+    assert 0 < refused.value.context["retry_after_s"] <= 86_400
+    assert ledger.jobs.list().items == ()
+    accept("fits", 4, jobs_per_day=1)
+    with pytest.raises(RateLimited):
+        accept("one more", 1)
+
+
+def test_entries_of_a_zip_that_are_more_than_the_day_allows_fail(
+    ledger: Ledger, key_id: str
+) -> None:
+    made = job("batch", kind=JobKind.BATCH, key_id=key_id)
+    parent = ledger.jobs.create(made, tries=1, lease_s=LONG_S)
+    children = [job(f"{number}", parent_id="batch", key_id=key_id) for number in range(7)]
+    refused = ledger.jobs.expand(parent.lease, children, tries=1, further_jobs=6)
+    assert [found.id for found in refused] == ["5", "6"]
+    # Its answer was lost.
+    assert ledger.jobs.expand(parent.lease, children, tries=1, further_jobs=6) == ()
+    over = ledger.jobs.list(state=JobState.FAILED).items
+    assert [found.id for found in over] == ["6", "5"]
+    assert {found.error_code for found in over} == {"rate_limited"}
+    counts = ledger.jobs.count_children("batch")
+    assert (counts[JobState.QUEUED], counts[JobState.FAILED]) == (5, 2)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -245,6 +247,53 @@ def test_the_jobs_of_a_day_are_counted_and_questions_are_not(
     assert over.status_code == 429
     assert 0 < int(over.headers["Retry-After"]) <= 86_400
     assert client.get("/v1/checks", headers=key).status_code == 200
+
+
+def test_each_video_of_a_batch_counts_against_the_day(
+    client: TestClient, keys: FakeService
+) -> None:
+    key = bearer(keys.issue(Scope.CHECK, jobs_per_day=4))
+
+    def send(videos: int) -> int:
+        body = {"links": [f"{LINK}?{number}" for number in range(videos)]}
+        answer = client.post("/v1/batches", json=body, headers=key)
+        if answer.status_code == 429:
+            assert (answer.json()["code"], "today" in answer.json()["detail"]) == (
+                "rate_limited",
+                True,
+            )
+            assert 0 < int(answer.headers["Retry-After"]) <= 86_400
+        return answer.status_code
+
+    assert [send(5), send(3)] == [429, 202]
+    assert client.post("/v1/checks", json={"link": LINK}, headers=key).status_code == 429
+
+
+def test_slow_bodies_of_one_key_leave_places_to_others(tmp_path: Path) -> None:
+    """The same holds for event streams: all are requests under way."""
+    service = FakeService(tmp_path, "serve.max_requests=4")
+    flooding, other = (bearer(service.issue(Scope.CHECK)) for _ in range(2))
+
+    async def story() -> list[int]:
+        arrived = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"{"
+            await arrived.wait()
+            yield b'"link": "https://example.org/a.mp4"}'
+
+        transport = httpx.ASGITransport(service.app(keys_required=True))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            sending = [
+                asyncio.create_task(client.post("/v1/checks", content=slow(), headers=flooding))
+                for _ in range(3)
+            ]
+            await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+            answer = await client.get("/v1/checks", headers=other)
+            arrived.set()
+            return [answer.status_code, *sorted([(await one).status_code for one in sending])]
+
+    assert asyncio.run(asyncio.wait_for(story(), 30)) == [200, 202, 202, 429]
 
 
 def test_a_bucket_fills_evenly() -> None:
