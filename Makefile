@@ -43,10 +43,13 @@ test: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not slow" \
 		--override-ini faulthandler_timeout=115 $(ARGS)
 
-# Adds what is marked as slow: clusters, deployments, restarts, kills, chaos, soak, jobs of Ray Data
-# and Ray Train. One after the other: two clusters at once do not come up in time on two cores.
+# Adds what is marked as slow: first what needs no cluster; then, one after the other, clusters,
+# deployments, restarts, kills, chaos, soak, jobs of Ray Data and Ray Train: two clusters at once do
+# not come up in time on two cores.
+SLOW := $(BIN)/python -m pytest -m slow --timeout 1200
 test-all: test
-	$(BIN)/python -m pytest -m slow --timeout 1200 $(ARGS)
+	$(SLOW) --numprocesses $(WORKERS) --dist loadfile tests/unit tests/e2e
+	$(SLOW) tests/integration
 
 # Kills processes of a working service and looks whether anything acknowledged is missing, with each
 # broker in turn (RabbitMQ is left out where it is not installed).
