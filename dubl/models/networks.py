@@ -10,8 +10,9 @@ from dubl.errors import WeightsUnavailable
 from dubl.models.cards import COMPACT, network_name
 from dubl.models.compact import load_compact
 from dubl.models.limac import LIMAC, load_limac
+from dubl.models.sscd import SSCD, load_sscd
 
-LOADERS = {COMPACT: load_compact, LIMAC: load_limac}
+LOADERS = {COMPACT: load_compact, LIMAC: load_limac, SSCD: load_sscd}
 
 
 def load_network(folder: Path) -> nn.Module:

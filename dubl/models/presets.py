@@ -1,7 +1,7 @@
-"""Published models of the ViSiL family, which a user may fetch: none is shipped.
+"""Published models that a user may fetch: none is shipped.
 
-A model is made of up to three files that their authors publish: the comparator of this table,
-torchvision's ResNet50, and the PCA whitening of its regions.
+One of the ViSiL family is made of up to three files that their authors publish: the comparator,
+torchvision's ResNet50, and the PCA whitening of its regions. SSCD is one file: a frame network.
 """
 
 from __future__ import annotations
@@ -31,20 +31,23 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A comparator that its authors publish, and how to build the network for it."""
+    """What its authors publish: a comparator and how to build the network for it, or, without a
+    `config`, a frame network."""
 
     name: str
-    comparator: PublishedFile
-    config: VisilConfig
+    file: PublishedFile
+    config: VisilConfig | None
 
     @property
     def whitened(self) -> bool:
         """Whether it reads whitened regions rather than plain ones."""
-        return self.config.dims < REGION_CHANNELS
+        return self.config is not None and self.config.dims < REGION_CHANNELS
 
     @property
     def files(self) -> tuple[PublishedFile, ...]:
-        return (self.comparator, RESNET50, *((WHITENING,) if self.whitened else ()))
+        if self.config is None:
+            return (self.file,)
+        return (self.file, RESNET50, *((WHITENING,) if self.whitened else ()))
 
 
 RESNET50 = PublishedFile(
@@ -68,7 +71,7 @@ def _preset(
     name: str, *, place: str, terms: str, data: str, config: VisilConfig | None = None
 ) -> Preset:
     file = PublishedFile(url=f"{place}/{name}.pth", license=terms, training_data=data)
-    return Preset(name=name, comparator=file, config=config or VisilConfig())
+    return Preset(name=name, file=file, config=config or VisilConfig())
 
 
 _DISTILLED = "DnS-100K, distilled from ViSiL"
@@ -83,6 +86,15 @@ _TABLE = (
     _preset("visil_symmetric", place=_VISIL, terms="Apache-2.0", data="VCDB", config=_SYMMETRIC),
     _preset("dns_fg_att_student", place=_DNS, terms="Apache-2.0", data=_DISTILLED),
     _preset("dns_fg_bin_student", place=_DNS, terms="Apache-2.0", data=_DISTILLED, config=_BINARY),
+    Preset(
+        name="sscd",
+        file=PublishedFile(
+            url="https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchvision.pt",
+            license="MIT",
+            training_data="pictures of DISC21, without labels",
+        ),
+        config=None,
+    ),
 )
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _TABLE})

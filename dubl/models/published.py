@@ -1,7 +1,7 @@
-"""Reads the files that authors of the ViSiL family publish, and makes a model's folder of them.
+"""Reads the files that authors publish, and makes a model's folder of them.
 
 Their layouts differ: S2VS and DnS keep the state dict under `model` beside the training arguments,
-ViSiL is a bare state dict with `video_comperator` for the comparator.
+ViSiL is a bare state dict with `video_comperator` for the comparator, SSCD one of a frame network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from dubl.models.limac import (
     save_limac,
 )
 from dubl.models.presets import RESNET50, WHITENING, Preset, PublishedFile
+from dubl.models.sscd import SscdNetwork, filled, save_sscd
 from dubl.models.visil import Visil, save_comparator
+from dubl.models.visil_config import VisilConfig
 
 RENAMED = {"video_comperator.": "visil_head.", "visil_head.video_comperator.": "visil_head."}
 
@@ -43,15 +45,13 @@ def read_published(path: Path) -> dict[str, Tensor]:
     return {_renamed(key.removeprefix("module.")): value for key, value in state.items()}
 
 
-def load_preset(preset: Preset, path: Path) -> Visil:
-    """The preset's network with the weights in the file `path`, ready for inference."""
-    network = Visil(preset.config)
+def load_preset(name: str, config: VisilConfig, path: Path) -> Visil:
+    """The preset's comparator with the weights in the file `path`, ready for inference."""
+    network = Visil(config)
     try:
         network.load_state_dict(read_published(path))
     except RuntimeError as exc:
-        raise WeightsUnavailable(
-            f"{path} does not hold the weights of {preset.name}: {exc}"
-        ) from exc
+        raise WeightsUnavailable(f"{path} does not hold the weights of {name}: {exc}") from exc
     return network.eval()
 
 
@@ -108,14 +108,19 @@ def build_model(preset: Preset, files: Path, folder: Path) -> None:
     """
     for published in preset.files:
         check_published(published, files / published.name)
-    network = load_preset(preset, files / preset.comparator.name)
+    main = files / preset.file.name
+    if preset.config is None:
+        card = ModelCard(name=preset.name, training_data=(_credit(preset.file),))
+        save_sscd(folder, filled(SscdNetwork(), read_published(main), source=main), card)
+        return
+    network = load_preset(preset.name, preset.config, main)
     whitening = (
         load_whitening(files / WHITENING.name, components=preset.config.dims)
         if preset.whitened
         else None
     )
     extractor = build_extractor(load_resnet(files / RESNET50.name), whitening)
-    backbone = tuple(_credit(one) for one in preset.files if one is not preset.comparator)
+    backbone = tuple(_credit(one) for one in preset.files if one is not preset.file)
     card = save_limac(folder, extractor, ModelCard(name=preset.name, training_data=backbone))
     save_comparator(
         folder,
@@ -123,7 +128,7 @@ def build_model(preset: Preset, files: Path, folder: Path) -> None:
         ModelCard(
             name=preset.name,
             feature={"weights_sha256": card.sha256},
-            training_data=(_credit(preset.comparator),),
+            training_data=(_credit(preset.file),),
         ),
     )
 

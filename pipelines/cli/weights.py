@@ -12,7 +12,7 @@ from dubl.models.presets import PRESETS, find_preset
 from pipelines.cli.options import printed_errors
 
 weights_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Published weights of the ViSiL family."
+    add_completion=False, no_args_is_help=True, help="Published weights: the ViSiL family, SSCD."
 )
 
 
@@ -20,8 +20,7 @@ weights_app = typer.Typer(
 def list_weights() -> None:
     """Lists the weights that can be downloaded, with license and address."""
     for preset in PRESETS.values():
-        comparator = preset.comparator
-        typer.echo(f"{preset.name:20} {comparator.license:12} {comparator.url}")
+        typer.echo(f"{preset.name:20} {preset.file.license:12} {preset.file.url}")
 
 
 @weights_app.command("fetch")

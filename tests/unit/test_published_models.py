@@ -27,7 +27,7 @@ from dubl.matching.calibration import (
 from dubl.models import published as published_module
 from dubl.models.networks import load_network
 from dubl.models.presets import PRESETS
-from dubl.models.published import build_model
+from dubl.models.published import build_model, load_preset
 from dubl.models.visil import load_comparator
 from dubl.settings import Settings, load_settings
 from dubl.types import FrameClip, ReferenceDraft, VideoFacts, VideoSource
@@ -44,7 +44,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(published_module, "check_published", lambda *_: None)  # random weights
-        for name in ("s2vs_dns", "visil", "dns_fg_bin_student"):
+        for name in ("s2vs_dns", "visil", "dns_fg_bin_student", "sscd"):
             write_files(name, folder / "files" / name)
             build_model(PRESETS[name], folder / "files" / name, folder / name)
     return folder
@@ -85,16 +85,22 @@ def entry(name: str, settings: Settings, seed: int) -> Entry:
 
 
 @pytest.mark.parametrize(
-    ("name", "dims"), [("s2vs_dns", 512), ("dns_fg_bin_student", 512), ("visil", 3840)]
+    ("name", "dims", "side", "resize"),
+    [
+        ("s2vs_dns", 512, 224, "crop"),
+        ("dns_fg_bin_student", 512, 224, "crop"),
+        ("visil", 3840, 224, "crop"),
+        ("sscd", 512, 288, "squash"),
+    ],
 )
 def test_a_copy_is_found_with_a_published_model(
-    name: str, dims: int, models: Path, tmp_path: Path
+    name: str, dims: int, side: int, resize: str, models: Path, tmp_path: Path
 ) -> None:
     settings = configured(models, name, tmp_path / "data")
     spec = feature_spec(settings)
-    assert (spec.frame_size, spec.resize, spec.regions) == (224, "crop", 9)
+    assert (spec.frame_size, spec.resize, spec.regions) == (side, resize, 9)
     assert (spec.descriptor_dims, spec.region_dims) == (dims, dims)
-    assert query_sampling(settings).resize == "crop"
+    assert query_sampling(settings).resize == resize
     make_store(settings).register([entry(one, settings, seed) for seed, one in enumerate("ab")])
     query = make_embedder(settings).embed([clip(1)])[0]
     candidates = make_retriever(settings).retrieve(query)
@@ -124,8 +130,10 @@ def test_features_of_two_models_never_meet(models: Path, tmp_path: Path) -> None
 def test_the_comparator_is_the_published_one(name: str, models: Path) -> None:
     network = load_comparator(models / name)
     assert network is not None
-    assert network.config == PRESETS[name].config
-    original = published_module.load_preset(PRESETS[name], models / "files" / name / f"{name}.pth")
+    config = PRESETS[name].config
+    assert config is not None
+    assert network.config == config
+    original = load_preset(name, config, models / "files" / name / f"{name}.pth")
     for key, value in original.state_dict().items():
         torch.testing.assert_close(network.state_dict()[key], value, atol=1e-3, rtol=1e-3)
 

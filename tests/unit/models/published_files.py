@@ -7,15 +7,20 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torchvision.models import resnet50
 
 from dubl.models.limac import REGION_CHANNELS, ResnetRegions
-from dubl.models.presets import PRESETS
+from dubl.models.presets import PRESETS, RESNET50
 from dubl.models.visil import Visil
 
 
 def published(name: str) -> dict[str, object]:
-    """Content of a comparator's file."""
-    state = Visil(PRESETS[name].config).state_dict()
+    """Content of the preset's own file."""
+    config = PRESETS[name].config
+    if config is None:
+        state = resnet50(num_classes=512).state_dict()
+        return {f"backbone.{key}": value for key, value in state.items()}
+    state = Visil(config).state_dict()
     if name.startswith("visil"):
         return {key.replace("visil_head.", "video_comperator."): v for key, v in state.items()}
     return {"model": state, "args": argparse.Namespace(dims=512), "global_step": 3}
@@ -42,8 +47,7 @@ def write_pca(path: Path) -> None:
 def write_files(name: str, folder: Path) -> None:
     """All that the preset `name` is made of, under the published names."""
     folder.mkdir(parents=True, exist_ok=True)
-    comparator, resnet, *whitening = PRESETS[name].files
-    torch.save(published(name), folder / comparator.name)
-    write_resnet(folder / resnet.name)
-    for file in whitening:
-        write_pca(folder / file.name)
+    own, *others = PRESETS[name].files
+    torch.save(published(name), folder / own.name)
+    for file in others:
+        (write_resnet if file is RESNET50 else write_pca)(folder / file.name)

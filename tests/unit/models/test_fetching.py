@@ -35,7 +35,7 @@ def refuse(request: httpx.Request) -> httpx.Response:
 
 def test_a_fetched_file_lies_in_the_folder(tmp_path: Path) -> None:
     content = packed(published("s2vs_dns"))
-    fetch_file(PRESET.comparator, tmp_path / "weights", client(content))
+    fetch_file(PRESET.file, tmp_path / "weights", client(content))
     assert (tmp_path / "weights/s2vs_dns.pth").read_bytes() == content
 
 
@@ -51,7 +51,7 @@ def test_failed_download_leaves_no_file(
     answer: httpx.Client, limit_bytes: int, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(WeightsUnavailable, match=message):
-        fetch_file(PRESET.comparator, tmp_path, answer, limit_bytes=limit_bytes)
+        fetch_file(PRESET.file, tmp_path, answer, limit_bytes=limit_bytes)
     assert list(tmp_path.iterdir()) == []
 
 
