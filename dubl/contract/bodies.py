@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dubl import types
+from dubl.contract.links import shown_link
 from dubl.rights.terms import Action
 from dubl.types import JobState, Note, Outcome, Scope
 
@@ -31,6 +32,8 @@ def _round_down(value: float) -> float:
 Share = Annotated[float, AfterValidator(_round_down)]
 Seconds = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 Milliseconds = Annotated[float, AfterValidator(lambda value: round(value, 1))]
+# A name, or a link without its query, which may be signed.
+Shown = Annotated[str, AfterValidator(shown_link)]
 OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 
 
@@ -182,7 +185,7 @@ class Check(Answer):
     matches: tuple[Match, ...]
     context: Context
     libraries: tuple[str, ...]
-    query_name: str
+    query_name: Shown
     query_sha256: str
     created_at: str
     earlier_id: OptionalText = Field(
@@ -242,7 +245,7 @@ class Reference(Answer):
     owner: str
     metadata: dict[str, object]
     rights: Rights
-    source: str
+    source: Shown
     sha256: str
     duration_s: Seconds
     frame_count: int
@@ -329,7 +332,7 @@ class Job(Answer):
 
     id: str
     kind: str
-    name: str
+    name: Shown
     status: str
     subject_id: str
     attempts: int
@@ -396,7 +399,7 @@ class Delivery(Answer):
 
     id: str
     job_id: str
-    url: str
+    url: Shown
     status: str
     attempts: int
     http_status: int | None
@@ -605,7 +608,7 @@ class ReviewItem(Plain):
     library: str
     probability: Share
     similarity: Share
-    query_name: str
+    query_name: Shown
     state: str
     reviewer: str
     created_at: str
@@ -787,7 +790,7 @@ class MissingReference(Answer):
 
     id: str
     library: str
-    source: str
+    source: Shown
     path: OptionalText
 
     @classmethod

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -32,6 +30,7 @@ from dubl.contract.forms import (
     read_form,
     wrong,
 )
+from dubl.contract.links import id_in_link
 from dubl.contract.orders import (
     BatchOrder,
     CheckOrder,
@@ -190,15 +189,6 @@ class BatchForm(CallbackForm, ContextForm):
             rights=self.rights.terms(),
             context=self.context(),
         )
-
-
-def id_in_link(link: str) -> str:
-    """The UUID that is the file name of a link, or an empty text."""
-    stem = PurePosixPath(urlsplit(link).path).stem
-    try:
-        return str(uuid.UUID(stem)) if len(stem) == len(str(uuid.UUID(int=0))) else ""
-    except ValueError:
-        return ""
 
 
 class Request(BaseModel):

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from dubl.assembly import make_spool
+from dubl.contract.links import shown_link
 from dubl.contract.orders import (
     BatchOrder,
     CheckOrder,
@@ -210,7 +211,7 @@ class Work:
         on_stage("unpack")
         inputs: Iterable[tuple[str, VideoInput | DublError]]
         if order.archive is None:
-            inputs = [(link, VideoInput(link=link)) for link in order.links]
+            inputs = [(shown_link(link), VideoInput(link=link)) for link in order.links]
         else:
             entries = await self._fetched(self._unpack, order.archive)
             inputs = [(entry.name, _input_of(entry)) for entry in entries]

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request
 
 from dubl.contract import bodies
 from dubl.contract.forms import read_form
+from dubl.contract.links import id_in_link
 from dubl.contract.orders import CheckOrder, Terms, VideoInput
-from dubl.contract.requests import LinkForm, id_in_link
+from dubl.contract.requests import LinkForm
 from dubl.errors import DeadlineExceeded, InvalidRequest
 from dubl.ledger.ledger import Ledger
 from dubl.types import JobState, Outcome

@@ -156,6 +156,19 @@ def test_a_wrong_batch_is_refused(client: TestClient, body: dict[str, object]) -
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
+def test_signatures_of_links_are_not_shown(client: TestClient, service: FakeService) -> None:
+    signed = "https://example.org/a.mp4?token=hush"
+    accepted = client.post("/v1/checks", json={"link": signed}).json()
+    service.put("j", callbacks=(signed,))
+    service.ledger.jobs.cancel("j")
+    (order,) = [one for one in service.orders if one.subject_id == accepted["id"]]
+    assert order.video.link == signed, "it is kept as it is"
+    for path in (f"/v1/jobs/{accepted['job_id']}", "/v1/jobs", "/v1/deliveries"):
+        answer = client.get(path)
+        assert "example.org/a.mp4" in answer.text
+        assert "hush" not in answer.text, path
+
+
 def test_deliveries_are_listed_and_replayed(client: TestClient, service: FakeService) -> None:
     job = service.put("j", callbacks=(HOOK,))
     service.ledger.jobs.finish(job.lease, result_id="s", created=True)
