@@ -21,6 +21,7 @@ from dubl.settings import Settings
 from dubl.types import Check, Job, JobKind, Reference
 from serve_app.api.access import KeyRing, principal_of
 from serve_app.api.admission import Admission
+from serve_app.api.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Context:
     spool: Spool
     admission: Admission
     keys: KeyRing
+    readiness: Readiness
 
     @property
     def settings(self) -> Settings:

@@ -28,6 +28,7 @@ from serve_app.api.access import AccessControl, KeyRing
 from serve_app.api.admission import Admission, LoadLimit, Places
 from serve_app.api.context import Context
 from serve_app.api.middleware import ComposedPath, RequestIdMiddleware
+from serve_app.api.readiness import Readiness
 from serve_app.api.submissions import MAX_FIELDS_BYTES
 from serve_app.web import console
 
@@ -72,6 +73,7 @@ def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = 
         spool=make_spool(settings),
         admission=Admission(settings.serve),
         keys=ring,
+        readiness=Readiness(engine),
     )
     for routes in ROUTES:
         app.include_router(routes.router)

@@ -22,7 +22,7 @@ async def healthz() -> str:
 @router.get("/readyz")
 async def readyz(context: RouteContext) -> Response:
     """200 when requests are accepted; 503 names the steps that are not ready, with reasons."""
-    reasons = await context.engine.waits_for()
+    reasons = await context.readiness.waits_for()
     body = {
         "ready": not reasons,
         "waiting_for": list(reasons),

@@ -80,8 +80,9 @@ def test_references_are_registered_found_changed_and_deleted(address: str, video
 
 
 def test_operators_ask_about_batches_jobs_webhooks_and_keys(
-    address: str, service: FakeService, video: Path
+    address: str, service: FakeService, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("serve_app.api.readiness.KNOWN_FOR_S", 0)
     with Client(address) as dubl:
         batch = dubl.submit_batch(links=[LINK, LINK], kind="reference", library="films")
         assert service.orders[0].libraries == ("films",)
