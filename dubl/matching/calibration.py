@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubl.errors import WeightsUnavailable
+from dubl.errors import DublError, WeightsUnavailable
 from dubl.types import Float16Array
 
 CALIBRATION_FILE = "calibration.json"
@@ -114,9 +114,12 @@ def probability(signals: Signals, calibration: Calibration) -> float:
     """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `ceiling`.
 
     It is at most `edge_ceiling` without enough common change: two still pictures may be the same,
-    and the videos not. Pixels may raise it again.
+    and the videos not. Pixels may raise it again. Raises DublError for a signal that is NaN.
     """
     values = asdict(signals)
+    # No comparison holds for what is not a number: it would be surer than anything.
+    if any(math.isnan(value) for value in values.values()):
+        raise DublError("a signal of the match is not a number")
     total = calibration.intercept + sum(
         weight * values[name] for name, weight in calibration.weights.items()
     )
@@ -151,6 +154,8 @@ def pixel_signals(chance: float, correlation: float) -> dict[str, float]:
 
 def with_pixels(chance: float, correlation: float, calibration: Calibration) -> float:
     """The probability `chance`, corrected by the pixel correlation; both in [0,1]."""
+    if math.isnan(chance) or math.isnan(correlation):
+        raise DublError("a signal of the pixels is not a number")
     signals = pixel_signals(chance, correlation)
     return _logistic(sum(calibration.pixels[name] * signals[name] for name in PIXEL_NAMES))
 

@@ -1,13 +1,14 @@
 """Probabilities follow the signals, and the fit recovers what made the labels."""
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dubl.errors import WeightsUnavailable
+from dubl.errors import DublError, WeightsUnavailable
 from dubl.matching.calibration import (
     Calibration,
     Signals,
@@ -54,6 +55,14 @@ def test_more_evidence_is_more_probable(name: str) -> None:
 
 def test_without_a_segment_a_copy_is_improbable() -> None:
     assert probability(Signals(), CALIBRATION) < 0.01
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Signals)])
+def test_what_is_not_a_number_is_no_proof(name: str) -> None:
+    with pytest.raises(DublError, match="not a number"):
+        probability(replace(SURE, **{name: math.nan}), CALIBRATION)
+    with pytest.raises(DublError, match="not a number"):
+        with_pixels(0.9, math.nan, CALIBRATION)
 
 
 def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:
