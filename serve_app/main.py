@@ -65,6 +65,7 @@ def serve_locally(
             runtime_env={"worker_process_setup_hook": SETUP_HOOK},
             _temp_dir=session,
         )
+        keep_token_private()
         stopped = _stop_signal()
         # LanceDB comes with the graph, and must not be there when Ray forks.
         from serve_app.app import bind_graph
@@ -82,6 +83,13 @@ def serve_locally(
     finally:
         ray.shutdown()
         shutil.rmtree(session, ignore_errors=True)
+
+
+def keep_token_private() -> None:
+    """Ray makes its token as readable as any file."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file():
+        token.chmod(0o600)
 
 
 def _require_admin_key(settings: Settings, host: str) -> None:
