@@ -226,7 +226,7 @@ def _token(headers: Mapping[str, str]) -> str:
 
 def _require_local(headers: Mapping[str, str]) -> None:
     """Refuses web pages that use a local service: by another name for its address (DNS rebinding),
-    or by a form that is sent to it.
+    or by a form that is sent to it. Pages of other programs on this machine are others, too.
     """
     for name in ("host", "origin"):
         value = headers.get(name, "")
@@ -238,3 +238,6 @@ def _require_local(headers: Mapping[str, str]) -> None:
             host = None
         if host not in LOOPBACK_NAMES:
             raise Forbidden(f"the service is for this machine only, not for {name} {value[:100]}")
+    origin = headers.get("origin", "")
+    if origin and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise Forbidden(f"the service is for its own pages only, not for those of {origin[:100]}")

@@ -421,7 +421,7 @@ def test_a_service_for_this_machine_is_not_for_pages_of_the_web(
     assert client.get("/v1/checks").status_code == 200
     for host in ("localhost:8000", "[::1]:8000", "127.0.0.1"):
         assert client.get("/v1/checks", headers={"Host": host}).status_code == 200
-    same = {"Origin": "http://localhost:8000"}
+    same = {"Origin": "http://127.0.0.1:8000"}
     assert client.post("/v1/checks", json={"link": LINK}, headers=same).status_code == 202
     for headers in (
         {"Host": "rebound.example:8000"},
@@ -429,6 +429,8 @@ def test_a_service_for_this_machine_is_not_for_pages_of_the_web(
         {"Origin": "null"},
         {"Host": "127.0.0.1.evil.example"},
         {"Origin": "http://[::1"},
+        {"Origin": "http://127.0.0.1:3000"},
+        {"Origin": "http://localhost:8000"},
     ):
         answer = client.post("/v1/checks", json={"link": LINK}, headers=headers)
         assert answer.status_code == 403, headers
