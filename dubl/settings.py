@@ -91,8 +91,8 @@ class MediaSettings(Section):
     query_views: Literal["whole", "parts", "all"] = Field(
         default="parts",
         description="views of a query that are compared. whole: the whole picture; parts: also the "
-        "picture inside bars, stacked screens and insets; all: also mirrored, rotated and cut "
-        "pictures, which takes up to 14 times as long (thorough is its former name)",
+        "picture inside bars, stacked screens and insets; all: also mirrored, rotated, negated and "
+        "cut pictures, which takes up to 15 times as long (thorough is its former name)",
     )
 
     @field_validator("query_views", mode="before")

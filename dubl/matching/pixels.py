@@ -25,7 +25,6 @@ from dubl.matching.registration import (
     Matrix,
     camera_stands_still,
     local_features,
-    mirror,
     placed_each,
     registered,
 )
@@ -93,8 +92,7 @@ def _measured(
     registration = registered(found, queries[0], targets[0].shape)
     if registration is None:
         return ()
-    if registration.mirrored:
-        queries = [[mirror(one) for one in row] for row in queries]
+    queries = [[registration.change(one) for one in row] for row in queries]
     motions = _compared(targets, queries, [registration.homography] * len(targets))
     if not motions or not camera_stands_still(found, targets[0].shape):
         return motions

@@ -5,7 +5,7 @@ SIFT features (Lowe 2004), and one homography for all instants by MAGSAC++ (Bara
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dubl.types import Float32Array, Uint8Array
 
 # Chosen, except where a paper is named. Pixels are those of pictures of pixels.SIDE.
-MIN_FOUND = 25  # distinct places; with fewer, mirrored pictures are tried too
+MIN_FOUND = 25  # distinct places; with fewer, mirrored and negated pictures are tried too
 MAX_FEATURES = 400  # SIFT features of one picture; bounds the time
 FAINT = 0.02  # SIFT contrast threshold; half of OpenCV's default, for dark pictures
 DISTINCT = 0.85  # ratio of distances to the two nearest neighbors (Lowe 2004 has .8)
@@ -31,6 +31,7 @@ STILL_SHARE = 0.9  # share of the instants at which they may move no more
 cv2.setNumThreads(1)  # each replica has its own share of the cores
 
 Matrix = NDArray[np.float64]
+Change = Callable[[Uint8Array], Uint8Array]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +46,13 @@ class LocalFeatures:
 class Registration:
     """A fitted homography, from picture pixels to target pixels.
 
-    mirrored: the pictures must be mirrored first. places: number of distinct inlier places.
+    change: must be applied to the pictures first. places: number of distinct inlier places.
     pairs: matched places of each instant, float32 [P,4] as (x, y) of picture and target.
     """
 
     homography: Matrix
     places: int
-    mirrored: bool
+    change: Change
     pairs: Sequence[Float32Array]
 
 
@@ -62,10 +63,10 @@ def registered(
 
     One homography is fitted to all instants together. None if too few places match.
     """
-    best = _fitted([local_features(one) for one in pictures], theirs, mirrored=False)
+    best = _fitted(pictures, theirs, _unchanged)
     if best is None or best.places < MIN_FOUND:
-        other = _fitted([local_features(mirror(one)) for one in pictures], theirs, mirrored=True)
-        best = max((one for one in (best, other) if one), key=lambda one: one.places, default=None)
+        tried = [best, *(_fitted(pictures, theirs, change) for change in (mirror, negative))]
+        best = max((one for one in tried if one), key=lambda one: one.places, default=None)
     if best is None or not _is_plausible(best.homography, pictures[0].shape, shape):
         return None
     return best
@@ -120,6 +121,14 @@ def mirror(picture: Uint8Array) -> Uint8Array:
     return np.ascontiguousarray(picture[:, ::-1])
 
 
+def negative(picture: Uint8Array) -> Uint8Array:
+    return 255 - picture
+
+
+def _unchanged(picture: Uint8Array) -> Uint8Array:
+    return picture
+
+
 def local_features(picture: Uint8Array) -> LocalFeatures:
     """SIFT features of a gray picture, uint8 [h,w], as RootSIFT."""
     finder = cv2.SIFT.create(nfeatures=MAX_FEATURES, contrastThreshold=FAINT)
@@ -151,8 +160,9 @@ def _nearest(ours: LocalFeatures, theirs: LocalFeatures) -> Float32Array:
 
 
 def _fitted(
-    ours: Sequence[LocalFeatures], theirs: Sequence[LocalFeatures], *, mirrored: bool
+    pictures: Sequence[Uint8Array], theirs: Sequence[LocalFeatures], change: Change
 ) -> Registration | None:
+    ours = [local_features(change(one)) for one in pictures]
     at_once = [_nearest(one, other) for one, other in zip(ours, theirs, strict=True)]
     pairs = np.concatenate(at_once)
     if len(pairs) < 8:
@@ -163,7 +173,7 @@ def _fitted(
     if homography is None:
         return None
     places = _distinct(pairs[inside.ravel() > 0])
-    return Registration(homography=homography, places=places, mirrored=mirrored, pairs=at_once)
+    return Registration(homography=homography, places=places, change=change, pairs=at_once)
 
 
 def _distinct(pairs: Float32Array) -> int:

@@ -1,8 +1,8 @@
 """Views of a query: the whole frame, and parts of it that may be the copy.
 
 View 0 is the whole frame. "parts" adds the picture inside bars, stacked screens, and an inset.
-"all" adds test-time augmentation: mirrored and rotated frames, tall and very wide pictures at a
-usual shape, the halves and the middle of the frame.
+"all" adds test-time augmentation: mirrored, rotated and negated frames, tall and very wide pictures
+at a usual shape, the halves and the middle of the frame.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _TURNS: tuple[Turn, ...] = (
     lambda frames: np.rot90(frames, 1, axes=(1, 2)),
     lambda frames: np.rot90(frames, 2, axes=(1, 2)),
     lambda frames: np.rot90(frames, 3, axes=(1, 2)),
+    lambda frames: 255 - frames,
 )
 
 

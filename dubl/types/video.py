@@ -37,7 +37,7 @@ NO_TIMINGS: Timings = MappingProxyType({})
 WHOLE_FRAME = 0
 
 
-MAX_VIEWS = 14  # of one instant, the whole frame included
+MAX_VIEWS = 15  # of one instant, the whole frame included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class Sampling:
     `resize`: "squash" scales to frame_size x frame_size, ignoring the aspect ratio; "crop" scales
     the short side to frame_size * 8 / 7 and cuts out the center square (256 → 224, ViSiL).
     `views`: "whole" frames only, as for references; "parts" adds the picture inside bars, stacked
-    screens and insets; "all" adds mirrored and rotated frames, halves and the middle. Cropped
-    pictures have whole frames only.
+    screens and insets; "all" adds mirrored, rotated and negated frames, halves and the middle.
+    Cropped pictures have whole frames only.
     `still_at_s`: of the whole file only the picture at that time; an image file has one.
     `times_s`: instead of regular ones the pictures at these times, ascending; they come as whole
     frames.

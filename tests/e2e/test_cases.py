@@ -35,7 +35,6 @@ FAILING = {
     "compilation": "two of five references are not sure",
     "flash_white_2s": "only flashes are sampled",
     "interleaved_stranger": "unique",
-    "inverted_colors": "no view has negated colors",
     "looped": "few loops have a segment",
     "slow_slides": "the segment is 8 s off",
     "slowmo_8x": "unique",

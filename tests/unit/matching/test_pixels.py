@@ -68,7 +68,11 @@ def correlations(
     return [one.correlation for one in pixel_motion(references, queries)]
 
 
-@pytest.mark.parametrize("edit", [cropped, captioned, tilted, darker, mirrored])
+def negated(picture: Uint8Array) -> Uint8Array:
+    return 255 - picture
+
+
+@pytest.mark.parametrize("edit", [cropped, captioned, tilted, darker, mirrored, negated])
 def test_an_edited_copy_moves_as_its_original_does(edit: Edit) -> None:
     original = take(seed=5)
     (correlation,) = correlations(original, [[edit(one) for one in original]])

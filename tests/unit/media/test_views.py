@@ -154,10 +154,11 @@ def test_views_are_numbered_and_share_the_times() -> None:
     assert np.abs(views.frames[12:].astype(int) - whole.astype(int)).mean() < 8
 
 
-def test_all_views_show_the_frame_mirrored_and_turned() -> None:
+def test_all_views_show_the_frame_mirrored_turned_and_negated() -> None:
     views = views_of(_moving(19), np.arange(12) / 2, sampling=ALL_VIEWS)
     whole = views.frames[views.views == 0]
-    for expected in (whole[:, :, ::-1], np.rot90(whole, axes=(1, 2)), whole[:, ::-1, ::-1]):
+    turned = (whole[:, :, ::-1], np.rot90(whole, axes=(1, 2)), whole[:, ::-1, ::-1])
+    for expected in (*turned, 255 - whole):
         shown = [views.frames[views.views == number] for number in np.unique(views.views)]
         assert any(np.array_equal(expected, frames) for frames in shown)
     assert int(views.views.max()) < MAX_VIEWS
