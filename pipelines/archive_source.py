@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dubl.contract.forms import composed
+from dubl.contract.names import plain_text
 from dubl.contract.rights import RightsForm
 from dubl.errors import InvalidRequest, SourceNotFound
 from dubl.media.kinds import VIDEO_SUFFIXES, is_video
-from pipelines.names import plain_text
 from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")

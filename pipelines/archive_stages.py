@@ -21,6 +21,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from dubl.assembly import make_decoder, make_embedder, reference_sampling
+from dubl.contract.names import plain_text
 from dubl.contract.rights import parse_rights
 from dubl.errors import DecoderCrashed, DublError, SourceNotFound
 from dubl.index.keys import KnownKeys
@@ -30,7 +31,6 @@ from dubl.media.spool import Spool, too_large
 from dubl.settings import Settings
 from dubl.types import FrameClip, VideoSource
 from pipelines.archive_source import Archive, ArchiveItem
-from pipelines.names import plain_text
 from pipelines.object_store import fetch_object, is_object_uri
 
 Row = dict[str, object]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dubl.client.errors import ApiError, JobFailed, NotReachable
 from dubl.contract.bodies import Accepted, Job, Readiness
+from dubl.contract.names import plain_text
 
 Result = TypeVar("Result")
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
@@ -98,7 +99,7 @@ def build(
         operation.path,
         params=query,
         data=_form(operation.body or {}),
-        files={"file": (Path(file.name).name, file)},
+        files={"file": (plain_text(Path(file.name).name), file)},
         headers=headers,
         timeout=timeout,
     )

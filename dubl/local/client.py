@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from dubl.assembly import make_spool
 from dubl.client.operations import OnProgress
 from dubl.closing import Closing
 from dubl.contract.bodies import (
@@ -33,6 +34,7 @@ from dubl.contract.bodies import (
     Rights,
 )
 from dubl.contract.forms import read_form
+from dubl.contract.names import plain_text
 from dubl.contract.orders import FrameSearch, ReferenceOrder, Terms
 from dubl.contract.requests import (
     ChangeForm,
@@ -71,6 +73,7 @@ Kind = TypeVar("Kind", bound=StrEnum)
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
+COPIED_BYTES = 1024 * 1024  # at once; chosen
 # Seconds between calls of a progress callback.
 TELL_S = 0.25
 # Registrations in one session from which on the library is compacted and indexed at its end.
@@ -95,6 +98,7 @@ class LocalClient(Closing):
         self._settings = _local(settings or load_settings(overrides=[f"data_dir={data}"]))
         self._process = InProcess(self._settings)
         self._engine = self._process.engine
+        self._spool = make_spool(self._settings)
         self._registered = 0
         try:
             self._process.call(self._engine.steps.ledger.ready)
@@ -216,13 +220,17 @@ class LocalClient(Closing):
     ) -> tuple[FrameFound, ...]:
         """References that show a picture: an image, or the frame of a video at `time_s`."""
         form = read_form(FrameForm, {"time_s": time_s, "library": library})
+        source = self._opened(Path(file))
         search = FrameSearch(
-            source=_opened(Path(file), self._settings.media.max_size_bytes),
+            source=source,
             at_s=form.time_s,
             libraries=(form.library,) if form.library else (),
             limit=limit,
         )
-        found = self._process.run(self._engine.search_frame(search))
+        try:
+            found = self._process.run(self._engine.search_frame(search))
+        finally:
+            self._spool.remove(source)
         return tuple(map(FrameFound.of, found))
 
     def list_libraries(self) -> tuple[Library, ...]:
@@ -366,7 +374,23 @@ class LocalClient(Closing):
             await asyncio.sleep(TELL_S)
 
     def _upload(self, file: Path | str) -> VideoSource | None:
-        return _opened(Path(file), self._settings.media.max_size_bytes) if file else None
+        return self._opened(Path(file)) if file else None
+
+    def _opened(self, file: Path) -> VideoSource:
+        """A file of this machine, in any folder. Raises SourceNotFound, SourceTooLarge.
+
+        Orders and forms take UTF-8 only: other files are copied into the spool, until their job
+        ends.
+        """
+        source = local_source(file.resolve(), name=plain_text(file.name))
+        if source.size_bytes > self._settings.media.max_size_bytes:
+            raise too_large(self._settings.media.max_size_bytes)
+        if plain_text(source.path) == source.path:
+            return source
+        with file.open("rb") as video, self._spool.writer(source.name) as copy:
+            while chunk := video.read(COPIED_BYTES):
+                copy.write(chunk)
+            return copy.commit()
 
     def _shown(self, check: Checked) -> Check:
         """The check with the matches that the service would show."""
@@ -384,14 +408,6 @@ def _local(settings: Settings) -> Settings:
             "lookback": settings.lookback.model_copy(update={"delay_s": 0.0}),
         }
     )
-
-
-def _opened(path: Path, max_size_bytes: int) -> VideoSource:
-    """A file of this machine, in any folder. Raises SourceNotFound, SourceTooLarge."""
-    source = local_source(path.resolve(), name=path.name)
-    if source.size_bytes > max_size_bytes:
-        raise too_large(max_size_bytes)
-    return source
 
 
 def _plain(rights: Rights | None) -> Mapping[str, object] | None:

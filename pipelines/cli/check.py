@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
+from dubl.contract.names import plain_text
 from dubl.errors import DublError, SourceNotFound
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
@@ -23,7 +22,6 @@ from pipelines.cli.options import (
     print_error,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
-from pipelines.names import plain_text
 
 EXITS = {"unique": 0, "duplicate": 10, "review": 11}
 HEADINGS = ("video", "verdict", "probability", "reference", "video s", "reference s", "why")
@@ -83,8 +81,6 @@ def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
             return ask("", link=video)
         if not Path(video).is_file():
             raise SourceNotFound("the file does not exist")
-        if shown != video:
-            return _asked_as_copy(ask, video, shown)
         return ask(video, link="")
     except (DublError, ClientError) as exc:
         if not isinstance(exc, ABOUT_THE_VIDEO):
@@ -93,14 +89,6 @@ def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
         return None
     finally:
         bar.end()
-
-
-def _asked_as_copy(ask: Callable[..., Check], video: str, shown: str) -> Check:
-    """Asks about a copy with the name `shown`: jobs and forms take names in UTF-8 only."""
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / Path(shown).name
-        copyfile(video, copy)
-        return ask(str(copy), link="")
 
 
 def _rows(answer: Check) -> list[tuple[str, ...]]:

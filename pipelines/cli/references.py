@@ -15,6 +15,7 @@ from dubl.client.client import Client
 from dubl.client.errors import ClientError
 from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Reference, Rights
 from dubl.contract.bodies import Library as Listed
+from dubl.contract.names import plain_text
 from dubl.errors import DublError
 from dubl.media.kinds import is_video
 from dubl.rights.terms import Action as Action
@@ -85,11 +86,13 @@ def add(
     added: list[Reference | None] = []
     with progress_bar(len(wanted)) as bar:
         for one in wanted:
-            bar.begin(one)
+            bar.begin(plain_text(one))
             if isinstance(backend, Client) and one in zips:
                 added += _unzipped(backend, one, library, owner, bar)
             else:
-                added.append(_registered(partial(register, title=title or Path(one).stem), one))
+                added.append(
+                    _registered(partial(register, title=title or Path(plain_text(one)).stem), one)
+                )
             bar.end()
     found = [one for one in added if one is not None]
     print_items(found, REFERENCES, as_json=as_json)
@@ -169,7 +172,7 @@ def _registered(register: Callable[..., Reference], video: str) -> Reference | N
     except (DublError, ClientError) as exc:
         if not isinstance(exc, ABOUT_THE_VIDEO):
             raise
-        print_error(exc, about=video)
+        print_error(exc, about=plain_text(video))
         return None
 
 
@@ -208,7 +211,7 @@ def _expanded(videos: list[str]) -> list[str]:
         elif path.is_file():
             found.append(video)
         else:
-            raise typer.BadParameter(f"file '{video}' does not exist")
+            raise typer.BadParameter(f"file '{plain_text(video)}' does not exist")
     if not found:
         raise typer.BadParameter("the folder contains no video")
     return found

@@ -112,6 +112,17 @@ def test_a_name_that_is_no_utf8_is_checked_like_any_other(address: str, video: P
     assert len(answer.stdout.splitlines()) == 2
 
 
+def test_a_name_that_is_no_utf8_is_registered_like_any_other(address: str, video: Path) -> None:
+    odd = os.fsdecode(os.fsencode(video.parent) + b"/b\xff.mp4")
+    Path(odd).write_bytes(video.read_bytes())
+    answer = run(address, "references", "add", odd, str(video), "--json")
+    assert answer.exit_code == 0, answer.output
+    titles = [json.loads(line)["title"] for line in answer.stdout.splitlines()]
+    assert titles == [r"b\xff", "кот"]
+    absent = run(address, "references", "add", odd.replace("b", "c"))
+    assert "does not exist" in absent.output
+
+
 def test_the_library_is_added_to_listed_edited_and_deleted(address: str, video: Path) -> None:
     added = run(address, "references", "add", str(video), "--id", "cat", "--owner", "Mosfilm")
     assert added.exit_code == 0, added.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import os
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import dubl
 from dubl.client.client import AsyncClient, Client
 from dubl.client.errors import ClientError
-from dubl.errors import DublError
+from dubl.errors import DublError, NotAVideo
 from dubl.ledger.ledger import Ledger
 from dubl.local.client import LocalClient
 from dubl.settings import load_settings
@@ -171,3 +172,15 @@ def test_all_three_answer_alike(
         except (DublError, ClientError) as exc:
             answers.append(exc.code)
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_local_file_whose_name_is_no_utf8_is_read_like_any_other(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.mp4"))
+    odd.write_bytes(b"no video at all" * 100)
+    with LocalClient(tmp_path / "data") as client:
+        for ask in (client.check, client.register):
+            with pytest.raises(NotAVideo):
+                ask(odd)
+    assert odd.exists()
+    spool = tmp_path / "data" / "spool"
+    assert list(spool.iterdir()) == []
