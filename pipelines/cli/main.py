@@ -115,6 +115,10 @@ PANELS = {
         "demo": ("pipelines.demo:main", "Shows registration and checks from end to end."),
         "doctor": ("pipelines.cli.doctor:doctor", "Finds problems of an installation."),
         "jobs": ("pipelines.cli.jobs:jobs_app", "Jobs of a service: list, cancel, queue again."),
+        "checks": (
+            "pipelines.cli.checks:checks_app",
+            "Checks of a service: delete, legal holds.",
+        ),
         "spaces": (
             "pipelines.cli.spaces:spaces_app",
             "Feature spaces of a service: compare, switch, roll back.",

@@ -216,6 +216,20 @@ def test_a_shell_is_offered_the_options_of_a_command() -> None:
     assert "--library" in shown.output
 
 
+def test_a_check_is_held_released_and_deleted(address: str, video: Path) -> None:
+    (answer,) = run(address, "check", str(video), "--json").stdout.splitlines()
+    check_id = json.loads(answer)["id"]
+    assert run(address, "checks", "hold", check_id, "--reason", "case 7").exit_code == 0
+    (held,) = run(address, "checks", "holds", "--json").stdout.splitlines()
+    assert (json.loads(held)["check_id"], json.loads(held)["reason"]) == (check_id, "case 7")
+    refused = run(address, "checks", "delete", check_id)
+    assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "state_conflict")
+    for command in ("release", "delete"):
+        assert run(address, "checks", command, check_id).exit_code == 0
+    assert run(address, "checks", "delete", check_id).stderr.startswith("check_not_found")
+    assert run(address, "checks", "holds", "--json").stdout == ""
+
+
 def test_a_space_is_filled_switched_in_and_rolled_back(address: str, service: FakeService) -> None:
     service.compare()
     old, new = run(address, "spaces", "list", "--json").stdout.splitlines()
