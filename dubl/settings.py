@@ -342,7 +342,7 @@ class ServeSettings(Section):
     )
     max_batch_items: int = Field(default=500, ge=1, description="videos in one batch")
     key_share: float = Field(
-        default=0.5,
+        default=0.75,
         gt=0,
         le=1,
         description="of the places that no other key holds, the most that one key may hold: "

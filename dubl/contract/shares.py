@@ -1,13 +1,12 @@
 """Fair shares of what is bounded: no key takes all, and a place is left for the next one.
 
-A key may hold a share (`serve.key_share`) of the places that no other key holds. With a half, one
-key alone may hold half of all, each of two a third, each of three a fourth. Requests without a key,
-where none is required, have no share.
+A key may hold a share (`serve.key_share`) of the places that no other key holds, at least one. With
+three quarters, one key alone may hold 75 % of all, each of two 43 %, each of three 30 %. Requests
+without a key, where none is required, have no share.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from dubl.errors import RateLimited
@@ -17,7 +16,7 @@ RETRY_AFTER_S = 5  # seconds; chosen
 
 def has_its_share(key_id: str, held: int, *, others: int, places: int, share: float) -> bool:
     """Whether a key that holds `held` places may hold no further one; others hold `others`."""
-    return bool(key_id) and held >= math.ceil(share * (places - others))
+    return bool(key_id) and held >= max(1, int(share * (places - others)))
 
 
 def require_share(

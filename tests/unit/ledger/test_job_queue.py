@@ -330,7 +330,7 @@ def test_one_key_does_not_get_all_places_of_a_worker(ledger: Ledger) -> None:
     ledger.jobs.create(job("b", second=9, key_id="b", rank=JobRank.CHILD), tries=1)
     first = ledger.jobs.claim(limit=4, lease_s=LONG_S, key_share=0.5)
     assert [found.id for found in first] == ["a0", "a1", "b"], "and a place for the next key"
-    more = ledger.jobs.claim(limit=2, lease_s=LONG_S, at_work={"a": 1, "b": 1}, key_share=0.5)
+    more = ledger.jobs.claim(limit=3, lease_s=LONG_S, at_work={"a": 1, "b": 1}, key_share=0.5)
     assert [found.id for found in more] == ["a2"]
     assert len(ledger.jobs.claim(limit=9, lease_s=LONG_S)) == 5
 

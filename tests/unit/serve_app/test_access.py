@@ -271,7 +271,7 @@ def test_each_video_of_a_batch_counts_against_the_day(
 
 def test_slow_bodies_of_one_key_leave_places_to_others(tmp_path: Path) -> None:
     """The same holds for event streams: all are requests under way."""
-    service = FakeService(tmp_path, "serve.max_requests=4")
+    service = FakeService(tmp_path, "serve.max_requests=4", "serve.key_share=0.5")
     flooding, other = (bearer(service.issue(Scope.CHECK)) for _ in range(2))
 
     async def story() -> list[int]:
