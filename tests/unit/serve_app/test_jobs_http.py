@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -68,7 +69,12 @@ def test_a_batch_tells_how_many_of_its_children_have_ended(
 def test_events_tell_each_change_once_and_the_end(
     client: TestClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve_app.api.events.LOOK_S", 0)
+    pauses_s: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses_s.append(seconds)
+
+    monkeypatch.setattr("serve_app.api.events.asyncio", SimpleNamespace(sleep=sleep))
     job = service.put("j")
     stages = iter(("decode", "decode", "rerank", ""))
     ask = service.engine.ledger.ask
@@ -88,6 +94,7 @@ def test_events_tell_each_change_once_and_the_end(
     shown = [json.loads(data) for _, data in events]
     assert [body["stage"] for body in shown[:2]] == ["decode", "rerank"]
     assert shown[-1]["status"] == "done"
+    assert pauses_s == [0.25, 0.5, 0.25], "the ledger is asked less often while nothing happens"
 
 
 def test_there_are_no_events_of_an_unknown_job(client: TestClient) -> None:
