@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 from starlette.requests import Request
 
 from dubl.errors import InvalidRequest
 from dubl.media.spool import Spool
+from dubl.types import JobState, Scope
 from serve_app.api import submissions
 from serve_app.api.submissions import read_submission
 from tests.support.fake_service import FakeService
@@ -74,3 +76,16 @@ def test_slow_bodies_take_no_place_of_a_waiting_check(tmp_path: Path) -> None:
             return [(await first).status_code, second.status_code]
 
     assert asyncio.run(story()) == [200, 200]
+
+
+def test_the_file_of_a_job_beyond_a_keys_share_is_removed(tmp_path: Path) -> None:
+    service = FakeService(tmp_path, "serve.max_queued_jobs=2")
+    service.ends = JobState.QUEUED
+    headers = {"Authorization": f"Bearer {service.issue(Scope.CHECK)}"}
+    client = TestClient(service.app(keys_required=True))
+
+    def send() -> tuple[int, int]:
+        answer = client.post("/v1/checks", files={"file": ("a.mp4", b"x")}, headers=headers)
+        return answer.status_code, len(list(service.settings.spool_dir.iterdir()))
+
+    assert [send(), send()] == [(202, 1), (429, 1)]
