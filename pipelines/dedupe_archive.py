@@ -2,10 +2,10 @@
 
     python -m pipelines.dedupe_archive --data ./data --out duplicates/
 
-First, similar references are searched for each reference; then each pair is compared once. Both
-continue after an interruption, and include new references. OUT gets `duplicates.parquet`,
-`duplicates.csv`, `duplicates.html` and the job's state `pairs.duckdb`. The console shows the
-clusters, too.
+First, similar references are searched for each reference; then each pair is compared once, with
+pixels where the files can be read. Both continue after an interruption, and include new references.
+OUT gets `duplicates.parquet`, `duplicates.csv`, `duplicates.html` and the job's state
+`pairs.duckdb`. The console shows the clusters, too.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from pipelines.duplicates import (
     write_page,
     write_tables,
 )
+from pipelines.pixel_check import PixelCheck
 
 logger = logging.getLogger(__name__)
 
@@ -104,18 +105,27 @@ class SearchStage(Stage[Found]):
 
 
 class CompareStage(Stage[ComparedPair]):
-    """The first id, as the query, compared with each of the others."""
+    """The first id, as the query, compared with each of the others.
+
+    Pixels of pairs that would be duplicates are compared too, where both files can be read.
+    """
 
     def __init__(self, settings: Settings, library: str) -> None:
         self._library = library
         self._store = make_store(settings, read_only=True)
         self._reranker = make_reranker(settings)
+        self._pixels = PixelCheck(settings)
 
     def results(self, ids: Sequence[str]) -> list[ComparedPair]:
         query, *others = ids
         features = self._store.read_features([query]).get(query)
         matches = () if features is None else self._matches(features, others)
-        found = {match.reference_id: match for match in matches}
+        facts = {one.id: one for one in self._store.existing(ids=ids)} if matches else {}
+        found = {
+            match.reference_id: self._pixels.checked(facts[query], match, facts)
+            for match in matches
+            if query in facts
+        }
         # One of them may have been deleted since: then they share nothing.
         return [_compared(query, other, found.get(other)) for other in others]
 

@@ -42,6 +42,9 @@ MAX_COVERED = 0.6  # share of the moving pixels that overlays may cover
 EDGE_PX = 9  # pixels eroded from the border of the common picture
 MIN_PROVING_SHARE = 0.01  # share of the common picture that moves; a clock in it takes less
 MIN_PROVING_LEAD = 0.5  # lead of the changes; a single cut has less
+CELL_PX = 16  # side of the places that local_correlation compares
+MIN_CELL_PIXELS = 30  # changing pixels needed in a place
+OTHER_SHARE = 0.2  # share of the places that a copy may show otherwise: text, stickers
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,77 @@ def pixel_motion(
     except cv2.error as exc:  # degenerate point sets
         logger.warning("pixels were not compared: OpenCV failed: %s", exc)
         return ()
+
+
+def local_correlation(
+    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
+) -> float | None:
+    """The correlation in [-1,1] that all places reach but OTHER_SHARE of them.
+
+    A correlation over the whole picture is high if a camera takes the same way through a room where
+    other things happen. In a copy each place changes like its original. Arguments and None: as in
+    pixel_motion, for one row.
+    """
+    try:
+        return _measured_by_place(references, queries)
+    except cv2.error as exc:
+        logger.warning("pixels were not compared: OpenCV failed: %s", exc)
+        return None
+
+
+def _measured_by_place(
+    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
+) -> float | None:
+    targets = [_scaled(one) for one in references]
+    found = [local_features(one) for one in targets]
+    registration = registered(found, queries, targets[0].shape)
+    if registration is None:
+        return None
+    if registration.mirrored:
+        queries = [mirror(one) for one in queries]
+    placed = [[registration.homography] * len(targets)]
+    if camera_stands_still(found, targets[0].shape):
+        placed.append(placed_each(registration))
+    values = [_by_place(targets, queries, placements) for placements in placed]
+    return max((one for one in values if one is not None), default=None)
+
+
+def _by_place(
+    targets: Sequence[Uint8Array],
+    queries: Sequence[Uint8Array],
+    placements: Sequence[Matrix],
+) -> float | None:
+    height, width = targets[0].shape
+    common = _common(placements, queries[0].shape, (width, height))
+    theirs = _changes(targets)
+    ours = _changes(
+        [
+            cv2.warpPerspective(one, placement, (width, height))
+            for one, placement in zip(queries, placements, strict=True)
+        ]
+    )
+    changing = common & (np.maximum(ours.std(axis=0), theirs.std(axis=0)) >= MIN_CHANGE)
+    values = [
+        _cosine(ours[:, cell], theirs[:, cell])
+        for top in range(0, height, CELL_PX)
+        for left in range(0, width, CELL_PX)
+        if (cell := _cell(changing, top, left)).sum() >= MIN_CELL_PIXELS
+    ]
+    return float(np.quantile(values, OTHER_SHARE)) if values else None
+
+
+def _cell(pixels: NDArray[np.bool_], top: int, left: int) -> NDArray[np.bool_]:
+    """Those of the pixels [h,w] in one place."""
+    cell = np.zeros_like(pixels)
+    cell[top : top + CELL_PX, left : left + CELL_PX] = True
+    return cell & pixels
+
+
+def _changes(pictures: Sequence[Uint8Array]) -> Float32Array:
+    """Deviations [n,h,w] from the mean over time."""
+    smooth = np.stack([_smooth(one) for one in pictures])
+    changes: Float32Array = smooth - smooth.mean(axis=0)
+    return changes
 
 
 def _measured(

@@ -16,7 +16,7 @@ import numpy as np
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.pixels import SIDE, pixel_motion
+from dubl.matching.pixels import MIN_PICTURES, SIDE, local_correlation, pixel_motion
 from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
     FrameClip,
@@ -237,6 +237,23 @@ def correlations_of(
         identifier: _correlation(one, clip) for identifier, one in shown.items() if one.pictures
     }
     return {identifier: value for identifier, value in found.items() if value is not None}
+
+
+def local_correlation_of(source: VideoSource, shown: Shown, decoder: Decoder) -> float | None:
+    """The local correlation of the query with the reference, by the hypothesis that fits best.
+
+    None if it cannot be measured. Raises as `decode` does.
+    """
+    if len(shown.pictures) < MIN_PICTURES:
+        return None
+    wanted = {round(max(0.0, at), 3) for _, times_s in shown.readings for at in times_s}
+    clip = decoder.decode(source, sampling=_whole_frames(sorted(wanted)))
+    rows = [[_picture_at(clip, at) for at in times_s] for _, times_s in shown.readings]
+    motions = pixel_motion(shown.pictures, rows)
+    if not motions:
+        return None
+    best = int(np.argmax([one.correlation for one in motions]))
+    return local_correlation(shown.pictures, rows[best])
 
 
 def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
