@@ -14,17 +14,17 @@ from functools import cached_property
 
 from dubl.assembly import calibration_of, make_decoder, make_evidence_store, weights_folder
 from dubl.errors import DublError, EvidenceNotKept
-from dubl.matching.verification import local_correlation_of, shown_in_file
+from dubl.matching.verification import (
+    MIN_LOCAL_CORRELATION,
+    local_correlation_of,
+    shown_in_file,
+)
 from dubl.ports import Decoder
 from dubl.settings import Settings
 from dubl.types import Match, Reference, VideoSource
 from pipelines.archive_stages import opened
 
 logger = logging.getLogger(__name__)
-
-# Chosen on train clips. Of 112 edited copies 105 reach it; the others are under text or stickers, or
-# at another speed. Takes of one scene reach .6 at most, two runs of one robot program .9.
-MIN_LOCAL_CORRELATION = 0.65
 
 
 class PixelCheck:

@@ -111,8 +111,7 @@ def _measured_by_place(
     registration = registered(found, queries, targets[0].shape)
     if registration is None:
         return None
-    if registration.mirrored:
-        queries = [mirror(one) for one in queries]
+    queries = [registration.change(one) for one in queries]
     placed = [[registration.homography] * len(targets)]
     if camera_stands_still(found, targets[0].shape):
         placed.append(placed_each(registration))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dubl.matching.pixels import pixel_motion
+from dubl.matching.pixels import local_correlation, pixel_motion
 from dubl.types import Uint8Array
 
 HEIGHT, WIDTH, COUNT = 180, 256, 8
@@ -185,3 +185,30 @@ def test_the_motion_of_a_copy_proves_it(edit: Edit) -> None:
     original = take(seed=5)
     (found,) = pixel_motion(original, [[edit(one) for one in original]])
     assert found.proves
+
+
+def passing(seed: int) -> list[Uint8Array]:
+    """A camera passes through the room, always in the same way; things lie and move elsewhere."""
+    plan = np.hstack([room(), room()[:, ::-1]])
+    rng, pictures = np.random.default_rng(seed), []
+    starts, ways = rng.uniform(40, 200, (8, 2)), rng.uniform(-9, 9, (8, 2))
+    for number in range(COUNT):
+        picture = plan[:, 8 * number : 8 * number + WIDTH].copy()
+        for start, way in zip(starts, ways, strict=True):
+            x, y = start + way * number
+            cv2.circle(picture, (int(x), int(0.8 * y)), 18, 180, -1)
+        pictures.append(picture)
+    return pictures
+
+
+def test_a_copy_changes_in_nearly_all_places_and_another_take_of_the_same_way_does_not() -> None:
+    film, other = passing(1), passing(2)
+    (motion,) = pixel_motion(film, [other])
+    assert motion.correlation > 0.6  # by its camera
+    local = local_correlation(film, other)
+    assert local is not None
+    assert local < 0.5
+    for edit in (darker, captioned, cropped):
+        value = local_correlation(film, [edit(one) for one in film])
+        assert value is not None
+        assert value > 0.65
