@@ -16,7 +16,7 @@ from dubl.media.decord_backend import DecordReader, decord_is_installed
 from dubl.media.probe import Probe, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
-from dubl.media.sampling import SamplingPlan, plan_rows
+from dubl.media.sampling import SamplingPlan, max_rows, plan_rows
 from dubl.media.stills import read_still
 from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
@@ -60,6 +60,7 @@ class FileDecoder:
         deadline = Deadline(self._settings.decode_timeout_s)
         probe = probe_file(path, settings=self._settings, deadline=deadline)
         self._check_readable(probe, sampling)
+        sampling = self._bounded(sampling, probe.duration_s)
         plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
         if not has_views(sampling, rows=len(plan)):
             reader, reading = self._read(path, probe, plan, sampling, deadline)
@@ -69,6 +70,13 @@ class FileDecoder:
         deadline.check()
         views = views_of(reading.frames, reading.timestamps_s, sampling=sampling, shape=probe.shape)
         return _clip(probe, reading, views, reader)
+
+    def _bounded(self, sampling: Sampling, duration_s: float) -> Sampling:
+        """The sampling, at a lower rate if its frames would take too much memory."""
+        rows = max_rows(self._settings, sampling)
+        if sampling.times_s or duration_s * sampling.rate_hz <= rows:
+            return sampling
+        return replace(sampling, rate_hz=rows / duration_s)
 
     def _read(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dubl.settings import MediaSettings
 from dubl.types import Float64Array, Sampling
 
 _CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
@@ -90,3 +91,9 @@ def _picture_at(
     until_next = times_s[following] - targets
     takes_next = (until_next < targets - times_s[shown]) & (until_next <= step_s / 2)
     return np.where(takes_next, following, shown)
+
+
+def max_rows(settings: MediaSettings, sampling: Sampling) -> int:
+    """Number of frames of one video that are read at most."""
+    frame_bytes = 3 * sampling.frame_size**2
+    return max(1, sampling.min_frames, settings.frames_memory_bytes // frame_bytes)

@@ -20,6 +20,7 @@ import dubl
 from dubl.closing import Closing
 from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost
 from dubl.media import wire
+from dubl.media.sampling import max_rows
 from dubl.settings import MediaSettings
 from dubl.types import MAX_VIEWS, FrameClip, Sampling, VideoSource
 
@@ -174,12 +175,13 @@ class _Worker:
             raise LeaseLost(_UNWANTED)
         expires_at = time.monotonic() + self._limit_s
         self._write(wire.request(source, sampling))
-        max_rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
+        rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
+        rows = min(rows, max_rows(self._settings, sampling))
         views = 1 if sampling.views == "whole" else MAX_VIEWS
         clip = wire.empty_clip(
             self._read_header(expires_at),
             frame_size=sampling.frame_size,
-            max_rows=max(max_rows, sampling.min_frames) * views,
+            max_rows=max(rows, sampling.min_frames, len(sampling.times_s)) * views,
         )
         for part in wire.buffers(clip):
             self._read_into(part, expires_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -19,10 +20,11 @@ from dubl.media.probe import Probe, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import plan_rows
+from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import Note, Sampling
 from tests.support.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
-from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, true_times
+from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, source_of, true_times
 
 SETTINGS = MediaSettings()
 SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96)
@@ -244,3 +246,20 @@ def _write_open_groups(path: Path, codec: str) -> tuple[float, ...]:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return tuple(number / 25 for number in range(150))
+
+
+def test_a_long_video_takes_no_more_memory_than_allowed_and_is_seen_to_its_end(
+    clip_of: ClipOf,
+) -> None:
+    clip = clip_of("h264 mp4")
+    frame_bytes = 3 * SAMPLING.frame_size**2
+    settings = MediaSettings(frames_memory_bytes=6 * frame_bytes + 1)
+    source = source_of(clip.path)
+    whole = FileDecoder(SETTINGS).decode(source, sampling=SAMPLING)
+    with SandboxedDecoder(settings) as bounded:
+        thinned = bounded.decode(source, sampling=SAMPLING)
+        chosen = bounded.decode(source, sampling=replace(SAMPLING, times_s=(0.5, 1.0, 1.5)))
+    assert len(whole.frames) > len(thinned.frames) == 6
+    assert thinned.timestamps_s[-1] > 0.75 * whole.facts.duration_s
+    assert thinned.facts == whole.facts
+    assert len(chosen.frames) == 3
