@@ -5,17 +5,21 @@ from __future__ import annotations
 import collections
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dubl.errors import DublError
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
-from dubl.types import Sampling
+from dubl.types import Note, Sampling
 from tests.conftest import SHARED
 from tests.support.mutations import mutated
-from tests.unit.media.clips import KINDS, NumberedFile, source_of
+from tests.support.numbered_clip import read_frame_number
+from tests.support.odd_files import CONTAINERS, OddFile, odd_file
+from tests.unit.media.clips import FRAME_RATE_HZ, KINDS, NumberedFile, source_of
 
 SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96, views="parts")
 SETTINGS = MediaSettings(decode_timeout_s=20.0, decode_memory_bytes=2 << 30)
@@ -65,3 +69,51 @@ def test_mutated_files_are_decoded_or_refused_with_a_code_and_harm_nobody(
     assert sum(outcomes.values()) == count
     assert not {"internal_error", "operator_error"} & outcomes.keys()
     assert (after.frames == expected.frames).all()
+
+
+def test_whole_files_in_odd_shapes_are_read_whole(
+    clip_of: Callable[[str], NumberedFile], tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    count = pytestconfig.getoption("--fuzz")
+    names = [
+        name
+        for name, kind in KINDS.items()
+        if kind.encoding.codec in CONTAINERS and not name.startswith(("turned", "tiny", "late"))
+        if not name.endswith("mkv, b-frames")  # whose first packets have no time of decoding
+    ]
+    wrong: list[str] = []
+    with SandboxedDecoder(SETTINGS) as decoder:
+        for seed in range(count):
+            name = names[seed % len(names)]
+            clip = clip_of(name)
+            odd = odd_file(
+                seed,
+                clip.path,
+                KINDS[name].encoding.codec,
+                reorders=KINDS[name].encoding.b_frames > 0 or KINDS[name].variable,
+                folder=tmp_path,
+            )
+            if problem := problem_of(odd, clip, decoder):
+                wrong.append(f"{seed}: {name} as {odd.shape}: {problem}")
+    assert not wrong, "\n".join(wrong)
+
+
+def problem_of(odd: OddFile, clip: NumberedFile, decoder: SandboxedDecoder) -> str:
+    """What is wrong with the reading of a whole file; empty if nothing is."""
+    try:
+        read = decoder.decode(source_of(odd.path), sampling=replace(SAMPLING, views="whole"))
+    except DublError as exc:
+        return f"{exc.code}: {exc.detail}"
+    if read.facts.damaged:
+        return "damaged"
+    part_s = clip.times_s[-1] + 1 / FRAME_RATE_HZ
+    if abs(read.facts.duration_s - odd.parts * part_s) > 0.2 * odd.parts:
+        return f"lasts {read.facts.duration_s:.2f} s"
+    if (odd.parts > 1) is not (Note.JOINED in read.facts.notes):
+        return f"notes {read.facts.notes}"
+    numbers = [read_frame_number(frame) for frame in read.frames]
+    shown_s = np.array([clip.times_s[number] for number in numbers])
+    ahead_s = (read.timestamps_s - shown_s + part_s / 2) % part_s - part_s / 2
+    if np.abs(ahead_s).max() > 0.3:
+        return f"pictures are {ahead_s.round(2)} s late"
+    return ""
