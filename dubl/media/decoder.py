@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 from dubl.errors import DublError, ExtraMissing, MediaError, TruncatedVideo, VideoTooShort
+from dubl.media.blanks import is_blank, without_short_blanks
 from dubl.media.deadline import Deadline
 from dubl.media.decord_backend import DecordReader, decord_is_installed
 from dubl.media.probe import Probe, probe_file
@@ -21,8 +22,6 @@ from dubl.media.stills import read_still
 from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Note, Sampling, VideoFacts, VideoSource
-
-BLANK = 4.0  # gray levels, standard deviation in one picture; less is a codec's noise; chosen
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +93,12 @@ class FileDecoder:
             except MediaError as exc:
                 logger.info("decord failed, PyAV is used instead: %s", exc.detail)
             else:
-                return self._decord, reading
+                return self._decord, _shown(reading, sampling)
         reading = self._pyav.read(
             path, probe=probe, plan=plan, sampling=sampling, deadline=deadline
         )
         _check_enough(reading, plan, sampling)
-        return self._pyav, reading
+        return self._pyav, _shown(reading, sampling)
 
     def _check_readable(self, probe: Probe, sampling: Sampling) -> None:
         """Refuses a video that is too short, or that was cut off too early.
@@ -149,6 +148,10 @@ def _check_enough(reading: Reading, plan: SamplingPlan, sampling: Sampling) -> N
         )
 
 
+def _shown(reading: Reading, sampling: Sampling) -> Reading:
+    return reading if sampling.times_s else without_short_blanks(reading)
+
+
 def _clip(probe: Probe, reading: Reading, views: Views, reader: FrameReader) -> FrameClip:
     return FrameClip(
         frames=views.frames,
@@ -179,6 +182,6 @@ def _facts(probe: Probe, reading: Reading, *, backend: str) -> VideoFacts:
 def _notes(probe: Probe, reading: Reading) -> tuple[Note, ...]:
     found = {
         Note.JOINED: probe.clock.is_joined,
-        Note.NOTHING_TO_SEE: all(frame.std(axis=(0, 1)).max() < BLANK for frame in reading.frames),
+        Note.NOTHING_TO_SEE: all(map(is_blank, reading.frames)),
     }
     return tuple(note for note, holds in found.items() if holds)

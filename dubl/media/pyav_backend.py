@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import av
@@ -13,6 +14,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from dubl.errors import TruncatedVideo
+from dubl.media.blanks import is_blank
 from dubl.media.containers import bounded, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.groups import GroupSkipper, Step
@@ -26,6 +28,7 @@ from dubl.types import Sampling, Uint8Array
 # Pictures per sampling step; chosen. With fewer, skipping non-reference pictures loses accuracy.
 _MIN_PICTURES_A_STEP = 8
 _CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
+_TRIES_A_STEP = 8  # pictures that may stand in for a blank one; chosen, bounds the time
 
 
 class PyAvReader:
@@ -34,6 +37,8 @@ class PyAvReader:
     The first pass is sparing: it skips groups without wanted pictures and, if a sampling step holds
     many pictures, those that no other refers to. Each row must get a picture within a quarter of a
     step. If one does not, or a picture is damaged, a second pass reads the whole file.
+
+    For a blank picture a later one stands in, up to a quarter of a step before the next row.
     """
 
     name = "pyav"
@@ -60,6 +65,23 @@ class PyAvReader:
         if len(reading.frames) == 0:
             raise TruncatedVideo("no picture of the video could be decoded")
         return reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blank:
+    """A blank picture of a row. A picture from next_s to until_s may stand in for it."""
+
+    row: int
+    time_s: float
+    picture: Uint8Array
+    next_s: float
+    until_s: float
+
+    @classmethod
+    def of(cls, row: int, time_s: float, picture: Uint8Array, plan: SamplingPlan) -> _Blank:
+        following = plan.picture_times_s[row + 1 : row + 2].tolist() or [time_s + plan.step_s]
+        until_s = following[0] - plan.step_s / 4
+        return cls(row=row, time_s=time_s, picture=picture, next_s=time_s, until_s=until_s)
 
 
 class _Pass:
@@ -98,6 +120,8 @@ class _Pass:
         self._errors = 0
         self._previous: tuple[float, VideoFrame] | None = None
         self._drawn: tuple[float, Uint8Array] | None = None
+        self._blank: _Blank | None = None
+        self._replaces = not sampling.times_s
 
     def run(self, path: str) -> Reading:
         with open_container(path) as container:
@@ -105,10 +129,11 @@ class _Pass:
             stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
                 self._offer(time_s, frame)
-                if self._row == len(self._plan):
+                if self._row == len(self._plan) and self._blank is None:
                     break
         while self._previous is not None and self._row < len(self._plan):
             self._serve(*self._previous)
+        self._keep_blank()
         return self._gatherer.reading(errors=self._errors)
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -136,7 +161,8 @@ class _Pass:
         if packet.pts is None or packet.time_base is None:
             return True
         time_s = float(packet.pts * packet.time_base) - self._origin_s
-        step = self._skipper.step(self._row, time_s=time_s, is_key=packet.is_keyframe)
+        row = self._row if self._blank is None else self._blank.row
+        step = self._skipper.step(row, time_s=time_s, is_key=packet.is_keyframe)
         if step is Step.RESTART:
             packet.stream.codec_context.flush_buffers()
             self._restart_s, self._previous = time_s, None
@@ -169,12 +195,38 @@ class _Pass:
                 self._serve(*earlier)
             else:
                 self._serve(time_s, frame)
+        self._replace_blank(time_s, frame)
         self._previous = (time_s, frame)
 
     def _serve(self, time_s: float, frame: VideoFrame) -> None:
+        self._keep_blank()
         row, self._row = self._row, self._row + 1
         if abs(time_s - self._plan.picture_times_s[row]) > self._tolerance_s:
             return
         if self._drawn is None or self._drawn[0] != time_s:
             self._drawn = (time_s, self._scaler.draw(frame))
-        self._gatherer.add(row, picture_time_s=time_s, picture=self._drawn[1])
+        if self._replaces and is_blank(self._drawn[1]):
+            self._blank = _Blank.of(row, *self._drawn, self._plan)
+        else:
+            self._gatherer.add(row, picture_time_s=time_s, picture=self._drawn[1])
+
+    def _replace_blank(self, time_s: float, frame: VideoFrame) -> None:
+        """Takes this picture for the last row if that has a blank one."""
+        blank = self._blank
+        if blank is None or time_s < blank.next_s:
+            return
+        if time_s > blank.until_s:
+            self._keep_blank()
+            return
+        picture = self._scaler.draw(frame)
+        if is_blank(picture):
+            self._blank = replace(blank, next_s=time_s + self._plan.step_s / _TRIES_A_STEP)
+        else:
+            self._gatherer.add(blank.row, picture_time_s=time_s, picture=picture)
+            self._blank = None
+
+    def _keep_blank(self) -> None:
+        """Adds the blank picture for which none stood in."""
+        blank, self._blank = self._blank, None
+        if blank is not None:
+            self._gatherer.add(blank.row, picture_time_s=blank.time_s, picture=blank.picture)

@@ -62,7 +62,7 @@ class RowGatherer:
         missing.
         """
         planned_s, row_s = self._plan.picture_times_s[row], self._plan.row_times_s[row]
-        time_s = row_s if row_s > planned_s else picture_time_s
+        time_s = max(row_s, picture_time_s) if row_s > planned_s else picture_time_s
         if self._count and time_s <= self._times_s[self._count - 1]:
             return
         self._frames[self._count] = picture

@@ -33,12 +33,10 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 FAILING = {
     "boomerang": "unique",
     "compilation": "two of five references are not sure",
-    "flash_white_2s": "only flashes are sampled",
     "interleaved_stranger": "unique",
     "looped": "few loops have a segment",
     "slow_slides": "the segment is 8 s off",
     "slowmo_8x": "unique",
-    "strobe": "unique",
     "two_programs_ts": "one of two programs is read",
 }
 

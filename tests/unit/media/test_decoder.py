@@ -68,6 +68,42 @@ def test_a_video_without_any_picture_is_told(
     assert (Note.NOTHING_TO_SEE in decode(path).facts.notes) is blank
 
 
+BLANKS: dict[str, Callable[[int], bool]] = {
+    "a flash of .12 s where each row is": lambda number: number % 25 in (0, 1, 2, 12, 13, 14),
+    "half of each second": lambda number: number % 25 >= 12 and number < 87,
+    "all but the end of each half second": lambda number: number % 25 not in (8, 9, 10, 20, 21, 22),
+    "one second of two": lambda number: 25 <= number < 50,
+}
+
+
+def _write_flashing(path: Path, is_blank: Callable[[int], bool], *, group: int = 30) -> None:
+    """A numbered clip in which these pictures are white."""
+    white = np.full((128, 192, 3), 255, np.uint8)
+    shown = [white if is_blank(one) else numbered_frame(one) for one in range(FRAMES)]
+    frames = (TimedFrame(time_s=place / 25, image=one) for place, one in enumerate(shown))
+    write_video(path, frames, frame_rate=25, encoding=Encoding(keyframe_interval=group))
+
+
+@pytest.mark.parametrize("group", [1, 30])
+@pytest.mark.parametrize("blank", BLANKS.values(), ids=BLANKS)
+def test_blank_pictures_in_a_rhythm_hide_nothing(
+    decode: Decode, tmp_path: Path, blank: Callable[[int], bool], group: int
+) -> None:
+    """Each half second that shows something has a row, which is no blank one."""
+    _write_flashing(tmp_path / "clip.mp4", blank, group=group)
+    clip = decode(tmp_path / "clip.mp4")
+    numbers = [read_frame_number(frame) for frame in clip.frames]
+    assert clip.timestamps_s.tolist() == pytest.approx([one / 25 for one in numbers], abs=2e-3)
+    halves = {(2 * number + 1) // 25 for number in range(FRAMES) if not blank(number)}
+    assert {(2 * number + 1) // 25 for number in numbers} == halves
+    assert not clip.facts.damaged
+
+
+def test_a_long_pause_keeps_its_rows(decode: Decode, tmp_path: Path) -> None:
+    _write_flashing(tmp_path / "clip.mp4", lambda number: 10 <= number < 90)
+    assert len(decode(tmp_path / "clip.mp4").frames) == 8
+
+
 @pytest.mark.parametrize("sparingly", [True, False])
 @pytest.mark.parametrize("name", KINDS)
 def test_pyav_gives_every_picture_its_true_time(
