@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Signals, ceiling, probability
+from dubl.matching.interruptions import without_interruptions
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
 from dubl.matching.segments import Span, covered_s, cut_query, cut_reference
@@ -158,7 +159,7 @@ class ViSiLReranker:
         segments = [
             segment
             for reference in self._features.read_features(ids).values()
-            for segment in self._segments(query, reference)
+            for segment in self._segments(query, reference)[1]
         ]
         return tuple(
             (one.query_start_s, one.query_end_s)
@@ -174,7 +175,7 @@ class ViSiLReranker:
         common: Sequence[Span],
     ) -> Alignment:
         """Segments with their signals. Excluded and common spans are cut out first."""
-        segments = self._segments(query, reference)
+        query, segments = self._segments(query, reference)
         least_s = self._options.min_segment_s
         spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]
         allowed = cut_reference(segments, spans, min_segment_s=least_s)
@@ -187,11 +188,15 @@ class ViSiLReranker:
             common_s=covered_s(allowed) - covered_s(left),
         )
 
-    def _segments(self, query: VideoFeatures, reference: VideoFeatures) -> Sequence[Segment]:
+    def _segments(
+        self, query: VideoFeatures, reference: VideoFeatures
+    ) -> tuple[VideoFeatures, Sequence[Segment]]:
+        """The query without interruptions of its copy, and the segments of the pair."""
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
-            return ()
+            return query, ()
         matrix = pair_matrix(query, reference, self._comparator)
-        return align(
+        query, matrix = without_interruptions(query, matrix, floor=self._options.floor)
+        return query, align(
             matrix.similarity,
             matrix.query_times_s,
             matrix.reference_times_s,

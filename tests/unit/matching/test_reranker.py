@@ -9,7 +9,7 @@ from dubl.contract.rights import parse_rights
 from dubl.matching.calibration import Calibration
 from dubl.matching.reranker import ViSiLReranker
 from dubl.settings import MatchingSettings
-from dubl.types import Candidate, CandidateSet, VideoFeatures
+from dubl.types import Candidate, CandidateSet, Float64Array, VideoFeatures
 from tests.unit.matching.features import MeanComparator, Shelf, video
 from tests.unit.matching.footage import Film, film
 
@@ -56,6 +56,32 @@ def test_a_copy_is_probable_and_its_seconds_are_told(shelf: Shelf) -> None:
     assert segment.query_end_s == pytest.approx(15.0, abs=0.5)
     assert second.probability < 0.1
     assert found.index_version == 4
+
+
+@pytest.mark.parametrize("phase_s", [0.0, 0.5, 1.0])
+def test_another_video_that_flashes_up_hides_no_copy(shelf: Shelf, phase_s: float) -> None:
+    """.6 s of each 1.5 s, in the rhythm of the sampling: two of three rows."""
+
+    def flashed(times_s: Float64Array) -> Float64Array:
+        foreign = (times_s + phase_s) % 1.5 < 0.6
+        return np.where(foreign[:, None], HOST(times_s), ORIGINAL(times_s + 10.0))
+
+    query = video(flashed, 15.0, rate_hz=2.0, noise=0.4)
+    (match,) = reranker(shelf).rerank(query, candidates("original")).matches
+    assert match.probability >= CALIBRATION.edge_ceiling
+    (segment,) = match.segments
+    assert segment.reference_start_s == pytest.approx(10.0, abs=1.0)
+    assert segment.query_end_s - segment.query_start_s >= 12.5
+
+
+def test_a_copy_that_flashes_up_in_another_video_is_no_longer_for_it(shelf: Shelf) -> None:
+    def flashed(times_s: Float64Array) -> Float64Array:
+        shown = times_s % 4.0 < 0.6
+        return np.where(shown[:, None], ORIGINAL(times_s + 10.0), HOST(times_s))
+
+    query = video(flashed, 16.0, rate_hz=2.0, noise=0.4)
+    (match,) = reranker(shelf).rerank(query, candidates("original")).matches
+    assert all(one.query_end_s - one.query_start_s < 1.5 for one in match.segments)
 
 
 def test_a_candidate_without_a_common_stretch_stays_with_a_low_probability(shelf: Shelf) -> None:
