@@ -15,13 +15,13 @@ from dubl.types import Uint8Array
 
 BLANK = 4.0  # gray levels, standard deviation in one picture; less is a codec's noise; chosen
 MAX_GAP_S = 2.5  # seconds; longer runs may be a pause between two videos; chosen
-_SAMPLE_STEP = 8  # pixels between those that are examined first; saves time
+_SAMPLE_STEP = 4  # pixels between those that are examined; chosen, saves time
 
 
 def is_blank(picture: Uint8Array) -> bool:
     """Whether a picture [h,w,3] has one color."""
     sample = picture[::_SAMPLE_STEP, ::_SAMPLE_STEP]
-    return all(bool(one.std(axis=(0, 1)).max() < BLANK) for one in (sample, picture))
+    return bool(sample.std(axis=(0, 1)).max() < BLANK)
 
 
 def without_short_blanks(reading: Reading) -> Reading:

@@ -29,6 +29,7 @@ from dubl.types import Sampling, Uint8Array
 _MIN_PICTURES_A_STEP = 8
 _CLOCK_S = 1e-3  # seconds; times are rounded to milliseconds in Matroska
 _TRIES_A_STEP = 8  # pictures that may stand in for a blank one; chosen, bounds the time
+_MAX_IN_VAIN = 4  # blank rows in succession; then none stands in, which bounds the time; chosen
 
 
 class PyAvReader:
@@ -38,7 +39,8 @@ class PyAvReader:
     many pictures, those that no other refers to. Each row must get a picture within a quarter of a
     step. If one does not, or a picture is damaged, a second pass reads the whole file.
 
-    For a blank picture a later one stands in, up to a quarter of a step before the next row.
+    For a blank picture a later one stands in, up to a quarter of a step before the next row. In
+    a long pause none does.
     """
 
     name = "pyav"
@@ -121,6 +123,7 @@ class _Pass:
         self._previous: tuple[float, VideoFrame] | None = None
         self._drawn: tuple[float, Uint8Array] | None = None
         self._blank: _Blank | None = None
+        self._in_vain = 0
         self._replaces = not sampling.times_s
 
     def run(self, path: str) -> Reading:
@@ -207,7 +210,10 @@ class _Pass:
             self._drawn = (time_s, self._scaler.draw(frame))
         if self._replaces and is_blank(self._drawn[1]):
             self._blank = _Blank.of(row, *self._drawn, self._plan)
+            if self._in_vain >= _MAX_IN_VAIN:
+                self._keep_blank()
         else:
+            self._in_vain = 0
             self._gatherer.add(row, picture_time_s=time_s, picture=self._drawn[1])
 
     def _replace_blank(self, time_s: float, frame: VideoFrame) -> None:
@@ -223,10 +229,11 @@ class _Pass:
             self._blank = replace(blank, next_s=time_s + self._plan.step_s / _TRIES_A_STEP)
         else:
             self._gatherer.add(blank.row, picture_time_s=time_s, picture=picture)
-            self._blank = None
+            self._blank, self._in_vain = None, 0
 
     def _keep_blank(self) -> None:
         """Adds the blank picture for which none stood in."""
         blank, self._blank = self._blank, None
         if blank is not None:
+            self._in_vain += 1
             self._gatherer.add(blank.row, picture_time_s=blank.time_s, picture=blank.picture)

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from dubl.errors import ConfigurationError, DecodeTimeout, NotAVideo
 from dubl.footage.video_file import Encoding, TimedFrame, write_video
@@ -16,13 +17,14 @@ from dubl.media import decoder
 from dubl.media.deadline import Deadline
 from dubl.media.decoder import FileDecoder, decord_serves
 from dubl.media.decord_backend import DecordReader
+from dubl.media.pictures import Scaler
 from dubl.media.probe import Probe, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import plan_rows
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
-from dubl.types import Note, Sampling
+from dubl.types import Note, Sampling, Uint8Array
 from tests.support.numbered_clip import numbered_frame, read_frame_number, write_numbered_clip
 from tests.unit.media.clips import FRAMES, KINDS, Decode, NumberedFile, source_of, true_times
 
@@ -102,6 +104,23 @@ def test_blank_pictures_in_a_rhythm_hide_nothing(
 def test_a_long_pause_keeps_its_rows(decode: Decode, tmp_path: Path) -> None:
     _write_flashing(tmp_path / "clip.mp4", lambda number: 10 <= number < 90)
     assert len(decode(tmp_path / "clip.mp4").frames) == 8
+
+
+def test_a_long_pause_is_not_searched_for_pictures(
+    decode: Decode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_flashing(tmp_path / "clip.mp4", lambda _: True)
+    drawn: list[VideoFrame] = []
+    draw = Scaler.draw
+
+    def counted(self: Scaler, frame: VideoFrame) -> Uint8Array:
+        drawn.append(frame)
+        return draw(self, frame)
+
+    monkeypatch.setattr(Scaler, "draw", counted)
+    rows = len(decode(tmp_path / "clip.mp4", rate_hz=8.0).frames)
+    assert rows == 32
+    assert len(drawn) < rows + 4 * 8
 
 
 @pytest.mark.parametrize("sparingly", [True, False])
