@@ -108,8 +108,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """The verdict of one pass, and the responses with its clip and features."""
+    """The matches and the verdict of one pass, and the responses with its clip and features."""
 
+    matches: MatchSet
     verdict: Verdict
     clip: Response
     features: Response
@@ -178,9 +179,9 @@ class Flow:
     async def answer(
         self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
     ) -> Pass:
-        """The verdict after one pass, or the more probable one of two if the first is doubtful.
+        """The verdict after one pass, or after two if the first leaves doubt.
 
-        Nothing is stored.
+        Each reference counts as in the pass where it is more probable. Nothing is stored.
         """
         first = await self._pass(lane, source, lane.space.query, question, on_stage)
         # If the first pass already used all views, a second would repeat it.
@@ -191,7 +192,9 @@ class Flow:
             return first
         second = await self._pass(lane, source, lane.space.second_pass, question, on_stage)
         best = max(first, second, key=lambda one: one.verdict.probability)
-        return replace(best, verdict=more_probable(first.verdict, second.verdict))
+        matches = more_probable(first.matches, second.matches)
+        prior, context = await question.prior, question.context
+        return replace(best, matches=matches, verdict=self._decided(lane, matches, prior, context))
 
     async def _pass(
         self,
@@ -217,7 +220,7 @@ class Flow:
         if doubtful := doubtful_references(matches, self._policy, prior=prior, context=context):
             matches = await self._verified(lane, source, matches, doubtful, on_stage)
         verdict = self._decided(lane, matches, prior, context)
-        return Pass(verdict=verdict, clip=clip, features=features)
+        return Pass(matches=matches, verdict=verdict, clip=clip, features=features)
 
     async def _verified(
         self,

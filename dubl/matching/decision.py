@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dubl.matching.licensing import rule
+from dubl.matching.segments import Span, covered_s, cut_query
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
 from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import (
@@ -22,7 +23,9 @@ from dubl.types import (
     Verdict,
 )
 
-MAX_PIXEL_CHECKS = 3  # matches whose pixels are compared; chosen, bounds the time of a check
+# Both chosen; they bound the time of a check.
+MAX_PIXEL_CHECKS = 3  # matches over the same seconds of the query whose pixels are compared
+MIN_ADDED_S = 1.0  # seconds of the query that a match must add to surer ones
 
 
 def decide(
@@ -101,9 +104,13 @@ def _found(verdict: Verdict) -> set[str]:
 
 
 def needs_second_pass(verdict: Verdict, policy: PolicySettings) -> bool:
-    """Whether a second pass may change the outcome: a match was found, but no duplicate."""
-    sure = any(one.outcome is Outcome.DUPLICATE for one in verdict.matches if counts(one))
-    return verdict.probability >= policy.second_pass_probability and not sure
+    """Whether a second pass may change the answer: a found match is no duplicate, and no duplicate
+    covers its seconds of the query."""
+    counting = [one for one in verdict.matches if counts(one)]
+    sure = [one for one in counting if one.outcome is Outcome.DUPLICATE]
+    least = policy.second_pass_probability
+    doubtful = [one for one in counting if one not in sure and one.probability >= least]
+    return any(_adds_seconds(one, sure) for one in doubtful)
 
 
 def doubtful_references(
@@ -115,21 +122,55 @@ def doubtful_references(
 ) -> tuple[str, ...]:
     """Ids of references whose pixels should be compared, most probable first.
 
-    Empty if nothing was found or a match is sure. Licensed and rejected matches are left out.
+    A match is left out if sure matches cover its seconds of the query, or if MAX_PIXEL_CHECKS more
+    probable ones are compared over most of them. So every reference of a compilation is compared,
+    and few versions of one film. Licensed and rejected matches neither count nor cover.
     """
     counting = [one for one in _marked(matches, prior, context) if counts(one)]
-    best = max((one.probability for one in counting), default=0.0)
-    if best >= policy.sure_probability:
-        return ()
-    least = policy.second_pass_probability
-    found = [one for one in counting if one.segments and one.probability >= least]
-    return tuple(one.reference_id for one in found[:MAX_PIXEL_CHECKS])
+    sure = [one for one in counting if one.probability >= policy.sure_probability]
+    chosen: list[Match] = []
+    for match in counting:
+        doubtful = policy.second_pass_probability <= match.probability < policy.sure_probability
+        if not doubtful or not match.segments or not _adds_seconds(match, sure):
+            continue
+        if sum(_covers_most(one, match) for one in chosen) < MAX_PIXEL_CHECKS:
+            chosen.append(match)
+    return tuple(one.reference_id for one in chosen)
 
 
-def more_probable(first: Verdict, second: Verdict) -> Verdict:
-    """The more probable verdict of two passes, with the timings of both summed."""
-    timings = summed_timings([first.timings_ms, second.timings_ms])
-    return replace(max(first, second, key=lambda one: one.probability), timings_ms=timings)
+def _adds_seconds(match: Match, surer: Sequence[Match]) -> bool:
+    """Whether the match covers seconds of the query that no surer match covers."""
+    spans = query_spans(surer)
+    return not spans or bool(cut_query(match.segments, spans, min_segment_s=MIN_ADDED_S))
+
+
+def _covers_most(one: Match, match: Match) -> bool:
+    """Whether `one` covers more than half of the query's seconds that `match` covers."""
+    left = cut_query(match.segments, query_spans([one]), min_segment_s=0.0)
+    return covered_s(left) < covered_s(match.segments) / 2
+
+
+def query_spans(matches: Sequence[Match]) -> list[Span]:
+    """The spans of the query, in seconds, of all segments."""
+    return [
+        (segment.query_start_s, segment.query_end_s) for one in matches for segment in one.segments
+    ]
+
+
+def more_probable(first: MatchSet, second: MatchSet) -> MatchSet:
+    """The matches of two passes: each reference as in the pass where it is more probable."""
+    best: dict[str, Match] = {}
+    for match in (*first.matches, *second.matches):
+        known = best.get(match.reference_id)
+        if known is None or match.probability > known.probability:
+            best[match.reference_id] = match
+    return replace(
+        first,
+        matches=tuple(sorted(best.values(), key=lambda one: (-one.probability, -one.similarity))),
+        damaged=first.damaged or second.damaged,
+        timings_ms=summed_timings([first.timings_ms, second.timings_ms]),
+        rights={**first.rights, **second.rights},
+    )
 
 
 def summed_timings(timings: Sequence[Timings]) -> Timings:

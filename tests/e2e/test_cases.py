@@ -32,7 +32,7 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 # Cases that do not hold, and why. One that starts to hold fails until it is taken off.
 FAILING = {
     "boomerang": "unique",
-    "compilation": "two of five references are not sure",
+    "compilation": "two pieces of one calm shot are aligned as one",
     "looped": "few loops have a segment",
     "slow_slides": "the slide of the expected first 8 s is not in the query",
     "slowmo_8x": "unique",
@@ -102,7 +102,7 @@ def problem(answer: Result, folder: Path, case: dict[str, object]) -> str:
     told = [(one.reference_id, one.probability, spans(one.segments)) for one in check.matches[:3]]
     if check.outcome not in str(case["expected"]).split("|"):
         return f"{check.outcome} {check.probability:.3f} {told}"
-    if case.get("expect_all_references") and len(found(check)) < len(case["reference"]):
+    if case.get("expect_all_references") and len(found(check)) < videos(folder, case):
         return f"only {sorted(found(check))}"
     if "expect_segment" in case and not shows(check, case["expect_segment"]):
         return f"segments {told}"
@@ -111,6 +111,11 @@ def problem(answer: Result, folder: Path, case: dict[str, object]) -> str:
             share = covered_s(check) * av.time_base / query.duration
         return "" if share >= case["expect_cover"] else f"covers {share:.2f} of the query"
     return ""
+
+
+def videos(folder: Path, case: dict[str, object]) -> int:
+    """References with other bytes: a library keeps the same bytes once."""
+    return len({(folder / reference).read_bytes() for reference in case["reference"]})
 
 
 def found(check: Check) -> set[str]:

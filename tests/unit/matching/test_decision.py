@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dubl.matching.decision import (
+    MAX_PIXEL_CHECKS,
     agree,
     decide,
     doubtful_references,
@@ -13,7 +14,7 @@ from dubl.matching.decision import (
 )
 from dubl.rights.terms import Action, Rights
 from dubl.settings import PolicySettings
-from dubl.types import Match, MatchSet, Note, Outcome, PriorDecisions, Segment
+from dubl.types import LibraryPolicy, Match, MatchSet, Note, Outcome, PriorDecisions, Segment
 
 POLICY = PolicySettings(version="7", duplicate_probability=0.9, review_probability=0.5)
 SEGMENT = Segment(
@@ -92,12 +93,70 @@ def test_what_is_neither_nothing_nor_sure_is_looked_at_again(
     assert needs_second_pass(verdict, POLICY) == doubtful
 
 
+def at(identifier: str, probability: float, start_s: float, end_s: float) -> Match:
+    """A match over these seconds of the query."""
+    (one,) = matches(probability).matches
+    segment = replace(SEGMENT, query_start_s=start_s, query_end_s=end_s)
+    return replace(one, reference_id=identifier, segments=(segment,))
+
+
+def found_at(*those: Match) -> MatchSet:
+    return replace(matches(), matches=those)
+
+
+@pytest.mark.parametrize(
+    ("other", "again"), [((0.0, 8.0), False), ((7.5, 8.5), False), ((8.0, 11.0), True)]
+)
+def test_a_doubtful_match_beside_a_duplicate_is_looked_at_again_if_it_adds_seconds(
+    other: tuple[float, float], again: bool
+) -> None:
+    given = found_at(at("sure", 0.99, 0.0, 8.0), at("doubtful", 0.6, *other))
+    verdict = decide(given, POLICY, model_id="m")
+    assert needs_second_pass(verdict, POLICY) is again
+    assert (doubtful_references(given, POLICY) == ("doubtful",)) is again
+
+
+def test_every_reference_of_a_compilation_is_looked_at() -> None:
+    pieces = [at(f"r{number}", 0.8, 3.0 * number, 3.0 * number + 3) for number in range(6)]
+    assert len(doubtful_references(found_at(*pieces), POLICY)) == 6
+    versions = [replace(one, reference_id=f"{one.reference_id} again") for one in pieces[:1] * 5]
+    assert len(doubtful_references(found_at(*versions), POLICY)) == MAX_PIXEL_CHECKS
+
+
 @pytest.mark.parametrize(("first", "second"), [(0.3, 0.95), (0.6, 0.1)])
 def test_the_more_probable_pass_counts_and_both_took_time(first: float, second: float) -> None:
-    passes = [decide(matches(one), POLICY, model_id="m") for one in (first, second)]
-    verdict = more_probable(*passes)
-    assert verdict.probability == max(first, second)
-    assert verdict.timings_ms == {"rerank": 10.0}
+    found = more_probable(matches(first), matches(second))
+    assert [one.probability for one in found.matches] == [max(first, second)]
+    assert found.timings_ms == {"rerank": 10.0}
+
+
+def test_each_reference_counts_as_in_its_more_probable_pass() -> None:
+    first = found_at(at("a", 0.95, 0.0, 4.0), at("b", 0.2, 4.0, 8.0))
+    second = found_at(at("b", 0.92, 4.0, 8.0), at("a", 0.5, 0.0, 4.0), at("c", 0.1, 0.0, 4.0))
+    found = more_probable(first, second)
+    assert [(one.reference_id, one.probability) for one in found.matches] == [
+        ("a", 0.95),
+        ("b", 0.92),
+        ("c", 0.1),
+    ]
+
+
+def test_a_duplicate_by_its_library_s_own_threshold_outlives_a_more_probable_review() -> None:
+    """The strict library's match is more probable, and sends the video to review at most."""
+    strict = replace(at("strict", 0.95, 0.0, 8.0), library="strict")
+    own = LibraryPolicy(
+        library="strict",
+        number=1,
+        duplicate_probability=0.99,
+        review_probability=0.5,
+        decisions=30,
+        created_at="",
+    )
+    passes = found_at(at("own", 0.92, 0.0, 8.0)), found_at(strict, at("own", 0.6, 0.0, 8.0))
+    prior = PriorDecisions(policies={"strict": own})
+    verdict = decide(more_probable(*passes), POLICY, model_id="m", prior=prior)
+    assert verdict.outcome is Outcome.DUPLICATE
+    assert verdict.matches[0].reference_id == "own"
 
 
 def test_a_rejected_match_counts_for_nothing_and_comes_last() -> None:
