@@ -13,6 +13,7 @@ from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
 from dubl.matching.segments import Span, covered_s, cut_query, cut_reference
 from dubl.matching.signals import measure_signals
+from dubl.matching.versions import versions
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights
 from dubl.settings import MatchingSettings
@@ -142,6 +143,11 @@ class ViSiLReranker:
             references,
             usual_background=self._calibration.usual_background,
             known_copies=[name for name, one in alignments.items() if self._is_sure(one.found)],
+            versions=versions(
+                references,
+                {name: one.found[0][0] for name, one in alignments.items() if one.found},
+                min_change=self._calibration.sure_motion,
+            ),
             background=self._background,
         )
         return {name: self._scored(name, one, normalizer) for name, one in alignments.items()}

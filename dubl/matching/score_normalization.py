@@ -17,6 +17,7 @@ from dubl.types import Float16Array, Float32Array, Segment, VideoFeatures
 # Rank among other references; chosen, so that two more copies in the library do not count.
 BACKGROUND_RANK = 3
 CHUNK_ROWS = 512  # query rows in one matrix product; chosen, bounds memory
+NO_VERSIONS: Mapping[str, Collection[str]] = {}
 NO_BACKGROUND: Float16Array = np.zeros((0, 1), dtype=np.float16)
 
 
@@ -30,15 +31,18 @@ class ScoreNormalizer:
         *,
         usual_background: float,
         known_copies: Collection[str] = (),
+        versions: Mapping[str, Collection[str]] = NO_VERSIONS,
         background: Float16Array = NO_BACKGROUND,
     ) -> None:
         """query, references: features of one space, references by id.
 
         usual_background: cosine that stands in for missing references.
         known_copies: ids of references that surely are copies, as they move like the query.
+        versions: ids of the references that are copies of a reference, by its id.
         background: unit descriptors [B,D'] of pictures that many videos show.
         """
         self._known_copies = frozenset(known_copies)
+        self._versions = versions
         self._usual = usual_background
         order = np.argsort(query.timestamps_s, kind="stable")
         self._times_s, self._starts = np.unique(query.timestamps_s[order], return_index=True)
@@ -56,15 +60,17 @@ class ScoreNormalizer:
         """Mean background similarity, a cosine, over the query instants of a segment of `name`.
 
         At each instant it is the greatest of: the third best of the other references; the bank; and
-        the known copies, unless `name` is one. So a library may hold a video many times.
+        the known copies, unless `name` is one. Other versions of `name` do not count. So a library
+        may hold a video many times.
         """
         inside = (self._times_s >= segment.query_start_s - 1e-6) & (
             self._times_s <= segment.query_end_s + 1e-6
         )
         if not inside.any():
             return self._usual
+        same = {name, *self._versions.get(name, ())}
         nearest = {
-            other: values[inside] for other, values in self._nearest.items() if other != name
+            other: values[inside] for other, values in self._nearest.items() if other not in same
         }
         usual = np.full(int(inside.sum()), self._usual, dtype=np.float32)
         others = [values for other, values in nearest.items() if other not in self._known_copies]

@@ -32,6 +32,7 @@ MAX_EDGE_LENGTH_S = 120.0  # seconds; openings of series last about 90 s
 STEP = 0.3  # cosine; a change of similarity where an intro ends; chosen
 OWN_SPEED = 0.03  # difference from speed 1; chosen, about the error of alignment
 MARGIN_S = 0.25  # seconds around a segment given to the comparator; chosen, half a query step
+MIN_INSTANTS = 6  # fewer instants may change alike by chance; chosen
 MAX_FRAMES = 128  # frames of one side given to the comparator; chosen, bounds its time
 
 
@@ -61,6 +62,16 @@ def measure_signals(
         ),
         shared_edge=_is_intro_or_outro(even, query, reference),
     )
+
+
+def common_change(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> float:
+    """How surely both sides of the segment change in the same way, in [0,1]; 0 below
+    MIN_INSTANTS."""
+    views = alike_views(segment, query, reference)
+    motion = common_motion(
+        _descriptors(segment, query, reference, *views), _regions(segment, query, reference, *views)
+    )
+    return motion.change if motion.count >= MIN_INSTANTS else 0.0
 
 
 def line_of(segment: Segment) -> Line:
