@@ -179,7 +179,11 @@ class MatchingSettings(Section):
     """Re-ranking and alignment of the best candidates."""
 
     rerank_candidates: int = Field(default=10, ge=1)
-    max_segments: int = Field(default=8, ge=1, description="segments reported for one pair")
+    max_segments: int = Field(
+        default=200,
+        ge=1,
+        description="segments reported for one reference; bounds the answer, as 200 take 40 kB",
+    )
     min_segment_s: float = Field(default=1.0, gt=0)
     min_speed: float = Field(default=0.25, gt=0)
     max_speed: float = Field(default=4.0, gt=0)

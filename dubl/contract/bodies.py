@@ -155,7 +155,8 @@ class Segment(Plain):
 
 class Match(Answer):
     """`rejected`: a reviewer decided that these bytes do not copy this reference. `agreement`:
-    pixel correlation, 0 to 1; null if pixels were not compared.
+    pixel correlation, 0 to 1; null if pixels were not compared. `truncated`: the videos share more
+    segments than these.
     """
 
     reference_id: str
@@ -166,6 +167,7 @@ class Match(Answer):
     rejected: bool
     rights: Ruling
     segments: tuple[Segment, ...]
+    truncated: bool = False
 
     @classmethod
     def of(cls, match: types.Match) -> Self:

@@ -30,13 +30,16 @@ from dubl.matching.profile import (
     standout_of_rows,
     supported_stretches,
 )
+from dubl.matching.repetition import repetitions
 from dubl.matching.segments import is_echo, merge_collinear
 from dubl.matching.timeline import Line, Timeline, stretch_end
 from dubl.types import Float64Array, Segment
 
 PEAK_REACH = 0.15  # similarity below the best cell of a row or column; chosen
 BLANK_PRIOR = 0.15  # factor on the score of featureless rows at another speed than 1; chosen
-MAX_ECHOES = 3  # rejected finds after which the search ends; chosen
+ENOUGH_SEGMENTS = 8  # segments that are found however long the videos are; chosen
+# Rejected finds after which the search ends; behind ENOUGH_SEGMENTS only those in a row; chosen.
+MAX_ECHOES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,11 @@ class AlignmentOptions:
     sharpness: similarity difference that matters between neighboring frames.
     max_gap_s: seconds of disagreement inside one segment.
     max_peaks: cells kept for the line search; max_lines: lines examined in each round.
+    max_examined: cells and rows of lines read in all rounds, after which a search that has found
+    ENOUGH_SEGMENTS ends; bounds the time for long videos.
     """
 
-    max_segments: int = 8
+    max_segments: int = 200
     min_segment_s: float = 1.0
     min_speed: float = 0.25
     max_speed: float = 4.0
@@ -65,6 +70,18 @@ class AlignmentOptions:
     max_gap_s: float = 2.0
     max_peaks: int = 200_000
     max_lines: int = 12
+    max_examined: int = 3_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """Segments that two videos share, best first, repetitions last; empty when there is none.
+
+    truncated: the search ended before everything was found.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    truncated: bool = False
 
 
 def align(
@@ -75,8 +92,8 @@ def align(
     query_duration_s: float,
     reference_duration_s: float,
     options: AlignmentOptions,
-) -> tuple[Segment, ...]:
-    """All shared segments in `similarity` [T,U], best first; empty when there is none.
+) -> Aligned:
+    """All shared segments in `similarity` [T,U].
 
     Times are ascending seconds, [T] and [U]. Raises ValueError if shapes and times disagree.
     """
@@ -84,7 +101,7 @@ def align(
         times = (len(query_times_s), len(reference_times_s))
         raise ValueError(f"similarity has shape {similarity.shape}, frame times have {times}")
     if 0 in similarity.shape:
-        return ()
+        return Aligned()
     search = _Search(
         similarity=similarity,
         query=Timeline.of(query_times_s, query_duration_s),
@@ -124,13 +141,29 @@ class _Search:
         spacing = float(np.clip(2 * reference.step_s / shorter_s, 0.03, 0.12))
         self.slopes = slopes_between(options.min_speed, options.max_speed, spacing=spacing)
 
-    def run(self) -> tuple[Segment, ...]:
+    def run(self) -> Aligned:
+        truncated = self._search()
+        segments = merge_collinear(self.taken, max_gap_s=self.options.max_gap_s)
+        segments.sort(key=_rank)
+        for one in repetitions(segments, self.similarity, self.query, self.reference):
+            if len(segments) == self.options.max_segments:
+                truncated = True
+                break
+            segments.append(one)
+        return Aligned(segments=tuple(segments), truncated=truncated)
+
+    def _search(self) -> bool:
+        """Fills `taken`; whether a limit ended the search."""
         options = self.options
         peaks = find_peaks(
             self.similarity, floor=options.floor, reach=PEAK_REACH, limit=options.max_peaks
         )
-        echoes = 0
-        while len(self.taken) < options.max_segments and echoes < MAX_ECHOES:
+        echoes = examined = 0
+        while echoes < MAX_ECHOES:
+            examined += len(peaks.rows) + 2 * options.max_lines * len(self.query.times_s)
+            enough = len(self.taken) >= ENOUGH_SEGMENTS and examined > options.max_examined
+            if enough or len(self.taken) == options.max_segments:
+                return self._is_more(peaks)
             best = self._best_stretch(peaks)
             if best is None:
                 break
@@ -139,9 +172,15 @@ class _Search:
                 echoes += 1
             else:
                 self.taken.append(segment)
+                echoes = 0 if len(self.taken) > ENOUGH_SEGMENTS else echoes
             peaks = peaks.where(~_inside(segment, peaks, self.query, self.reference))
-        merged = merge_collinear(self.taken, max_gap_s=options.max_gap_s)
-        return tuple(sorted(merged, key=_rank))
+        return False
+
+    def _is_more(self, peaks: Peaks) -> bool:
+        best = self._best_stretch(peaks)
+        return best is not None and not is_echo(
+            _segment(best, self.query, self.reference), self.taken
+        )
 
     def _best_stretch(self, peaks: Peaks) -> _Stretch | None:
         if not len(peaks.rows):

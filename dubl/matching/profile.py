@@ -69,7 +69,8 @@ def read_profile(
     positions = line.at(query.times_s)
     slack = reference.step_s / 2 + 1e-6
     inside = (positions >= -slack) & (positions <= reference.duration_s + slack)
-    values, columns = read_line(similarity, positions, reference)
+    rows = np.arange(len(positions))
+    values, columns = read_line(similarity, rows, positions, reference)
     around = np.maximum(background.rows, background.columns[columns]).astype(np.float64)
     firm = inside & (standout >= STANDOUT)
     level = float(np.median(values[firm])) if firm.any() else 1.0
@@ -81,9 +82,9 @@ def read_profile(
 
 
 def read_line(
-    similarity: Matrix, positions_s: Float64Array, reference: Timeline
+    similarity: Matrix, rows: NDArray[np.int64], positions_s: Float64Array, reference: Timeline
 ) -> tuple[Float64Array, NDArray[np.int64]]:
-    """Similarity of each row at `positions_s` [T] of the reference, and the column used, [T].
+    """Similarity of `rows` [N] at `positions_s` [N] of the reference, and the columns used, [N].
 
     The better of the two frames around the position counts. Interpolation between two frames would
     make every moving copy dissimilar.
@@ -92,7 +93,6 @@ def read_line(
     # Within .01 steps of a frame, the position is that frame.
     low = np.floor(fractional + 0.01).astype(np.int64)
     high = np.ceil(fractional - 0.01).astype(np.int64)
-    rows = np.arange(len(positions_s))
     left = similarity[rows, low].astype(np.float64)
     right = similarity[rows, high].astype(np.float64)
     return np.maximum(left, right), np.where(left >= right, low, high)

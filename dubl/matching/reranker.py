@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dubl.matching.alignment import AlignmentOptions, align
+from dubl.matching.alignment import Aligned, AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Signals, ceiling, probability
 from dubl.matching.interruptions import without_interruptions
 from dubl.matching.matrix import pair_matrix
@@ -27,6 +27,7 @@ from dubl.types import (
     VideoFeatures,
 )
 
+MAX_MEASURED = 8  # segments of a pair whose signals are measured; chosen, bounds the time
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
 
@@ -37,22 +38,26 @@ class Comparison:
 
     excluded_s: seconds of the query that copy excluded segments of the reference.
     common_s: further seconds that are common material.
+    truncated: there are more segments.
     """
 
     segments: tuple[Segment, ...] = ()
     signals: Signals = field(default_factory=Signals)
     excluded_s: float = 0.0
     common_s: float = 0.0
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Segments of a pair with their signals, best first, after cutting; seconds as in
-    Comparison."""
+    """Segments of a pair after cutting, best first, and signals of the first MAX_MEASURED; the rest
+    as in Comparison."""
 
+    segments: tuple[Segment, ...] = ()
     found: tuple[Found, ...] = ()
     excluded_s: float = 0.0
     common_s: float = 0.0
+    truncated: bool = False
 
 
 class ViSiLReranker:
@@ -106,6 +111,7 @@ class ViSiLReranker:
                 segments=comparisons[candidate.reference_id].segments,
                 excluded_s=comparisons[candidate.reference_id].excluded_s,
                 common_s=comparisons[candidate.reference_id].common_s,
+                truncated=comparisons[candidate.reference_id].truncated,
                 ceiling=ceiling(comparisons[candidate.reference_id].signals, self._calibration),
             )
             for candidate in best
@@ -165,7 +171,7 @@ class ViSiLReranker:
         segments = [
             segment
             for reference in self._features.read_features(ids).values()
-            for segment in self._segments(query, reference)[1]
+            for segment in self._segments(query, reference)[1].segments
         ]
         return tuple(
             (one.query_start_s, one.query_end_s)
@@ -181,25 +187,31 @@ class ViSiLReranker:
         common: Sequence[Span],
     ) -> Alignment:
         """Segments with their signals. Excluded and common spans are cut out first."""
-        query, segments = self._segments(query, reference)
+        query, aligned = self._segments(query, reference)
+        segments = aligned.segments
         least_s = self._options.min_segment_s
         spans = [(one.start_s, one.end_s) for one in rights.excluded_segments]
         allowed = cut_reference(segments, spans, min_segment_s=least_s)
         left = cut_query(allowed, common, min_segment_s=least_s)
         wanted = self._calibration.weights.get("comparator", 0.0) > 0
         learned = self._comparator if wanted else None
+        measured = tuple(
+            (one, measure_signals(one, query, reference, learned)) for one in left[:MAX_MEASURED]
+        )
         return Alignment(
-            found=tuple((one, measure_signals(one, query, reference, learned)) for one in left),
+            segments=tuple(left),
+            found=measured,
+            truncated=aligned.truncated,
             excluded_s=covered_s(segments) - covered_s(allowed),
             common_s=covered_s(allowed) - covered_s(left),
         )
 
     def _segments(
         self, query: VideoFeatures, reference: VideoFeatures
-    ) -> tuple[VideoFeatures, Sequence[Segment]]:
+    ) -> tuple[VideoFeatures, Aligned]:
         """The query without interruptions of its copy, and the segments of the pair."""
         if not len(query.timestamps_s) or not len(reference.timestamps_s):
-            return query, ()
+            return query, Aligned()
         matrix = pair_matrix(query, reference, self._comparator)
         query, matrix = without_interruptions(query, matrix, floor=self._options.floor)
         return query, align(
@@ -220,10 +232,11 @@ class ViSiLReranker:
             for segment, signals in alignment.found
         ]
         return Comparison(
-            segments=tuple(segment for segment, _ in alignment.found),
+            segments=alignment.segments,
             signals=max(scored, key=self.probability, default=Signals()),
             excluded_s=alignment.excluded_s,
             common_s=alignment.common_s,
+            truncated=alignment.truncated,
         )
 
     def _is_sure(self, found: Sequence[Found]) -> bool:

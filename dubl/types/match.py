@@ -89,6 +89,7 @@ class Match:
     outcome: of the probability alone, by the library's thresholds; None in old verdicts.
     agreement: pixel correlation, in [0,1]; None if pixels were not compared.
     ceiling: highest probability that the pixel correlation may give.
+    truncated: both videos share more segments than these.
     """
 
     reference_id: str
@@ -103,6 +104,7 @@ class Match:
     outcome: Outcome | None = None
     agreement: float | None = None
     ceiling: float = 1.0
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,6 @@ FORMATS = {".png": "PNG", ".webp": "WebP", ".avif": "AVIF", ".264": "H.264"}
 FAILING = {
     "boomerang": "unique",
     "compilation": "two pieces of one calm shot are aligned as one",
-    "looped": "few loops have a segment",
     "slow_slides": "the slide of the expected first 8 s is not in the query",
     "slowmo_8x": "unique",
     "two_programs_ts": "one of two programs is read",

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dubl.matching.alignment import AlignmentOptions, align
+from dubl.matching.alignment import ENOUGH_SEGMENTS, Aligned, AlignmentOptions, align
+from dubl.matching.segments import covered_s
 from dubl.types import Float64Array, Segment
 from tests.unit.matching.footage import Film, cosines, film, frame_times, noisy
 
@@ -24,6 +25,27 @@ def aligned(
     reference_times: Float64Array | None = None,
     options: AlignmentOptions = OPTIONS,
 ) -> tuple[Segment, ...]:
+    return everything(
+        query,
+        query_s,
+        reference,
+        reference_s,
+        query_times=query_times,
+        reference_times=reference_times,
+        options=options,
+    ).segments
+
+
+def everything(
+    query: Film,
+    query_s: float,
+    reference: Film,
+    reference_s: float,
+    *,
+    query_times: Float64Array | None = None,
+    reference_times: Float64Array | None = None,
+    options: AlignmentOptions = OPTIONS,
+) -> Aligned:
     rows = frame_times(query_s, rate_hz=2.0) if query_times is None else query_times
     columns = frame_times(reference_s, rate_hz=1.0) if reference_times is None else reference_times
     return align(
@@ -78,7 +100,7 @@ def test_identical_frames_are_alike_to_one() -> None:
     matrix = cosines(original(times), original(times))
     (found,) = align(
         matrix, times, times, query_duration_s=20, reference_duration_s=20, options=OPTIONS
-    )
+    ).segments
     assert found.similarity == pytest.approx(1.0, abs=1e-3)
 
 
@@ -161,7 +183,7 @@ def test_a_nearly_still_video_keeps_its_diagonal() -> None:
     assert np.quantile(matrix, 0.1) > 0.6
     found = align(
         matrix, rows, columns, query_duration_s=14, reference_duration_s=40, options=OPTIONS
-    )
+    ).segments
     assert ends(found[0]) == pytest.approx((0, 14, 15, 29), abs=1.0)
 
 
@@ -176,7 +198,7 @@ def test_the_same_scene_without_a_diagonal_is_no_copy() -> None:
     rows, columns = np.arange(40) * 0.5, np.arange(30) * 1.0
     found = align(
         matrix, rows, columns, query_duration_s=20, reference_duration_s=30, options=OPTIONS
-    )
+    ).segments
     assert found == ()
 
 
@@ -213,7 +235,7 @@ def test_a_single_frame_does_not_break_it(rows: int, columns: int) -> None:
         query_duration_s=rows,
         reference_duration_s=columns,
         options=OPTIONS,
-    )
+    ).segments
     assert len(found) <= 1
     for one in found:
         assert 0 <= one.query_start_s < one.query_end_s <= rows
@@ -229,15 +251,40 @@ def test_no_frames_share_nothing() -> None:
         query_duration_s=1,
         reference_duration_s=4,
         options=OPTIONS,
-    )
+    ).segments
     assert found == ()
 
 
-def test_at_most_max_segments_are_reported() -> None:
+@pytest.mark.parametrize(("most", "count", "truncated"), [(1, 1, True), (2, 2, False)])
+def test_at_most_max_segments_are_reported_and_more_are_told(
+    most: int, count: int, truncated: bool
+) -> None:
     original, host = film(17), film(170)
     query = spliced(piece(original, 30.0), 8.0, spliced(host, 5.0, piece(original, 3.0)))
-    options = replace(OPTIONS, max_segments=1)
-    assert len(aligned(query, 24.0, original, 50.0, options=options)) == 1
+    found = everything(query, 24.0, original, 50.0, options=replace(OPTIONS, max_segments=most))
+    assert (len(found.segments), found.truncated) == (count, truncated)
+
+
+def shuffled(source: Film) -> Film:
+    """Twenty pieces of four seconds in another order."""
+    order = np.random.default_rng(5).permutation(20)
+    return lambda times: source(4.0 * order[np.minimum(times // 4.0, 19).astype(int)] + times % 4.0)
+
+
+def test_many_cuts_of_one_film_have_a_segment_each() -> None:
+    original = film(18)
+    found = everything(shuffled(original), 80.0, original, 80.0)
+    assert len(found.segments) > 12
+    assert covered_s(found.segments) > 60.0
+    assert not found.truncated
+
+
+def test_a_search_that_takes_too_long_ends_and_tells_so() -> None:
+    original = film(18)
+    options = replace(OPTIONS, max_examined=1)
+    found = everything(shuffled(original), 80.0, original, 80.0, options=options)
+    assert len(found.segments) == ENOUGH_SEGMENTS
+    assert found.truncated
 
 
 def test_times_of_another_number_than_the_cells_are_refused() -> None:
