@@ -237,7 +237,7 @@ def make_snapshots(settings: Settings) -> Snapshots | None:
 
 def query_sampling(settings: Settings) -> Sampling:
     sampling = _sampling(settings, settings.media.query_rate_hz)
-    return replace(sampling, views=settings.media.query_views)
+    return replace(sampling, views=settings.media.query_views, every_stream=True)
 
 
 def second_pass_sampling(settings: Settings) -> Sampling:

@@ -156,7 +156,8 @@ class Segment(Plain):
 class Match(Answer):
     """`rejected`: a reviewer decided that these bytes do not copy this reference. `agreement`:
     pixel correlation, 0 to 1; null if pixels were not compared. `truncated`: the videos share more
-    segments than these.
+    segments than these. `video_stream`: place, from 0, of the file's video stream that copies; null
+    if players show it.
     """
 
     reference_id: str
@@ -168,6 +169,7 @@ class Match(Answer):
     rights: Ruling
     segments: tuple[Segment, ...]
     truncated: bool = False
+    video_stream: int | None = None
 
     @classmethod
     def of(cls, match: types.Match) -> Self:
@@ -200,7 +202,9 @@ class Check(Answer):
     notes: tuple[Note, ...] = Field(
         default=(),
         description="`joined`: the file's clock starts anew or jumps; times are as players show. "
-        "`nothing_to_see`: all pictures have one color, so the video copies nothing",
+        "`nothing_to_see`: all pictures have one color, so the video copies nothing. "
+        "`further_streams`: the file's further video streams were checked, too. `unread_streams`: "
+        "a further video stream was not checked",
     )
     timings_ms: dict[str, Milliseconds]
 

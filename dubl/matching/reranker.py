@@ -12,7 +12,7 @@ from dubl.matching.interruptions import without_interruptions
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
 from dubl.matching.segments import Span, covered_s, cut_query, cut_reference
-from dubl.matching.signals import measure_signals
+from dubl.matching.signals import measure_signals, video_stream
 from dubl.matching.versions import versions
 from dubl.ports import Comparator, ReferenceFeatures
 from dubl.rights.terms import UNRESTRICTED, Rights
@@ -38,7 +38,7 @@ class Comparison:
 
     excluded_s: seconds of the query that copy excluded segments of the reference.
     common_s: further seconds that are common material.
-    truncated: there are more segments.
+    truncated: there are more segments. video_stream: as in Match.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -46,6 +46,7 @@ class Comparison:
     excluded_s: float = 0.0
     common_s: float = 0.0
     truncated: bool = False
+    video_stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Alignment:
     excluded_s: float = 0.0
     common_s: float = 0.0
     truncated: bool = False
+    video_stream: int | None = None
 
 
 class ViSiLReranker:
@@ -112,6 +114,7 @@ class ViSiLReranker:
                 excluded_s=comparisons[candidate.reference_id].excluded_s,
                 common_s=comparisons[candidate.reference_id].common_s,
                 truncated=comparisons[candidate.reference_id].truncated,
+                video_stream=comparisons[candidate.reference_id].video_stream,
                 ceiling=ceiling(comparisons[candidate.reference_id].signals, self._calibration),
             )
             for candidate in best
@@ -202,6 +205,7 @@ class ViSiLReranker:
             segments=tuple(left),
             found=measured,
             truncated=aligned.truncated,
+            video_stream=video_stream(left[0], query, reference) if left else None,
             excluded_s=covered_s(segments) - covered_s(allowed),
             common_s=covered_s(allowed) - covered_s(left),
         )
@@ -237,6 +241,7 @@ class ViSiLReranker:
             excluded_s=alignment.excluded_s,
             common_s=alignment.common_s,
             truncated=alignment.truncated,
+            video_stream=alignment.video_stream,
         )
 
     def _is_sure(self, found: Sequence[Found]) -> bool:

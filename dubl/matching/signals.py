@@ -13,6 +13,7 @@ from dubl.matching.motion import common_motion
 from dubl.matching.timeline import Line
 from dubl.ports import Comparator
 from dubl.types import (
+    FIRST_STREAM,
     WHOLE_FRAME,
     Float16Array,
     Float32Array,
@@ -102,6 +103,14 @@ def alike_views(
         for left, right in sides
     ]
     return pairs[int(np.argmax(cosines))]
+
+
+def video_stream(segment: Segment, query: VideoFeatures, reference: VideoFeatures) -> int | None:
+    """Place of the query's video stream that the segment is of; None: the one that players show."""
+    if not (query.views >= FIRST_STREAM).any():
+        return None
+    view, _ = alike_views(segment, query, reference)
+    return view - FIRST_STREAM if view >= FIRST_STREAM else None
 
 
 def learned_similarity(

@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
 from dubl.matching.pixels import MIN_PICTURES, SIDE, local_correlation, pixel_motion
 from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
+    FIRST_STREAM,
+    WHOLE_FRAME,
     FrameClip,
     Match,
     MatchSet,
@@ -47,11 +50,15 @@ EDGE_S = 0.01  # seconds around a segment in which a picture still belongs to it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Pictures of a reference along a segment, gray uint8 [h,w], and their times in seconds."""
+    """Pictures of a reference along a segment, gray uint8 [h,w], and their times in seconds.
+
+    view: of the query's pictures with which they are compared.
+    """
 
     segment: Segment
     pictures: tuple[Uint8Array, ...]
     times_s: tuple[float, ...]
+    view: int = WHOLE_FRAME
 
     @property
     def readings(self) -> list[tuple[Segment, list[float]]]:
@@ -137,6 +144,12 @@ class Verifier:
         )
 
     def _shown(self, match: Match, reference: Reference | None, decoder: Decoder) -> Shown:
+        shown = self._pictures(match, reference, decoder)
+        if match.video_stream is None:
+            return shown
+        return replace(shown, view=FIRST_STREAM + match.video_stream)
+
+    def _pictures(self, match: Match, reference: Reference | None, decoder: Decoder) -> Shown:
         shown = shown_along(match.segments[0], match.reference_id, self._store)
         if len(shown.pictures) >= ENOUGH_INSTANTS or reference is None:
             return shown
@@ -236,7 +249,9 @@ def correlations_of(
     )
     if not wanted:
         return {}
-    clip = decoder.decode(source, sampling=_whole_frames(wanted))
+    further = any(one.view != WHOLE_FRAME for one in shown.values())
+    sampling = replace(_whole_frames(wanted), every_stream=further)
+    clip = decoder.decode(source, sampling=sampling)
     found = {
         identifier: _correlation(one, clip) for identifier, one in shown.items() if one.pictures
     }
@@ -252,7 +267,8 @@ def local_correlation_of(source: VideoSource, shown: Shown, decoder: Decoder) ->
         return None
     wanted = {round(max(0.0, at), 3) for _, times_s in shown.readings for at in times_s}
     clip = decoder.decode(source, sampling=_whole_frames(sorted(wanted)))
-    rows = [[_picture_at(clip, at) for at in times_s] for _, times_s in shown.readings]
+    inside = np.flatnonzero(clip.views == shown.view)
+    rows = [[_picture_at(clip, inside, at) for at in times_s] for _, times_s in shown.readings]
     motions = pixel_motion(shown.pictures, rows)
     if not motions:
         return None
@@ -261,8 +277,11 @@ def local_correlation_of(source: VideoSource, shown: Shown, decoder: Decoder) ->
 
 
 def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
+    inside = np.flatnonzero(clip.views == shown.view)
+    if not len(inside):
+        return None
     segments, times_s = zip(*shown.readings, strict=True)
-    rows = [[_picture_at(clip, at) for at in row_s] for row_s in times_s]
+    rows = [[_picture_at(clip, inside, at) for at in row_s] for row_s in times_s]
     motions = pixel_motion(shown.pictures, rows)
     if not motions:
         return None
@@ -308,8 +327,8 @@ def gray(jpeg: bytes) -> Uint8Array:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _picture_at(clip: FrameClip, at_s: float) -> Uint8Array:
-    nearest = int(np.abs(clip.timestamps_s - at_s).argmin())
+def _picture_at(clip: FrameClip, inside: NDArray[np.int64], at_s: float) -> Uint8Array:
+    nearest = int(inside[np.abs(clip.timestamps_s[inside] - at_s).argmin()])
     return _gray(clip.frames[nearest])
 
 

@@ -110,6 +110,31 @@ def video_stream(
     return bounded(stream, settings)
 
 
+def further_films(
+    container: InputContainer,
+    shown: VideoStream,
+    *,
+    settings: MediaSettings,
+    deadline: Deadline,
+) -> tuple[int, ...]:
+    """Places, among all video streams, of the films beside the shown one: neither covers nor
+    previews, and long enough to be checked. For that the file is read once."""
+    others = [
+        (place, one)
+        for place, one in enumerate(container.streams.video)
+        if one.index != shown.index and not one.disposition & Disposition.attached_pic
+    ]
+    if not others:
+        return ()
+    counts = _pictures(container, [one.index for _, one in others], deadline)
+    return tuple(
+        place
+        for place, one in others
+        if counts[one.index] > 1
+        and counts[one.index] >= settings.min_duration_s * float(one.average_rate or 1)
+    )
+
+
 def bounded(stream: VideoStream, settings: MediaSettings) -> VideoStream:
     """The stream, with a bounded decoder. Raises UnsupportedCodec."""
     if stream.codec_context is None:

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
-from dubl.errors import DublError, ExtraMissing, MediaError, TruncatedVideo, VideoTooShort
+import numpy as np
+
+from dubl.errors import (
+    DecodeTimeout,
+    DublError,
+    ExtraMissing,
+    MediaError,
+    TruncatedVideo,
+    VideoTooShort,
+)
 from dubl.media.blanks import is_blank, without_short_blanks
 from dubl.media.deadline import Deadline
 from dubl.media.decord_backend import DecordReader, decord_is_installed
@@ -19,9 +29,17 @@ from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import SamplingPlan, max_rows, plan_rows
 from dubl.media.stills import read_still
-from dubl.media.views import WORKING_SIDE, Views, has_views, views_of, whole_frames
+from dubl.media.views import MAX_ROWS, WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
-from dubl.types import FrameClip, Note, Sampling, VideoFacts, VideoSource
+from dubl.types import (
+    FIRST_STREAM,
+    MAX_FURTHER_STREAMS,
+    FrameClip,
+    Note,
+    Sampling,
+    VideoFacts,
+    VideoSource,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +77,13 @@ class FileDecoder:
         deadline = Deadline(self._settings.decode_timeout_s)
         probe = probe_file(path, settings=self._settings, deadline=deadline)
         self._check_readable(probe, sampling)
+        clip = self._shown(path, probe, sampling, deadline)
+        if sampling.every_stream and probe.further_places:
+            return self._with_further(path, clip, probe.further_places, sampling, deadline)
+        return clip
+
+    def _shown(self, path: str, probe: Probe, sampling: Sampling, deadline: Deadline) -> FrameClip:
+        """The stream that players show, in all views."""
         sampling = self._bounded(sampling, probe.duration_s)
         plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
         if not has_views(sampling, rows=len(plan)):
@@ -76,6 +101,38 @@ class FileDecoder:
         if sampling.times_s or duration_s * sampling.rate_hz <= rows:
             return sampling
         return replace(sampling, rate_hz=rows / duration_s)
+
+    def _with_further(
+        self,
+        path: str,
+        clip: FrameClip,
+        places: Sequence[int],
+        sampling: Sampling,
+        deadline: Deadline,
+    ) -> FrameClip:
+        """The clip with whole frames of the streams at `places`, as far as there is room. A stream
+        that cannot be decoded is left out; the notes say so."""
+        clips = [clip]
+        room = min(MAX_ROWS, max_rows(self._settings, sampling)) - len(clip.frames)
+        for place in places[:MAX_FURTHER_STREAMS]:
+            try:
+                found = self._further(path, place, sampling, deadline)
+            except (MediaError, DecodeTimeout) as exc:
+                logger.info("video stream %d was not read: %s", place, exc.detail)
+                continue
+            if len(found.frames) <= room:
+                room -= len(found.frames)
+                clips.append(found if sampling.times_s else _at_instants_of(clip, found, sampling))
+        return _together(clips, unread=len(clips) <= len(places))
+
+    def _further(self, path: str, place: int, sampling: Sampling, deadline: Deadline) -> FrameClip:
+        probe = probe_file(path, settings=self._settings, deadline=deadline, place=place)
+        self._check_readable(probe, sampling)
+        sampling = self._bounded(sampling, probe.duration_s)
+        plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
+        reader, reading = self._read(path, probe, plan, sampling, deadline)
+        clip = _clip(probe, reading, whole_frames(reading.frames, reading.timestamps_s), reader)
+        return replace(clip, views=np.full(len(clip.views), FIRST_STREAM + place, np.uint8))
 
     def _read(
         self,
@@ -158,6 +215,41 @@ def _clip(probe: Probe, reading: Reading, views: Views, reader: FrameReader) -> 
         timestamps_s=views.timestamps_s,
         views=views.views,
         facts=_facts(probe, reading, backend=reader.name),
+    )
+
+
+def _at_instants_of(shown: FrameClip, clip: FrameClip, sampling: Sampling) -> FrameClip:
+    """The clip of a further stream, with times of the shown one up to half a sampling step away.
+
+    So both have pictures of one instant, as the parts of a picture do.
+    """
+    known = np.unique(shown.timestamps_s)
+    nearest = known[np.abs(clip.timestamps_s[:, None] - known).argmin(axis=1)]
+    near = np.abs(nearest - clip.timestamps_s) <= 0.5 / sampling.rate_hz
+    times, rows = np.unique(np.where(near, nearest, clip.timestamps_s), return_index=True)
+    return replace(clip, frames=clip.frames[rows], timestamps_s=times, views=clip.views[rows])
+
+
+def _together(clips: Sequence[FrameClip], *, unread: bool) -> FrameClip:
+    """Clips of several streams as one, with the facts of the first."""
+    facts = clips[0].facts
+    blank = all(Note.NOTHING_TO_SEE in one.facts.notes for one in clips)
+    found = {
+        **dict.fromkeys(facts.notes, True),
+        Note.NOTHING_TO_SEE: blank,
+        Note.FURTHER_STREAMS: len(clips) > 1,
+        Note.UNREAD_STREAMS: unread,
+    }
+    return replace(
+        clips[0],
+        frames=np.concatenate([one.frames for one in clips]),
+        timestamps_s=np.concatenate([one.timestamps_s for one in clips]),
+        views=np.concatenate([one.views for one in clips]),
+        facts=replace(
+            facts,
+            damaged=any(one.facts.damaged for one in clips),
+            notes=tuple(note for note, holds in found.items() if holds),
+        ),
     )
 
 

@@ -26,7 +26,7 @@ from dubl.errors import (
     VideoTooLong,
 )
 from dubl.media.clock import Clock, clock_of
-from dubl.media.containers import open_container, packets, video_stream
+from dubl.media.containers import bounded, further_films, open_container, packets, video_stream
 from dubl.media.deadline import Deadline
 from dubl.media.extent import is_complete
 from dubl.media.pictures import Orientation, orientation_of
@@ -45,7 +45,8 @@ class Probe:
     the first picture. key_times_s float64 [K]: those of key frames; empty if packets have none.
     origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown
     or wrong.
-    video_place: of the read stream among all video streams. clock: moves the times of packets to
+    video_place: of the read stream among all video streams; further_places: those of further films
+    in the file. clock: moves the times of packets to
     the presentation times.
     """
 
@@ -62,6 +63,7 @@ class Probe:
     key_times_s: Float64Array
     video_streams: int
     video_place: int
+    further_places: tuple[int, ...]
     clock: Clock
 
     @property
@@ -77,14 +79,22 @@ class Probe:
         return missing_s > max(0.5, 0.02 * self.claimed_duration_s)
 
 
-def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Probe:
+def probe_file(
+    path: str, *, settings: MediaSettings, deadline: Deadline, place: int | None = None
+) -> Probe:
     """Probes a file and checks all limits that need no decoding.
+
+    place: of the video stream; None: the one that players show.
 
     Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
     VideoTooLong, VideoTooComplex, FrameTooLarge), DecodeTimeout.
     """
     with open_container(path) as container:
-        stream = video_stream(container, settings=settings, deadline=deadline)
+        if place is None:
+            stream = video_stream(container, settings=settings, deadline=deadline)
+            further = further_films(container, stream, settings=settings, deadline=deadline)
+        else:
+            stream, further = bounded(container.streams.video[place], settings), ()
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
@@ -106,6 +116,7 @@ def probe_file(path: str, *, settings: MediaSettings, deadline: Deadline) -> Pro
             key_times_s=scan.key_times_s,
             video_streams=len(container.streams.video),
             video_place=container.streams.video.index(stream),
+            further_places=further,
             clock=scan.clock,
         )
 

@@ -22,7 +22,7 @@ from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost
 from dubl.media import wire
 from dubl.media.sampling import max_rows
 from dubl.settings import MediaSettings
-from dubl.types import MAX_VIEWS, FrameClip, Sampling, VideoSource
+from dubl.types import MAX_FURTHER_STREAMS, MAX_VIEWS, FrameClip, Sampling, VideoSource
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +178,7 @@ class _Worker:
         rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
         rows = min(rows, max_rows(self._settings, sampling))
         views = 1 if sampling.views == "whole" else MAX_VIEWS
+        views += MAX_FURTHER_STREAMS if sampling.every_stream else 0
         clip = wire.empty_clip(
             self._read_header(expires_at),
             frame_size=sampling.frame_size,

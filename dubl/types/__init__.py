@@ -64,6 +64,8 @@ from dubl.types.space import Shadow as Shadow
 from dubl.types.space import Space as Space
 from dubl.types.space import SpaceState as SpaceState
 from dubl.types.space import SpaceSwitch as SpaceSwitch
+from dubl.types.video import FIRST_STREAM as FIRST_STREAM
+from dubl.types.video import MAX_FURTHER_STREAMS as MAX_FURTHER_STREAMS
 from dubl.types.video import MAX_VIEWS as MAX_VIEWS
 from dubl.types.video import NO_TIMINGS as NO_TIMINGS
 from dubl.types.video import WHOLE_FRAME as WHOLE_FRAME

@@ -90,6 +90,7 @@ class Match:
     agreement: pixel correlation, in [0,1]; None if pixels were not compared.
     ceiling: highest probability that the pixel correlation may give.
     truncated: both videos share more segments than these.
+    video_stream: place of the query's video stream that copies, if players do not show it.
     """
 
     reference_id: str
@@ -105,6 +106,7 @@ class Match:
     agreement: float | None = None
     ceiling: float = 1.0
     truncated: bool = False
+    video_stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ class Note(StrEnum):
 
     JOINED = "joined"  # its clock starts anew or jumps; times are those that players show
     NOTHING_TO_SEE = "nothing_to_see"  # every sampled picture has one color
+    FURTHER_STREAMS = "further_streams"  # its further video streams were checked, too
+    UNREAD_STREAMS = "unread_streams"  # a further video stream was not checked
 
 
 NO_TIMINGS: Timings = MappingProxyType({})
@@ -38,6 +40,9 @@ WHOLE_FRAME = 0
 
 
 MAX_VIEWS = 15  # of one instant, the whole frame included
+MAX_FURTHER_STREAMS = 8  # video streams of a file that are read beside the shown one; chosen
+# The view of whole frames of a file's first video stream, if players do not show it.
+FIRST_STREAM = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,8 @@ class Sampling:
     `still_at_s`: of the whole file only the picture at that time; an image file has one.
     `times_s`: instead of regular ones the pictures at these times, ascending; they come as whole
     frames.
+    `every_stream`: adds whole frames of the file's further video streams, as views: that of the
+    stream at place p is FIRST_STREAM + p.
     """
 
     rate_hz: float
@@ -76,6 +83,7 @@ class Sampling:
     views: Literal["whole", "parts", "all"] = "whole"
     still_at_s: float | None = None
     times_s: tuple[float, ...] = ()
+    every_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +116,7 @@ class FrameClip:
 
     frames uint8 [N,H,W,3] RGB; timestamps_s float64 [N], the true presentation times from the
     start of the video; views uint8 [N], 0 for whole frames, other numbers for parts of the same
-    instant (rows of one view are in order of time).
+    instant, or for other video streams (rows of one view are in order of time).
     """
 
     frames: Uint8Array

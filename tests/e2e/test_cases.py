@@ -35,7 +35,6 @@ FAILING = {
     "compilation": "two pieces of one calm shot are aligned as one",
     "slow_slides": "the slide of the expected first 8 s is not in the query",
     "slowmo_8x": "unique",
-    "two_programs_ts": "one of two programs is read",
 }
 
 

@@ -9,7 +9,7 @@ from dubl.contract.rights import parse_rights
 from dubl.matching.calibration import Calibration
 from dubl.matching.reranker import ViSiLReranker
 from dubl.settings import MatchingSettings
-from dubl.types import Candidate, CandidateSet, Float64Array, VideoFeatures
+from dubl.types import FIRST_STREAM, Candidate, CandidateSet, Float64Array, VideoFeatures
 from tests.unit.matching.features import MeanComparator, Shelf, video
 from tests.unit.matching.footage import Film, film
 
@@ -127,6 +127,22 @@ def test_a_view_of_part_of_the_frame_is_enough(shelf: Shelf) -> None:
     (match,) = reranker(shelf).rerank(query, candidates("original")).matches
     assert match.probability > 0.95
     assert match.segments[0].reference_start_s == pytest.approx(20.0, abs=0.6)
+
+
+@pytest.mark.parametrize(("view", "told"), [(1, None), (FIRST_STREAM + 2, 2)])
+def test_a_copy_in_another_video_stream_names_it(shelf: Shelf, view: int, told: int | None) -> None:
+    shown, further = copy_of(HOST, 0.0, 12.0), copy_of(ORIGINAL, 20.0, 12.0)
+    query = VideoFeatures(
+        descriptors=np.concatenate([shown.descriptors, further.descriptors]),
+        region_features=np.concatenate([shown.region_features, further.region_features]),
+        timestamps_s=np.concatenate([shown.timestamps_s, further.timestamps_s]),
+        views=np.repeat(np.array([0, view], dtype=np.uint8), len(shown.views)),
+        duration_s=12.0,
+        spec=shown.spec,
+    )
+    (match,) = reranker(shelf).rerank(query, candidates("original")).matches
+    assert match.probability > 0.95
+    assert match.video_stream == told
 
 
 def test_a_stranger_from_the_same_room_is_less_probable_than_a_copy() -> None:

@@ -22,6 +22,7 @@ from dubl.matching.verification import (
 )
 from dubl.settings import PolicySettings
 from dubl.types import (
+    FIRST_STREAM,
     FrameClip,
     Match,
     MatchSet,
@@ -253,6 +254,32 @@ def test_what_is_sure_or_unlikely_is_not_looked_at() -> None:
     assert film.samplings == []
     assert found["sure"].probability == 0.95
     assert found["unlikely"].probability == 0.01
+
+
+def test_a_copy_in_another_video_stream_is_compared_with_that() -> None:
+    class Programs(Film):
+        """Shows one take, and has another in its third stream."""
+
+        def decode(self, source: VideoSource, *, sampling: Sampling) -> FrameClip:
+            shown = super().decode(source, sampling=sampling)
+            if not sampling.every_stream:
+                return shown
+            third = Film(take(seed=5)).decode(source, sampling=sampling)
+            views = np.full(len(third.views), FIRST_STREAM + 2, np.uint8)
+            return replace(
+                shown,
+                frames=np.concatenate([shown.frames, third.frames]),
+                timestamps_s=np.concatenate([shown.timestamps_s, third.timestamps_s]),
+                views=np.concatenate([shown.views, views]),
+            )
+
+    film, shelf = Programs(take(seed=6)), Shelf(copy=take(seed=5), other=take(seed=6))
+    copy, other = replace(match("copy", 0.4), video_stream=2), match("other", 0.4)
+    found = verified(film, shelf, copy, other)
+    assert found["copy"].probability > 0.9
+    assert found["other"].probability > 0.9
+    wrong = verified(film, shelf, replace(copy, video_stream=None))
+    assert wrong["copy"].probability < 0.4
 
 
 def test_kept_pictures_that_were_cut_off_say_nothing() -> None:
