@@ -42,7 +42,7 @@ MIN_BACKWARDS = 0.5  # pixel correlation needed to call a segment reversed, or n
 NEARLY_OWN_SPEED = 1.25  # speed, or its inverse, up to which speed 1 is tried as well
 MIN_DIFFERENCE_S = 0.03  # seconds between the lengths of both sides that make a difference
 SAME_FILE = 0.999  # probability of a match with the very bytes of its reference
-# Chosen on train clips. Of 112 edited copies 105 reach it; the others are under text or stickers,
+# Chosen on train clips. Of 112 edited copies 105 reach .65; the others are under text or stickers,
 # or at another speed. Takes of one scene reach .6 at most, two runs of one robot program .9.
 MIN_LOCAL_CORRELATION = 0.62
 EDGE_S = 0.01  # seconds around a segment in which a picture still belongs to it
