@@ -15,16 +15,15 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def normalized(text: str) -> str:
-    """Any ISO 8601 time in the form of `utc_text`; one without an offset is taken as UTC.
-
-    Raises InvalidRequest.
+def instant(text: str) -> str:
+    """How texts of any ISO 8601 time begin; it sorts before all of its microsecond. A time without
+    an offset is taken as UTC. Raises InvalidRequest.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as exc:
         raise InvalidRequest(f"'{text}' is not an ISO 8601 time") from exc
-    return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).removesuffix("Z")
 
 
 class RisingClock:

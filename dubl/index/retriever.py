@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dubl.errors import FeatureSpaceMismatch
 from dubl.index import predicates
-from dubl.index.clock import normalized
+from dubl.index.clock import instant
 from dubl.index.nearest import nearest_frames
 from dubl.index.reading import chunks, read_rows
 from dubl.index.spans import distinct_rows, moments
@@ -168,7 +168,7 @@ def _times(hits: Hits, code: int, best: float) -> tuple[float, ...]:
 def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_before: str) -> str:
     earlier = ""
     if registered_before:
-        earlier = f"created_at < {predicates.quoted(normalized(registered_before))}"
+        earlier = f"created_at < {predicates.quoted(instant(registered_before))}"
     return predicates.all_of(
         [
             predicates.among("library", libraries) if libraries else "",
