@@ -3,8 +3,9 @@
     python -m pipelines.evaluate --set suite/ --out report/ --peers
 
 A suite is a folder as pipelines.make_attacks writes it: references/, queries/ and truth.json
-(dubl/evaluation/suite.py). The report is a folder with report.md, its pictures, tables of
-all pairs and queries as Parquet, and summary.json.
+(dubl/evaluation/suite.py); or a phase of VSC2022 (dubl/evaluation/vsc2022.py). The report is a
+folder with report.md, its pictures, tables of all pairs and queries as Parquet, matches.csv in the
+layout of VSC2022, and summary.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from dubl.evaluation.benchmark.findings import judge
 from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.peers import Peers, available_peers
 from dubl.evaluation.report.writing import REPORT, write_report
-from dubl.evaluation.suite import load_truth
+from dubl.evaluation.suite import SuiteTruth, load_truth
+from dubl.evaluation.vsc2022 import is_vsc2022, read_vsc2022
 from dubl.plots import require_plots
 from dubl.settings import load_settings
 from pipelines.cli.options import CONFIG, JobConfig, job
@@ -28,7 +30,7 @@ NO_PEERS = Peers(ready=(), skipped={})
 
 
 def main(
-    suite: Annotated[Path, typer.Option("--set", help="folder: references, queries, truth.json")],
+    suite: Annotated[Path, typer.Option("--set", help="folder of a suite, or of VSC2022")],
     out: Annotated[Path, typer.Option(help="folder for the report")],
     weights: Annotated[str, typer.Option(help="name of shipped weights, or their folder")] = "",
     config: JobConfig = CONFIG,
@@ -42,14 +44,21 @@ def main(
     with job():
         require_plots()
         settings = load_settings(config, [*chosen, *(options or [])])
-        truth = load_truth(suite)
         with TemporaryDirectory(prefix="dubl-evaluate-") as home:
-            run = run_suite(suite, truth, settings, home=Path(home))
-        findings = judge(suite, run, available_peers() if peers else NO_PEERS)
-        write_report(out, findings)
+            folder, truth = _opened(suite, Path(home) / suite.name)
+            run = run_suite(folder, truth, settings, home=Path(home))
+            findings = judge(folder, run, available_peers() if peers else NO_PEERS)
+            write_report(out, findings)
     for name, estimate in findings.figures.items():
         typer.echo(f"{name:42} {estimate.value:7.3f}  {estimate.low:.3f} to {estimate.high:.3f}")
     typer.echo(f"\n{out / REPORT}")
+
+
+def _opened(suite: Path, links: Path) -> tuple[Path, SuiteTruth]:
+    """The folder to read videos from, and what is true of them."""
+    if is_vsc2022(suite):
+        return links, read_vsc2022(suite, links)
+    return suite, load_truth(suite)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from dubl.evaluation.report.cases import (
     varied,
     worst_false_pairs,
 )
+from dubl.evaluation.vsc2022 import write_matches
 from dubl.plots import Bar, Curve, Point, bar_chart, histogram, line_plot
 from dubl.rendering import render
 from dubl.types import Match, Timings
@@ -271,6 +272,7 @@ REPORT = "report.md"
 SUMMARY = "summary.json"
 PAIRS = "pairs.parquet"
 QUERY_TABLE = "queries.parquet"
+MATCHES = "matches.csv"
 
 
 def write_report(folder: Path, findings: Findings) -> None:
@@ -290,6 +292,8 @@ def write_report(folder: Path, findings: Findings) -> None:
     peers = {one.name: one.queries for one in findings.peers}
     write_pairs(folder / PAIRS, findings.queries, run.truth.references, peers)
     write_queries(folder / QUERY_TABLE, findings.queries, run)
+    found = (segment for query in findings.queries for segment in query.found_segments())
+    write_matches(folder / MATCHES, found)
 
 
 _SEGMENTS = pa.list_(
