@@ -23,16 +23,7 @@ from dubl.ledger.database import Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold
 from dubl.ledger.records import JOBS, within
 from dubl.ledger.spaces import Spaces
-from dubl.types import (
-    NO_PROGRESS,
-    Job,
-    JobKind,
-    JobRank,
-    JobState,
-    Lease,
-    Page,
-    Progress,
-)
+from dubl.types import NO_PROGRESS, Job, JobKind, JobRank, JobState, Lease, Page, Progress
 
 COUNTS = TypeAdapter(list[tuple[JobState, int]])
 DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"

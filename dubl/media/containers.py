@@ -6,7 +6,9 @@ import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -86,14 +88,20 @@ def open_container(path: str) -> InputContainer:
     return container
 
 
-def video_stream(
-    container: InputContainer, *, settings: MediaSettings, deadline: Deadline
-) -> VideoStream:
-    """The video stream that players show, with a bounded decoder. Cover art is ignored.
+class Films(NamedTuple):
+    """The video stream that players show, with a bounded decoder, and the places, among all video
+    streams, of the others that are long enough to be checked."""
 
-    Of several: a film before a single picture, then the default one, the largest picture, the most
-    pictures, the first; for that the file is read once. Raises NoVideoStream, UnsupportedCodec,
-    VideoTooComplex, DecodeTimeout.
+    shown: VideoStream
+    further: tuple[int, ...]
+
+
+def films(container: InputContainer, *, settings: MediaSettings, deadline: Deadline) -> Films:
+    """The films of a file. Cover art is ignored.
+
+    Of several streams players show: a film before a single picture, then the default one, the
+    largest picture, the most pictures, the first; for that the file is read once. Raises
+    NoVideoStream, UnsupportedCodec, VideoTooComplex, DecodeTimeout.
     """
     if len(container.streams) > settings.max_streams:
         raise VideoTooComplex(
@@ -101,38 +109,22 @@ def video_stream(
             f"{settings.max_streams}",
             context={"streams": len(container.streams), "limit_streams": settings.max_streams},
         )
-    streams = [
-        one for one in container.streams.video if not one.disposition & Disposition.attached_pic
-    ]
+    streams = {
+        place: one
+        for place, one in enumerate(container.streams.video)
+        if not one.disposition & Disposition.attached_pic
+    }
     if not streams:
         raise NoVideoStream("the file has no video stream")
-    stream = _shown(container, streams, deadline) if len(streams) > 1 else streams[0]
-    return bounded(stream, settings)
-
-
-def further_films(
-    container: InputContainer,
-    shown: VideoStream,
-    *,
-    settings: MediaSettings,
-    deadline: Deadline,
-) -> tuple[int, ...]:
-    """Places, among all video streams, of the films beside the shown one: neither covers nor
-    previews, and long enough to be checked. For that the file is read once."""
-    others = [
-        (place, one)
-        for place, one in enumerate(container.streams.video)
-        if one.index != shown.index and not one.disposition & Disposition.attached_pic
-    ]
-    if not others:
-        return ()
-    counts = _pictures(container, [one.index for _, one in others], deadline)
-    return tuple(
+    several = list(streams.values())
+    counts = _pictures(container, several, deadline) if len(several) > 1 else Counter()
+    shown = max(several, key=partial(_rank, counts=counts))
+    further = tuple(
         place
-        for place, one in others
-        if counts[one.index] > 1
-        and counts[one.index] >= settings.min_duration_s * float(one.average_rate or 1)
+        for place, one in streams.items()
+        if one is not shown and _is_long(one, counts[one.index], settings.min_duration_s)
     )
+    return Films(bounded(shown, settings), further)
 
 
 def bounded(stream: VideoStream, settings: MediaSettings) -> VideoStream:
@@ -145,21 +137,18 @@ def bounded(stream: VideoStream, settings: MediaSettings) -> VideoStream:
     return stream
 
 
-def _shown(
-    container: InputContainer, streams: Sequence[VideoStream], deadline: Deadline
-) -> VideoStream:
-    counts = _pictures(container, [one.index for one in streams], deadline)
+def _rank(stream: VideoStream, counts: Counter[int]) -> tuple[bool, bool, int, int]:
+    default = bool(stream.disposition & Disposition.default)
+    codec, count = stream.codec_context, counts[stream.index]
+    return count > 1, default, codec.width * codec.height if codec else 0, count
 
-    def rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
-        default = bool(stream.disposition & Disposition.default)
-        codec, count = stream.codec_context, counts[stream.index]
-        return count > 1, default, codec.width * codec.height if codec else 0, count
 
-    return max(streams, key=rank)
+def _is_long(stream: VideoStream, pictures: int, least_s: float) -> bool:
+    return pictures > 1 and pictures >= least_s * float(stream.average_rate or 1)
 
 
 def _pictures(
-    container: InputContainer, indices: Sequence[int], deadline: Deadline
+    container: InputContainer, streams: Sequence[VideoStream], deadline: Deadline
 ) -> Counter[int]:
     """Pictures of each stream, counted to the end of the file or its first damage."""
     counts: Counter[int] = Counter()
@@ -167,7 +156,7 @@ def _pictures(
         open_container(container.name.removeprefix("file:")) as other,
         suppress(av.error.FFmpegError, IndexError),
     ):
-        for packet in other.demux([other.streams[index] for index in indices]):
+        for packet in other.demux([other.streams[one.index] for one in streams]):
             deadline.check()
             counts[packet.stream_index] += packet.size > 0
     return counts

@@ -26,7 +26,7 @@ from dubl.errors import (
     VideoTooLong,
 )
 from dubl.media.clock import Clock, clock_of
-from dubl.media.containers import bounded, further_films, open_container, packets, video_stream
+from dubl.media.containers import bounded, films, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.extent import is_complete
 from dubl.media.pictures import Orientation, orientation_of
@@ -46,8 +46,7 @@ class Probe:
     origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown
     or wrong.
     video_place: of the read stream among all video streams; further_places: those of further films
-    in the file. clock: moves the times of packets to
-    the presentation times.
+    in the file. clock: moves the times of packets to the presentation times.
     """
 
     container: str
@@ -91,8 +90,7 @@ def probe_file(
     """
     with open_container(path) as container:
         if place is None:
-            stream = video_stream(container, settings=settings, deadline=deadline)
-            further = further_films(container, stream, settings=settings, deadline=deadline)
+            stream, further = films(container, settings=settings, deadline=deadline)
         else:
             stream, further = bounded(container.streams.video[place], settings), ()
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, VideoTooShort
 from dubl.media.clock import JUMPING_FORMATS, Clock
-from dubl.media.containers import open_container, packets, video_stream
+from dubl.media.containers import films, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Scaler, orientation_of
 from dubl.media.probe import probe_file
@@ -95,7 +95,7 @@ def _frame_at(
     deadline: Deadline,
 ) -> tuple[VideoFrame, float]:
     """The picture on screen at `at_s`, and the time of the first picture in the file."""
-    stream = video_stream(container, settings=settings, deadline=deadline)
+    stream = films(container, settings=settings, deadline=deadline).shown
     origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
     try:
         if at_s > settings.max_duration_s:

@@ -12,7 +12,7 @@ import pytest
 from av.stream import Disposition
 
 from dubl.media import decoder
-from dubl.media.containers import open_container, video_stream
+from dubl.media.containers import films, open_container
 from dubl.media.deadline import Deadline
 from dubl.media.decoder import FileDecoder
 from dubl.media.sandbox import SandboxedDecoder
@@ -53,9 +53,7 @@ def test_the_stream_that_players_show_is_read(
     path = tmp_path / "film.mkv"
     write(path, tracks)
     with open_container(str(path)) as container:
-        assert (
-            video_stream(container, settings=MediaSettings(), deadline=Deadline(60)).index == read
-        )
+        assert films(container, settings=MediaSettings(), deadline=Deadline(60)).shown.index == read
 
 
 FILM, STILL_PICTURE, MOMENT = (LARGE, 50, True), (LARGE, 1, False), (SMALL, 5, False)
