@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dubl.types.access import ApiKey as ApiKey
 from dubl.types.access import Scope as Scope
+from dubl.types.arrays import Float16Array as Float16Array
+from dubl.types.arrays import Float32Array as Float32Array
+from dubl.types.arrays import Float64Array as Float64Array
+from dubl.types.arrays import Uint8Array as Uint8Array
 from dubl.types.evidence import Box as Box
 from dubl.types.evidence import Explanation as Explanation
 from dubl.types.evidence import FramePair as FramePair
@@ -58,6 +62,10 @@ from dubl.types.review import Hold as Hold
 from dubl.types.review import Review as Review
 from dubl.types.review import ReviewItem as ReviewItem
 from dubl.types.review import ReviewState as ReviewState
+from dubl.types.sound import SoundClip as SoundClip
+from dubl.types.sound import SoundFeatures as SoundFeatures
+from dubl.types.sound import SoundSegment as SoundSegment
+from dubl.types.sound import SoundSpec as SoundSpec
 from dubl.types.space import Comparison as Comparison
 from dubl.types.space import MissingReference as MissingReference
 from dubl.types.space import Shadow as Shadow
@@ -70,14 +78,10 @@ from dubl.types.video import MAX_VIEWS as MAX_VIEWS
 from dubl.types.video import NO_TIMINGS as NO_TIMINGS
 from dubl.types.video import WHOLE_FRAME as WHOLE_FRAME
 from dubl.types.video import FeatureSpec as FeatureSpec
-from dubl.types.video import Float16Array as Float16Array
-from dubl.types.video import Float32Array as Float32Array
-from dubl.types.video import Float64Array as Float64Array
 from dubl.types.video import FrameClip as FrameClip
 from dubl.types.video import Note as Note
 from dubl.types.video import Sampling as Sampling
 from dubl.types.video import Timings as Timings
-from dubl.types.video import Uint8Array as Uint8Array
 from dubl.types.video import VideoFacts as VideoFacts
 from dubl.types.video import VideoFeatures as VideoFeatures
 from dubl.types.video import VideoSource as VideoSource

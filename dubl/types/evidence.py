@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dubl.types.library import StoredVideo
-from dubl.types.video import Float32Array, Float64Array
+from dubl.types.arrays import Float32Array, Float64Array
 
 
 class HintKind(StrEnum):

@@ -8,18 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
+
+from dubl.types.arrays import Float16Array, Float64Array, Uint8Array
+from dubl.types.sound import SoundClip, SoundFeatures
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# As text: the client's install imports these types and has no numpy.
-Uint8Array: TypeAlias = "NDArray[np.uint8]"
-Float16Array: TypeAlias = "NDArray[np.float16]"
-Float32Array: TypeAlias = "NDArray[np.float32]"
-Float64Array: TypeAlias = "NDArray[np.float64]"
-
 
 Timings = Mapping[str, float]
 
@@ -74,6 +70,7 @@ class Sampling:
     frames.
     `every_stream`: adds whole frames of the file's further video streams, as views: that of the
     stream at place p is FIRST_STREAM + p.
+    `sound`: decodes the sound, too.
     """
 
     rate_hz: float
@@ -84,6 +81,7 @@ class Sampling:
     still_at_s: float | None = None
     times_s: tuple[float, ...] = ()
     every_stream: bool = False
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,8 @@ class FrameClip:
 
     frames uint8 [N,H,W,3] RGB; timestamps_s float64 [N], the true presentation times from the
     start of the video; views uint8 [N], 0 for whole frames, other numbers for parts of the same
-    instant, or for other video streams (rows of one view are in order of time).
+    instant, or for other video streams (rows of one view are in order of time). sound: None if the
+    video has none or it was not decoded.
     """
 
     frames: Uint8Array
@@ -124,6 +123,7 @@ class FrameClip:
     views: Uint8Array
     facts: VideoFacts
     timings_ms: Timings = field(default_factory=dict)
+    sound: SoundClip | None = None
 
     def __post_init__(self) -> None:
         count = self.frames.shape[0]
@@ -161,7 +161,7 @@ class VideoFeatures:
 
     descriptors float16 [N,D'] unit length; region_features float16 [N,R,D];
     timestamps_s float64 [N]; views uint8 [N]. damaged: part of the file could not be read; these
-    are the features of the rest.
+    are the features of the rest. sound: None if the video has none or it was not described.
     """
 
     descriptors: Float16Array
@@ -173,6 +173,7 @@ class VideoFeatures:
     damaged: bool = False
     notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
+    sound: SoundFeatures | None = None
 
     def __post_init__(self) -> None:
         count = self.timestamps_s.shape[0]
