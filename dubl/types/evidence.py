@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dubl.types.library import StoredVideo
 from dubl.types.arrays import Float32Array, Float64Array
+from dubl.types.library import StoredVideo
 
 
 class HintKind(StrEnum):
