@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -162,14 +163,16 @@ def _pictures(
     return counts
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The stream's packets up to the end of the file.
+def packets(
+    container: InputContainer, stream: VideoStream, *others: AudioStream
+) -> Iterator[Packet[Any]]:
+    """Packets of these streams up to the end of the file.
 
     Raises av.error.FFmpegError on damage. This includes a new stream that appears in the middle of
     the file, on which PyAV raises IndexError.
     """
     try:
-        yield from container.demux(stream)
+        yield from container.demux(stream, *others)
     except IndexError as exc:
         raise av.error.InvalidDataError(errno.EINVAL, "a stream appears in the middle") from exc
 

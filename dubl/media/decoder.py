@@ -75,9 +75,9 @@ class FileDecoder:
 
     def _decode(self, path: str, sampling: Sampling) -> FrameClip:
         deadline = Deadline(self._settings.decode_timeout_s)
-        probe = probe_file(path, settings=self._settings, deadline=deadline)
+        probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
         self._check_readable(probe, sampling)
-        clip = self._shown(path, probe, sampling, deadline)
+        clip = replace(self._shown(path, probe, sampling, deadline), sound=probe.sound)
         if sampling.every_stream and probe.further_places:
             return self._with_further(path, clip, probe.further_places, sampling, deadline)
         return clip

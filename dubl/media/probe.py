@@ -29,9 +29,10 @@ from dubl.media.clock import Clock, clock_of
 from dubl.media.containers import bounded, films, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.extent import is_complete
+from dubl.media.listening import Listener
 from dubl.media.pictures import Orientation, orientation_of
 from dubl.settings import MediaSettings
-from dubl.types import Float64Array
+from dubl.types import Float64Array, SoundClip
 
 _DEFAULT_FRAME_RATE_HZ = 25.0  # for files that claim none; chosen
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
@@ -46,7 +47,8 @@ class Probe:
     origin_s: time of the first picture in the file. claimed_duration_s: by the header; 0: unknown
     or wrong.
     video_place: of the read stream among all video streams; further_places: those of further films
-    in the file. clock: moves the times of packets to the presentation times.
+    in the file. clock: moves the times of packets to the presentation times. sound: None if there
+    is none, or none was asked for.
     """
 
     container: str
@@ -64,6 +66,7 @@ class Probe:
     video_place: int
     further_places: tuple[int, ...]
     clock: Clock
+    sound: SoundClip | None = None
 
     @property
     def shape(self) -> float:
@@ -79,11 +82,17 @@ class Probe:
 
 
 def probe_file(
-    path: str, *, settings: MediaSettings, deadline: Deadline, place: int | None = None
+    path: str,
+    *,
+    settings: MediaSettings,
+    deadline: Deadline,
+    place: int | None = None,
+    sound: bool = False,
 ) -> Probe:
     """Probes a file and checks all limits that need no decoding.
 
-    place: of the video stream; None: the one that players show.
+    place: of the video stream; None: the one that players show. sound: listens to the sound in the
+    same pass.
 
     Raises MediaError (EmptyFile, NotAVideo, NoVideoStream, TruncatedVideo, UnsupportedCodec,
     VideoTooLong, VideoTooComplex, FrameTooLarge), DecodeTimeout.
@@ -96,7 +105,8 @@ def probe_file(
         _check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
-        scan = _scan(container, stream, frame_rate_hz, deadline, settings.max_pictures)
+        listener = Listener.of(container) if sound else None
+        scan = _scan(container, stream, frame_rate_hz, deadline, settings.max_pictures, listener)
         check_length(scan.duration_s, settings)
         _check_size(scan.first.width, scan.first.height, settings)
         return Probe(
@@ -116,6 +126,14 @@ def probe_file(
             video_place=container.streams.video.index(stream),
             further_places=further,
             clock=scan.clock,
+            sound=None
+            if listener is None
+            else listener.clip(
+                scan.clock,
+                tick_s=_tick_s(stream),
+                origin_s=scan.origin_s,
+                max_s=settings.max_duration_s,
+            ),
         )
 
 
@@ -168,16 +186,21 @@ def _scan(
     frame_rate_hz: float,
     deadline: Deadline,
     max_pictures: int,
+    listener: Listener | None,
 ) -> _Scan:
-    """Reads all packets, and decodes them up to the first picture."""
-    tick_s = float(stream.time_base or Fraction(1, av.time_base))
+    """Reads all packets, and decodes them up to the first picture; the listener hears its own."""
+    tick_s = _tick_s(stream)
     usual = max(1, round(1 / (frame_rate_hz * tick_s)))
     found = _Packets()
     first: VideoFrame | None = None
     first_number = 0
+    heard = () if listener is None else (listener.stream,)
     try:
-        for packet in packets(container, stream):
+        for packet in packets(container, stream, *heard):
             deadline.check()
+            if listener is not None and packet.stream_index == listener.stream.index:
+                listener.hear(packet, len(found.shown))
+                continue
             if first is None:
                 first, first_number = _first_picture(packet), len(found.shown)
             if packet.size:
@@ -223,6 +246,10 @@ def _laid(
         duration_s=float(ordered[-1]) + usual_s,
         clock=clock,
     )
+
+
+def _tick_s(stream: VideoStream) -> float:
+    return float(stream.time_base or Fraction(1, av.time_base))
 
 
 def _check_count(pictures: int, limit: int) -> None:

@@ -20,6 +20,7 @@ import dubl
 from dubl.closing import Closing
 from dubl.errors import DecoderCrashed, DecodeTimeout, LeaseLost
 from dubl.media import wire
+from dubl.media.bands import STEP_S
 from dubl.media.sampling import max_rows
 from dubl.settings import MediaSettings
 from dubl.types import MAX_FURTHER_STREAMS, MAX_VIEWS, FrameClip, Sampling, VideoSource
@@ -183,6 +184,7 @@ class _Worker:
             self._read_header(expires_at),
             frame_size=sampling.frame_size,
             max_rows=max(rows, sampling.min_frames, len(sampling.times_s)) * views,
+            max_sound_rows=math.ceil(self._settings.max_duration_s / STEP_S) * sampling.sound,
         )
         for part in wire.buffers(clip):
             self._read_into(part, expires_at)

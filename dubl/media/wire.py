@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -25,12 +25,14 @@ from dubl.errors import (
     SourceError,
     error_class,
 )
-from dubl.types import FrameClip, Sampling, VideoFacts, VideoSource
+from dubl.media.bands import BANDS
+from dubl.types import FrameClip, Sampling, SoundClip, VideoFacts, VideoSource
 
 Header = dict[str, object]
 
 VIDEO_FACTS = TypeAdapter(VideoFacts)
 TIMINGS = TypeAdapter(dict[str, float])
+SOUND = TypeAdapter(dict[Literal["rows", "bands", "step_s", "start_s"], float])
 LENGTH = struct.Struct("!I")
 MAX_HEADER_BYTES = 1 << 20  # chosen, bounds memory
 MAX_DETAIL = 400  # characters of an error, chosen
@@ -73,11 +75,12 @@ def parse_request(header: Header) -> tuple[VideoSource, Sampling]:
 
 
 def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
-    """Header, then timestamps, views and frames as they lie in memory."""
+    """Header, then timestamps, views, frames and bands of sound as they lie in memory."""
     header = {
         "rows": len(clip.frames),
         "facts": asdict(clip.facts),
         "timings_ms": dict(clip.timings_ms),
+        "sound": None if clip.sound is None else _sound_header(clip.sound),
     }
     stream.write(pack(header))
     for part in buffers(clip):
@@ -87,10 +90,32 @@ def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
 
 def buffers(clip: FrameClip) -> tuple[memoryview, ...]:
     """The bytes of the clip's arrays, in the order of transmission, for reading or writing."""
+    bands = () if clip.sound is None else (clip.sound.bands.data.cast("B"),)
     return (
         clip.timestamps_s.data.cast("B"),
         clip.views.data.cast("B"),
         clip.frames.data.cast("B"),
+        *bands,
+    )
+
+
+def _sound_header(sound: SoundClip) -> Header:
+    rows, bands = sound.bands.shape
+    return {"rows": rows, "bands": bands, "step_s": sound.step_s, "start_s": sound.start_s}
+
+
+def _empty_sound(header: object, *, max_rows: int) -> SoundClip | None:
+    """Raises ValueError if the announced sound is not one that was requested."""
+    if header is None:
+        return None
+    announced = SOUND.validate_python(header)
+    rows, bands = announced["rows"], announced["bands"]
+    if not (0 < rows <= max_rows and bands == BANDS):
+        raise ValueError(f"the answer announces {rows} rows of sound with {bands} bands")
+    return SoundClip(
+        bands=np.empty((int(rows), BANDS), dtype=np.uint8),
+        step_s=announced["step_s"],
+        start_s=announced["start_s"],
     )
 
 
@@ -100,7 +125,9 @@ def send_error(stream: BinaryIO, error: DublError) -> None:
     stream.flush()
 
 
-def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
+def empty_clip(
+    header: Header, *, frame_size: int, max_rows: int, max_sound_rows: int = 0
+) -> FrameClip:
     """The clip that a header announces, with arrays still to be filled.
 
     Raises ValueError if the header is invalid, and the DublError that a header carries.
@@ -118,6 +145,7 @@ def empty_clip(header: Header, *, frame_size: int, max_rows: int) -> FrameClip:
         views=np.empty(rows, dtype=np.uint8),
         facts=VIDEO_FACTS.validate_python(facts),
         timings_ms=TIMINGS.validate_python(timings),
+        sound=_empty_sound(header.get("sound"), max_rows=max_sound_rows),
     )
 
 
