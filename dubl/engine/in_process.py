@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -92,13 +92,20 @@ class InProcess(Closing):
 
         return self.run(answer())
 
-    async def ask(self, source: VideoSource) -> Pass:
-        """A check against all libraries that no ledger knows of: nothing is kept of it."""
+    async def ask(
+        self,
+        source: VideoSource,
+        *,
+        libraries: Sequence[str] = (),
+        exclude_ids: Sequence[str] = (),
+    ) -> Pass:
+        """A check against `libraries` (all, when empty) that no ledger knows of: nothing is kept of
+        it."""
         prior: asyncio.Future[PriorDecisions] = asyncio.get_running_loop().create_future()
         prior.set_result(NO_PRIOR_DECISIONS)
         question = Question(
-            libraries=(),
-            exclude_ids=(),
+            libraries=libraries,
+            exclude_ids=exclude_ids,
             registered_before="",
             prior=prior,
             context=ANYWHERE,

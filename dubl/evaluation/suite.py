@@ -79,24 +79,32 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+UNTIMED = (0.0, 0.0)
+
+
 class TrueMatch(_Record):
-    """Seconds `q` of the query copy seconds `r` of the reference."""
+    """Seconds `q` of the query copy seconds `r` of the reference; both UNTIMED if not known."""
 
     reference: str
     q: tuple[float, float]
     r: tuple[float, float]
     reversed: bool = False
 
+    @property
+    def timed(self) -> bool:
+        return self.q != UNTIMED
+
 
 class TrueQuery(_Record):
     """The edits of a query, and its true matches. `steps`: edits of a chain. `duration_s`: 0 if
-    unknown."""
+    unknown. `left_out`: references that it is not compared with."""
 
     attack: str
     matches: tuple[TrueMatch, ...] = ()
     strength: float | None = None
     steps: tuple[str, ...] = ()
     duration_s: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class Failure(_Record):

@@ -97,6 +97,7 @@ class AnsweredQuery:
         return [
             ScoredSegment(query_id=self.name, reference_id=match.reference, axes=(match.q, match.r))
             for match in self.truth
+            if match.timed
         ]
 
     def found_segments(self) -> list[ScoredSegment]:

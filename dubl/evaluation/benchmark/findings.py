@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ from dubl.evaluation.peers import Peers, score_suite
 from dubl.settings import PolicySettings
 
 ROUNDS = 300
+SEGMENT_FIGURES = (
+    "segment_ap",
+    *(f"vcsl_{name}" for name in ("precision", "recall", "f1")),
+    *(f"end_error_{part}_s" for part in ("median", "90_percent")),
+)
 STRANGER = "stranger"
 
 Figures = Mapping[str, Estimate]
@@ -170,8 +176,10 @@ def originals(queries: Sequence[AnsweredQuery]) -> dict[str, list[AnsweredQuery]
 
 def segment_figures(queries: Sequence[AnsweredQuery], policy: PolicySettings) -> Figures:
     """VSC's segment AP over all segments, and VCSL's values and end errors (seconds) over the
-    matches that reach the review threshold.
+    matches that reach the review threshold. NaN if the truth of copies has no times.
     """
+    if any(query.expected and not query.true_segments() for query in queries):
+        return dict.fromkeys(SEGMENT_FIGURES, Estimate(nan, nan, nan))
     level = policy.review_probability
     gains = [segment_gains(query.found_segments(), query.true_segments()) for query in queries]
     pairs = [boxes(query, level) for query in queries]

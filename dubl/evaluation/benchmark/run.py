@@ -17,6 +17,7 @@ from dubl.evaluation.suite import (
     REFERENCES,
     Failure,
     SuiteTruth,
+    TrueQuery,
     find_video,
 )
 from dubl.matching.decision import summed_timings
@@ -76,7 +77,7 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     with InProcess(own) as process:
         references = process.run(asked.register(process, truth.references))
         process.call(process.steps.librarian.keep_up)
-        verdicts = process.run(asked.check(process, list(truth.queries)))
+        verdicts = process.run(asked.check(process, truth.queries))
     return SuiteRun(
         truth=truth,
         settings=settings,
@@ -114,15 +115,17 @@ class _Suite:
             logger.info("%s: %d of %d", REFERENCES, first + len(group), len(names))
         return found
 
-    async def check(self, process: InProcess, names: Sequence[str]) -> Mapping[str, Verdict]:
+    async def check(
+        self, process: InProcess, queries: Mapping[str, TrueQuery]
+    ) -> Mapping[str, Verdict]:
         """Verdicts by name, without those that fail."""
         verdicts = {}
-        for count, name in enumerate(names, 1):
-            verdict = await self._checked(process, name)
+        for count, (name, facts) in enumerate(queries.items(), 1):
+            verdict = await self._checked(process, name, facts.left_out)
             if verdict is not None:
                 verdicts[name] = verdict
-            if count % LOGGED_EACH == 0 or count == len(names):
-                logger.info("%s: %d of %d", QUERIES, count, len(names))
+            if count % LOGGED_EACH == 0 or count == len(queries):
+                logger.info("%s: %d of %d", QUERIES, count, len(queries))
         return verdicts
 
     async def _registered(self, process: InProcess, name: str) -> Registration | None:
@@ -137,10 +140,12 @@ class _Suite:
         self.durations_s[f"{REFERENCES}/{name}"] = made.reference.duration_s
         return made
 
-    async def _checked(self, process: InProcess, name: str) -> Verdict | None:
+    async def _checked(
+        self, process: InProcess, name: str, left_out: Sequence[str]
+    ) -> Verdict | None:
         try:
             source = await asyncio.to_thread(_source, self._suite / QUERIES, name)
-            asked = await process.ask(source)
+            asked = await process.ask(source, exclude_ids=left_out)
         except (InputError, ResourceError) as exc:
             self._note(f"{QUERIES}/{name}", exc)
             return None

@@ -16,6 +16,7 @@ from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery, end_er
 from dubl.evaluation.benchmark.findings import Figures, Findings, pair_curve, thresholds
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.metrics.detection import Estimate, best_operating_point
+from dubl.evaluation.public.vsc2022 import write_matches
 from dubl.evaluation.report.cases import (
     FalsePair,
     Miss,
@@ -26,7 +27,6 @@ from dubl.evaluation.report.cases import (
     varied,
     worst_false_pairs,
 )
-from dubl.evaluation.vsc2022 import write_matches
 from dubl.plots import Bar, Curve, Point, bar_chart, histogram, line_plot
 from dubl.rendering import render
 from dubl.types import Match, Timings

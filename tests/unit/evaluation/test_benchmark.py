@@ -23,7 +23,7 @@ from dubl.evaluation.benchmark.findings import (
     segment_figures,
 )
 from dubl.evaluation.benchmark.run import SuiteRun
-from dubl.evaluation.suite import SuiteTruth, TrueQuery, find_video, load_truth
+from dubl.evaluation.suite import UNTIMED, SuiteTruth, TrueQuery, find_video, load_truth
 from dubl.settings import PolicySettings, Settings
 from dubl.types import Outcome, Verdict
 from tests.unit.evaluation.answers import match, query, scored, true
@@ -183,3 +183,15 @@ def test_queries_without_references_and_empty_results_give_figures() -> None:
     assert figures["micro_ap"].value == 0
     assert figures["segment_ap"].value == 0
     assert np.isnan(figures["end_error_median_s"].value)
+
+
+def test_copies_without_times_have_no_figures_of_segments() -> None:
+    untimed = true("a", q=UNTIMED, r=UNTIMED)
+    queries = [
+        query("sure", match("a", 0.99), copies=(untimed,)),
+        query("other", attack="stranger"),
+    ]
+    figures = segment_figures(queries, POLICY)
+    assert figures
+    assert all(math.isnan(one.value) for one in figures.values())
+    assert ranking_figures([one.scored for one in queries])["micro_ap"].value == 1

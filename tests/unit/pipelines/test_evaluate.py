@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -103,3 +104,27 @@ def test_a_folder_that_is_no_suite_is_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "truth.json" in result.output
     assert "Traceback" not in result.output
+
+
+def test_pictures_of_a_benchmark_are_asked_about(tmp_path: Path) -> None:
+    """DISC21: one picture is a copy, the other is not; and no times are known."""
+    folder, rng = tmp_path / "disc21", np.random.default_rng(0)
+    for part, names in (("references", ("R1", "R2")), ("queries", ("Q1", "Q2"))):
+        (folder / part).mkdir(parents=True)
+        for name in names:
+            noise = Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8))
+            noise.resize((160, 120), Image.Resampling.BICUBIC).save(folder / part / f"{name}.jpg")
+    shutil.copyfile(folder / "references" / "R2.jpg", folder / "queries" / "Q2.jpg")
+    (folder / "truth.csv").write_text("Q1,\nQ2,R2\n")
+    result = _run("--benchmark", "disc21", str(folder), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "out" / "summary.json").read_text())["figures"]
+    assert figures["micro_ap"]["value"] == 1
+    assert figures["segment_ap"]["value"] is None
+
+
+def test_one_thing_is_measured(suite: Path, tmp_path: Path) -> None:
+    for asked in ((), ("--set", str(suite), "--benchmark", "vcsl", str(suite))):
+        result = _run(*asked, "--out", str(tmp_path / "out"))
+        assert result.exit_code == 2
+        assert "either" in result.output

@@ -9,8 +9,8 @@ import pytest
 
 from dubl.errors import InvalidRequest
 from dubl.evaluation.metrics.segments import ScoredSegment
+from dubl.evaluation.public.vsc2022 import read_vsc2022, write_matches
 from dubl.evaluation.suite import find_video
-from dubl.evaluation.vsc2022 import is_vsc2022, read_vsc2022, write_matches
 
 TRUE = """query_id,ref_id,query_start,query_end,ref_start,ref_end
 Q100001,R100002,0.0,4.5,10.0,14.5
@@ -68,8 +68,3 @@ def test_a_phase_without_one_truth_is_refused(phase: Path, tmp_path: Path, numbe
         (phase / f"{one}.csv").write_text(TRUE)
     with pytest.raises(InvalidRequest, match=f"holds {number} files"):
         read_vsc2022(phase, tmp_path / "suite")
-
-
-def test_other_folders_are_no_phase(phase: Path, tmp_path: Path) -> None:
-    assert is_vsc2022(phase)
-    assert not is_vsc2022(tmp_path)
