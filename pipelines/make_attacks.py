@@ -14,14 +14,15 @@ import typer
 from dubl.errors import InvalidRequest
 from dubl.evaluation.attack_suite import SuiteOptions, write_suite
 from dubl.evaluation.suite import SuiteRoles, draw_roles, find_videos
-from dubl.footage.edits.registry import REGISTRY
+from dubl.footage.edits.registry import REGISTRY, UNSEEN
 from pipelines.cli.options import job
 
 
 def _list_edits(asked: bool) -> None:
     if asked:
-        for edit in REGISTRY.values():
-            typer.echo(f"{edit.name:16} {edit.summary}")
+        for edit in (*REGISTRY.values(), *UNSEEN.values()):
+            measured = " (for measuring alone)" if edit.name in UNSEEN else ""
+            typer.echo(f"{edit.name:16} {edit.summary}{measured}")
         raise typer.Exit
 
 
@@ -29,7 +30,11 @@ def main(
     videos: Annotated[Path, typer.Option(help="folder of videos, read with its subfolders")],
     out: Annotated[Path, typer.Option(help="output folder; missing or empty")],
     edits: Annotated[
-        str, typer.Option(help="names, separated by commas, optionally with a strength: crop:0.8")
+        str,
+        typer.Option(
+            help="names, separated by commas, optionally with a strength: crop:0.8; unseen: those "
+            "that nothing is fitted to"
+        ),
     ] = ",".join(REGISTRY),
     seed: Annotated[int, typer.Option(help="the same seed gives the same suite")] = 0,
     per_reference: Annotated[int, typer.Option(help="edits for each reference; 0: all")] = 4,
@@ -53,7 +58,7 @@ def main(
 ) -> None:
     """Writes OUT/references, OUT/queries and OUT/truth.json."""
     options = SuiteOptions(
-        edits=tuple(name.strip() for name in edits.split(",")),
+        edits=tuple(UNSEEN if edits == "unseen" else (name.strip() for name in edits.split(","))),
         per_reference=per_reference,
         longest_s=longest_s,
         max_side=max_side,

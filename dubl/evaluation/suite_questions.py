@@ -13,6 +13,7 @@ import numpy as np
 from dubl.assembly import query_sampling, reference_sampling
 from dubl.errors import InvalidRequest, MediaError
 from dubl.evaluation.suite import QUERIES, REFERENCES, SuiteTruth, TrueMatch, load_truth
+from dubl.footage.edits.registry import UNSEEN
 from dubl.media.sources import local_source
 from dubl.ports import Decoder, Embedder
 from dubl.settings import Settings
@@ -49,8 +50,14 @@ def suite_questions(
     sources: Mapping[str, str],
     per_query: int,
 ) -> list[Question]:
-    """Decodes and embeds a suite and chooses the references of each query."""
+    """Decodes and embeds a suite and chooses the references of each query.
+
+    Raises InvalidRequest for a suite with edits that nothing may be fitted to.
+    """
     truth = load_truth(suite)
+    unseen = UNSEEN.keys() & {query.attack for query in truth.queries.values()}
+    if unseen:
+        raise InvalidRequest(f"{suite} has edits for measuring alone: {', '.join(sorted(unseen))}")
     references = _embedded(
         suite / REFERENCES, truth.references, decoder, embedder, reference_sampling(settings)
     )

@@ -9,7 +9,16 @@ from types import MappingProxyType, ModuleType
 import numpy as np
 
 from dubl.footage.clips import Clip
-from dubl.footage.edits import coding, framing, geometric, mixing, overlay, photometric, temporal
+from dubl.footage.edits import (
+    coding,
+    framing,
+    geometric,
+    mixing,
+    overlay,
+    photometric,
+    temporal,
+    unseen,
+)
 from dubl.footage.edits.edit import Draw, Edit, EditedClip, Family, composed, whole
 from dubl.footage.video_file import Encoding
 
@@ -77,9 +86,14 @@ REGISTRY: Mapping[str, Edit] = MappingProxyType(
 )
 
 
+# For measuring alone: in no chain, no training, no calibration, and in a suite only by name.
+UNSEEN: Mapping[str, Edit] = MappingProxyType({edit.name: edit for edit in edits_of(unseen)})
+
+
 def find_edit(name: str) -> Edit:
-    """The edit of that name; ValueError names the known ones."""
+    """The edit of that name, also an unseen one; ValueError names the known ones."""
+    known = {**REGISTRY, **UNSEEN}
     try:
-        return REGISTRY[name]
+        return known[name]
     except KeyError as exc:
-        raise ValueError(f"unknown edit {name!r}; known: {', '.join(REGISTRY)}") from exc
+        raise ValueError(f"unknown edit {name!r}; known: {', '.join(known)}") from exc

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from dubl.errors import InvalidRequest
+from dubl.evaluation.attack_suite import SuiteOptions
+from dubl.evaluation.suite import SuiteTruth, TrueMatch, TrueQuery
+from dubl.evaluation.suite_questions import suite_questions
 from dubl.footage.clips import Clip, cut, joined, open_clip, resampled, write_clip
 from dubl.footage.edits.edit import Draw, EditedClip, Span, composed
-from dubl.footage.edits.registry import REGISTRY, applied_in_turn, find_edit
+from dubl.footage.edits.registry import (
+    PICTURE_EDITS,
+    REGISTRY,
+    UNSEEN,
+    applied_in_turn,
+    drawn_chain,
+    find_edit,
+)
 from dubl.footage.scenes import generate_scene_video
 from dubl.footage.video_file import Size, probe, read_frames
+from dubl.settings import Settings
+from dubl.training import clips as training_clips
+from dubl.training import comparator_trainer, validation, views
 from tests.support.numbered_clip import read_frame_number, write_numbered_clip
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/understand/edits.md"
 RATE = 10
 SIZE = (96, 64)
 FOREIGN = 1000  # number of the first frame of the donor
+NOBODY: Any = None  # a step that must not be asked
+EVERY = [*REGISTRY, *UNSEEN]
 KEEPING = ["recode", "scale", "aspect", "color", "gray", "dark", "contrast", "blur", "noise"]
 
 
@@ -51,7 +68,7 @@ def _edited(
     name: str, clip: Clip, donor: Clip, *, strength: float = 0.5, seed: int = 0
 ) -> EditedClip:
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    return REGISTRY[name].apply(clip, Draw(strength=strength, rng=rng, donor=donor))
+    return find_edit(name).apply(clip, Draw(strength=strength, rng=rng, donor=donor))
 
 
 def _span_at(spans: tuple[Span, ...], time_s: float) -> Span | None:
@@ -72,7 +89,7 @@ def _assert_truth(path: Path, spans: tuple[Span, ...], *, slack: int = 1) -> Non
             assert abs(number - (span.reference_at(middle_s) * RATE - 0.5)) <= slack + 1e-6
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_edit_writes_a_readable_file_of_the_promised_length(
     name: str, scene: Clip, donor: Clip, tmp_path: Path
 ) -> None:
@@ -88,7 +105,7 @@ def test_every_edit_writes_a_readable_file_of_the_promised_length(
         assert 0 <= span.reference_start_s < span.reference_end_s <= scene.duration_s + 1e-6
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_one_seed_gives_the_same_pictures_however_they_are_read(
     name: str, strength: float, scene: Clip, donor: Clip
@@ -102,7 +119,9 @@ def test_one_seed_gives_the_same_pictures_however_they_are_read(
     assert alone.shape == (one.size[1], one.size[0], 3)
 
 
-@pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"speed", "frame_rate", "recode"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(EVERY) - {"speed", "frame_rate", "recode", "flashes", "interleaved"})
+)
 def test_every_edit_changes_the_pictures(name: str, scene: Clip, donor: Clip) -> None:
     edited = _edited(name, scene, donor, strength=0.8).clip
     if edited.size != scene.size or edited.frames != scene.frames:
@@ -122,7 +141,7 @@ def test_edits_of_light_and_size_keep_every_frame_at_its_time(
     assert [read_frame_number(frame.image) for frame in read_frames(path)] == list(range(20, 40))
 
 
-@pytest.mark.parametrize("name", ["trim", "reverse", "splice", "multi_splice"])
+@pytest.mark.parametrize("name", ["trim", "reverse", "splice", "multi_splice", "jump_cuts"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_truth_points_at_the_shown_frames(
     name: str, seed: int, clip: Clip, donor: Clip, tmp_path: Path
@@ -248,7 +267,10 @@ def test_an_unknown_edit_is_refused_by_name() -> None:
 
 
 def test_the_page_of_edits_is_that_of_the_registry() -> None:
-    rows = [f"| `{edit.name}` | {edit.family} | {edit.summary} |" for edit in REGISTRY.values()]
+    rows = [
+        f"| `{edit.name}` | {edit.family} | {edit.summary} |"
+        for edit in (*REGISTRY.values(), *UNSEEN.values())
+    ]
     page = PAGE.read_text(encoding="utf-8")
     assert [line for line in page.splitlines() if line.startswith("| `")] == rows
 
@@ -267,3 +289,34 @@ def test_small_pictures_are_not_given_to_an_encoder_that_cannot_take_them() -> N
         for seed in range(40)
     }
     assert codecs == {"h264", "vp9", "mpeg4"}
+
+
+def test_unseen_edits_are_drawn_nowhere() -> None:
+    """No default, no chain and no training pool holds them."""
+    assert len(UNSEEN) == 10
+    assert not UNSEEN.keys() & (REGISTRY.keys() | PICTURE_EDITS.keys() | set(SuiteOptions().edits))
+    chains = [drawn_chain(7, np.random.default_rng(seed)) for seed in range(200)]
+    assert not UNSEEN.keys() & {edit.name for chain in chains for edit in chain}
+    # These modules train, validate and fit; none names the edits that they must not see.
+    for module in (views, validation, training_clips, comparator_trainer):
+        assert "unseen" not in Path(module.__file__ or "").read_text(encoding="utf-8").lower()
+
+
+def test_nothing_is_fitted_to_unseen_edits(tmp_path: Path) -> None:
+    facts = TrueQuery(attack="negative", matches=(TrueMatch(reference="a", q=(0, 1), r=(0, 1)),))
+    SuiteTruth(references=("a",), queries={"copy": facts}).write(tmp_path)
+    with pytest.raises(InvalidRequest, match="measuring alone: negative"):
+        suite_questions(
+            tmp_path, Settings(), decoder=NOBODY, embedder=NOBODY, sources={}, per_query=1
+        )
+
+
+def test_every_other_or_fourth_picture_is_foreign_when_interleaved(clip: Clip, donor: Clip) -> None:
+    for strength, turn in ((0.0, 4), (1.0, 2)):
+        numbers = [
+            read_frame_number(picture)
+            for picture in _edited("interleaved", clip, donor, strength=strength).clip.read(0, 40)
+        ]
+        assert [number >= FOREIGN for number in numbers] == [
+            place % turn == turn - 1 for place in range(40)
+        ]
