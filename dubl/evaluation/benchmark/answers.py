@@ -120,7 +120,7 @@ class AnsweredQuery:
 def answered_queries(run: SuiteRun) -> list[AnsweredQuery]:
     """All queries of the truth, in its order."""
     verdicts = [run.verdicts.get(name) for name in run.truth.queries]
-    ranks = _ranks([verdict.matches if verdict else () for verdict in verdicts])
+    ranks = ranks_of([verdict.matches if verdict else () for verdict in verdicts])
     return [
         AnsweredQuery(
             name=name,
@@ -151,7 +151,7 @@ def _listed(name: str, references: Sequence[str]) -> str:
     return stems[0] if len(stems) == 1 else name
 
 
-def _ranks(answers: Sequence[Sequence[Match]]) -> list[NDArray[np.float64]]:
+def ranks_of(answers: Sequence[Sequence[Match]]) -> list[NDArray[np.float64]]:
     """Place of each match by (probability, similarity); equal ones share a place."""
     keys = [(match.probability, match.similarity) for matches in answers for match in matches]
     table = np.array(keys, dtype=np.float64).reshape(-1, 2)

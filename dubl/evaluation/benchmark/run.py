@@ -72,7 +72,7 @@ def run_suite(suite: Path, truth: SuiteTruth, settings: Settings, *, home: Path)
     """
     if not truth.queries or not truth.references:
         raise InvalidRequest(f"the truth of {suite} names no queries or no references")
-    own = _own(settings, home)
+    own = own_library(settings, home)
     asked = _Suite(suite)
     with InProcess(own) as process:
         references = process.run(asked.register(process, truth.references))
@@ -158,7 +158,7 @@ class _Suite:
         self.failures.append(Failure(video=video, code=error.code, detail=error.detail))
 
 
-def _own(settings: Settings, home: Path) -> Settings:
+def own_library(settings: Settings, home: Path) -> Settings:
     """A library of its own under `home`; files of references may be read again anywhere."""
     return settings.model_copy(
         update={

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import sqrt
+from math import exp, lgamma, log, log1p, sqrt
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 Item = TypeVar("Item")
 
 NORMAL_QUANTILE = 1.959963984540054  # 97.5 %: two-sided 95 %
+TAIL = 0.025  # chance beyond each end of an interval
+HALVINGS = 60  # of [0,1]: more than a float holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,43 @@ def wilson(successes: int, trials: int) -> Estimate:
     low = 0.0 if successes == 0 else (center - spread) / scale
     high = 1.0 if successes == trials else (center + spread) / scale
     return Estimate(share, low, high)
+
+
+def clopper_pearson(successes: int, trials: int) -> Estimate:
+    """A share with its exact 95 % interval (Clopper & Pearson, 1934).
+
+    Its ends are the shares p at which so many successes or more, and so many or fewer, have a
+    chance of 2.5 %: the interval never covers less than 95 %. Without trials: [0,1].
+    """
+    if trials == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    low = 0.0 if successes == 0 else _share_where(successes - 1, trials, 1 - TAIL)
+    high = 1.0 if successes == trials else _share_where(successes, trials, TAIL)
+    return Estimate(successes / trials, low, high)
+
+
+def _share_where(most: int, trials: int, chance: float) -> float:
+    """The share p at which at most `most` successes have this chance. It falls with p."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        below = _at_most(most, trials, middle) > chance
+        low, high = (middle, high) if below else (low, middle)
+    return (low + high) / 2
+
+
+def _at_most(most: int, trials: int, share: float) -> float:
+    """The chance of at most `most` successes, 0 < share < 1."""
+    return sum(
+        exp(
+            lgamma(trials + 1)
+            - lgamma(k + 1)
+            - lgamma(trials - k + 1)
+            + k * log(share)
+            + (trials - k) * log1p(-share)
+        )
+        for k in range(most + 1)
+    )
 
 
 def bootstrap(

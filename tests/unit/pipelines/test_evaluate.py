@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,31 @@ def test_one_thing_is_measured(suite: Path, tmp_path: Path) -> None:
         result = _run(*asked, "--out", str(tmp_path / "out"))
         assert result.exit_code == 2
         assert "either" in result.output
+
+
+def test_a_library_is_measured_in_pieces(suite: Path, tmp_path: Path) -> None:
+    """Time runs out at once; then the same command continues to the end."""
+    rows = [
+        {"id": name.removesuffix(".mp4"), "file": name, "split": "test", "kind": "scene"}
+        for name in REFERENCES
+    ]
+    folder = suite / "references"
+    (folder / "manifest.json").write_text(json.dumps(rows))
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        picture = tmp_path / "picture.jpg"
+        Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(picture)
+        archive.add(picture)
+    out = tmp_path / "out"
+    asked = [
+        *("--library", str(folder), "--set", str(suite), "--out", str(out), "--sizes", "1"),
+        *("--crowd", str(tmp_path / "pictures.tar"), "--crowd-sizes", "5"),
+    ]
+    assert _run(*asked, "--minutes", "0").exit_code == 3
+    result = _run(*asked)
+    assert result.exit_code == 0, result.output
+    tree = json.loads((out / "scale.json").read_text())
+    assert [row["size"] for row in tree["sizes"]] == [1, 2, 5, 2]
+    # Of the four copies one file is broken and one absent.
+    assert [row["found"]["value"] for row in tree["sizes"]][-1] == 0.5
+    assert tree["strangers"][0]["count"] == 2
+    assert tree["called"] == []
