@@ -170,7 +170,7 @@ def _query_vectors() -> Float32Array:
 
 
 def _search(store: LibraryStore, vectors: Float32Array, *, settings: IndexSettings) -> Rows:
-    found = nearest_frames(store.tables, vectors.astype(np.float16), settings)
+    found = nearest_frames(store.tables.frames, vectors.astype(np.float16), settings)
     rows = np.full((len(vectors), NEIGHBORS), -1, dtype=np.int64)
     videos = found["reference_id"].to_numpy(zero_copy_only=False).astype(np.int64)
     numbers = videos * VIDEO_FRAMES + found["time_s"].to_numpy().astype(np.int64)

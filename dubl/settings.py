@@ -197,6 +197,23 @@ class MatchingSettings(Section):
     )
 
 
+class SoundSettings(Section):
+    """Sound as a second witness beside the picture; docs/sound.md."""
+
+    enabled: bool = False
+    min_hit_similarity: float = Field(default=0.5, ge=-1, le=1)
+    max_candidates: int = Field(
+        default=5,
+        ge=1,
+        description="references whose sound is compared though no picture was found",
+    )
+    modalities: dict[str, Literal["video", "audio", "both"]] = Field(
+        default={},
+        description="by library: whether its references claim the picture (the default), the "
+        "sound, or either; a reference's own rights.modalities go before",
+    )
+
+
 class PolicySettings(Section):
     """Thresholds on the probability of a match. They decide outcome and effort of a check."""
 
@@ -420,6 +437,7 @@ class Settings(Section):
     candidate: ChallengerSettings = ChallengerSettings()
     index: IndexSettings = IndexSettings()
     matching: MatchingSettings = MatchingSettings()
+    sound: SoundSettings = SoundSettings()
     policy: PolicySettings = PolicySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     lookback: LookbackSettings = LookbackSettings()

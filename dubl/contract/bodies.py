@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dubl import types
 from dubl.contract.links import shown_link
-from dubl.rights.terms import Action
+from dubl.rights.terms import Action, Modalities
 from dubl.types import JobState, Note, Outcome, Scope
 
 if TYPE_CHECKING:
@@ -99,13 +99,15 @@ class ExcludedSegment(Answer):
 
 class Rights(Plain):
     """Rights of a reference. A copy counts unless a license covers it. In a request they replace
-    all rights; missing fields get their defaults.
+    all rights; missing fields get their defaults. `modalities`: what is claimed, "video", "audio"
+    or "both" (either of them); null: as the library's other references.
     """
 
     action: Action = Action.BLOCK
     license_windows: tuple[LicenseWindow, ...] = ()
     min_copied_s: float = Field(default=0, ge=0)
     excluded_segments: tuple[ExcludedSegment, ...] = ()
+    modalities: Modalities | None = None
 
 
 class Ruling(Answer):

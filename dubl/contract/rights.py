@@ -9,7 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dubl.contract.forms import Form, Listed, Name, Seconds, read_form, wrong
 from dubl.errors import InvalidRights
-from dubl.rights.terms import Action, CheckContext, ExcludedSegment, LicenseWindow, Rights
+from dubl.rights.terms import (
+    Action,
+    CheckContext,
+    ExcludedSegment,
+    LicenseWindow,
+    Modalities,
+    Rights,
+)
 from dubl.rights.times import utc
 
 TERRITORY = re.compile(r"[A-Za-z]{2}")
@@ -33,6 +40,13 @@ def _action(value: object) -> Action:
         return Action(str(value))
     except ValueError as exc:
         raise wrong(f"must be one of {', '.join(Action)}") from exc
+
+
+def _modalities(value: object) -> Modalities | None:
+    try:
+        return None if value is None else Modalities(str(value))
+    except ValueError as exc:
+        raise wrong(f"must be one of {', '.join(Modalities)}") from exc
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,6 +95,7 @@ class RightsForm(Form):
     license_windows: Annotated[tuple[WindowForm, ...], Listed] = ()
     min_copied_s: Seconds = 0.0
     excluded_segments: Annotated[tuple[SegmentForm, ...], Listed] = ()
+    modalities: Annotated[Modalities | None, BeforeValidator(_modalities)] = None
 
     def terms(self) -> Rights:
         return Rights(
@@ -88,6 +103,7 @@ class RightsForm(Form):
             license_windows=tuple(LicenseWindow(**dict(one)) for one in self.license_windows),
             min_copied_s=self.min_copied_s,
             excluded_segments=tuple(ExcludedSegment(**dict(one)) for one in self.excluded_segments),
+            modalities=self.modalities,
         )
 
 

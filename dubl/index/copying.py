@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from dubl.errors import StoreUnavailable
 from dubl.index.reading import read_rows
-from dubl.index.rows import NewReference, frames_table, to_features, to_references
+from dubl.index.rows import NewReference, to_features, to_references
 from dubl.index.schema import completed, require_spec
 from dubl.index.tables import Tables, store_errors
 from dubl.index.upkeep import orphan_frames
-from dubl.index.writing import drop_frames
-from dubl.types import FeatureSpec
+from dubl.index.writing import add_frames, drop_frames
+from dubl.types import FeatureSpec, SoundSpec
 
 ROWS_AT_ONCE = 16  # chosen; features of a long video have tens of megabytes
 
@@ -36,7 +36,9 @@ def export_references(tables: Tables, path: Path) -> int:
     return count
 
 
-def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
+def import_references(
+    tables: Tables, path: Path, spec: FeatureSpec, sound: SoundSpec | None = None
+) -> int:
     """Adds the missing references of a Parquet file, each with its frames; returns the number of
     references in the file.
 
@@ -55,7 +57,7 @@ def import_references(tables: Tables, path: Path, spec: FeatureSpec) -> int:
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
             rows = pa.Table.from_batches([batch])
             absent = [name not in present for name in rows["id"].to_pylist()]
-            _add(tables, rows.filter(pa.array(absent)), spec)
+            _add(tables, rows.filter(pa.array(absent)), spec, sound)
         return int(file.metadata.num_rows)
 
 
@@ -70,15 +72,16 @@ def _present_ids(tables: Tables, copied: pa.Table) -> set[str]:
     return present
 
 
-def _add(tables: Tables, rows: pa.Table, spec: FeatureSpec) -> None:
+def _add(tables: Tables, rows: pa.Table, spec: FeatureSpec, sound: SoundSpec | None) -> None:
     """Adds frames first, then the reference, which is the commit point."""
     if not rows.num_rows:
         return
-    features = to_features(rows, spec)
+    rows = completed(rows, tables.references.schema)
+    features = to_features(rows, spec, sound)
     items = [
         NewReference(reference=reference, features=features[reference.id])
         for reference in to_references(rows)
     ]
     with store_errors("take references back"):
-        tables.frames.add(frames_table(items, spec))
-        tables.references.add(completed(rows, tables.references.schema))
+        add_frames(tables, items, spec)
+        tables.references.add(rows)

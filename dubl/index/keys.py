@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from dubl.index import predicates
 from dubl.index.tables import Tables, store_errors
+from dubl.types import SoundSpec
 
-KEY_COLUMNS = ("id", "library", "sha256", "source")
+KEY_COLUMNS = ("id", "library", "sha256", "source", "sound_space")
 DIGEST_BYTES = 16  # chosen, see above
 
 Digests = NDArray[np.bytes_]
@@ -24,11 +25,13 @@ Digests = NDArray[np.bytes_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKeys:
-    """Sorted digests of: ids; ids and sources; libraries and SHA-256 sums."""
+    """Sorted digests of: ids; ids and sources; libraries and SHA-256 sums; ids of references whose
+    sound was never listened to."""
 
     ids: Digests
     places: Digests
     contents: Digests
+    unheard: Digests
 
     def has_id(self, reference_id: str) -> bool:
         return _holds(self.ids, _digest(reference_id))
@@ -37,15 +40,20 @@ class KnownKeys:
         """Whether the id was registered from this source."""
         return _holds(self.places, _digest(reference_id, source))
 
+    def is_unheard(self, reference_id: str, source: str) -> bool:
+        """Whether the sound of this file's reference was never listened to."""
+        return _holds(self.unheard, _digest(reference_id)) and self.has_place(reference_id, source)
+
     def has_content(self, library: str, sha256: str) -> bool:
         return _holds(self.contents, _digest(library, sha256))
 
 
-def read_keys(tables: Tables) -> KnownKeys:
-    """Keys of all current references."""
+def read_keys(tables: Tables, sound: SoundSpec | None = None) -> KnownKeys:
+    """Keys of all current references; without `sound` none counts as unheard."""
     ids: list[bytes] = []
     places: list[bytes] = []
     contents: list[bytes] = []
+    unheard: list[bytes] = []
     with store_errors("read keys"):
         query = tables.references.search().select(list(KEY_COLUMNS))
         for batch in query.to_batches():
@@ -53,7 +61,14 @@ def read_keys(tables: Tables) -> KnownKeys:
                 ids.append(_digest(row["id"]))
                 places.append(_digest(row["id"], row["source"]))
                 contents.append(_digest(row["library"], row["sha256"]))
-    return KnownKeys(ids=_sorted(ids), places=_sorted(places), contents=_sorted(contents))
+                if sound is not None and row["sound_space"] != sound.space_id:
+                    unheard.append(ids[-1])
+    return KnownKeys(
+        ids=_sorted(ids),
+        places=_sorted(places),
+        contents=_sorted(contents),
+        unheard=_sorted(unheard),
+    )
 
 
 def read_ids(tables: Tables, *, library: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.table import Table
 
-from dubl.index.tables import Tables, store_errors
+from dubl.index.tables import store_errors
 from dubl.settings import IndexSettings
 from dubl.types import Float16Array, Float32Array
 
@@ -47,21 +47,21 @@ def probed(frames: int) -> int:
 
 
 def nearest_frames(
-    tables: Tables,
+    table: Table,
     descriptors: Float16Array,
     settings: IndexSettings,
     *,
     where: str = "",
     exact: bool = False,
 ) -> pa.Table:
-    """The `hits_per_frame` nearest frames of every row of [Q,D'], nearest first.
+    """The `hits_per_frame` nearest rows of `table` for every row of [Q,D'], nearest first.
 
     Columns: `query_index`, `reference_id`, `time_s`, `until_s`, and `_distance` (1 - cosine). The
     search is exact without a vector index, or with `exact`. With an index, only rows added since it
     was built are searched exactly. Raises StoreUnavailable.
     """
     with store_errors("be searched"):
-        stats = None if exact else tables.frames.index_stats(INDEX)
+        stats = None if exact else table.index_stats(INDEX)
         probes, deep = 0, settings.hits_per_frame
         if stats is not None:
             probes = settings.probed_partitions or probed(stats.num_indexed_rows)
@@ -70,7 +70,7 @@ def nearest_frames(
         found = []
         for first in range(0, len(descriptors), step):
             some = descriptors[first : first + step]
-            rows = _candidates(tables.frames, some, deep, probes, where)
+            rows = _candidates(table, some, deep, probes, where)
             found.append(_nearest(rows, some, first, settings.hits_per_frame))
         return pa.concat_tables(found)
 

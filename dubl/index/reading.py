@@ -20,6 +20,7 @@ from dubl.types import (
     Page,
     PagePosition,
     Reference,
+    SoundSpec,
     VideoFeatures,
 )
 
@@ -52,13 +53,16 @@ def existing(
 
 
 def read_features(
-    tables: Tables, reference_ids: Sequence[str], spec: FeatureSpec
+    tables: Tables,
+    reference_ids: Sequence[str],
+    spec: FeatureSpec,
+    sound: SoundSpec | None = None,
 ) -> dict[str, VideoFeatures]:
     """Features by reference id; missing references are left out."""
     features: dict[str, VideoFeatures] = {}
     for chunk in chunks(reference_ids, FEATURES_PER_QUERY):
         rows = read_rows(tables, FEATURE_COLUMNS, predicates.among("id", chunk))
-        features.update(to_features(rows, spec))
+        features.update(to_features(rows, spec, sound))
     return features
 
 

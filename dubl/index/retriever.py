@@ -17,13 +17,14 @@ from dubl.index.reading import chunks, read_rows
 from dubl.index.spans import distinct_rows, moments
 from dubl.index.store import LibraryStore
 from dubl.index.voting import Hits, Votes, vote
-from dubl.settings import IndexSettings
+from dubl.settings import IndexSettings, SoundSettings
 from dubl.types import (
     Candidate,
     CandidateSet,
     Float64Array,
     FrameFound,
     FrameHit,
+    SoundFeatures,
     VideoFeatures,
 )
 
@@ -35,12 +36,24 @@ class LanceRetriever:
     """Retriever (dubl.ports) over a LibraryStore."""
 
     def __init__(
-        self, store: LibraryStore, settings: IndexSettings, *, negative: Sequence[str] = ()
+        self,
+        store: LibraryStore,
+        settings: IndexSettings,
+        *,
+        sound: SoundSettings | None = None,
+        negative: Sequence[str] = (),
     ) -> None:
         """`negative`: libraries of common material. They are always searched, and their candidates
         do not count towards `max_candidates`."""
         self._store = store
         self._settings = settings
+        sound = sound or SoundSettings()
+        self._heard_settings = settings.model_copy(
+            update={
+                "min_hit_similarity": sound.min_hit_similarity,
+                "max_candidates": sound.max_candidates,
+            }
+        )
         self._negative = tuple(negative)
 
     def retrieve(
@@ -66,15 +79,17 @@ class LanceRetriever:
         rows = distinct_rows(features.descriptors, limit=self._settings.max_query_frames)
         where = _filter(libraries, exclude_ids, registered_before)
         candidates: tuple[Candidate, ...] = ()
+        others = _without(self._negative, where)
         if rows.size:
-            others = _without(self._negative, where)
             candidates = self._search(features, rows, libraries, where=others)
         if rows.size and self._negative:
             common = predicates.among("library", self._negative)
             candidates += self._search(features, rows, self._negative, where=common)
+        heard = self._hear(features.sound, libraries, where=others)
         elapsed_ms = (time.perf_counter() - started) * 1000
         return CandidateSet(
             candidates=candidates,
+            heard=heard,
             index_version=version,
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
@@ -88,8 +103,21 @@ class LanceRetriever:
         where: str,
     ) -> tuple[Candidate, ...]:
         descriptors = features.descriptors[rows]
-        found = nearest_frames(self._store.tables, descriptors, self._settings, where=where)
-        return self._elect(found, features.timestamps_s[rows], libraries)
+        found = nearest_frames(self._store.tables.frames, descriptors, self._settings, where=where)
+        return self._elect(found, features.timestamps_s[rows], libraries, self._settings)
+
+    def _hear(
+        self, sound: SoundFeatures | None, libraries: Sequence[str], *, where: str
+    ) -> tuple[Candidate, ...]:
+        """Candidates by their sound; none for a silent query, or one of another space of sounds."""
+        table, settings = self._store.tables.audio_frames, self._heard_settings
+        if table is None or sound is None or sound.spec != self._store.sound:
+            return ()
+        rows = distinct_rows(sound.descriptors, limit=settings.max_query_frames)
+        if not rows.size:
+            return ()
+        found = nearest_frames(table, sound.descriptors[rows], settings, where=where)
+        return self._elect(found, sound.times_s[rows], libraries, settings)
 
     def find_frame(
         self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
@@ -101,7 +129,7 @@ class LanceRetriever:
         """
         settings = self._settings.model_copy(update={"hits_per_frame": HITS_A_REFERENCE * limit})
         found = nearest_frames(
-            self._store.tables,
+            self._store.tables.frames,
             features.descriptors[:1],
             settings,
             where=_filter(libraries, (), ""),
@@ -125,16 +153,20 @@ class LanceRetriever:
         )
 
     def _elect(
-        self, found: pa.Table, query_times_s: Float64Array, libraries: Sequence[str]
+        self,
+        found: pa.Table,
+        query_times_s: Float64Array,
+        libraries: Sequence[str],
+        settings: IndexSettings,
     ) -> tuple[Candidate, ...]:
-        floor = self._settings.min_hit_similarity
+        floor = settings.min_hit_similarity
         ids, hits = _hits(found, query_times_s, floor=floor)
         query_count = np.unique(query_times_s).size
         votes = vote(hits, reference_count=len(ids), query_count=query_count, floor=floor)
         ranked = [ids[code] for code in np.argsort(-votes.scores, kind="stable")]
         codes = {reference_id: code for code, reference_id in enumerate(ids)}
         elected: list[Candidate] = []
-        for chunk in chunks(ranked, 2 * self._settings.max_candidates):
+        for chunk in chunks(ranked, 2 * settings.max_candidates):
             present = self._libraries_of(chunk)
             for reference_id in chunk:
                 library = present.get(reference_id)
@@ -142,9 +174,9 @@ class LanceRetriever:
                     elected.append(
                         _candidate(codes[reference_id], reference_id, library, hits, votes)
                     )
-            if len(elected) >= self._settings.max_candidates:
+            if len(elected) >= settings.max_candidates:
                 break
-        return tuple(elected[: self._settings.max_candidates])
+        return tuple(elected[: settings.max_candidates])
 
     def _libraries_of(self, reference_ids: Sequence[str]) -> dict[str, str]:
         """The library by id, of references that exist."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dubl.contract import bodies
 from dubl.contract.rights import parse_rights
-from dubl.index.schema import frames_schema, references_schema
+from dubl.index.schema import SOUND_COLUMNS, frames_schema, references_schema
 from dubl.index.spans import span_ends, span_starts
 from dubl.rights.terms import Rights
 from dubl.types import (
@@ -22,6 +22,8 @@ from dubl.types import (
     Metadata,
     Reference,
     ReferenceDraft,
+    SoundFeatures,
+    SoundSpec,
     VideoFeatures,
     VideoSource,
 )
@@ -97,19 +99,37 @@ def frames_table(items: Sequence[NewReference], spec: FeatureSpec) -> pa.Table:
 
     Frames with a zero descriptor (without content) are left out: they may not vote.
     """
-    no_rows = np.zeros((0, spec.descriptor_dims), np.float16)
-    kept = [_spans(item.features) for item in items]
-    descriptors = np.concatenate([no_rows, *(part.descriptors for part in kept)])
-    owner = np.repeat(np.arange(len(items)), [len(part.from_s) for part in kept])
-    columns = [
-        _repeated([item.reference.id for item in items], owner),
-        _repeated([item.reference.library for item in items], owner),
-        _repeated([item.reference.created_at for item in items], owner),
-        pa.array(np.concatenate([np.zeros(0), *(part.from_s for part in kept)])),
-        pa.array(np.concatenate([np.zeros(0), *(part.until_s for part in kept)])),
-        pa.FixedSizeListArray.from_arrays(pa.array(descriptors.reshape(-1)), spec.descriptor_dims),
+    parts = [(item.reference, _spans(item.features)) for item in items]
+    return _vectors_table(parts, frames_schema(spec))
+
+
+def audio_frames_table(
+    items: Sequence[tuple[Reference, SoundFeatures | None]], schema: pa.Schema
+) -> pa.Table:
+    """Rows of the table of sound with `schema`, one for each window."""
+    parts = [
+        (reference, _Spans(descriptors=one.descriptors, from_s=one.times_s, until_s=one.times_s))
+        for reference, one in items
+        if one is not None
     ]
-    return pa.Table.from_arrays(columns, schema=frames_schema(spec))
+    return _vectors_table(parts, schema)
+
+
+def _vectors_table(parts: Sequence[tuple[Reference, _Spans]], schema: pa.Schema) -> pa.Table:
+    dims = schema.field("descriptor").type.list_size
+    references, spans = [one for one, _ in parts], [one for _, one in parts]
+    no_rows = np.zeros((0, dims), np.float16)
+    descriptors = np.concatenate([no_rows, *(part.descriptors for part in spans)])
+    owner = np.repeat(np.arange(len(parts)), [len(part.from_s) for part in spans])
+    columns = [
+        _repeated([one.id for one in references], owner),
+        _repeated([one.library for one in references], owner),
+        _repeated([one.created_at for one in references], owner),
+        pa.array(np.concatenate([np.zeros(0), *(part.from_s for part in spans)])),
+        pa.array(np.concatenate([np.zeros(0), *(part.until_s for part in spans)])),
+        pa.FixedSizeListArray.from_arrays(pa.array(descriptors.reshape(-1)), dims),
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def to_references(table: pa.Table) -> list[Reference]:
@@ -133,10 +153,28 @@ def to_references(table: pa.Table) -> list[Reference]:
     ]
 
 
-def to_features(table: pa.Table, spec: FeatureSpec) -> dict[str, VideoFeatures]:
-    """Rows with FEATURE_COLUMNS as features by reference id."""
+def to_features(
+    table: pa.Table, spec: FeatureSpec, sound: SoundSpec | None = None
+) -> dict[str, VideoFeatures]:
+    """Rows with FEATURE_COLUMNS as features by reference id; without sounds of other spaces."""
     ids: list[str] = table["id"].to_pylist()
-    return {reference_id: _features(table, index, spec) for index, reference_id in enumerate(ids)}
+    return {
+        reference_id: replace(
+            _features(table, index, spec), sound=_sound(table, index, sound) if sound else None
+        )
+        for index, reference_id in enumerate(ids)
+    }
+
+
+def sound_row(sound: SoundFeatures | None) -> dict[str, object]:
+    """Values of SOUND_COLUMNS."""
+    if sound is None:
+        return dict.fromkeys(SOUND_COLUMNS)
+    return {
+        "sound_space": sound.spec.space_id,
+        "sound_times_s": sound.times_s.astype("<f8").tobytes(),
+        "sound_descriptors": sound.descriptors.astype("<f2").tobytes(),
+    }
 
 
 def metadata_text(metadata: Metadata) -> str:
@@ -156,6 +194,7 @@ def rights_row(rights: Rights) -> dict[str, str | float | None]:
         "excluded_segments": text("excluded_segments"),
         "rights_action": rights.action.value,
         "min_copied_s": rights.min_copied_s,
+        "rights_modalities": rights.modalities and rights.modalities.value,
     }
 
 
@@ -167,6 +206,7 @@ def to_rights(row: Mapping[str, object]) -> Rights:
             "license_windows": row.get("licence_windows"),
             "min_copied_s": row.get("min_copied_s"),
             "excluded_segments": row.get("excluded_segments"),
+            "modalities": row.get("rights_modalities"),
         }
     )
 
@@ -212,22 +252,36 @@ def _reference_row(item: NewReference) -> dict[str, object]:
         "views": features.views.astype("u1").tobytes(),
         "descriptors": features.descriptors.astype("<f2").tobytes(),
         "region_features": features.region_features.astype("<f2").tobytes(),
+        **sound_row(features.sound),
     }
 
 
-def _features(table: pa.Table, index: int, spec: FeatureSpec) -> VideoFeatures:
-    def bytes_of(column: str) -> bytearray:
-        # A copy: Arrow's memory is read-only and may be unaligned.
-        return bytearray(table[column][index].as_buffer())
+def _bytes(table: pa.Table, column: str, index: int) -> bytearray:
+    """A copy: Arrow's memory is read-only and may be unaligned."""
+    return bytearray(table[column][index].as_buffer())
 
+
+def _sound(table: pa.Table, index: int, spec: SoundSpec) -> SoundFeatures | None:
+    if table["sound_space"][index].as_py() != spec.space_id:
+        return None
+    descriptors = np.frombuffer(_bytes(table, "sound_descriptors", index), np.float16)
+    return SoundFeatures(
+        descriptors=descriptors.reshape(-1, spec.dims),
+        times_s=np.frombuffer(_bytes(table, "sound_times_s", index), np.float64),
+        duration_s=float(table["duration_s"][index].as_py()),
+        spec=spec,
+    )
+
+
+def _features(table: pa.Table, index: int, spec: FeatureSpec) -> VideoFeatures:
     count = int(table["frame_count"][index].as_py())
-    descriptors = np.frombuffer(bytes_of("descriptors"), np.float16)
-    regions = np.frombuffer(bytes_of("region_features"), np.float16)
+    descriptors = np.frombuffer(_bytes(table, "descriptors", index), np.float16)
+    regions = np.frombuffer(_bytes(table, "region_features", index), np.float16)
     return VideoFeatures(
         descriptors=descriptors.reshape(count, spec.descriptor_dims),
         region_features=regions.reshape(count, spec.regions, spec.region_dims),
-        timestamps_s=np.frombuffer(bytes_of("timestamps_s"), np.float64),
-        views=np.frombuffer(bytes_of("views"), np.uint8),
+        timestamps_s=np.frombuffer(_bytes(table, "timestamps_s", index), np.float64),
+        views=np.frombuffer(_bytes(table, "views", index), np.uint8),
         duration_s=float(table["duration_s"][index].as_py()),
         spec=spec,
     )

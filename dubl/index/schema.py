@@ -4,6 +4,7 @@
 |---|---|
 | `references` | video, with all its features: re-ranking needs one read, `frames` can be rebuilt |
 | `frames` | span of nearly equal frames, as a search finds it |
+| `audio_frames_…` | window of sound; one table for each space of descriptors of sound |
 | `failures` | video that a batch job could not index |
 | `index_history` | training or audit of the vector index |
 """
@@ -16,13 +17,15 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 
 from dubl.errors import FeatureSpaceMismatch, StoreTooNew
-from dubl.types import FeatureSpec
+from dubl.types import FeatureSpec, SoundSpec
 
 REFERENCES = "references"
 FRAMES = "frames"
+AUDIO_FRAMES = "audio_frames"
 FAILURES = "failures"
 INDEX_HISTORY = "index_history"
 SPEC_KEY = b"dubl:feature_spec"
+SOUND_SPEC_KEY = b"dubl:sound_spec"
 VERSION_KEY = b"dubl:schema_version"
 # Increased when an older program would misread or damage the tables. New columns do not increase
 # it: missing columns are added when a library is opened, and unknown ones are ignored.
@@ -32,7 +35,15 @@ SCHEMA_VERSION = 1
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
 # Windows and segments are JSON; null means the default.
-RIGHTS_COLUMNS = ("licence_windows", "excluded_segments", "rights_action", "min_copied_s")
+RIGHTS_COLUMNS = (
+    "licence_windows",
+    "excluded_segments",
+    "rights_action",
+    "min_copied_s",
+    "rights_modalities",
+)
+# All null: the sound was never listened to. No windows: nothing was heard.
+SOUND_COLUMNS = ("sound_space", "sound_times_s", "sound_descriptors")
 FACT_COLUMNS = (
     "id",
     "library",
@@ -55,6 +66,7 @@ FEATURE_COLUMNS = (
     "views",
     "descriptors",
     "region_features",
+    *SOUND_COLUMNS,
 )
 
 
@@ -62,7 +74,8 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
     """One row for each video.
 
     Features are little-endian arrays in row-major order: timestamps_s float64 [N], views uint8 [N],
-    descriptors float16 [N,D'], region_features float16 [N,R,D]. `created_at` is UTC text with
+    descriptors float16 [N,D'], region_features float16 [N,R,D]; of the sound, in the space with the
+    id `sound_space`, times float64 [M] and descriptors float16 [M,D]. `created_at` is UTC text with
     microseconds, distinct for all references of one writer.
     """
     text = {name: pa.field(name, pa.string(), nullable=False) for name in FACT_COLUMNS}
@@ -88,6 +101,10 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
             # Last, as in tables of older versions, to which they were added.
             pa.field("rights_action", pa.string()),
             pa.field("min_copied_s", pa.float64()),
+            pa.field("rights_modalities", pa.string()),
+            pa.field("sound_space", pa.string()),
+            pa.field("sound_times_s", pa.large_binary()),
+            pa.field("sound_descriptors", pa.large_binary()),
         ],
         metadata=_metadata(spec),
     )
@@ -98,7 +115,22 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
 
     `library` and `created_at` repeat the reference's, as filters of a search.
     """
-    descriptor = pa.list_(pa.float16(), spec.descriptor_dims)
+    return _vectors_schema(spec.descriptor_dims, _metadata(spec))
+
+
+def audio_frames_schema(spec: SoundSpec) -> pa.Schema:
+    """One row for each window of sound, with the columns of `frames`; `until_s` is `time_s`."""
+    text = json.dumps(asdict(spec), sort_keys=True)
+    return _vectors_schema(spec.dims, {SOUND_SPEC_KEY: text.encode()})
+
+
+def audio_frames_name(spec: SoundSpec) -> str:
+    """The table of one space: sounds of another one are not compared and are described again."""
+    return f"{AUDIO_FRAMES}_{spec.space_id}"
+
+
+def _vectors_schema(dims: int, metadata: dict[bytes, bytes]) -> pa.Schema:
+    descriptor = pa.list_(pa.float16(), dims)
     return pa.schema(
         [
             pa.field("reference_id", pa.string(), nullable=False),
@@ -108,7 +140,7 @@ def frames_schema(spec: FeatureSpec) -> pa.Schema:
             pa.field("until_s", pa.float64(), nullable=False),
             pa.field("descriptor", descriptor, nullable=False),
         ],
-        metadata=_metadata(spec),
+        metadata=metadata,
     )
 
 

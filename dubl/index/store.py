@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dubl.errors import FeatureSpaceMismatch, StoreUnavailable, no_reference
@@ -41,6 +42,8 @@ from dubl.types import (
     Reference,
     ReferenceDraft,
     Registration,
+    SoundFeatures,
+    SoundSpec,
     VideoFeatures,
 )
 
@@ -66,21 +69,27 @@ class LibraryStore:
         uri: str,
         *,
         spec: FeatureSpec,
+        sound: SoundSpec | None = None,
         settings: IndexSettings,
         read_only: bool = False,
         caches: Caches = SEARCH_CACHES,
     ) -> None:
-        """`read_only` forbids writing. Raises FeatureSpaceMismatch if the tables have another
-        spec."""
+        """`sound`: space of sounds; None: without, and sounds of others are not stored.
+        `read_only` forbids writing. Raises FeatureSpaceMismatch if the tables have another spec."""
         self.uri = uri
         self.spec = spec
+        self.sound = sound
         self._settings = settings
         self._read_only = read_only
         self._clock = RisingClock()
         self._writing = threading.Lock()
         self._orphans: dict[writing.FramesOf, float] = {}  # time of discovery, monotonic seconds
         self._tables = open_tables(
-            uri, spec=spec, consistency_interval_s=settings.consistency_interval_s, caches=caches
+            uri,
+            spec=spec,
+            sound=sound,
+            consistency_interval_s=settings.consistency_interval_s,
+            caches=caches,
         )
 
     @property
@@ -92,7 +101,8 @@ class LibraryStore:
     def version(self) -> int:
         """A number that grows with each write."""
         with store_errors("tell its version"):
-            return int(self._tables.references.version + self._tables.frames.version)
+            tables = (self._tables.references, *self._tables.searched)
+            return sum(int(table.version) for table in tables)
 
     def register(self, entries: Sequence[Entry]) -> Registrations:
         """Registers many videos with one commit for each table; answers in the order of entries.
@@ -110,7 +120,8 @@ class LibraryStore:
             for entry in entries:
                 reference = known.find(entry.draft, entry.source.sha256)
                 if reference is None:
-                    item = new_reference(entry, created_at=entry.created_at or self._clock.next())
+                    created_at = entry.created_at or self._clock.next()
+                    item = new_reference(self._own(entry), created_at=created_at)
                     new[item.reference.id] = item
                     known.add(item.reference)
                     answers.append(Registration(reference=item.reference, created=True))
@@ -123,6 +134,21 @@ class LibraryStore:
             else answer
             for answer in answers
         ]
+
+    def add_sounds(self, sounds: Mapping[str, tuple[str, SoundFeatures]]) -> int:
+        """Adds sounds to references that were registered without them, by id.
+
+        Each comes with the SHA-256 sum of its file. Returns the number of references that took
+        theirs: those of other bytes, and deleted ones, do not. May be repeated.
+        """
+        if not sounds:
+            return 0
+        with self._write("add sound") as tables:
+            return sum(
+                writing.add_sound(tables, reference, sounds[reference.id][1])
+                for reference in reading.existing(tables, ids=sounds)
+                if reference.sha256 == sounds[reference.id][0]
+            )
 
     def update(
         self,
@@ -214,7 +240,7 @@ class LibraryStore:
 
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         """Features by reference id; missing references are left out."""
-        return reading.read_features(self._tables, reference_ids, self.spec)
+        return reading.read_features(self._tables, reference_ids, self.spec, self.sound)
 
     def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
         """Rights by reference id; missing references are left out."""
@@ -240,7 +266,7 @@ class LibraryStore:
         with self._write("take references back") as tables:
             if is_folder(self.uri):  # no other writer is active
                 writing.drop_frames(tables, upkeep.orphan_frames(tables))
-            return copying.import_references(tables, path, self.spec)
+            return copying.import_references(tables, path, self.spec, self.sound)
 
     def optimize(self, *, full: bool = False, retrain: bool = False) -> None:
         """Compacts files, updates indexes, drops versions older than `settings.keep_versions_s`.
@@ -287,11 +313,16 @@ class LibraryStore:
         if self._read_only:
             raise StoreUnavailable(f"the library at {self.uri} was opened for reading only")
         with self._writing, store_errors(action), write_lock(self.uri):
-            self._tables.references.checkout_latest()
-            self._tables.frames.checkout_latest()
-            self._tables.failures.checkout_latest()
-            self._tables.index_history.checkout_latest()
+            for table in self._tables.all:
+                table.checkout_latest()
             yield self._tables
+
+    def _own(self, entry: Entry) -> Entry:
+        """The entry without a sound of another space."""
+        sound = entry.features.sound
+        if sound is None or sound.spec == self.sound:
+            return entry
+        return replace(entry, features=replace(entry.features, sound=None))
 
     def _require_spec(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

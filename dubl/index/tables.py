@@ -25,13 +25,15 @@ from dubl.index.schema import (
     FRAMES,
     INDEX_HISTORY,
     REFERENCES,
+    audio_frames_name,
+    audio_frames_schema,
     failures_schema,
     frames_schema,
     index_history_schema,
     references_schema,
     require_spec,
 )
-from dubl.types import FeatureSpec
+from dubl.types import FeatureSpec, SoundSpec
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +67,25 @@ WRITER_CACHES = Caches(metadata_bytes=2 * 1024**2, index_bytes=4 * 1024**2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Open handles; each checks for newer versions once in the consistency interval."""
+    """Open handles; each checks for newer versions once in the consistency interval.
+
+    audio_frames: None if the library is opened without sound.
+    """
 
     references: Table
     frames: Table
     failures: Table
     index_history: Table
+    audio_frames: Table | None = None
+
+    @property
+    def searched(self) -> tuple[Table, ...]:
+        """The tables of descriptors, whose rows belong to references."""
+        return (self.frames,) if self.audio_frames is None else (self.frames, self.audio_frames)
+
+    @property
+    def all(self) -> tuple[Table, ...]:
+        return (self.references, *self.searched, self.failures, self.index_history)
 
 
 @contextmanager
@@ -101,7 +116,12 @@ def committed(table: Table, commit: Callable[[], Result]) -> Result:
 
 
 def open_tables(
-    uri: str, *, spec: FeatureSpec, consistency_interval_s: float, caches: Caches = SEARCH_CACHES
+    uri: str,
+    *,
+    spec: FeatureSpec,
+    sound: SoundSpec | None = None,
+    consistency_interval_s: float,
+    caches: Caches = SEARCH_CACHES,
 ) -> Tables:
     """Opens the tables and creates missing ones.
 
@@ -112,12 +132,13 @@ def open_tables(
         connection = lancedb.connect(
             uri, read_consistency_interval=interval, session=session_of(caches)
         )
-        _create_absent(connection, uri, spec)
+        _create_absent(connection, uri, spec, sound)
         tables = Tables(
             references=connection.open_table(REFERENCES),
             frames=connection.open_table(FRAMES),
             failures=connection.open_table(FAILURES),
             index_history=connection.open_table(INDEX_HISTORY),
+            audio_frames=sound and connection.open_table(audio_frames_name(sound)),
         )
         if not is_folder(uri):
             _settle(tables)
@@ -136,7 +157,9 @@ def session_of(caches: Caches) -> lancedb.Session:
     )
 
 
-def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> None:
+def _create_absent(
+    connection: DBConnection, uri: str, spec: FeatureSpec, sound: SoundSpec | None
+) -> None:
     """Creates missing tables.
 
     Two processes that create a table at the same time would replace each other's. In a folder a
@@ -148,6 +171,8 @@ def _create_absent(connection: DBConnection, uri: str, spec: FeatureSpec) -> Non
         FRAMES: frames_schema(spec),
         REFERENCES: references_schema(spec),
     }
+    if sound is not None:
+        schemas[audio_frames_name(sound)] = audio_frames_schema(sound)
     if schemas.keys() <= table_names(connection):
         return
     with _creation_lock(uri):
@@ -168,14 +193,16 @@ def _settle(tables: Tables) -> None:
     another one created the table replaces it, with all rows. So nothing is written before the
     tables are SETTLED_S old. Tables with many versions are old enough.
     """
-    if tables.references.version > MAX_MAKERS:
+    made_last = (tables.references, tables.audio_frames)
+    young = [one for one in made_last if one is not None and one.version <= MAX_MAKERS]
+    if not young:
         return
-    made = min(version["timestamp"] for version in tables.references.list_versions())
+    made = max(min(version["timestamp"] for version in one.list_versions()) for one in young)
     left_s = SETTLED_S - (datetime.now(tz=made.tzinfo) - made).total_seconds()
     if left_s > 0:
         logger.info("the library is new; waiting for other processes that may be creating it")
         time.sleep(min(left_s, SETTLED_S))
-    for table in (tables.references, tables.frames, tables.failures, tables.index_history):
+    for table in tables.all:
         table.checkout_latest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import chain
 
 import pyarrow as pa
 from lancedb.index import Bitmap, BTree
@@ -29,16 +30,17 @@ ROWS_PER_VERSION = 4
 def optimize_tables(
     tables: Tables, settings: IndexSettings, *, full: bool, retrain: bool = False
 ) -> None:
-    """Compacts both tables, updates indexes, and drops old versions.
+    """Compacts the tables, updates indexes, and drops old versions.
 
     `references` is compacted if `full`, or if it has too many files or old versions. The vector
     index is trained if there is none; with `retrain` also if the table has outgrown it.
     """
     kept = timedelta(seconds=settings.keep_versions_s)
-    _compact(tables.frames, kept)
-    _ensure_index(tables.frames, "reference_id", BTree())
-    _ensure_index(tables.frames, "library", Bitmap())
-    ensure_vector_index(tables, settings, retrain=retrain)
+    for table in tables.searched:
+        _compact(table, kept)
+        _ensure_index(table, "reference_id", BTree())
+        _ensure_index(table, "library", Bitmap())
+        ensure_vector_index(tables, table, settings, retrain=retrain)
     references = tables.references
     if full or _too_many_files(references) or _too_many_versions(references, kept):
         _compact(tables.references, kept)
@@ -50,8 +52,10 @@ def orphan_frames(tables: Tables) -> set[FramesOf]:
     """Registrations with frames but without a reference: interrupted, or still active."""
     written: set[FramesOf] = set()
     with store_errors("read frames"):
-        query = tables.frames.search().select(["reference_id", "created_at"])
-        for batch in query.to_batches():
+        queries = [
+            table.search().select(["reference_id", "created_at"]) for table in tables.searched
+        ]
+        for batch in chain.from_iterable(query.to_batches() for query in queries):
             keys = pa.Table.from_batches([batch]).group_by(batch.schema.names).aggregate([])
             written.update(zip(*(column.to_pylist() for column in keys.columns), strict=True))
     rows = read_rows(tables, ["id", "created_at"])

@@ -1,4 +1,5 @@
-"""The vector index of `frames`: its training, and its recall compared with exact search.
+"""The vector indexes of `frames` and of the table of sound: training, and recall compared with
+exact search, which is measured for `frames`.
 
 Below `ann_min_frames` there is no index, and search is exact. New rows are searched exactly until
 `optimize` adds them to the index. Its partitions stay those of the training, so recall falls as the
@@ -53,19 +54,22 @@ class IndexEvent:
     created_at: str = ""
 
 
-def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: bool) -> bool:
-    """Trains the index if there is none; returns whether it was trained.
+def ensure_vector_index(
+    tables: Tables, table: Table, settings: IndexSettings, *, retrain: bool
+) -> bool:
+    """Trains the index of `table` if there is none; returns whether it was trained.
 
     With `retrain`, also if the configured type has changed, or if the table has grown or shrunk by
     more than `retrain_share` since the training.
     """
-    frames = int(tables.frames.count_rows())
-    present = INDEX in index_names(tables.frames)
+    frames = int(table.count_rows())
+    present = INDEX in index_names(table)
+    event = "trained" if table is tables.frames else f"trained {table.name}"
     if frames < settings.ann_min_frames or (present and not retrain):
         return False
-    kind = index_type(tables.frames, settings)
+    kind = index_type(table, settings)
     if present:
-        trained = _last(tables, "trained")
+        trained = _last(tables, event)
         if (
             trained is not None
             and trained.index_type == kind
@@ -80,10 +84,10 @@ def ensure_vector_index(tables: Tables, settings: IndexSettings, *, retrain: boo
     if isinstance(config, IvfRq):
         config.num_bits = CODE_BITS
     committed(
-        tables.frames,
-        lambda: tables.frames.create_index("descriptor", config=config, name=INDEX, replace=True),
+        table,
+        lambda: table.create_index("descriptor", config=config, name=INDEX, replace=True),
     )
-    _record(tables, IndexEvent(event="trained", index_type=kind, frames=frames))
+    _record(tables, IndexEvent(event=event, index_type=kind, frames=frames))
     return True
 
 
@@ -166,8 +170,9 @@ def _recall(tables: Tables, sample: Float16Array, settings: IndexSettings) -> fl
 
     Frames as near as the last exact hit count too, as videos repeat themselves.
     """
-    exact = _distances(nearest_frames(tables, sample, settings, exact=True), len(sample))
-    found = _distances(nearest_frames(tables, sample, settings), len(sample))
+    frames = tables.frames
+    exact = _distances(nearest_frames(frames, sample, settings, exact=True), len(sample))
+    found = _distances(nearest_frames(frames, sample, settings), len(sample))
     shares = [
         min(1.0, int(np.sum(some <= truth.max() + TIE)) / len(truth))
         for truth, some in zip(exact, found, strict=True)

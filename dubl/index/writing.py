@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import lancedb
 from lancedb.table import Table
@@ -17,10 +18,16 @@ from lancedb.table import Table
 from dubl.errors import InvalidRequest
 from dubl.index import predicates
 from dubl.index.reading import VALUES_PER_QUERY, chunks, existing
-from dubl.index.rows import NewReference, frames_table, references_table
+from dubl.index.rows import (
+    NewReference,
+    audio_frames_table,
+    frames_table,
+    references_table,
+    sound_row,
+)
 from dubl.index.schema import REFERENCES
 from dubl.index.tables import Tables, committed, is_folder
-from dubl.types import FeatureSpec, Reference, ReferenceDraft
+from dubl.types import FeatureSpec, Reference, ReferenceDraft, SoundFeatures
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +71,7 @@ def insert(
     """
     if not items:
         return {}
-    tables.frames.add(frames_table(items, spec))
+    add_frames(tables, items, spec)
     merge = tables.references.merge_insert("id").when_not_matched_insert_all()
     # If it searches an index for the keys, Lance 13 does not see that another process inserts the
     # same ones at the same time. Without it, it reads the ids of all references.
@@ -76,6 +83,28 @@ def insert(
     _drop_older_frames(tables, [one for one in ours if one.id not in theirs])
     _drop_repeated_frames(tables, [item.reference for item in items if item.copied])
     return theirs
+
+
+def add_frames(tables: Tables, items: Sequence[NewReference], spec: FeatureSpec) -> None:
+    """Writes the rows of the searched tables; they are visible once their reference is."""
+    tables.frames.add(frames_table(items, spec))
+    if tables.audio_frames is None:
+        return
+    rows = audio_frames_table(
+        [(one.reference, one.features.sound) for one in items], tables.audio_frames.schema
+    )
+    if rows.num_rows:
+        tables.audio_frames.add(rows)
+
+
+def add_sound(tables: Tables, reference: Reference, sound: SoundFeatures) -> bool:
+    """Adds the sound of a reference that was registered without; False if it was deleted."""
+    assert tables.audio_frames is not None
+    _delete_rows(tables.audio_frames, predicates.of_times("reference_id", [frames_of(reference)]))
+    rows = audio_frames_table([(reference, sound)], tables.audio_frames.schema)
+    if rows.num_rows:
+        tables.audio_frames.add(rows)
+    return change_row(tables, reference, sound_row(sound))
 
 
 def _before(tables: Tables, uri: str, version: int) -> Tables:
@@ -146,15 +175,16 @@ def _drop_repeated_frames(tables: Tables, copied: Iterable[Reference]) -> None:
     """
     for chunk in chunks(map(frames_of, copied), VALUES_PER_QUERY):
         where = predicates.of_times("reference_id", chunk)
-        while repeated := _repeated_frames(tables, where):
-            for rows in chunks(repeated, VALUES_PER_QUERY):
-                among = f"_rowid IN ({', '.join(map(str, rows))})"
-                _delete(tables.frames, predicates.all_of([where, among]))
+        for table in tables.searched:
+            while repeated := _repeated_frames(table, where):
+                for rows in chunks(repeated, VALUES_PER_QUERY):
+                    among = f"_rowid IN ({', '.join(map(str, rows))})"
+                    _delete(table, predicates.all_of([where, among]))
 
 
-def _repeated_frames(tables: Tables, where: str) -> list[int]:
+def _repeated_frames(table: Table, where: str) -> list[int]:
     """Ids of frames of an instant for which there is one with a lower id."""
-    query = tables.frames.search().where(where).with_row_id(True)
+    query = table.search().where(where).with_row_id(True)
     rows = query.select(["reference_id", "created_at", "time_s"]).to_arrow().sort_by("_rowid")
     instants = zip(*(rows[name].to_pylist() for name in rows.column_names[:3]), strict=True)
     first = dict[tuple[object, ...], int]()
@@ -163,10 +193,14 @@ def _repeated_frames(tables: Tables, where: str) -> list[int]:
 
 
 def _delete_frames(tables: Tables, where: str) -> int:
-    """Removes frames; commits only if there are any."""
-    count = int(tables.frames.count_rows(where))
+    return sum(_delete_rows(table, where) for table in tables.searched)
+
+
+def _delete_rows(table: Table, where: str) -> int:
+    """Removes rows and returns their number; commits only if there are any."""
+    count = int(table.count_rows(where))
     if count:
-        _delete(tables.frames, where)
+        _delete(table, where)
     return count
 
 
@@ -183,7 +217,8 @@ def move_frames(tables: Tables, reference: Reference, library: str) -> None:
                 f"library '{library}' already holds these bytes as reference '{same.id}'"
             )
     where = predicates.of_times("reference_id", [frames_of(reference)])
-    committed(tables.frames, lambda: tables.frames.update(where=where, values={"library": library}))
+    for table in tables.searched:
+        committed(table, partial(table.update, where=where, values={"library": library}))
 
 
 def change_row(tables: Tables, reference: Reference, values: dict[str, object]) -> bool:

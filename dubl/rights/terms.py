@@ -38,6 +38,15 @@ class Reason(StrEnum):
     EXCLUDED = "excluded"
     QUARANTINED = "quarantined"
     COMMON = "common"
+    OTHER_MODALITY = "other_modality"
+
+
+class Modalities(StrEnum):
+    """What its owner claims: the picture, the sound, or either of them."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +73,14 @@ class ExcludedSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """Rights of one reference. `min_copied_s`: shorter copies do not count."""
+    """Rights of one reference. `min_copied_s`: shorter copies do not count. `modalities`: None:
+    those of its library (see SoundSettings)."""
 
     action: Action = Action.BLOCK
     license_windows: tuple[LicenseWindow, ...] = ()
     min_copied_s: float = 0.0
     excluded_segments: tuple[ExcludedSegment, ...] = ()
+    modalities: Modalities | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

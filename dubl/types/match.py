@@ -39,11 +39,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
-    """Candidates, best first. Empty is an ordinary value."""
+    """Candidates, best first. Empty is an ordinary value. heard: those whose sound is similar."""
 
     candidates: tuple[Candidate, ...]
     index_version: int
     timings_ms: Timings = field(default_factory=dict)
+    heard: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 from dubl.index import tables
 from dubl.index.store import LibraryStore
 from dubl.settings import IndexSettings
-from dubl.types import FeatureSpec
+from dubl.types import FeatureSpec, SoundSpec
 from tests.unit.index.videos import SETTINGS, SPEC, OpenStore
 
 
@@ -25,11 +25,12 @@ def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenStore:
         *,
         spec: FeatureSpec = SPEC,
         settings: IndexSettings = SETTINGS,
+        sound: SoundSpec | None = None,
         read_only: bool = False,
         scheme: str = "",
     ) -> LibraryStore:
         uri = f"{scheme}{tmp_path / 'library'}"
-        return LibraryStore(uri, spec=spec, settings=settings, read_only=read_only)
+        return LibraryStore(uri, spec=spec, sound=sound, settings=settings, read_only=read_only)
 
     return opened
 

@@ -33,7 +33,7 @@ def library(open_store: OpenStore) -> LibraryStore:
 
 
 def search(library: LibraryStore, queries: Float16Array = QUERIES, **more: bool) -> pa.Table:
-    return nearest_frames(library.tables, queries, SETTINGS, **more)
+    return nearest_frames(library.tables.frames, queries, SETTINGS, **more)
 
 
 def test_each_query_has_its_nearest_frames_in_order(library: LibraryStore) -> None:

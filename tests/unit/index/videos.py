@@ -9,7 +9,15 @@ import numpy as np
 
 from dubl.index.store import Entry, LibraryStore
 from dubl.settings import IndexSettings
-from dubl.types import FeatureSpec, Float64Array, ReferenceDraft, VideoFeatures, VideoSource
+from dubl.types import (
+    FeatureSpec,
+    Float64Array,
+    ReferenceDraft,
+    SoundFeatures,
+    SoundSpec,
+    VideoFeatures,
+    VideoSource,
+)
 
 SPEC = FeatureSpec(
     model_id="random-32",
@@ -20,6 +28,14 @@ SPEC = FeatureSpec(
     descriptor_dims=32,
     regions=2,
     region_dims=4,
+)
+SOUND = SoundSpec(
+    model_id="random-16",
+    weights_sha256="0" * 64,
+    sample_rate_hz=8000,
+    window_s=2.0,
+    step_s=0.5,
+    dims=16,
 )
 # No view of the tables may be older than this: other handles see each write at once.
 SETTINGS = IndexSettings(consistency_interval_s=0)
@@ -39,6 +55,18 @@ def features_of(vectors: Float64Array, times_s: Float64Array | None = None) -> V
         views=np.zeros(count, dtype=np.uint8),
         duration_s=float(count),
         spec=SPEC,
+    )
+
+
+def sound_of(seed: int, count: int = 40, *, spec: SoundSpec = SOUND) -> SoundFeatures:
+    """A sound of random windows, half a second apart."""
+    vectors = np.random.default_rng(seed).standard_normal((count, spec.dims))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return SoundFeatures(
+        descriptors=vectors.astype(np.float16),
+        times_s=np.arange(count) * spec.step_s,
+        duration_s=count * spec.step_s,
+        spec=spec,
     )
 
 
