@@ -15,6 +15,10 @@ from dubl.types import (
     FrameFound,
     MatchSet,
     Sampling,
+    SoundClip,
+    SoundFeatures,
+    SoundSegment,
+    SoundSpec,
     StoredVideo,
     VideoFeatures,
     VideoSource,
@@ -36,6 +40,23 @@ class Embedder(Protocol):
     def spec(self) -> FeatureSpec: ...
 
     def embed(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]: ...
+
+
+class SoundDescriber(Protocol):
+    """Describes decoded sound."""
+
+    @property
+    def spec(self) -> SoundSpec: ...
+
+    def describe(self, clip: SoundClip) -> SoundFeatures: ...
+
+
+class SoundAligner(Protocol):
+    """Finds the segments that two sounds share, best first."""
+
+    def __call__(
+        self, query: SoundFeatures, reference: SoundFeatures
+    ) -> tuple[SoundSegment, ...]: ...
 
 
 class Retriever(Protocol):

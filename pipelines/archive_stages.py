@@ -29,7 +29,7 @@ from dubl.media.links import fetch_link
 from dubl.media.sources import hash_file
 from dubl.media.spool import Spool, too_large
 from dubl.settings import Settings
-from dubl.types import FrameClip, VideoSource
+from dubl.types import FrameClip, Sampling, VideoSource
 from pipelines.archive_source import Archive, ArchiveItem
 from pipelines.object_store import fetch_object, is_object_uri
 
@@ -82,7 +82,7 @@ def packs(items: Iterable[ArchiveItem], known: KnownKeys) -> Iterator[pa.Table]:
     pack: list[ArchiveItem] = []
     listed = present = elsewhere = 0
     for item in items:
-        if known.has_id(item.id):
+        if known.has_id(item.id) and not known.is_unheard(item.id):
             present += 1
             elsewhere += not known.has_place(item.id, item.shown)
             continue
@@ -106,7 +106,8 @@ class DecodeStage:
     pickled.
 
     A video whose bytes are in the library is not decoded and has an empty "clip". So has the first
-    row of each pack, which has no "item" and carries the counts.
+    row of each pack, which has no "item" and carries the counts. Of a reference whose sound was
+    never listened to, the clip has one picture and the sound.
     """
 
     def __init__(self, settings: Settings, known: KnownKeys, library: str) -> None:
@@ -129,18 +130,22 @@ class DecodeStage:
         try:
             parse_rights(item.rights)
             with opened(item.path, self._settings) as source:
-                if self._known.has_content(self._library, source.sha256):
+                known = self._known.has_content(self._library, source.sha256)
+                if known and self._known.is_unheard(item.id):
+                    sampling = replace(self._sampling, still_at_s=0.0)
+                    return _row(item=item, source=source, clip=self._clip(source, sampling))
+                if known or self._known.has_id(item.id):
                     return _row(item=item, source=source)
-                return _row(item=item, source=source, clip=self._clip(source))
+                return _row(item=item, source=source, clip=self._clip(source, self._sampling))
         except DublError as exc:
             return _row(item=item, error=(exc.code, exc.detail))
 
-    def _clip(self, source: VideoSource) -> FrameClip:
+    def _clip(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         try:
-            return self._decoder.decode(source, sampling=self._sampling)
+            return self._decoder.decode(source, sampling=sampling)
         except DecoderCrashed:
             # Perhaps the process was killed for somebody else's memory; a bad file does it twice.
-            return self._decoder.decode(source, sampling=self._sampling)
+            return self._decoder.decode(source, sampling=sampling)
 
 
 class SharingDecodeStage(DecodeStage):

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dubl.contract.rights import parse_rights
+from dubl.index.keys import KnownKeys
 from dubl.index.spaces import fill
 from dubl.index.store import Entry, Failure, LibraryStore
-from dubl.types import ReferenceDraft, VideoFacts, VideoFeatures, VideoSource
+from dubl.types import ReferenceDraft, SoundFeatures, VideoFacts, VideoFeatures, VideoSource
 from pipelines.archive_source import ArchiveItem
 from pipelines.archive_stages import loaded
 
@@ -32,17 +33,19 @@ class Counts:
     repeated: int = 0
     failed: int = 0
     left_out: int = 0
+    heard: int = 0
 
     @property
     def done(self) -> int:
-        return self.registered + self.repeated + self.failed + self.left_out
+        return self.registered + self.repeated + self.failed + self.left_out + self.heard
 
 
 class ArchiveWriter:
     """Takes rows of the embedding stage. What `flush` returned from is committed.
 
-    With `answering`, the library in the feature space that answers, videos are registered as it
-    holds them, and those that it does not hold are left out.
+    The sound of references that are unheard in `known` is added to them. With `answering`, the
+    library in the feature space that answers, videos are registered as it holds them, and those
+    that it does not hold are left out.
 
     Every method raises StoreUnavailable; what was committed before stays.
     """
@@ -53,12 +56,15 @@ class ArchiveWriter:
         *,
         library: str,
         batch_videos: int,
+        known: KnownKeys | None = None,
         answering: LibraryStore | None = None,
     ) -> None:
         self._store = store
         self._answering = answering
         self._batch_videos = batch_videos
         self._library = library
+        self._known = known
+        self._sounds: dict[str, tuple[str, SoundFeatures]] = {}
         self._entries: list[Entry] = []
         self._failures: list[Failure] = []
         self._solved: list[str] = []
@@ -83,12 +89,16 @@ class ArchiveWriter:
             registrations = self._store.register(self._entries)
         else:
             registrations = fill(self._store, self._answering, self._entries)
+        heard = self._store.add_sounds(self._sounds)
         self._store.record_failures(self._failures, solved=self._solved)
+        self.counts.heard += heard
+        self.counts.left_out += len(self._sounds) - heard
         self.counts.registered += sum(one.created for one in registrations)
         self.counts.repeated += sum(not one.created for one in registrations)
         self.counts.left_out += len(self._entries) - len(registrations)
         self.counts.failed += len(self._failures)
         self._entries, self._failures, self._solved, self._bytes = [], [], [], 0
+        self._sounds = {}
         self._flushed = time.monotonic()
         logger.info(
             "%d videos done, %d of them failed, %.1f a second",
@@ -110,6 +120,10 @@ class ArchiveWriter:
         features: VideoFeatures = loaded(row["features"])
         facts: VideoFacts = loaded(row["facts"])
         source: VideoSource = loaded(row["source"])
+        if self._known is not None and self._known.is_unheard(item.id):
+            if features.sound is not None:
+                self._sounds[item.id] = source.sha256, features.sound
+            return
         draft = ReferenceDraft(
             id=item.id,
             library=self._library,

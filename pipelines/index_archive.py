@@ -49,15 +49,17 @@ class Space(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The results of one run. `same_id_elsewhere`: present videos that were registered from another
-    place; the archive was moved, or another one has the same names. `not_registered`: videos
-    skipped in a candidate's space, as the answering space does not have them. `passed_over`: files
-    that are no videos.
+    place; the archive was moved, or another one has the same names. `sound_added`: references that
+    were registered before there was sound, and took theirs. `not_registered`: videos skipped in a
+    candidate's space, as the answering space does not have them, and those whose file has changed.
+    `passed_over`: files that are no videos.
     """
 
     found: int
     present_before: int
     same_id_elsewhere: int
     registered: int
+    sound_added: int
     same_as_another: int
     failed: int
     not_registered: int
@@ -83,8 +85,10 @@ def index_archive(
     the archive cannot be listed to its end; written references stay.
     """
     started = time.monotonic()
-    writer = ArchiveWriter(store, library=library, batch_videos=batch_videos, answering=answering)
-    known = read_keys(store.tables)
+    known = read_keys(store.tables, store.sound)
+    writer = ArchiveWriter(
+        store, library=library, batch_videos=batch_videos, known=known, answering=answering
+    )
     try:
         rows = _described(archive, settings, cluster, known, library=library, workers=workers)
         for row in rows:
@@ -94,7 +98,7 @@ def index_archive(
     finally:
         writer.flush()
     counts = writer.counts
-    if counts.registered:
+    if counts.registered or counts.heard:
         store.optimize()
     found = counts.present + counts.done
     return Summary(
@@ -102,6 +106,7 @@ def index_archive(
         present_before=counts.present,
         same_id_elsewhere=counts.elsewhere,
         registered=counts.registered,
+        sound_added=counts.heard,
         same_as_another=counts.repeated,
         failed=counts.failed,
         not_registered=counts.left_out,

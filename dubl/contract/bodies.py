@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dubl import types
 from dubl.contract.links import shown_link
 from dubl.rights.terms import Action, Modalities
-from dubl.types import JobState, Note, Outcome, Scope
+from dubl.types import JobState, Modality, Note, Outcome, Scope, SoundRelation
 
 if TYPE_CHECKING:
     from dubl.settings import PolicySettings
@@ -144,7 +144,7 @@ class Context(Plain):
 
 class Segment(Plain):
     """A segment that both videos share, in seconds of either; `speed`: reference seconds per query
-    second."""
+    second. `modality`: where it was found, "video", "audio", or "both"."""
 
     query_start_s: Seconds
     query_end_s: Seconds
@@ -153,13 +153,15 @@ class Segment(Plain):
     similarity: Share
     speed: Seconds
     reversed: bool
+    modality: str = "video"
 
 
 class Match(Answer):
     """`rejected`: a reviewer decided that these bytes do not copy this reference. `agreement`:
     pixel correlation, 0 to 1; null if pixels were not compared. `truncated`: the videos share more
     segments than these. `video_stream`: place, from 0, of the file's video stream that copies; null
-    if players show it.
+    if players show it. `modality`: "video", "audio" (only the sound matches), or "both". `sound`:
+    "agrees" or "differs" where both have sound, else null; `sound_reason` says it in words.
     """
 
     reference_id: str
@@ -172,15 +174,35 @@ class Match(Answer):
     segments: tuple[Segment, ...]
     truncated: bool = False
     video_stream: int | None = None
+    modality: str = "video"
+    sound: str | None = None
+    sound_reason: str | None = None
 
     @classmethod
     def of(cls, match: types.Match) -> Self:
-        return cls._from(match, {"rights": Ruling.of(match)})
+        known = match.sound is not SoundRelation.UNKNOWN
+        others = {
+            "rights": Ruling.of(match),
+            "sound": match.sound if known else None,
+            "sound_reason": sound_reason(match),
+        }
+        return cls._from(match, others)
+
+
+def sound_reason(match: types.Match) -> str | None:
+    """What the sounds say about the match, in words; None if nothing."""
+    if match.modality is Modality.AUDIO:
+        return "same sound, other picture"
+    return {
+        SoundRelation.AGREES: "same picture, same sound",
+        SoundRelation.DIFFERS: "same picture, other sound",
+    }.get(match.sound)
 
 
 class Check(Answer):
     """A finished check. `outcome`: duplicate, review or unique. `action`: the strictest action of
-    the owners, "allow" if unique. Matches that count come first, the best first.
+    the owners, "allow" if unique. Matches that count come first, the best first. `audio_matches`:
+    references of which only the sound was found, and whose owners do not claim it; no copies.
     """
 
     id: str
@@ -189,6 +211,7 @@ class Check(Answer):
     action: Action
     probability: Share
     matches: tuple[Match, ...]
+    audio_matches: tuple[Match, ...] = ()
     context: Context
     libraries: tuple[str, ...]
     query_name: Shown
@@ -228,6 +251,7 @@ class Check(Answer):
             "status": JobState.DONE,
             "action": Action.ALLOW if unique else verdict.action,
             "matches": tuple(shown),
+            "audio_matches": tuple(map(Match.of, verdict.audio_matches)),
         }
         of_verdict = (
             "outcome",

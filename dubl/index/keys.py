@@ -40,9 +40,9 @@ class KnownKeys:
         """Whether the id was registered from this source."""
         return _holds(self.places, _digest(reference_id, source))
 
-    def is_unheard(self, reference_id: str, source: str) -> bool:
-        """Whether the sound of this file's reference was never listened to."""
-        return _holds(self.unheard, _digest(reference_id)) and self.has_place(reference_id, source)
+    def is_unheard(self, reference_id: str) -> bool:
+        """Whether the reference exists and its sound was never listened to."""
+        return _holds(self.unheard, _digest(reference_id))
 
     def has_content(self, library: str, sha256: str) -> bool:
         return _holds(self.contents, _digest(library, sha256))

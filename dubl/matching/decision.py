@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from dubl.matching.licensing import rule
 from dubl.matching.segments import Span, covered_s, cut_query
+from dubl.matching.sound import with_sound
 from dubl.rights.terms import ANYWHERE, UNRESTRICTED, Action, CheckContext, Reason, Ruling
 from dubl.settings import EvidenceSettings, PolicySettings
 from dubl.types import (
     NO_PRIOR_DECISIONS,
     Match,
     MatchSet,
+    Modality,
     Note,
     Outcome,
     PriorDecisions,
@@ -44,7 +46,8 @@ def decide(
     """
     if Note.NOTHING_TO_SEE in matches.notes:
         matches = replace(matches, matches=())
-    marked = _marked(matches, prior, context)
+    matches = replace(matches, matches=with_sound(matches, policy))
+    marked, apart = _claimed(_marked(matches, prior, context))
     marked = [
         replace(one, outcome=outcome_of(one.probability, policy_of(one.library, policy, prior)))
         for one in marked
@@ -67,7 +70,23 @@ def decide(
         damaged=matches.damaged,
         notes=matches.notes,
         timings_ms=matches.timings_ms,
+        audio_matches=apart,
     )
+
+
+def _claimed(marked: Sequence[Match]) -> tuple[list[Match], tuple[Match, ...]]:
+    """Matches whose modality their owner claims, one a reference, and those of sound apart."""
+    apart = [
+        one
+        for one in marked
+        if one.modality is Modality.AUDIO and one.rights.reason_code is Reason.OTHER_MODALITY
+    ]
+    best: dict[str, Match] = {}
+    for match in marked:
+        known = best.get(match.reference_id)
+        if match not in apart and (known is None or (counts(match) and not counts(known))):
+            best[match.reference_id] = match  # of two that count the first is more probable
+    return list(best.values()), tuple(apart)
 
 
 def policy_of(library: str, policy: PolicySettings, prior: PriorDecisions) -> PolicySettings:
@@ -170,6 +189,7 @@ def more_probable(first: MatchSet, second: MatchSet) -> MatchSet:
         damaged=first.damaged or second.damaged,
         timings_ms=summed_timings([first.timings_ms, second.timings_ms]),
         rights={**first.rights, **second.rights},
+        heard={**second.heard, **first.heard},
     )
 
 

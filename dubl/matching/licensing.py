@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dubl.matching.segments import covered_s
-from dubl.rights.terms import Action, CheckContext, LicenseWindow, Reason, Rights, Ruling
-from dubl.types import Match
+from dubl.rights.terms import (
+    Action,
+    CheckContext,
+    LicenseWindow,
+    Modalities,
+    Reason,
+    Rights,
+    Ruling,
+)
+from dubl.types import Match, Modality
 
 Obstacle = tuple[Reason, str]
 
@@ -15,6 +23,15 @@ def rule(match: Match, rights: Rights, context: CheckContext) -> Ruling:
     """The ruling on a match. `context.time` must be set, as licenses have a start and an end."""
     ruling = _license(rights, context)
     ruling = replace(ruling, action=rights.action, copied_s=covered_s(match.segments))
+    claimed = rights.modalities or Modalities.VIDEO
+    if Modalities.BOTH is not claimed and match.modality not in (Modality.BOTH, claimed.value):
+        found = "sound" if match.modality is Modality.AUDIO else "picture"
+        return replace(
+            ruling,
+            counts=False,
+            reason_code=Reason.OTHER_MODALITY,
+            reason=f"only its {found} is alike, which its owner does not claim",
+        )
     if not ruling.counts or not match.segments:
         return _nothing_left(ruling, match)
     if ruling.copied_s < rights.min_copied_s:

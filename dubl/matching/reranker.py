@@ -13,14 +13,16 @@ from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
 from dubl.matching.segments import Span, covered_s, cut_query, cut_reference
 from dubl.matching.signals import measure_signals, video_stream
+from dubl.matching.sound import compare_sounds
 from dubl.matching.versions import versions
-from dubl.ports import Comparator, ReferenceFeatures
-from dubl.rights.terms import UNRESTRICTED, Rights
+from dubl.ports import Comparator, ReferenceFeatures, SoundAligner
+from dubl.rights.terms import UNRESTRICTED, Modalities, Rights
 from dubl.settings import MatchingSettings
 from dubl.types import (
     Candidate,
     CandidateSet,
     Float16Array,
+    Heard,
     Match,
     MatchSet,
     Segment,
@@ -30,6 +32,7 @@ from dubl.types import (
 MAX_MEASURED = 8  # segments of a pair whose signals are measured; chosen, bounds the time
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
+NO_MODALITIES: Mapping[str, Modalities] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +78,18 @@ class ViSiLReranker:
         calibration: Calibration,
         settings: MatchingSettings,
         background: Float16Array = NO_BACKGROUND,
+        *,
+        align_sound: SoundAligner | None = None,
+        modalities: Mapping[str, Modalities] = NO_MODALITIES,
     ) -> None:
-        """`background`: unit descriptors [B,D'] of pictures that many videos show."""
+        """`background`: unit descriptors [B,D'] of pictures that many videos show. align_sound:
+        None: sounds are not compared. modalities: that references claim, by library."""
         self._features = features
         self._comparator = comparator
         self._calibration = calibration
         self._background = background
+        self._align_sound = align_sound
+        self._modalities = modalities
         self._negative = frozenset(settings.negative_libraries)
         self._negative_similarity = settings.negative_similarity
         self._rerank_candidates = settings.rerank_candidates
@@ -98,10 +107,12 @@ class ViSiLReranker:
         started = time.perf_counter()
         common = [one for one in candidates.candidates if one.library in self._negative]
         others = [one for one in candidates.candidates if one.library not in self._negative]
-        best = others[: self._rerank_candidates]
+        seen = others[: self._rerank_candidates]
+        names = {one.reference_id for one in seen}
+        best = [*seen, *(one for one in candidates.heard if one.reference_id not in names)]
         ids = [one.reference_id for one in best]
         stored = self._features.read_features(ids) if best else {}
-        rights = self._features.read_rights(ids) if best else {}
+        rights = self._rights(best)
         spans = self._common_spans(features, common)
         comparisons = self.compare(features, stored, rights, common=spans)
         matches = [
@@ -115,11 +126,13 @@ class ViSiLReranker:
                 common_s=comparisons[candidate.reference_id].common_s,
                 truncated=comparisons[candidate.reference_id].truncated,
                 video_stream=comparisons[candidate.reference_id].video_stream,
+                still=self._is_still(comparisons[candidate.reference_id].signals),
                 ceiling=ceiling(comparisons[candidate.reference_id].signals, self._calibration),
             )
             for candidate in best
             if candidate.reference_id in comparisons
         ]
+        heard = self._hear(features, best, stored, rights)
         matches.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return MatchSet(
@@ -129,7 +142,48 @@ class ViSiLReranker:
             notes=features.notes,
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
             rights=rights,
+            heard=heard,
         )
+
+    def _rights(self, candidates: Sequence[Candidate]) -> dict[str, Rights]:
+        """Rights by reference id, with the modalities of the library where they name none."""
+        if not candidates:
+            return {}
+        stored = self._features.read_rights([one.reference_id for one in candidates])
+        libraries = {one.reference_id: one.library for one in candidates}
+        return {
+            name: replace(one, modalities=one.modalities or self._modalities.get(libraries[name]))
+            for name, one in stored.items()
+        }
+
+    def _hear(
+        self,
+        query: VideoFeatures,
+        candidates: Sequence[Candidate],
+        stored: Mapping[str, VideoFeatures],
+        rights: Mapping[str, Rights],
+    ) -> dict[str, Heard]:
+        """Comparisons of sounds by reference id, where both sides have one."""
+        ours, align_sound = query.sound, self._align_sound
+        if align_sound is None or ours is None or not len(ours.times_s):
+            return {}
+        heard: dict[str, Heard] = {}
+        for one in candidates:
+            name = one.reference_id
+            theirs = stored[name].sound if name in stored else None
+            if theirs is not None and len(theirs.times_s) and theirs.spec == ours.spec:
+                heard[name] = compare_sounds(
+                    ours,
+                    theirs,
+                    align_sound(ours, theirs),
+                    library=one.library,
+                    rights=rights.get(name, UNRESTRICTED),
+                    min_segment_s=self._options.min_segment_s,
+                )
+        return heard
+
+    def _is_still(self, signals: Signals) -> bool:
+        return signals.common_change < self._calibration.min_common_change
 
     def compare(
         self,

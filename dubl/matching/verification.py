@@ -183,6 +183,7 @@ class Verifier:
             match,
             probability=min(chance, most),
             agreement=correlation.value,
+            still=match.still and not correlation.proves,
             segments=(correlation.segment, *match.segments[1:]),
         )
 

@@ -41,10 +41,13 @@ from dubl.types.match import CandidateSet as CandidateSet
 from dubl.types.match import Check as Check
 from dubl.types.match import FrameFound as FrameFound
 from dubl.types.match import FrameHit as FrameHit
+from dubl.types.match import Heard as Heard
 from dubl.types.match import Match as Match
 from dubl.types.match import MatchSet as MatchSet
+from dubl.types.match import Modality as Modality
 from dubl.types.match import Outcome as Outcome
 from dubl.types.match import Segment as Segment
+from dubl.types.match import SoundRelation as SoundRelation
 from dubl.types.match import Verdict as Verdict
 from dubl.types.page import Page as Page
 from dubl.types.page import PagePosition as PagePosition

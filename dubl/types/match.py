@@ -18,6 +18,22 @@ class Outcome(StrEnum):
     UNIQUE = "unique"
 
 
+class Modality(StrEnum):
+    """Where a match, or one of its segments, was found: in the picture, the sound, or both."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    BOTH = "both"
+
+
+class SoundRelation(StrEnum):
+    """What the sounds of both videos say about a match of their pictures."""
+
+    UNKNOWN = "unknown"  # one of them has no sound there, or nothing is to be heard
+    AGREES = "agrees"  # the same sound at the same place
+    DIFFERS = "differs"  # both have sound there, and it is another one
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameHit:
     """One query frame near one reference frame. Similarity is a cosine, higher = more alike."""
@@ -61,7 +77,8 @@ class FrameFound:
 class Segment:
     """A segment that both videos share, in seconds of either video.
 
-    Starts are before ends on both sides; `reversed` marks a copy that plays backwards.
+    Starts are before ends on both sides; `reversed` marks a copy that plays backwards. modality:
+    BOTH if the sound agrees with the picture there.
     """
 
     query_start_s: float
@@ -70,12 +87,28 @@ class Segment:
     reference_end_s: float
     similarity: float
     reversed: bool = False
+    modality: Modality = Modality.VIDEO
 
     @property
     def speed(self) -> float:
         """Reference seconds that pass in one query second."""
         query_s = max(self.query_end_s - self.query_start_s, 1e-6)
         return (self.reference_end_s - self.reference_start_s) / query_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The sounds of a query and a reference, compared.
+
+    segments: what they share, best first. likelihood: of the best, in [0,1]. query_spans and
+    reference_spans: spans in seconds, ascending, in which there is something to be heard.
+    """
+
+    library: str
+    segments: tuple[Segment, ...]
+    likelihood: float
+    query_spans: tuple[tuple[float, float], ...]
+    reference_spans: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +125,8 @@ class Match:
     ceiling: highest probability that the pixel correlation may give.
     truncated: both videos share more segments than these.
     video_stream: place of the query's video stream that copies, if players do not show it.
+    modality: AUDIO if only the sound matches; the segments are of it then. sound: what the sounds
+    say. still: the picture hardly changes along the best segment, which alone proves little.
     """
 
     reference_id: str
@@ -108,13 +143,17 @@ class Match:
     ceiling: float = 1.0
     truncated: bool = False
     video_stream: int | None = None
+    modality: Modality = Modality.VIDEO
+    sound: SoundRelation = SoundRelation.UNKNOWN
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchSet:
-    """Matches, most probable first.
+    """Matches of the pictures, most probable first.
 
-    damaged: part of the query could not be read. rights: of the matched references, by id.
+    damaged: part of the query could not be read. rights: of the matched references, by id. heard:
+    comparisons of sounds, by id of the reference.
     """
 
     matches: tuple[Match, ...]
@@ -123,6 +162,7 @@ class MatchSet:
     notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
     rights: Mapping[str, Rights] = field(default_factory=dict)
+    heard: Mapping[str, Heard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +171,8 @@ class Verdict:
 
     The HTTP layer hides weak matches. probability: of the best match that counts. damaged: only
     part of the query could be read. action: the strictest action of the owners of the found
-    references. context: territory, channel and time of the check.
+    references. context: territory, channel and time of the check. audio_matches: references of
+    which only the sound was found, and whose rights claim the picture; they never count.
     """
 
     outcome: Outcome
@@ -145,6 +186,7 @@ class Verdict:
     timings_ms: Timings = field(default_factory=dict)
     action: Action = Action.BLOCK
     context: CheckContext = ANYWHERE
+    audio_matches: tuple[Match, ...] = ()
 
     def nearest(self) -> list[Match]:
         """The matches that were compared in full, most probable first."""

@@ -20,7 +20,14 @@ export function ruling(match) {
 export async function rulingOf(checkId, referenceId) {
   const check = await get(`/v1/checks/${path(checkId)}?min_probability=0`);
   const match = check.matches.find((one) => one.reference_id === referenceId);
-  return match ? ruling(match) : null;
+  return match ? [ruling(match), heard(match)] : null;
+}
+
+// What the sounds of both videos say; nothing if they say nothing.
+function heard(match) {
+  if (!match.sound) return null;
+  const words = t(match.modality === "audio" ? "sound.alone" : `sound.${match.sound}`);
+  return h("p", { class: "small" }, h("span", { class: "chip" }, t(`modality.${match.modality}`)), " ", h("span", { class: "muted" }, words));
 }
 
 export function rightsCard(reference, changed) {

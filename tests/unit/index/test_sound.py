@@ -146,16 +146,16 @@ def test_a_library_from_before_there_was_sound_opens_and_takes_it_later(
     old.tables.references.drop_columns(["sound_space", "sound_times_s", "sound_descriptors"])
     store = open_store(sound=SOUND)
     keys = read_keys(store.tables, SOUND)
-    assert keys.is_unheard("old", "old.mp4")
-    assert not keys.is_unheard("old", "elsewhere.mp4")
+    assert keys.is_unheard("old")
+    assert not keys.is_unheard("never registered")
     sums = {one.id: one.sha256 for one in store.list().items}
     given = {"old": (sums["old"], sound_of(1)), "other": ("other bytes", sound_of(2))}
     assert store.add_sounds({**given, "deleted": ("", sound_of(3))}) == 1
     found = LanceRetriever(store, SETTINGS).retrieve(query(sound_of(1)))
     assert [one.reference_id for one in found.heard] == ["old"]
     keys = read_keys(open_store(sound=SOUND).tables, SOUND)
-    assert not keys.is_unheard("old", "old.mp4")
-    assert keys.is_unheard("other", "other.mp4")
+    assert not keys.is_unheard("old")
+    assert keys.is_unheard("other")
     assert store.read_features(["old"])["old"].descriptors.shape == (20, 32)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import pickle
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubl.errors import StoreUnavailable
+from dubl.index.keys import read_keys
 from dubl.index.store import LibraryStore
 from dubl.rights.terms import Action, Rights
 from dubl.types import VideoFacts
 from pipelines import archive_writer
 from pipelines.archive_source import ArchiveItem
 from pipelines.archive_writer import ArchiveWriter
-from tests.unit.index.videos import SETTINGS, SPEC, entry
+from tests.unit.index.videos import SETTINGS, SOUND, SPEC, entry, sound_of
 
 FACTS = VideoFacts(
     duration_s=20,
@@ -153,3 +155,29 @@ def test_a_candidates_space_is_filled_with_what_is_registered(
     writer.flush()
     assert (writer.counts.registered, writer.counts.left_out, writer.counts.done) == (1, 1, 2)
     assert store.list() == answering.list()
+
+
+def test_references_from_before_there_was_sound_take_theirs(tmp_path: Path) -> None:
+    uri = str(tmp_path / "library")
+    deaf = ArchiveWriter(
+        LibraryStore(uri, spec=SPEC, settings=SETTINGS), library="main", batch_videos=9
+    )
+    for number, name in enumerate(("a", "changed")):
+        deaf.add(described(name, number))
+    deaf.flush()
+    store = LibraryStore(uri, spec=SPEC, sound=SOUND, settings=SETTINGS)
+    known = read_keys(store.tables, SOUND)
+    writer = ArchiveWriter(store, library="main", batch_videos=9, known=known)
+    for name in ("a", "changed"):
+        row = described(name)
+        heard = replace(pickle.loads(row["features"]), sound=sound_of(1))
+        file = pickle.loads(row["source"])
+        file = file if name == "a" else replace(file, sha256="other bytes")
+        writer.add(row | {"features": pickle.dumps(heard), "source": pickle.dumps(file)})
+    writer.flush()
+    assert (writer.counts.heard, writer.counts.left_out, writer.counts.registered) == (1, 1, 0)
+    read = store.read_features(["a", "changed"])
+    assert read["a"].sound is not None
+    assert read["changed"].sound is None
+    assert read["a"].timestamps_s.shape == (20,)
+    assert read_keys(store.tables, SOUND).unheard.size == 1

@@ -380,6 +380,7 @@ def test_rights_are_given_with_a_reference_and_changed(
         ],
         "min_copied_s": 0.0,
         "excluded_segments": [],
+        "modalities": None,
     }
     assert client.get("/v1/references/r").json()["rights"] == body["rights"]
     assert client.get("/v1/references").json()["items"][0]["rights"] == body["rights"]
