@@ -2,7 +2,9 @@
 
 The frame yardstick: REFERENCES held-out clips by some frames each; every edit of three of their
 frames asks for its clip by the best pair of frames, without views and without alignment. Frames of
-the other held-out clips ask for what is not there, as they are and edited.
+the other held-out clips ask for what is not there, as they are and edited. Pairs of two clips of
+one scene count for nothing: single frames of one set or one screen may be the same, and what tells
+the clips apart is their motion.
 """
 
 from __future__ import annotations
@@ -53,11 +55,14 @@ PRECISION = 0.95
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardstick:
     """Frames uint8 [·, S, S, 3]. `references` are [N·REFERENCE_FRAMES] of N clips, `queries` by
-    edit are [N·QUERY_FRAMES] in the same order, `strangers` [M·STRANGER_FRAMES]."""
+    edit are [N·QUERY_FRAMES] in the same order, `strangers` [M·STRANGER_FRAMES]. `mates` [N, N] and
+    `stranger_mates` [M·STRANGER_FRAMES, N] are true for two clips of one scene."""
 
     references: Pictures
     queries: dict[str, Pictures]
     strangers: Pictures
+    mates: NDArray[np.bool_]
+    stranger_mates: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +108,35 @@ def make_yardstick(pack: Pack, *, references: int = REFERENCES, seed: int = 0) -
         _edited(clip, others[number - 1], EDITS[number % len(EDITS)], rng) if number % 2 else clip
         for number, clip in enumerate(others)
     ]
+    scenes = np.array([pack.items[clip[0]].scene for clip in known])
+    strange_scenes = np.array([pack.items[clip[0]].scene for clip in strange])
     return Yardstick(
         references=_sized([_spread(pack, clip, REFERENCE_FRAMES) for clip in known]),
         queries={name: _sized(edited) for name, edited in queries.items()},
         strangers=_sized(strangers),
+        mates=(scenes[:, None] == scenes) & ~np.eye(count, dtype=bool),
+        stranger_mates=np.repeat(strange_scenes, STRANGER_FRAMES)[:, None] == scenes,
     )
 
 
 def measure(describe: Describe, data: Yardstick) -> dict[str, FrameQuality]:
     """Quality by edit, "all" for descriptors over all edits, "regions" for region features."""
     references, strangers = describe(data.references), describe(data.strangers)
-    clips = len(data.references) // REFERENCE_FRAMES
+    clips = len(data.mates)
+    mates, stranger_mates = map(torch.from_numpy, (data.mates, data.stranger_mates))
     found = {name: describe(frames) for name, frames in data.queries.items()}
 
     def score(by: Callable[[FrameFeatures], Tensor], queries: FrameFeatures) -> Tensor:
         return by(queries).view(-1, clips, REFERENCE_FRAMES).amax(dim=2)
 
+    def asked(by: Callable[[FrameFeatures], Tensor], name: str) -> Tensor:
+        best = score(by, found[name]).view(-1, QUERY_FRAMES, clips).amax(1)
+        return best.masked_fill(mates, -torch.inf)
+
     def figures(by: Callable[[FrameFeatures], Tensor], names: list[str]) -> FrameQuality:
-        parts = [score(by, found[name]).view(-1, QUERY_FRAMES, clips).amax(1) for name in names]
-        return frame_quality(torch.cat(parts).numpy(), score(by, strangers).numpy())
+        parts = torch.cat([asked(by, name) for name in names])
+        others = score(by, strangers).masked_fill(stranger_mates, -torch.inf)
+        return frame_quality(parts.numpy(), others.numpy())
 
     def by_descriptor(queries: FrameFeatures) -> Tensor:
         return queries.descriptors @ references.descriptors.T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +11,18 @@ import pytest
 import torch
 
 from dubl.errors import ConfigurationError
+from dubl.models.torch_network import FrameFeatures
 from dubl.training.config import DataSettings
 from dubl.training.datasets import Pack, build_pack
 from dubl.training.heads import untrained_network
 from dubl.training.validation import (
     CHAIN,
     EDITS,
+    QUERY_FRAMES,
+    REFERENCE_FRAMES,
     FrameQuality,
+    Pictures,
+    Yardstick,
     extract,
     frame_quality,
     make_yardstick,
@@ -88,6 +94,33 @@ def test_the_yardstick_is_the_same_for_the_same_pack(pack: Pack) -> None:
     one, other = make_yardstick(pack), make_yardstick(pack)
     assert np.array_equal(one.strangers, other.strangers)
     assert all(np.array_equal(one.queries[name], other.queries[name]) for name in one.queries)
+
+
+def test_clips_of_one_scene_count_neither_for_nor_against() -> None:
+    """Two references of the same color, and a stranger nearer to them than they, are of one
+    scene."""
+    colors = torch.eye(3)[[0, 0, 1]]
+
+    def described(frames: Pictures) -> FrameFeatures:
+        rows = torch.from_numpy(frames[:, 0, 0].astype(np.float32))
+        return FrameFeatures(rows, rows[:, None])
+
+    def frames(rows: torch.Tensor, each: int) -> Pictures:
+        shown = rows.repeat_interleave(each, dim=0)[:, None, None].expand(-1, 4, 4, -1)
+        return shown.numpy().astype(np.uint8)
+
+    data = Yardstick(
+        references=frames(colors, REFERENCE_FRAMES),
+        queries={"text": frames(colors, QUERY_FRAMES)},
+        strangers=frames(2 * colors[:1], 1),
+        mates=np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], bool),
+        stranger_mates=np.array([[1, 1, 0]], bool),
+    )
+    assert measure(described, data)["all"] == FrameQuality(
+        recall_at_1=1.0, micro_ap=1.0, recall_at_p95=1.0
+    )
+    strange = replace(data, stranger_mates=np.zeros((1, 3), bool))
+    assert measure(described, strange)["all"].micro_ap < 1
 
 
 def test_without_held_out_clips_there_is_no_yardstick(tmp_path: Path) -> None:
