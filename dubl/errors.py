@@ -22,9 +22,11 @@ DublError
 │   ├── Forbidden              the key does not allow this
 │   ├── InvalidRequest         a field is missing, unknown or out of range
 │   │   └── InvalidRights          invalid license window, excluded segment or action
-│   ├── StateConflict          not possible in the job's current state
+│   ├── StateConflict          not possible in the current state
+│   │   └── AlreadyRegistered      the same bytes are registered, under another id or otherwise
 │   └── NotFound               no such reference, check, job, key or library
 │       ├── JobNotFound
+│       ├── LibraryNotFound        no reference is in a library of this name
 │       ├── ReferenceNotFound
 │       ├── CheckNotFound
 │       ├── KeyNotFound
@@ -49,8 +51,9 @@ DublError
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import ClassVar, Self
 
 ContextValue = str | int | float | bool | None
@@ -189,12 +192,21 @@ class StateConflict(InputError):
     code = "state_conflict"
 
 
+class AlreadyRegistered(StateConflict):
+    code = "already_registered"
+    hint = "Change or delete that reference, or send the video without id, owner, metadata, rights."
+
+
 class NotFound(InputError):
     code = "not_found"
 
 
 class JobNotFound(NotFound):
     code = "job_not_found"
+
+
+class LibraryNotFound(NotFound):
+    code = "library_not_found"
 
 
 class ReferenceNotFound(NotFound):
@@ -330,6 +342,16 @@ def no_job(job_id: str) -> JobNotFound:
 
 def no_check(check_id: str) -> CheckNotFound:
     return CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
+
+
+def no_library(name: str, known: Sequence[str]) -> LibraryNotFound:
+    """Names the libraries of similar names, or some that exist."""
+    near = get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)[:3]
+    told = f"There are: {', '.join(near)}." if near else "No reference is registered yet."
+    return LibraryNotFound(
+        f"there is no library '{name}'. {told}",
+        context={"library": name, "known": ", ".join(near)},
+    )
 
 
 def no_reference(reference_id: str) -> ReferenceNotFound:

@@ -256,8 +256,9 @@ class Operations(ABC):
         """Registers a file, a link, or a path on the service's machine, and waits until it is
         ready.
 
-        An existing reference is returned as it is. Raises JobFailed if the video cannot be
-        registered, StillRunning after the time.
+        For bytes that are registered already it returns that reference; if it has another id,
+        owner, metadata or rights than these, that is an error `already_registered`. Raises
+        JobFailed if the video cannot be registered, StillRunning after the time.
         """
         deadline = monotonic() + timeout_s
         fields = {
@@ -281,8 +282,10 @@ class Operations(ABC):
         )
         answer = await self._ask(operation)
         while not isinstance(answer, Reference):
-            await self._pause_before_asking(answer, deadline)
-            answer = await self._reference(answer.id, wait_s=_poll_s(deadline))
+            if not answer.same_as:
+                await self._pause_before_asking(answer, deadline)
+            wanted = answer.same_as or answer.id
+            answer = await self._reference(wanted, wait_s=_poll_s(deadline))
         return answer
 
     async def get_reference(self, reference_id: str) -> Reference:
@@ -290,6 +293,8 @@ class Operations(ABC):
         answer = await self._reference(reference_id)
         if isinstance(answer, Reference):
             return answer
+        if answer.same_as:
+            return await self.get_reference(answer.same_as)
         require_alive(answer)
         raise StillRunning(answer.id)
 

@@ -199,6 +199,13 @@ def sound_reason(match: types.Match) -> str | None:
     }.get(match.sound)
 
 
+class Searched(Answer):
+    """What a check searched; no `libraries`: all."""
+
+    references: int
+    libraries: tuple[str, ...]
+
+
 class Check(Answer):
     """A finished check. `outcome`: duplicate, review or unique. `action`: the strictest action of
     the owners, "allow" if unique. Matches that count come first, the best first. `audio_matches`:
@@ -223,6 +230,9 @@ class Check(Answer):
     model_id: str
     policy_version: str
     index_version: int
+    searched: Searched | None = Field(
+        default=None, description="null in old verdicts; with 0 references nothing was compared"
+    )
     damaged: bool = Field(description="part of the file could not be read; this is of the rest")
     notes: tuple[Note, ...] = Field(
         default=(),
@@ -249,6 +259,9 @@ class Check(Answer):
         unique = verdict.outcome is Outcome.UNIQUE
         others = {
             "status": JobState.DONE,
+            "searched": None
+            if verdict.searched is None
+            else Searched(references=verdict.searched, libraries=check.libraries),
             "action": Action.ALLOW if unique else verdict.action,
             "matches": tuple(shown),
             "audio_matches": tuple(map(Match.of, verdict.audio_matches)),
@@ -348,12 +361,14 @@ class Failure(Answer):
 
 
 class Accepted(Answer):
-    """Unfinished work: `status` is queued or running; failed comes with `error`."""
+    """Unfinished work: `status` is queued or running; failed comes with `error`. `same_as`: the
+    registration is done, and its bytes were there already as this reference."""
 
     id: str
     job_id: str
     status: str
     error: Failure | None = None
+    same_as: str | None = None
 
 
 class Job(Answer):

@@ -103,10 +103,11 @@ class LookbackOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceOrder:
-    """A video to be registered."""
+    """A video to be registered. `own_id`: the caller has chosen the id, and relies on it."""
 
     video: VideoInput
     draft: ReferenceDraft
+    own_id: bool = False
 
     job_kind: ClassVar[JobKind] = JobKind.REFERENCE
 

@@ -127,7 +127,7 @@ class ReferenceForm(VideoForm):
             metadata=self.metadata,
             rights=self.rights.terms(),
         )
-        return ReferenceOrder(video=self.video(upload), draft=draft)
+        return ReferenceOrder(video=self.video(upload), draft=draft, own_id=bool(self.id))
 
 
 class ChangeForm(Form):

@@ -7,7 +7,7 @@ line on a data folder.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dubl.assembly import still_sampling
@@ -21,7 +21,7 @@ from dubl.engine.runner import JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.spaces import FeatureSpaces
 from dubl.engine.work import Work
-from dubl.errors import DublError, ReferenceNotFound
+from dubl.errors import DublError, ReferenceNotFound, no_library
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.matching.thresholds import fit_thresholds
@@ -46,6 +46,15 @@ class Engine:
     evidence: Evidence
     shell: Shell
     runner: JobRunner | None = None
+
+    async def require_libraries(
+        self, named: Sequence[str], *, visible: Callable[[str], bool] = bool
+    ) -> None:
+        """Raises LibraryNotFound for a library without a reference; tells of visible ones."""
+        if not named or not (unknown := await self.steps.librarian.unknown.remote(list(named))):
+            return
+        known = await self.steps.librarian.libraries.remote()
+        raise no_library(unknown[0], [name for name in known if visible(name)])
 
     async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
         """References that show the picture, best first."""

@@ -61,6 +61,7 @@ class Librarian(Step):
         self._retention_s = settings.retention.uploads_s
         self._seen_after_s = settings.index.consistency_interval_s
         self._upkeep_s = settings.index.upkeep_interval_s
+        self._known_libraries: set[str] = set()
         self._writing = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._registrations: Grouped[list[Entry], Registration] = Grouped(self._write)
@@ -192,6 +193,12 @@ class Librarian(Step):
         with suppress(ReferenceNotFound):
             if (await self.get(reference_id)).created_at >= since:
                 await self.delete(reference_id)
+
+    async def unknown(self, libraries: Sequence[str]) -> Sequence[str]:
+        """Those that have had no reference since this process began."""
+        if not self._known_libraries.issuperset(libraries):
+            self._known_libraries.update(await self.libraries())
+        return [name for name in libraries if name not in self._known_libraries]
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)

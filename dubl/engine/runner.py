@@ -298,9 +298,17 @@ class JobRunner:
 
     async def _fail(self, job: Job, error: DublError) -> Job:
         logger.warning("job %s failed: %s: %s", job.id, error.code, error.detail)
-        await self._ledger.ask(JobQueue.fail, job.lease, code=error.code, detail=error.detail)
+        existing = str(error.context.get("existing_id", ""))
+        code, detail = error.code, error.detail
+        await self._ledger.ask(
+            JobQueue.fail, job.lease, code=code, detail=detail, result_id=existing
+        )
         return dataclasses.replace(
-            job, state=JobState.FAILED, error_code=error.code, error_detail=error.detail
+            job,
+            state=JobState.FAILED,
+            error_code=code,
+            error_detail=detail,
+            result_id=existing,
         )
 
     async def _retry(self, job: Job, error: DublError) -> Job:

@@ -31,13 +31,14 @@ from dubl.engine.ledger import LedgerClient
 from dubl.engine.lookback import Lookback
 from dubl.engine.shadows import Shadows
 from dubl.engine.shell import Shell
-from dubl.errors import DublError, LeaseLost, ReferenceNotFound
+from dubl.errors import AlreadyRegistered, DublError, LeaseLost, ReferenceNotFound
 from dubl.index.uploads import Upload
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Claim, Ledger
 from dubl.media.archives import ArchiveEntry, unpack
 from dubl.media.links import fetch_link
 from dubl.media.sources import open_path
+from dubl.rights.terms import UNRESTRICTED
 from dubl.settings import Settings
 from dubl.types import (
     Check,
@@ -189,6 +190,8 @@ class Work:
         finally:
             if order.video.link:
                 await self._remove(job, source)
+        if not registration.created:
+            require_as_asked(order, registration.reference)
         result = registration.reference.id
         # An attempt before this one may have got as far as the library, and no farther.
         again = job.attempts > 1 and result == order.draft.id
@@ -280,6 +283,23 @@ def _heard(prior: asyncio.Future[PriorDecisions]) -> None:
     """An error that nobody awaits, as another came first, is no news."""
     if not prior.cancelled():
         prior.exception()
+
+
+def require_as_asked(order: ReferenceOrder, known: Reference) -> None:
+    """Raises AlreadyRegistered if the known reference is not what the caller asked for."""
+    draft = order.draft
+    asked = {
+        "id": (order.own_id, draft.id == known.id),
+        "owner": (draft.owner, draft.owner == known.owner),
+        "metadata": (draft.metadata, dict(draft.metadata) == dict(known.metadata)),
+        "rights": (draft.rights != UNRESTRICTED, draft.rights == known.rights),
+    }
+    other = [name for name, (given, same) in asked.items() if given and not same]
+    if other:
+        raise AlreadyRegistered(
+            f"these bytes are reference '{known.id}' already, with another {', '.join(other)}",
+            context={"existing_id": known.id},
+        )
 
 
 def _upload(job: Job, order: CheckOrder, source: VideoSource) -> Upload:

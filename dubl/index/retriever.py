@@ -55,6 +55,7 @@ class LanceRetriever:
             }
         )
         self._negative = tuple(negative)
+        self._counted: tuple[int, dict[str, int]] = (-1, {})
 
     def retrieve(
         self,
@@ -91,8 +92,16 @@ class LanceRetriever:
             candidates=candidates,
             heard=heard,
             index_version=version,
+            searched=self._searched(version, libraries),
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
+
+    def _searched(self, version: int, libraries: Sequence[str]) -> int:
+        """Number of references in the searched libraries, counted once for each version."""
+        if self._counted[0] != version:
+            self._counted = (version, self._store.libraries())
+        counts = self._counted[1]
+        return sum(counts.get(name, 0) for name in dict.fromkeys(libraries or counts))
 
     def _search(
         self,

@@ -157,11 +157,21 @@ class JobQueue:
                 )
         self.forget(lease.job_id)
 
-    def fail(self, lease: Lease, *, code: str, detail: str) -> None:
-        """Ends the job without a result. Raises LeaseLost, JobNotFound."""
+    def fail(self, lease: Lease, *, code: str, detail: str, result_id: str = "") -> None:
+        """Ends the job with an error, and with the reference that is there instead.
+
+        Raises LeaseLost, JobNotFound.
+        """
         with self._database.transaction("fail a job") as connection:
             if hold(connection, lease):
-                end_job(connection, lease.job_id, JobState.FAILED, code=code, detail=detail)
+                end_job(
+                    connection,
+                    lease.job_id,
+                    JobState.FAILED,
+                    result_id=result_id,
+                    code=code,
+                    detail=detail,
+                )
         self.forget(lease.job_id)
 
     def retry(

@@ -135,6 +135,7 @@ class LocalClient(Closing):
         place = {"channel": channel, "territory": territory, "time": time}
         form = read_form(CheckForm, {"link": link, "id": id, **place})
         order = form.order(self._upload(file), libraries)
+        self._process.run(self._engine.require_libraries(order.libraries))
         submitted = self._engine.jobs.accept(order, Terms(waits=True))
         job = self._process.run(self._finished(submitted, on_progress or nothing))
         return self._shown(self._ask(Ledger.get_check, job.result_id))
@@ -164,7 +165,8 @@ class LocalClient(Closing):
     ) -> Reference:
         """Registers a file, a link or a path of this machine. Without a time limit.
 
-        An existing reference is returned as it is.
+        For bytes that are registered already it returns that reference. Raises AlreadyRegistered
+        if it has another id, owner, metadata or rights than these.
         """
         fields = {
             "link": link,
@@ -192,6 +194,7 @@ class LocalClient(Closing):
         limit: int = 50,
         cursor: str = "",
     ) -> Page[Reference]:
+        self._require_library(library)
         listing = self._engine.steps.librarian.list
         page = self._process.call(listing, library, owner, text, limit, cursor)
         return Page[Reference].of(page, Reference.of)
@@ -220,6 +223,7 @@ class LocalClient(Closing):
     ) -> tuple[FrameFound, ...]:
         """References that show a picture: an image, or the frame of a video at `time_s`."""
         form = read_form(FrameForm, {"time_s": time_s, "library": library})
+        self._require_library(form.library)
         source = self._opened(Path(file))
         search = FrameSearch(
             source=source,
@@ -322,6 +326,9 @@ class LocalClient(Closing):
         fitted = self._engine.calibrate(library, least_decisions=least_decisions, adopt=adopt)
         report = self._process.run(fitted)
         return Calibration.of(library, report, adopted=adopt)
+
+    def _require_library(self, library: str) -> None:
+        self._process.run(self._engine.require_libraries([library] if library else []))
 
     def _ask(
         self, method: Callable[Concatenate[Part, P], Result], *args: P.args, **kwargs: P.kwargs

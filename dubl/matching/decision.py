@@ -67,6 +67,7 @@ def decide(
         model_id=model_id,
         policy_version=used.version,
         index_version=matches.index_version,
+        searched=matches.searched,
         damaged=matches.damaged,
         notes=matches.notes,
         timings_ms=matches.timings_ms,

@@ -138,6 +138,7 @@ class ViSiLReranker:
         return MatchSet(
             matches=tuple(matches),
             index_version=candidates.index_version,
+            searched=candidates.searched,
             damaged=features.damaged,
             notes=features.notes,
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},

@@ -59,10 +59,10 @@ class Job:
 
     subject_id: id of the requested check, reference or batch. request: all that is needed to run
     the job again. result_id: id of the result; for bytes that were registered before, the existing
-    reference, with `created` false. error_code, error_detail: the last error. dead: given up after
-    the last attempt; it can be queued again. callbacks: addresses of webhooks. request_id,
-    traceparent (W3C), key_id: of the accepting request. space_id: feature space of this attempt;
-    empty: that of `model.weights`.
+    reference, with `created` false, also if the registration was refused. error_code,
+    error_detail: the last error. dead: given up after the last attempt; it can be queued again.
+    callbacks: addresses of webhooks. request_id, traceparent (W3C), key_id: of the accepting
+    request. space_id: feature space of this attempt; empty: that of `model.weights`.
     """
 
     id: str

@@ -55,10 +55,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
-    """Candidates, best first. Empty is an ordinary value. heard: those whose sound is similar."""
+    """Candidates, best first. heard: those whose sound is similar. searched: number of references
+    in the searched libraries.
+    """
 
     candidates: tuple[Candidate, ...]
     index_version: int
+    searched: int | None = None
     timings_ms: Timings = field(default_factory=dict)
     heard: tuple[Candidate, ...] = ()
 
@@ -158,6 +161,7 @@ class MatchSet:
 
     matches: tuple[Match, ...]
     index_version: int
+    searched: int | None = None
     damaged: bool = False
     notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)
@@ -169,7 +173,8 @@ class MatchSet:
 class Verdict:
     """The answer: an outcome, and every re-ranked match, those that count first.
 
-    The HTTP layer hides weak matches. probability: of the best match that counts. damaged: only
+    The HTTP layer hides weak matches. probability: of the best match that counts. searched: number
+    of references in the searched libraries; None in old verdicts. damaged: only
     part of the query could be read. action: the strictest action of the owners of the found
     references. context: territory, channel and time of the check. audio_matches: references of
     which only the sound was found, and whose rights claim the picture; they never count.
@@ -181,6 +186,7 @@ class Verdict:
     model_id: str
     policy_version: str
     index_version: int
+    searched: int | None = None
     damaged: bool = False
     notes: tuple[Note, ...] = ()
     timings_ms: Timings = field(default_factory=dict)

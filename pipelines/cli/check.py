@@ -20,6 +20,7 @@ from pipelines.cli.options import (
     Backend,
     on_backend,
     print_error,
+    print_warning,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
 
@@ -42,8 +43,8 @@ def check(
 ) -> None:
     """Checks videos with a service (--url), or with the data folder in this process.
 
-    Exit codes: 1 if a video could not be checked; else 10 if one is a duplicate; else 11 if one
-    needs review; else 0, all are unique.
+    Exit codes: 1 if a video could not be checked, or was compared with no reference; else 10 if
+    one is a duplicate; else 11 if one needs review; else 0, all are unique.
     """
     _require_files(videos)
     with progress_bar(len(videos)) as bar:
@@ -62,7 +63,19 @@ def check(
             print_json(answer)
     elif found:
         print_table(HEADINGS, [row for answer in found for row in _rows(answer)])
-    raise typer.Exit(_exit_code(found, failed=len(found) < len(videos)))
+    blind = [answer for answer in found if answer.searched and not answer.searched.references]
+    for answer in blind:
+        print_warning(_told_blind(answer))
+    raise typer.Exit(_exit_code(found, failed=bool(blind) or len(found) < len(videos)))
+
+
+def _told_blind(answer: Check) -> str:
+    assert answer.searched is not None
+    where = ", ".join(answer.searched.libraries) or "any library"
+    return (
+        f"{answer.query_name} was compared with nothing: no reference is in {where}. "
+        "Register references first: `dubl references add`."
+    )
 
 
 def _require_files(videos: list[str]) -> None:

@@ -6,11 +6,14 @@ it, with --url and an administrator's key in DUBL_API_KEY.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dubl.contract.bodies import Key as ListedKey
+from dubl.settings import Settings
 from dubl.types import Scope
 from pipelines.cli.options import (
     DATA,
@@ -21,6 +24,7 @@ from pipelines.cli.options import (
     command_settings,
     connected,
     opened_ledger,
+    print_warning,
     printed_errors,
 )
 from pipelines.cli.show import print_json
@@ -55,7 +59,8 @@ def create(
                     requests_per_minute=requests_per_minute,
                     jobs_per_day=jobs_per_day,
                 )
-            typer.echo(made.token)
+                typer.echo(made.token)
+                _warn(library or [], [one.name for one in client.list_libraries()])
             return
         from dubl.ledger.api_keys import make_key
 
@@ -66,9 +71,29 @@ def create(
             requests_per_minute=requests_per_minute,
             jobs_per_day=jobs_per_day,
         )
-        with opened_ledger(command_settings(data, config)) as ledger:
+        settings = command_settings(data, config)
+        with opened_ledger(settings) as ledger:
             ledger.keys.add(new.key)
         typer.echo(new.token)
+        if library:
+            _warn(library, _libraries(settings))
+
+
+def _libraries(settings: Settings) -> Iterable[str]:
+    if not Path(settings.index_uri).is_dir():
+        return ()
+    from dubl.assembly import make_store
+
+    return make_store(settings, read_only=True).libraries()
+
+
+def _warn(named: Sequence[str], known: Iterable[str]) -> None:
+    """Tells of named libraries without a reference."""
+    for name in sorted(set(named).difference(known)):
+        print_warning(
+            f"no reference is in library {name}. Check its name; until one is registered, checks "
+            "with this key are compared with nothing."
+        )
 
 
 @keys_app.command("list")

@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
@@ -35,6 +35,13 @@ Url = Annotated[
 Key = Annotated[str, typer.Option(envvar=KEY_VARIABLE, hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object for each line")]
 DATA = Path("data")
+BACKEND_OPTIONS: Mapping[str, tuple[object, object]] = {
+    "url": (Url, ""),
+    "data": (Data, DATA),
+    "config": (Config, None),
+    "key": (Key, ""),
+    "context": (typer.Context, Parameter.empty),
+}
 # Of jobs, which take the settings of an installation.
 JobConfig = Annotated[Path, typer.Option(help="settings file")]
 Overrides = Annotated[
@@ -86,8 +93,18 @@ def job(message_format: str = "%(message)s") -> Iterator[None]:
 
 
 def print_error(error: DublError | ClientError, *, about: str = "") -> None:
-    line = f"{error.code}: {error.detail} {error.hint}".rstrip()
+    line = f"{error.code}: {sentences(error.detail, error.hint)}"
     typer.echo(f"{about}: {line}" if about else line, err=True)
+
+
+def print_warning(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
+
+
+def sentences(*texts: str) -> str:
+    """Texts in one line, each ended by a mark."""
+    told = (text.strip() for text in texts)
+    return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in told if text)
 
 
 if TYPE_CHECKING:
@@ -103,19 +120,48 @@ LOCAL = "http://127.0.0.1:8000"
 
 
 @contextmanager
-def opened_backend(url: str, key: str, data: Path, config: Path | None) -> Iterator[Backend]:
+def opened_backend(
+    url: str,
+    key: str,
+    data: Path,
+    config: Path | None,
+    *,
+    context: typer.Context,
+    creates: bool = False,
+) -> Iterator[Backend]:
     """The service at `url`; without one, the data folder. Methods raise DublError or ClientError.
 
-    Raises StoreUnavailable while a service holds the folder.
+    An explicit --data wins over DUBL_URL. Raises ConfigurationError if the folder is missing,
+    StoreHeld while a service holds it.
     """
-    if url:
+    if url and not _only_folder_named(context):
         with connected(url, key) as client:
             yield client
         return
     from dubl import LocalClient
 
-    with LocalClient(settings=command_settings(data, config)) as local:
+    settings = command_settings(data, config)
+    if not (creates or settings.data_dir.is_dir()):
+        raise ConfigurationError(
+            f"there is no data folder '{settings.data_dir}'. Name it with --data, or fill it first "
+            "with `dubl references add`."
+        )
+    with LocalClient(settings=settings) as local:
         yield local
+
+
+def _only_folder_named(context: typer.Context) -> bool:
+    """Whether the command line names a data folder; the address is from the environment.
+
+    Raises BadParameter if it names both.
+    """
+    explicit = {}
+    for name in ("data", "url"):
+        source = context.get_parameter_source(name)
+        explicit[name] = source is not None and source.name == "COMMANDLINE"
+    if all(explicit.values()):
+        raise typer.BadParameter("name either --url or --data")
+    return explicit["data"]
 
 
 def on_backend(command: Command) -> Command:
@@ -123,8 +169,12 @@ def on_backend(command: Command) -> Command:
 
     The command's first parameter is the Backend; its errors are printed.
     """
-    options = {"url": (Url, ""), "data": (Data, DATA), "config": (Config, None), "key": (Key, "")}
-    return _opening(command, opened_backend, options)
+    return _opening(command, opened_backend, BACKEND_OPTIONS)
+
+
+def on_new_backend(command: Command) -> Command:
+    """As on_backend, for a command that creates a missing data folder."""
+    return _opening(command, partial(opened_backend, creates=True), BACKEND_OPTIONS)
 
 
 def on_service(command: Command) -> Command:

@@ -26,6 +26,7 @@ from pipelines.cli.options import (
     Backend,
     every,
     on_backend,
+    on_new_backend,
     print_error,
 )
 from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
@@ -55,7 +56,7 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
 @references_app.command("add")
-@on_backend
+@on_new_backend
 def add(
     backend: Backend,
     videos: Annotated[

@@ -22,6 +22,7 @@ from serve_app.api.context import (
     RouteContext,
     job_for,
     require_check,
+    searched_libraries,
     visible_check,
 )
 from serve_app.api.documents import CHECK
@@ -58,11 +59,11 @@ async def submit(
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
 
-    def read(submission: Submission) -> tuple[CheckOrder, Terms]:
+    async def read(submission: Submission) -> tuple[CheckOrder, Terms]:
         form = read_form(CheckForm, submission.fields)
         order = form.order(submission.upload, library)
-        order = replace(order, libraries=principal_of(request).limited(order.libraries))
-        return order, form.terms(waits=seconds > 0)
+        searched = await searched_libraries(context, request, order.libraries)
+        return replace(order, libraries=searched), form.terms(waits=seconds > 0)
 
     ended = await ordered(context, request, read, seconds=seconds)
     job = ended.job

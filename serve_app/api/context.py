@@ -5,6 +5,7 @@ And what it may show: objects that a caller may not see do not exist for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,6 +56,16 @@ def context_of(request: Request) -> Context:
 
 
 RouteContext = Annotated[Context, Depends(context_of)]
+
+
+async def searched_libraries(
+    context: Context, request: Request, named: Sequence[str]
+) -> tuple[str, ...]:
+    """The named libraries, or all of the key's. Raises Forbidden, LibraryNotFound."""
+    principal = principal_of(request)
+    limited = principal.limited(named)
+    await context.engine.require_libraries(named, visible=lambda name: principal.sees([name]))
+    return limited
 
 
 async def visible_check(context: Context, request: Request, check_id: str) -> Check:

@@ -17,7 +17,7 @@ from dubl.contract.requests import BatchForm
 from dubl.ledger.job_queue import JobQueue
 from dubl.types import Job, JobKind, JobState, Scope
 from serve_app.api.access import principal_of
-from serve_app.api.context import Context, RouteContext, visible_job
+from serve_app.api.context import Context, RouteContext, searched_libraries, visible_job
 from serve_app.api.documents import BATCH
 from serve_app.api.events import job_events
 from serve_app.api.problems import failure
@@ -50,6 +50,8 @@ async def listing(
     """Jobs, newest first. `batch` selects the jobs of one batch; `dead=true` is the dead-letter
     list: jobs that were given up after their last attempt.
     """
+    if batch:
+        await visible_job(context, request, batch)
     page = await context.ledger.ask(
         JobQueue.list,
         state=status,
@@ -105,12 +107,16 @@ async def submit(context: RouteContext, request: Request) -> Response:
     Answers 202 with one job; `/v1/jobs?batch=` lists its children.
     """
 
-    def read(submission: Submission) -> tuple[BatchOrder, Terms]:
+    async def read(submission: Submission) -> tuple[BatchOrder, Terms]:
         form = read_form(BatchForm, submission.fields)
         order = form.order(submission.upload, max_items=context.settings.serve.max_batch_items)
         principal = principal_of(request)
         principal.require_scope(_SCOPES[order.kind])
-        order = replace(order, libraries=principal.limited(order.libraries))
+        if order.kind is JobKind.CHECK:
+            libraries = await searched_libraries(context, request, order.libraries)
+        else:
+            libraries = principal.limited(order.libraries)
+        order = replace(order, libraries=libraries)
         return order, Terms(callback_url=form.callback_url)
 
     job = (await ordered(context, request, read)).job

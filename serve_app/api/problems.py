@@ -72,7 +72,10 @@ def error_of(job: Job) -> errors.DublError:
     """The error with which a job failed, as it was raised."""
     if job.state is JobState.CANCELLED:
         return errors.StateConflict("the job was cancelled")
-    return errors.error_class(job.error_code)(job.error_detail)
+    existing: dict[str, errors.ContextValue] = (
+        {"existing_id": job.result_id} if job.result_id else {}
+    )
+    return errors.error_class(job.error_code)(job.error_detail, context=existing)
 
 
 def failure(job: Job) -> bodies.Failure | None:

@@ -16,7 +16,7 @@ from dubl.contract.requests import ChangeForm, ReferenceForm
 from dubl.errors import ReferenceNotFound
 from dubl.types import JobKind, JobState, Page, Reference
 from serve_app.api.access import principal_of
-from serve_app.api.context import RouteContext, job_for, visible_reference
+from serve_app.api.context import RouteContext, job_for, searched_libraries, visible_reference
 from serve_app.api.documents import CHANGE, REFERENCE
 from serve_app.api.problems import failure
 from serve_app.api.submissions import (
@@ -39,12 +39,14 @@ router = APIRouter(prefix="/v1", tags=["references"])
 async def submit(context: RouteContext, request: Request) -> Response:
     """Registers a video (multipart `file`, or JSON `link` or `path`).
 
-    Answers 202 at once; with `Prefer: wait=N` 201 if it is ready in time, 200 if the same bytes
-    were registered before; 409 if the id belongs to another video or library.
+    Answers 202 at once; with `Prefer: wait=N` 201 if it is ready in time, 200 with the reference
+    if the same bytes were registered before. 409 `already_registered` (`context.existing_id`) if
+    that reference has another id, owner, metadata or rights than were sent; 409 also if the id
+    belongs to another video or library.
     """
     seconds = wait_seconds(request, longest=context.settings.serve.max_wait_s)
 
-    def read(submission: Submission) -> tuple[ReferenceOrder, Terms]:
+    async def read(submission: Submission) -> tuple[ReferenceOrder, Terms]:
         form = read_form(ReferenceForm, submission.fields)
         order = form.order(submission.upload)
         principal_of(request).require(order.draft.library)
@@ -76,6 +78,7 @@ async def listing(
 ) -> bodies.Page[bodies.Reference]:
     """References, newest first; `q` searches id, title and source."""
     allowed = principal_of(request).one_library(library)
+    await searched_libraries(context, request, [library] if library else [])
     listed = context.librarian.list.remote(allowed, owner, q, limit, cursor)
     page: Page[Reference] = await listed
     return bodies.Page[bodies.Reference].of(page, bodies.Reference.of)
@@ -95,7 +98,10 @@ async def get(
             raise
     job = (await context.engine.jobs.wait(job, seconds=seconds)).job
     if job.state is JobState.DONE:
-        return bodies.Reference.of(await visible_reference(context, request, job.result_id))
+        known = await visible_reference(context, request, job.result_id)
+        if known.id == reference_id:
+            return bodies.Reference.of(known)
+        return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, same_as=known.id)
     return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
 

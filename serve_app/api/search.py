@@ -13,7 +13,7 @@ from dubl.contract.orders import FrameSearch
 from dubl.contract.requests import FrameForm
 from dubl.errors import InvalidRequest
 from serve_app.api.access import principal_of
-from serve_app.api.context import RouteContext, visible_check
+from serve_app.api.context import RouteContext, searched_libraries, visible_check
 from serve_app.api.documents import FRAME
 from serve_app.api.submissions import Submission, read_submission
 
@@ -36,7 +36,7 @@ async def search_frame(
     submission = await read_submission(request, spool=context.spool)
     try:
         search = _search(submission, limit=limit)
-        allowed = principal_of(request).limited(search.libraries)
+        allowed = await searched_libraries(context, request, search.libraries)
         with context.admission.room(key_id, waits=True):
             found = await context.engine.search_frame(search.within(allowed))
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ def wait_seconds(request: Request, *, longest: float) -> float:
 async def ordered(
     context: Context,
     request: Request,
-    read: Callable[[Submission], tuple[Order, Terms]],
+    read: Callable[[Submission], Awaitable[tuple[Order, Terms]]],
     *,
     seconds: float = 0.0,
 ) -> Ended:
@@ -74,7 +74,7 @@ async def ordered(
     submission = await read_submission(request, spool=context.spool)
     with ExitStack() as place:
         async with _discarding(submission, context.spool):
-            order, terms = read(submission)
+            order, terms = await read(submission)
             terms = replace(terms, key_id=key_id)
             place.enter_context(context.admission.room(key_id, waits=terms.waits))
             with context.admission.accepting():

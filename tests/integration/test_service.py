@@ -182,7 +182,11 @@ def test_the_same_bytes_are_one_reference(client: Client, clips: Clips) -> None:
     path = clips.references[0]
     before = _libraries(client)
     again = client.register(path, id="another-id")
-    assert (again.status_code, again.json()["id"]) == (200, path.name)
+    assert (again.status_code, again.json()["code"]) == (409, "already_registered")
+    assert again.json()["context"] == {"existing_id": path.name}
+    assert client.http.get("/v1/references/another-id").json()["status"] == "failed"
+    nameless = client.register(path)
+    assert (nameless.status_code, nameless.json()["id"]) == (200, path.name)
     elsewhere = client.register(path, id="another-id", library="elsewhere")
     assert (elsewhere.status_code, elsewhere.json()["library"]) == (201, "elsewhere")
     assert _libraries(client) == {**before, "elsewhere": 1}

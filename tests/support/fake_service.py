@@ -120,6 +120,7 @@ class FakeService:
         self.full = False
         self.missing: tuple[str, ...] = ()
         self.matches: tuple[Match, ...] = (MATCH, WEAK_MATCH)
+        self.searched: int | None = 3
         self.library = FakeLibrarian(self)
         self.videos = FakeVideos(self)
         self.local = LocalLedger(self.settings.ledger_path)
@@ -256,6 +257,7 @@ class FakeService:
                 model_id="test-model",
                 policy_version="1",
                 index_version=7,
+                searched=self.searched,
                 timings_ms={"decode": 12.34, "total": 20.0},
             ),
         )
@@ -383,7 +385,10 @@ class FakeStep(Step):
 
 
 class FakeLibrarian(Step):
-    """References in memory; `lacking`: those that the new space lacks."""
+    """References in memory; `lacking`: those that the new space lacks; `absent`: libraries that
+    do not exist."""
+
+    absent: frozenset[str] = frozenset({"nosuch"})
 
     def __init__(self, service: FakeService) -> None:
         self._service = service
@@ -442,6 +447,9 @@ class FakeLibrarian(Step):
 
     async def forget_upload(self, check_id: str) -> None:
         self._service.videos.files.pop(check_id, None)
+
+    async def unknown(self, libraries: Sequence[str]) -> Sequence[str]:
+        return [name for name in libraries if name in self.absent]
 
     async def libraries(self) -> Mapping[str, int]:
         names = [one.library for one in self.references.values()]

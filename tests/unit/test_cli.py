@@ -35,8 +35,9 @@ def _keys(*arguments: str) -> Result:
 def test_keys_are_made_listed_and_revoked_while_the_service_is_down(tmp_path: Path) -> None:
     data = ["--data", str(tmp_path)]
     made = _keys("create", "uploads", "--scope", "check", "--library", "films", *data)
-    token = made.output.strip()
+    token = made.stdout.strip()
     assert made.exit_code == 0
+    assert made.stderr.startswith("warning: no reference is in library films. ")
     listed = json.loads(_keys("list", *data).output)
     assert (listed["name"], listed["scopes"], listed["libraries"]) == (
         "uploads",

@@ -54,6 +54,17 @@ def test_a_shifted_noisy_copy_is_found_with_its_timing(retriever: LanceRetriever
     assert found.candidates[1].score < best.score / 2
 
 
+def test_searched_references_are_counted(store: LibraryStore) -> None:
+    query, retriever = features_of(random_vectors(0)), LanceRetriever(store, SETTINGS)
+    assert retriever.retrieve(query).searched == 0
+    store.register([entry("a", seed=1), entry("b", seed=2), entry("c", seed=3, library="films")])
+    assert retriever.retrieve(query).searched == 3
+    assert retriever.retrieve(query, libraries=["films"]).searched == 1
+    assert retriever.retrieve(query, libraries=["films", "none"]).searched == 1
+    store.delete("c")
+    assert retriever.retrieve(query, libraries=["films"]).searched == 0
+
+
 @pytest.mark.parametrize("speed", [0.5, 2.0, -1.0])
 def test_a_copy_at_another_speed_or_backwards_keeps_all_its_hits(
     retriever: LanceRetriever, speed: float
