@@ -15,8 +15,9 @@ from typing import Annotated
 import typer
 
 from dubl.assembly import make_ledger
-from dubl.errors import ConfigurationError, DublError
+from dubl.errors import ConfigurationError, DublError, StoreHeld
 from dubl.ledger.api_keys import root_key
+from dubl.ledger.service_lock import held_folder
 from dubl.settings import Settings, load_settings
 from serve_app.api.start_rules import keys_required, require_admin_key
 from serve_app.lean import SETUP_HOOK, be_quiet, leave_out_pandas
@@ -28,21 +29,28 @@ def serve_locally(
     config: Annotated[Path, typer.Option(help="settings file")] = Path("configs/local.yaml"),
     data: Annotated[Path, typer.Option(help="folder of the library and the ledger")] = Path("data"),
     host: Annotated[str, typer.Option(help="address to listen on")] = LOOPBACK,
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on")] = 8000,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
     ] = None,
 ) -> None:
     """Runs until SIGTERM or Ctrl-C. A restart with the same data folder continues all jobs."""
+    address = f"http://{host}:{port}"
     try:
         settings = load_settings(config, [f"data_dir={data}", *(overrides or [])])
         _require_free(host, port)
-        if keys_required(settings.access, host):
-            _require_admin_key(settings, host)
+        with held_folder(settings.data_dir, address):
+            if keys_required(settings.access, host):
+                _require_admin_key(settings, host)
+            _serve(settings, host, port)
     except DublError as exc:
-        typer.echo(f"{exc.code}: {exc.detail} {exc.hint}", err=True)
+        hint = "" if isinstance(exc, StoreHeld) else exc.hint
+        typer.echo(f"{exc.code}: {exc.detail} {hint}".rstrip(), err=True)
         raise typer.Exit(code=2) from exc
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _serve(settings: Settings, host: str, port: int) -> None:
+    typer.echo("starting, this takes about a minute")
     # Ray is told before it is imported: replicas reserve no GPU here, but may see one; usage
     # statistics are not sent; a busy machine may take longer than 30 s to start a node.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -51,6 +59,8 @@ def serve_locally(
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    # Logs are in the data folder, once.
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     be_quiet()
     leave_out_pandas()
     import ray
@@ -58,6 +68,7 @@ def serve_locally(
 
     # Sockets live in this folder and their paths are limited to 107 bytes.
     session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
+    logs = settings.data_dir / "logs"
     try:
         ray.init(
             address="local",
@@ -71,11 +82,10 @@ def serve_locally(
         from serve_app.app import bind_graph
 
         serve.start(http_options={"host": host, "port": port})
-        serve.run(
-            bind_graph(settings), logging_config={"logs_dir": str(settings.data_dir / "logs")}
-        )
+        serve.run(bind_graph(settings), logging_config={"logs_dir": str(logs), "encoding": "JSON"})
         typer.echo(
-            f"Dubl answers on http://{host}:{port} (API: /docs), data in {settings.data_dir}"
+            f"Dubl answers on http://{host}:{port} (console: /console, API: /docs), data in "
+            f"{settings.data_dir}, logs in {logs}"
         )
         stopped.wait()
         typer.echo("stopping")

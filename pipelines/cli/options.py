@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 import typer
 
 from dubl.client.errors import ClientError, JobFailed
-from dubl.errors import ConfigurationError, DublError, InputError, ResourceError
+from dubl.errors import ConfigurationError, DublError, InputError, ResourceError, StoreHeld
 from dubl.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -69,8 +69,24 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger's file. Raises StoreHeld while the service uses it."""
     from dubl.assembly import make_ledger
 
-    with closing(make_ledger(settings)) as ledger:
+    with _told_holder(settings), closing(make_ledger(settings)) as ledger:
         yield ledger
+
+
+@contextmanager
+def _told_holder(settings: Settings) -> Iterator[None]:
+    """Names the service that holds the data folder."""
+    try:
+        yield
+    except StoreHeld as exc:
+        from dubl.ledger.service_lock import service_address
+
+        address = service_address(settings.data_dir)
+        if not address:
+            raise
+        raise StoreHeld(
+            f"a service uses {settings.data_dir}. Ask it: add --url {address}."
+        ) from exc
 
 
 @contextmanager
@@ -146,7 +162,7 @@ def opened_backend(
             f"there is no data folder '{settings.data_dir}'. Name it with --data, or fill it first "
             "with `dubl references add`."
         )
-    with LocalClient(settings=settings) as local:
+    with _told_holder(settings), LocalClient(settings=settings) as local:
         yield local
 
 

@@ -15,7 +15,7 @@ from pipelines.cli.options import DATA
 def serve(
     data: Annotated[Path, typer.Option(help="folder of the library and the ledger")] = DATA,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on")] = 8000,
     config: Annotated[Path | None, typer.Option(help="settings file")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, may be repeated")
