@@ -17,8 +17,8 @@ STEP_S = HOP / SAMPLE_RATE_HZ
 BANDS = 36
 _WINDOW = 1024  # samples that a row looks at, around its middle; chosen
 _LOWEST_HZ, _HIGHEST_HZ = 180.0, 3700.0  # middles of the outermost bands, inside a telephone's
-_FLOOR_DB = -100.0  # level 0, against full scale
-_LEVELS_PER_DB = 2.5  # 255 is 2 dB above full scale
+FLOOR_DB = -100.0  # level 0, against full scale
+LEVELS_PER_DB = 2.5  # 255 is 2 dB above full scale
 _BLOCK = 50  # rows made at once, bounds memory
 
 
@@ -65,7 +65,7 @@ class BandMaker:
         spectrum = np.fft.rfft(windows * _TAPER, axis=1)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) * _SCALE
         decibels = 10 * np.log10(power @ _FILTERS + np.float32(1e-12))
-        levels = np.clip((decibels - _FLOOR_DB) * _LEVELS_PER_DB, 0, 255)
+        levels = np.clip((decibels - FLOOR_DB) * LEVELS_PER_DB, 0, 255)
         self._rows.append(levels.astype(np.uint8))
         self._held = self._held[count * HOP :]
 
