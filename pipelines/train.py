@@ -1,5 +1,6 @@
 """Trains networks: the descriptor on pictures and the comparator on clips, both without labels;
-the comparator on a user's own labeled pairs, the whitening of an own ResNet50.
+the comparator on a user's own labeled pairs, the whitening of an own ResNet50, and the network that
+describes sound.
 
     python -m pipelines.train pack --config configs/train_descriptor.yaml --output runs/pack
     python -m pipelines.train descriptor --config configs/train_descriptor.yaml --output runs/d
@@ -8,6 +9,7 @@ the comparator on a user's own labeled pairs, the whitening of an own ResNet50.
     python -m pipelines.train pairs --pairs pairs.csv --output runs/p
     python -m pipelines.train whitening --backbone resnet50.pth --output runs/w \\
         --config configs/train_comparator.yaml
+    python -m pipelines.train sound --output runs/s --clips data/videos
 
 docs/extend/training.md says what each makes, of what, and what to do with it.
 """
@@ -34,6 +36,7 @@ from dubl.training.datasets import Pack, build_pack
 from dubl.training.descriptor_run import DescriptorRun
 from dubl.training.loop import require_fresh
 from dubl.training.pair_run import STEPS, PairRun, read_pairs
+from dubl.training.sound_run import SoundRunSettings, train_sound
 from dubl.training.validation import extract, make_yardstick
 from dubl.training.validation import measure as measure_frames
 from dubl.training.whitening_run import fit_own_whitening
@@ -114,6 +117,19 @@ def whitening(
     with _reported():
         settings = parse_config(ComparatorConfig, config.read_text(encoding="utf-8"))
         _tell(fit_own_whitening(backbone, settings, output))
+
+
+@app.command()
+def sound(
+    output: OutputOption,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="Folder with a manifest.json; may be repeated.")
+    ] = None,
+) -> None:
+    """Trains the network for sound on sounds made by rules and those of training clips; OUTPUT
+    becomes a model's folder."""
+    with _reported():
+        _tell(train_sound(output, SoundRunSettings(), clips=clips or ()))
 
 
 @app.command()
