@@ -71,6 +71,7 @@ class Seen:
 
     chance: float
     correlation: float
+    places: float
     copy: bool
     source: str
 
@@ -102,6 +103,7 @@ def look_at_pixels(
                     Seen(
                         chance=chance,
                         correlation=correlation.value,
+                        places=correlation.places,
                         copy=one.copy,
                         source=one.question.source,
                     )
@@ -114,7 +116,7 @@ def fit_pixels(seen: Sequence[Seen]) -> dict[str, float]:
 
     Raises ValueError unless both labels occur.
     """
-    pieces = [pixel_signals(one.chance, one.correlation) for one in seen]
+    pieces = [pixel_signals(one.chance, one.correlation, one.places) for one in seen]
     names = [name for name in PIXEL_NAMES if name != "intercept"]
     values: Float64Array = np.array([[one[name] for name in names] for one in pieces])
     target = np.array([one.copy for one in seen], dtype=np.float64)
@@ -134,7 +136,9 @@ def figures_of(seen: Sequence[Seen], calibration: Calibration) -> dict[str, floa
         )
         for source in {one.source for one in seen}
     }
-    after = np.array([with_pixels(one.chance, one.correlation, fits[one.source]) for one in seen])
+    after = np.array(
+        [with_pixels(one.chance, one.correlation, one.places, fits[one.source]) for one in seen]
+    )
     before = np.array([one.chance for one in seen])
     copy = np.array([one.copy for one in seen])
     figures = {"pairs": float(len(seen)), "copies": float(copy.sum())}

@@ -63,7 +63,8 @@ SIGNAL_NAMES = (
 )
 
 
-PIXEL_NAMES = ("intercept", "log_odds", "agreement")
+PIXEL_NAMES = ("intercept", "log_odds", "agreement", "places")
+OLDER_PIXEL_NAMES = PIXEL_NAMES[:3]  # of files from before places were weighed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class Calibration:
         unknown = set(self.weights) - set(SIGNAL_NAMES)
         if unknown:
             raise ValueError(f"weights has unknown signals: {sorted(unknown)}")
-        if self.pixels and self.pixels.keys() != set(PIXEL_NAMES):
+        if self.pixels and self.pixels.keys() not in ({*PIXEL_NAMES}, {*OLDER_PIXEL_NAMES}):
             raise ValueError(f"pixels must have {PIXEL_NAMES}, has {sorted(self.pixels)}")
 
 
@@ -138,26 +139,30 @@ def ceiling(signals: Signals, calibration: Calibration) -> float:
     return calibration.edge_ceiling if signals.shared_edge or common else 1.0
 
 
-def pixel_signals(chance: float, correlation: float) -> dict[str, float]:
+def pixel_signals(chance: float, correlation: float, places: float) -> dict[str, float]:
     """The values that the weights of PIXEL_NAMES multiply.
 
     `correlation`: of the pixels, in [0,1]. A high power of it separates copies (almost 1)
-    from takes of one scene (.6; .9 where people move in the same way).
+    from takes of one scene (.6; .9 where people move in the same way). `places`: the correlation,
+    in [0,1], that nearly all places reach; 0 if they prove nothing.
     """
     odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
     return {
         "intercept": 1.0,
         "log_odds": math.log(odds / (1 - odds)),
         "agreement": correlation**CORRELATION_POWER,
+        "places": places,
     }
 
 
-def with_pixels(chance: float, correlation: float, calibration: Calibration) -> float:
-    """The probability `chance`, corrected by the pixel correlation; both in [0,1]."""
-    if math.isnan(chance) or math.isnan(correlation):
+def with_pixels(
+    chance: float, correlation: float, places: float, calibration: Calibration
+) -> float:
+    """The probability `chance`, corrected by the pixel correlations; all in [0,1]."""
+    if math.isnan(chance) or math.isnan(correlation) or math.isnan(places):
         raise DublError("a signal of the pixels is not a number")
-    signals = pixel_signals(chance, correlation)
-    return _logistic(sum(calibration.pixels[name] * signals[name] for name in PIXEL_NAMES))
+    signals = pixel_signals(chance, correlation, places)
+    return _logistic(sum(weight * signals[name] for name, weight in calibration.pixels.items()))
 
 
 def _logistic(total: float) -> float:

@@ -75,12 +75,17 @@ class Shown:
 class PixelCorrelation:
     """The pixel correlation, in [0,1], and the segment with which it was reached.
 
-    proves: enough moves, and in nearly all places alike, to prove a copy.
+    places: the correlation that nearly all places reach; 0 unless it proves a copy.
     """
 
     value: float
-    proves: bool
+    places: float
     segment: Segment
+
+    @property
+    def proves(self) -> bool:
+        """Whether enough moves, and in nearly all places alike, to prove a copy."""
+        return self.places > 0
 
 
 class Verifier:
@@ -174,7 +179,9 @@ class Verifier:
     def _verified(self, match: Match, correlation: PixelCorrelation | None) -> Match:
         if correlation is None:
             return match
-        chance = with_pixels(match.probability, correlation.value, self._calibration)
+        chance = with_pixels(
+            match.probability, correlation.value, correlation.places, self._calibration
+        )
         # A clock, one cut or the same way of a camera raises nothing beyond what a person should
         # look at.
         unproven = max(match.probability, self._calibration.edge_ceiling)
@@ -293,11 +300,8 @@ def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
         segment = shown.segment
     proves = motions[best].proves and values[best] >= MIN_LOCAL_CORRELATION
     local = local_correlation(shown.pictures, rows[best]) if proves else None
-    return PixelCorrelation(
-        value=values[best],
-        proves=local is not None and local >= MIN_LOCAL_CORRELATION,
-        segment=segment,
-    )
+    places = local if local is not None and local >= MIN_LOCAL_CORRELATION else 0.0
+    return PixelCorrelation(value=values[best], places=places, segment=segment)
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

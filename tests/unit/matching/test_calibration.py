@@ -62,7 +62,7 @@ def test_what_is_not_a_number_is_no_proof(name: str) -> None:
     with pytest.raises(DublError, match="not a number"):
         probability(replace(SURE, **{name: math.nan}), CALIBRATION)
     with pytest.raises(DublError, match="not a number"):
-        with_pixels(0.9, math.nan, CALIBRATION)
+        with_pixels(0.9, math.nan, 0.0, CALIBRATION)
 
 
 def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:
@@ -161,13 +161,29 @@ def test_a_background_comes_back_only_for_its_calibration(tmp_path: Path) -> Non
         load_background(tmp_path, fitted)
 
 
-PIXELS = replace(CALIBRATION, pixels={"intercept": -2.0, "log_odds": 1.2, "agreement": 5.0})
+PIXELS = replace(
+    CALIBRATION, pixels={"intercept": -2.0, "log_odds": 1.2, "agreement": 5.0, "places": 3.0}
+)
 
 
 def test_pixels_that_agree_raise_a_probability_and_those_that_do_not_lower_it() -> None:
-    chances = [with_pixels(0.5, agreement, PIXELS) for agreement in np.linspace(0, 1, 6)]
+    chances = [with_pixels(0.5, agreement, 0.0, PIXELS) for agreement in np.linspace(0, 1, 6)]
     assert all(low < high for low, high in pairwise(chances))
     assert chances[0] < 0.5 < chances[-1]
+
+
+def test_a_copy_under_text_that_agrees_in_nearly_all_places_is_no_less_probable() -> None:
+    assert with_pixels(0.9, 0.75, 0.0, PIXELS) < 0.9 < with_pixels(0.9, 0.75, 0.65, PIXELS)
+
+
+def test_a_calibration_from_before_places_is_used_as_it_is(tmp_path: Path) -> None:
+    pixels = {name: PIXELS.pixels[name] for name in ("intercept", "log_odds", "agreement")}
+    older = replace(PIXELS, pixels=pixels)
+    save_calibration(older, tmp_path / "calibration.json")
+    read = load_calibration(tmp_path / "calibration.json")
+    assert with_pixels(0.5, 0.9, 0.8, read) == with_pixels(0.5, 0.9, 0.0, PIXELS)
+    with pytest.raises(ValueError, match="pixels must have"):
+        replace(PIXELS, pixels={"agreement": 1.0})
 
 
 def test_what_pixels_are_worth_is_saved_with_the_calibration(tmp_path: Path) -> None:

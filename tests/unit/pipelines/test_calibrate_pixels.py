@@ -14,14 +14,17 @@ CALIBRATION = Calibration(intercept=0.0, weights={}, floor=0.3, level=0.3)
 
 def pairs(source: str, *, count: int = 12) -> list[Seen]:
     """Copies that agree and others that do not, all of them in doubt by their features."""
-    copies = [Seen(chance=0.6, correlation=0.97, copy=True, source=source)] * count
-    return [*copies, *[Seen(chance=0.6, correlation=0.3, copy=False, source=source)] * count]
+    copies = [Seen(chance=0.6, correlation=0.97, places=0.8, copy=True, source=source)] * count
+    return [
+        *copies,
+        *[Seen(chance=0.6, correlation=0.3, places=0.0, copy=False, source=source)] * count,
+    ]
 
 
 def test_pairs_that_agree_become_probable_and_others_do_not() -> None:
     fitted = replace(CALIBRATION, pixels=fit_pixels([*pairs("a"), *pairs("b")]))
-    assert with_pixels(0.6, 0.97, fitted) > 0.9
-    assert with_pixels(0.6, 0.3, fitted) < 0.1
+    assert with_pixels(0.6, 0.97, 0.8, fitted) > 0.9
+    assert with_pixels(0.6, 0.3, 0.0, fitted) < 0.1
 
 
 def test_copies_alone_teach_nothing() -> None:
