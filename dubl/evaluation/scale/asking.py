@@ -10,10 +10,12 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dubl.assembly import make_embedder, make_library, model_id, weights_folder
@@ -29,12 +31,14 @@ from dubl.media.sources import local_source
 from dubl.settings import Settings
 from dubl.types import Match, MatchSet, ReferenceDraft, VideoFeatures, VideoSource
 
+Result = TypeVar("Result")
+
 logger = logging.getLogger(__name__)
 
 GROUP = 16  # references registered at once
 CROWD_GROUP = 2000  # distractors registered at once
 MOST_MOTIONS = 200  # clips whose motion the crowd takes; chosen, bounds memory
-LOGGED_EACH = 25
+ASKED_AT_ONCE = 4  # decoding goes on while another query is compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,33 +121,39 @@ class Scale:
         path = self._home / f"answers-{_digest(self._settings)}.jsonl"
         known = {one.query: one for one in _read(path)}
         with InProcess(self._settings) as process, path.open("a", encoding="utf-8") as file:
-            for count, query in enumerate(queries, 1):
-                if query.name not in known:
-                    if time.monotonic() > end:
-                        return None
-                    known[query.name] = process.run(self._answer(process, query))
-                    file.write(known[query.name].model_dump_json() + "\n")
-                    file.flush()
-                if count % LOGGED_EACH == 0:
-                    logger.info("asked about %d of %d", count, len(queries))
+            # In a mixed order, so that a part is a sample.
+            mixed = np.random.default_rng(0).permutation(len(queries))
+            left = [queries[place] for place in mixed if queries[place].name not in known]
+            for some in in_groups(left, ASKED_AT_ONCE):
+                if time.monotonic() > end:
+                    return None
+                asked = (self._answer(process, query) for query in some)
+                for answer in process.run(_together(asked)):
+                    known[answer.query] = answer
+                    file.write(answer.model_dump_json() + "\n")
+                file.flush()
+                logger.info("asked about %d of %d", len(known), len(queries))
         return [known[query.name] for query in queries]
 
     def _register(self, process: InProcess, end: float) -> bool:
         """Registers the clips that are missing; false if time ran out."""
-        for group in in_groups(self._clips, GROUP):
+        for count, group in enumerate(in_groups(self._clips, GROUP), 1):
             if time.monotonic() > end:
                 return False
-            for clip in group:
-                draft = ReferenceDraft(id=clip.id, library=_step_name(self._steps[clip.id]))
-                try:
-                    made = process.flow.register(
-                        _source(clip.path), draft, again=False, on_stage=lambda _: None
-                    )
-                    process.run(made)
-                except (InputError, ResourceError) as exc:
-                    logger.warning("%s fails: %s", clip.path, exc.detail)
+            process.run(_together(self._registered(process, clip) for clip in group))
+            logger.info(
+                "registered %d of %d", min(count * GROUP, len(self._clips)), len(self._clips)
+            )
         process.call(process.steps.librarian.keep_up)
         return True
+
+    async def _registered(self, process: InProcess, clip: LibraryClip) -> None:
+        draft = ReferenceDraft(id=clip.id, library=_step_name(self._steps[clip.id]))
+        try:
+            source = await asyncio.to_thread(_source, clip.path)
+            await process.flow.register(source, draft, again=False, on_stage=lambda _: None)
+        except (InputError, ResourceError) as exc:
+            logger.warning("%s fails: %s", clip.path, exc.detail)
 
     def _register_crowd(self) -> None:
         growth = self._growth
@@ -205,6 +215,10 @@ class Scale:
     def _until(self, size: int) -> list[str]:
         """The libraries that together have so many references."""
         return [_step_name(one) for one in self.sizes if one <= size]
+
+
+async def _together(work: Iterable[Awaitable[Result]]) -> list[Result]:
+    return await asyncio.gather(*work)
 
 
 def _digest(settings: Settings) -> str:
