@@ -59,7 +59,6 @@ _SYLLABLES = [
     "pa",
     "zo",
     "wi",
-    "tha",
     "sho",
     "che",
     "ju",

@@ -16,9 +16,10 @@ Levels = NDArray[np.float64]  # [M,ROWS,B] or one of them, dB
 # All values are chosen.
 _SHIFT_ROWS = 4.0  # rows by which either side of a pair is moved: windows lie half a second apart
 _LN_SPEED = 0.25  # speeds from 0.78 to 1.28
+_LN_TAPE = (0.05, 0.27)
 _PITCH_BANDS = 1.7  # two semitones are 1.35 bands
 _BANDS_PER_OCTAVE = 8.1
-_SNR_DB = (-2.0, 25.0)
+_SNR_DB = (-4.0, 20.0)
 
 
 class Pairs:
@@ -41,7 +42,8 @@ class Pairs:
                 plain.append(self._window(track, at))
                 speed = np.exp(rng.uniform(-_LN_SPEED, _LN_SPEED)) if rng.random() < 0.6 else 1.0
                 pitch = rng.uniform(-_PITCH_BANDS, _PITCH_BANDS) if rng.random() < 0.45 else 0.0
-                if rng.random() < 0.3:  # both change, as when a tape runs faster
+                if rng.random() < 0.35:  # both change, as when a tape runs faster
+                    speed = np.exp(rng.choice([-1, 1]) * rng.uniform(*_LN_TAPE))
                     pitch = _BANDS_PER_OCTAVE * np.log2(speed)
                 changed.append(self._window(track, at, speed, pitch))
         return self._edited(np.stack(plain), 0.0), self._edited(np.stack(changed), 1.0)

@@ -45,7 +45,7 @@ class SoundRunSettings:
     rules, of twenty seconds."""
 
     steps: int = 190
-    cycles: int = 3
+    cycles: int = 4
     batch: int = 256
     tracks: int = 480
     seed: int = 0
