@@ -185,7 +185,11 @@ class MatchingSettings(Section):
         description="segments reported for one reference; bounds the answer, as 200 take 40 kB",
     )
     min_segment_s: float = Field(default=1.0, gt=0)
-    min_speed: float = Field(default=0.25, gt=0)
+    min_speed: float = Field(
+        default=0.25,
+        gt=0,
+        description="slowest copy that is looked for; in a calm shot about an eighth is seen",
+    )
     max_speed: float = Field(default=4.0, gt=0)
     negative_libraries: tuple[str, ...] = Field(
         default=(),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubl.types import Float32Array
+from dubl.types import Float16Array, Float32Array
 
 Sides = tuple[Float32Array, Float32Array]
+StoredSides = tuple[Float16Array, Float16Array]
 
 STILL = 0.06  # share of the features' length; a smaller deviation is noise; chosen
 SAME_FROM = 0.8  # similarity from which two still pictures begin to count as the same; chosen
@@ -69,6 +70,16 @@ def common_motion(descriptors: Sides, regions: Sides) -> CommonMotion:
     moving = change / (change + STILL**2)
     lead = lead_of(_likeness(*descriptors) + _likeness(*regions))
     return CommonMotion(count=count, moving=moving, lead=lead)
+
+
+def change_cosines(descriptors: StoredSides, regions: StoredSides) -> Float32Array:
+    """Cosines [n,m] of the deviations of n instants of one side, and m of the other, from the mean
+    of their side: mean of descriptors [·,D'] and regions [·,R,D]."""
+    flat = [one.astype(np.float32).reshape(len(one), -1) for one in regions]
+    whole = [one.astype(np.float32) for one in descriptors]
+    total = _likeness(whole[0], whole[1]) + _likeness(flat[0], flat[1])
+    cosines: Float32Array = (total / 2).astype(np.float32)
+    return cosines
 
 
 def _thinned(sides: Sides) -> Sides:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import Aligned, AlignmentOptions, align
 from dubl.matching.calibration import Calibration, Signals, ceiling, probability
+from dubl.matching.calm import realigned
 from dubl.matching.interruptions import without_interruptions
 from dubl.matching.matrix import pair_matrix
 from dubl.matching.score_normalization import NO_BACKGROUND, ScoreNormalizer
@@ -273,7 +274,7 @@ class ViSiLReranker:
             return query, Aligned()
         matrix = pair_matrix(query, reference, self._comparator)
         query, matrix = without_interruptions(query, matrix, floor=self._options.floor)
-        return query, align(
+        aligned = align(
             matrix.similarity,
             matrix.query_times_s,
             matrix.reference_times_s,
@@ -281,6 +282,15 @@ class ViSiLReranker:
             reference_duration_s=reference.duration_s,
             options=self._options,
         )
+        segments = realigned(
+            aligned.segments,
+            matrix,
+            query,
+            reference,
+            max_speed=self._options.max_speed,
+            min_segment_s=self._options.min_segment_s,
+        )
+        return query, replace(aligned, segments=segments)
 
     def _scored(self, name: str, alignment: Alignment, normalizer: ScoreNormalizer) -> Comparison:
         scored = [
