@@ -48,6 +48,7 @@ from dubl.types import (
     JobKind,
     QuarantineState,
     ReferenceDraft,
+    ReviewState,
     Scope,
     VideoSource,
 )
@@ -201,8 +202,11 @@ class ReviewRequest(Request):
     check_id: Composed
     reference_id: Composed
     decision: Decision
-    reviewer: LongText = ""
+    reviewer: LongText = Field(default="", description="default: the name of the key")
     note: LongText = ""
+    if_state: ReviewState | None = Field(
+        default=None, description="409 if the match is in another state by now"
+    )
 
     @model_validator(mode="after")
     def _said(self) -> Self:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import duckdb
 from pydantic import TypeAdapter
 
-from dubl.errors import NotFound, no_check
+from dubl.errors import NotFound, StateConflict, no_check
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records, within
@@ -52,6 +52,12 @@ FROM matches m JOIN checks c ON c.id = m.check_id
 LEFT JOIN decided d ON d.check_id = m.check_id AND d.reference_id = m.reference_id
 LEFT JOIN settled s ON s.query_sha256 = c.query_sha256 AND s.reference_id = m.reference_id
 """
+# Of the pair of bytes and reference, as a rejection holds for all checks of these bytes.
+LAST_DECISION = """
+SELECT r.reviewer, r.created_at FROM reviews r JOIN checks c ON c.id = r.check_id
+WHERE c.query_sha256 = (SELECT query_sha256 FROM checks WHERE id = ?) AND r.reference_id = ?
+    AND r.decision <> 'comment' ORDER BY r.created_at DESC LIMIT 1
+"""
 ITEMS = Records(ReviewItem, f"({QUEUE})")
 COUNTS = TypeAdapter(list[tuple[ReviewState, int]])
 # Which matches a person may have to look at, with the settings' review threshold for older ones.
@@ -65,11 +71,24 @@ class Reviews:
         self._database = database
 
     def record(
-        self, check_id: str, reference_id: str, *, decision: Decision, reviewer: str, note: str
+        self,
+        check_id: str,
+        reference_id: str,
+        *,
+        decision: Decision,
+        reviewer: str,
+        note: str,
+        if_state: ReviewState | None = None,
     ) -> Review:
-        """Adds an entry. Raises CheckNotFound, and NotFound if the check has no such match."""
+        """Adds an entry. `if_state`: the state that the reviewer has seen.
+
+        Raises CheckNotFound, NotFound if the check has no such match, and StateConflict if its
+        state is another one by now.
+        """
         with self._database.transaction("record a review") as connection:
             _require_match(connection, check_id, reference_id)
+            if if_state is not None:
+                _require_state(connection, check_id, reference_id, if_state)
             review = Review(
                 id=str(uuid.uuid4()),
                 check_id=check_id,
@@ -185,6 +204,24 @@ def _alike(match: Match) -> str:
         for one in match.segments
     ]
     return f"{match.similarity:.2f} {' '.join(sorted(seconds))}" if seconds else ""
+
+
+def _require_state(
+    connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str, seen: ReviewState
+) -> None:
+    match = [check_id, reference_id]
+    row = connection.execute(
+        f"SELECT state FROM ({QUEUE}) WHERE check_id = ? AND reference_id = ?", match
+    ).fetchone()
+    state = ReviewState(row[0]) if row is not None else ReviewState.OPEN
+    if state is seen:
+        return
+    last = connection.execute(LAST_DECISION, match).fetchone()
+    reviewer, at = (str(last[0]), str(last[1])) if last is not None else ("", "")
+    raise StateConflict(
+        f"the match is {state} by now, by {reviewer or 'somebody'}. Look at it again.",
+        context={"state": state.value, "reviewer": reviewer, "decided_at": at},
+    )
 
 
 def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:

@@ -37,12 +37,15 @@ class Principal:
     """The owner of a key, or anybody if no keys are required. `libraries` empty: all."""
 
     key_id: str = ""
+    name: str = ""
     scopes: frozenset[KeyScope] = frozenset(KeyScope)
     libraries: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, key: ApiKey) -> Principal:
-        return cls(key_id=key.id, scopes=frozenset(key.scopes), libraries=key.libraries)
+        return cls(
+            key_id=key.id, name=key.name, scopes=frozenset(key.scopes), libraries=key.libraries
+        )
 
     def sees(self, libraries: Sequence[str]) -> bool:
         """Whether the caller may see something about these libraries (empty: about all)."""

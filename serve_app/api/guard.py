@@ -47,7 +47,7 @@ async def decide(
         Guard.decide,
         body.reference_id,
         state=body.state,
-        reviewer=body.reviewer,
+        reviewer=body.reviewer or principal_of(request).name,
         note=body.note,
         libraries=principal_of(request).libraries,
     )

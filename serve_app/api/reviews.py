@@ -79,7 +79,8 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
     """Confirms or rejects a match, marks it as licensed, reopens it, or comments on it.
 
     A rejected match is remembered: the same bytes are not reported again as a copy of this
-    reference until it is reopened.
+    reference until it is reopened. With `if_state` it is 409 `state_conflict` if somebody else has
+    decided meanwhile; `context` tells who and when.
     """
     await visible_check(context, request, body.check_id)
     entry = await context.ledger.ask(
@@ -87,7 +88,8 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
         body.check_id,
         body.reference_id,
         decision=body.decision,
-        reviewer=body.reviewer,
+        reviewer=body.reviewer or principal_of(request).name,
         note=body.note,
+        if_state=body.if_state,
     )
     return bodies.Review.of(entry)

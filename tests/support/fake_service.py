@@ -145,10 +145,11 @@ class FakeService:
         libraries: Sequence[str] = (),
         requests_per_minute: int = 0,
         jobs_per_day: int = 0,
+        name: str = "test",
     ) -> str:
         """A token of a new key."""
         new = make_key(
-            "test",
+            name,
             scopes=scopes,
             libraries=libraries,
             requests_per_minute=requests_per_minute,

@@ -8,6 +8,7 @@ export class Problem extends Error {
     this.status = status;
     this.code = body.code || "";
     this.hint = body.hint || "";
+    this.context = body.context || {};
   }
 }
 

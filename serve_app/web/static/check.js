@@ -108,7 +108,7 @@ export async function verdictPage(page, id) {
 }
 
 // Unique with a match: the match is licensed.
-const lead = (check) => (check.outcome === "unique" && check.matches.some((match) => !match.rejected) ? "licensed" : check.outcome);
+const lead = (check) => (check.searched?.references === 0 ? "blind" : check.outcome === "unique" && check.matches.some((match) => !match.rejected) ? "licensed" : check.outcome);
 
 function matchCard(check, match) {
   const address = `#/checks/${encodeURIComponent(check.id)}/matches/${encodeURIComponent(match.reference_id)}`;

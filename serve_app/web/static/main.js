@@ -52,11 +52,12 @@ async function failed(main, error) {
 }
 
 async function askForKey() {
+  const wrong = Boolean(key.get());
   const entered = await dialog(t("key.title"), (close) => {
     const field = h("input", { id: "key", type: "password", autocomplete: "off", required: true });
     const send = (event) => { event.preventDefault(); close(field.value); };
     return h("form", { onsubmit: send }, h("label", { for: "key" }, t("key.label")), field,
-      h("p", { class: "muted" }, t("key.note")), h("div", { class: "row end" }, h("button", { class: "primary" }, t("key.use"))));
+      wrong && h("p", { class: "problem", role: "alert" }, t("key.wrong")), h("p", { class: "muted" }, t("key.note")), h("div", { class: "row end" }, h("button", { class: "primary" }, t("key.use"))));
   });
   if (entered) { key.set(entered); show(); }
 }
@@ -68,6 +69,7 @@ function bar(current) {
     h("a", { class: "brand", href: "#/" }, h("img", { src: "/console/icon.svg", alt: "", width: 26, height: 26 }), "Dubl"),
     h("nav", { "aria-label": t("nav.main") }, links),
     h("div", { class: "tools" },
+      key.get() && h("button", { class: "quiet", onclick: () => { key.set(""); show(); } }, t("key.forget")),
       h("button", { class: "quiet", lang: language() === "en" ? "ru" : "en", title: t("language.name"), onclick: switchLanguage }, t("language")),
       h("button", { class: "quiet square", title: t(`theme.${theme()}`), "aria-label": t(`theme.${theme()}`), onclick: switchTheme }, icon("sun"))));
   document.querySelector(".skip").textContent = t("skip");

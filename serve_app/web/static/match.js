@@ -2,12 +2,12 @@
 
 import { get, path, picture } from "./api.js";
 import { badge } from "./check.js";
-import { h, replace } from "./dom.js";
+import { h, replace, toast } from "./dom.js";
 import { fileName, number, percent, seconds } from "./format.js";
 import { t } from "./i18n.js";
 import { matrix } from "./matrix.js";
 import { Player } from "./player.js";
-import { decisionOf, isTyping, panel } from "./review.js";
+import { decisionOf, isTyping, panel, undo } from "./review.js";
 import { rulingOf } from "./rights.js";
 import { timeline } from "./timeline.js";
 
@@ -84,6 +84,7 @@ function keys(page, player, review, checkId, referenceId) {
     Space: () => player.toggle(), ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1),
     BracketLeft: () => player.toSegment(player.current - 1), BracketRight: () => player.toSegment(player.current + 1),
     KeyN: () => next(checkId, referenceId),
+    KeyZ: () => undo().then(review.refresh).catch((error) => toast(error.message, "bad")),
   };
   document.addEventListener("keydown", (event) => {
     if (isTyping(event) || (event.code === "Space" && event.target.closest("button, a"))) return;

@@ -5,7 +5,7 @@ import { dialog, h, replace, toast } from "./dom.js";
 import { date, fileName, percent } from "./format.js";
 import { quarantine } from "./guard.js";
 import { t } from "./i18n.js";
-import { decide, decisionOf, isTyping } from "./review.js";
+import { decide, decisionOf, isTyping, undo } from "./review.js";
 
 const STATES = ["open", "confirmed", "rejected", "licensed", ""];
 const PAGE = 30;
@@ -58,11 +58,17 @@ async function onKey(event, list, reload) {
     rows[here < 0 ? 0 : Math.min(Math.max(here + move, 0), rows.length - 1)].focus();
   } else if (event.key === "?") {
     await help();
+  } else if (event.code === "KeyZ" || decision === "reopened") {
+    event.preventDefault();
+    try { if (await undo() === false) toast(t("review.nothing")); } catch (error) { toast(error.message, "bad"); }
+    await reload();
   } else if (decision && here >= 0) {
     event.preventDefault();
     const { item } = rows[here].parentElement;
     try {
-      await decide(item.check_id, item.reference_id, decision);
+      await decide(item.check_id, item.reference_id, decision, item.state);
+    } catch (error) { toast(error.message, "bad"); }
+    try {
       await reload();
       const left = list.querySelectorAll("a.match");
       left[Math.min(here, left.length - 1)]?.focus();
@@ -70,7 +76,7 @@ async function onKey(event, list, reload) {
   }
 }
 
-const HELP = [["J", "j"], ["K", "k"], ["Enter", "enter"], ["C", "c"], ["R", "r"], ["L", "l"], ["U", "u"], ["N", "n"], ["␣", "space"], ["← →", "arrows"], ["[ ]", "brackets"]];
+const HELP = [["J", "j"], ["K", "k"], ["Enter", "enter"], ["C", "c"], ["R", "r"], ["L", "l"], ["U", "u"], ["Z", "z"], ["N", "n"], ["␣", "space"], ["← →", "arrows"], ["[ ]", "brackets"]];
 
 const help = () => dialog(t("help.title"), (close) => h("div", {},
   h("dl", { class: "keys" }, HELP.map(([letter, name]) => [h("dt", {}, h("kbd", {}, letter)), h("dd", {}, t(`help.${name}`))])),

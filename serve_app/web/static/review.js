@@ -1,6 +1,7 @@
 // Decisions on a match: buttons with their keys, the note, the history.
 
 import { get, post, query } from "./api.js";
+import { confirm } from "./check.js";
 import { h, icon, replace, toast } from "./dom.js";
 import { date } from "./format.js";
 import { t } from "./i18n.js";
@@ -11,10 +12,37 @@ const ICONS = { confirmed: "check", rejected: "cross", licensed: "license", reop
 
 export const reviewer = () => localStorage.getItem(NAME) || "";
 
-export async function decide(checkId, referenceId, decision, note = "") {
-  await post("/v1/reviews", { check_id: checkId, reference_id: referenceId, decision, reviewer: reviewer(), note });
-  toast(t("review.saved", { decision: t(`decision.${decision}`) }), "good");
+const STATE_AFTER = { confirmed: "confirmed", rejected: "rejected", licensed: "licensed" };
+const decided = [];  // the decisions of this page, which can be undone
+
+// `state` is what the reviewer has seen; false if another reviewer's decision stays.
+export async function decide(checkId, referenceId, decision, state, note = "") {
+  const entry = { check_id: checkId, reference_id: referenceId, decision, reviewer: reviewer(), note };
+  const comment = decision === "comment";
+  try {
+    await post("/v1/reviews", comment ? entry : { ...entry, if_state: state });
+  } catch (error) {
+    if (error.code !== "state_conflict" || !(await overwrites(error.context))) throw error;
+    state = error.context.state;
+    await post("/v1/reviews", { ...entry, if_state: state });
+  }
+  if (!comment) decided.push({ checkId, referenceId, before: state, after: STATE_AFTER[decision] });
+  toast(t(comment ? "review.saved" : "review.saved.undo", { decision: t(`decision.${decision}`) }), "good");
   window.dispatchEvent(new Event("dubl-decided"));
+}
+
+const overwrites = (other) => confirm(t("review.overwrite"), t("review.conflict", {
+  reviewer: other.reviewer || t("review.somebody"), state: t(`state.${other.state}`), at: other.decided_at ? date(other.decided_at) : "" }));
+
+// Takes the last decision back; false if there is none.
+export async function undo() {
+  const last = decided.pop();
+  if (!last) return false;
+  const decision = last.before && last.before !== "open" ? last.before : "reopened";
+  await post("/v1/reviews", { check_id: last.checkId, reference_id: last.referenceId, decision, reviewer: reviewer(), if_state: last.after });
+  toast(t("review.undone"), "good");
+  window.dispatchEvent(new Event("dubl-decided"));
+  return true;
 }
 
 // Cyrillic keyboards have other letters, so the physical key counts.
@@ -32,15 +60,18 @@ export function panel(checkId, referenceId) {
   name.addEventListener("change", () => localStorage.setItem(NAME, name.value.trim()));
   const history = h("ol", { class: "plain history" });
   const state = h("p", { class: "muted", role: "status" });
+  let seen;
   const refresh = async () => {
     const filter = { check_id: checkId, reference_id: referenceId };
     const [entries, queue] = await Promise.all([get(`/v1/reviews${query(filter)}`), get(`/v1/reviews/queue${query({ ...filter, min_probability: 0 })}`)]);
     replace(history, entries.items.length ? entries.items.map(entry) : h("li", { class: "muted" }, t("review.empty")));
+    seen = queue.items[0]?.state;
     replace(state, queue.items.length ? h("span", { class: `chip ${queue.items[0].state}` }, t(`state.${queue.items[0].state}`)) : null);
   };
   const send = async (decision) => {
     if (decision === "comment" && !note.value.trim()) { toast(t("review.comment.empty")); note.focus(); return; }
-    try { await decide(checkId, referenceId, decision, note.value.trim()); note.value = ""; await refresh(); } catch (error) { toast(error.message, "bad"); }
+    try { await decide(checkId, referenceId, decision, seen, note.value.trim()); note.value = ""; } catch (error) { toast(error.message, "bad"); }
+    await refresh();
   };
   const buttons = Object.entries(KEYS).map(([letter, decision]) => h("button", { class: `decide ${decision}`, onclick: () => send(decision) },
     icon(ICONS[decision]), h("span", {}, t(`review.${decision}`)), h("kbd", {}, letter.toUpperCase())));

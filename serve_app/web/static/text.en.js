@@ -19,7 +19,7 @@ export const en = {
   "outcome.duplicate": "Duplicate", "outcome.review": "Review", "outcome.unique": "Unique",
   "outcome.lead.duplicate": "It copies a video of the library.",
   "outcome.lead.review": "It may copy a video of the library. A reviewer decides.",
-  "outcome.lead.unique": "Nothing similar is in the library.",
+  "outcome.lead.unique": "No match reaches the review threshold.", "outcome.lead.blind": "Nothing was compared: no reference is in the searched libraries.",
 
   "verdict.matches": "Matches", "verdict.none": "No match reaches the review threshold.",
   "verdict.weak": "Show weak matches", "verdict.facts": "About this check", "verdict.model": "Model",
@@ -41,7 +41,7 @@ export const en = {
   "match.matrix": "Similarity matrix", "match.matrix.help": "Click, or use the arrow keys, to go to an instant of both videos. Down: checked video. Right: reference.",
   "match.stage.frames": "Before the network", "match.stage.network": "After the network",
   "match.pairs": "Frames side by side", "match.pair": "{query} in the checked video, {reference} in the reference, similarity {similarity}",
-  "match.no.evidence": "No evidence is stored for this check. Evidence is stored for a limited time.",
+  "match.no.evidence": "No evidence is stored for this check. It is stored for duplicates and reviews, for a limited time. To see it, check the video again with evidence.keep=all.",
   "match.speed": "{value}× speed", "match.reversed": "reversed",
 
   "hint.mirrored": "Mirrored", "hint.rotated": "Rotated by {value}°", "hint.inset": "Inset: fills {value} of the picture",
@@ -56,7 +56,9 @@ export const en = {
 
   "review.title": "Decision", "review.confirmed": "Confirm", "review.rejected": "Not a match", "review.licensed": "Licensed",
   "review.reopened": "Reopen", "review.comment": "Comment", "review.note": "Note", "review.reviewer": "Your name",
-  "review.history": "History", "review.empty": "No decisions yet.", "review.saved": "Saved: {decision}",
+  "review.history": "History", "review.empty": "No decisions yet.", "review.saved": "Saved: {decision}", "review.saved.undo": "Saved: {decision}. Z undoes it.",
+  "review.undone": "The last decision is undone.", "review.nothing": "Nothing to undo here. Open a match to reopen it.",
+  "review.overwrite": "Save my decision", "review.conflict": "{reviewer} has decided meanwhile: {state}. {at}", "review.somebody": "Somebody",
   "review.comment.empty": "Write the comment first.", "review.remembered": "“Not a match” is remembered for this file and this reference.",
   "review.next": "Next in the queue",
   "state.open": "Open", "state.confirmed": "Confirmed", "state.rejected": "Not a match", "state.licensed": "Licensed", "state.all": "All",
@@ -64,10 +66,10 @@ export const en = {
   "decision.reopened": "reopened", "decision.comment": "comment",
 
   "queue.title": "Review queue", "queue.empty": "No matches here.", "queue.more": "Show more", "queue.state": "State",
-  "queue.keys": "Keys: J and K move, Enter opens, C confirms, R rejects, L licensed, U reopens, ? help",
+  "queue.keys": "Keys: J and K move, Enter opens, C confirms, R rejects, L licensed, Z or U undoes the last decision, ? help",
   "queue.open": "Open", "queue.of": "{query} and {reference}", "queue.by": "by {reviewer}",
   "help.title": "Keyboard", "help.j": "next match", "help.k": "previous match", "help.enter": "open the match",
-  "help.c": "confirm", "help.r": "not a match", "help.l": "licensed", "help.u": "reopen", "help.space": "play or pause both",
+  "help.c": "confirm", "help.r": "not a match", "help.l": "licensed", "help.u": "reopen; in the queue: undo", "help.z": "undo the last decision", "help.space": "play or pause both",
   "help.n": "next match in the queue", "help.arrows": "a frame back or forward", "help.brackets": "previous or next segment",
   "help.close": "Close",
 
@@ -108,7 +110,7 @@ export const en = {
   "status.recall": "Recall at the last audit",
   "status.no.audit": "not audited yet",
 
-  "key.title": "This service requires a key", "key.label": "API key", "key.use": "Use this key", "key.note": "It is stored until this tab is closed.",
+  "key.title": "This service requires a key", "key.label": "API key", "key.use": "Use this key", "key.note": "It is stored until this tab is closed.", "key.wrong": "The service does not know this key. Enter another one.", "key.forget": "Forget the key",
   "error": "Error", "error.network": "The service does not answer.", "loading": "Loading", "missing": "This page does not exist.", "close": "Close",
 
   "outcome.lead.licensed": "The copied videos are licensed here and now, or need no license.",

@@ -18,7 +18,7 @@ export const ru = {
   "outcome.duplicate": "Дубликат", "outcome.review": "На разбор", "outcome.unique": "Уникально",
   "outcome.lead.duplicate": "Это копия видео из библиотеки.",
   "outcome.lead.review": "Возможно, это копия видео из библиотеки. Решает человек.",
-  "outcome.lead.unique": "В библиотеке нет ничего похожего.",
+  "outcome.lead.unique": "Ни одно совпадение не достигает порога разбора.", "outcome.lead.blind": "Сравнивать было не с чем: в выбранных библиотеках нет эталонов.",
 
   "verdict.matches": "Совпадения", "verdict.none": "Ни одно совпадение не достигает порога разбора.",
   "verdict.weak": "Показать слабые совпадения", "verdict.facts": "Об этой проверке", "verdict.model": "Модель",
@@ -40,7 +40,7 @@ export const ru = {
   "match.matrix": "Матрица сходства", "match.matrix.help": "Щёлкните или нажимайте стрелки, чтобы перейти к моменту обоих видео. Вниз — проверяемое, вправо — эталон.",
   "match.stage.frames": "До сети", "match.stage.network": "После сети",
   "match.pairs": "Кадры рядом", "match.pair": "{query} в проверяемом, {reference} в эталоне, сходство {similarity}",
-  "match.no.evidence": "Материалов этой проверки нет. Они хранятся ограниченное время.",
+  "match.no.evidence": "Материалов этой проверки нет. Они хранятся для дубликатов и разбора, ограниченное время. Чтобы увидеть их, проверьте видео снова с evidence.keep=all.",
   "match.speed": "скорость ×{value}", "match.reversed": "в обратную сторону",
 
   "hint.mirrored": "Отражено зеркально", "hint.rotated": "Повёрнуто на {value}°", "hint.inset": "Вставка: занимает {value} кадра",
@@ -55,7 +55,9 @@ export const ru = {
 
   "review.title": "Решение", "review.confirmed": "Подтвердить", "review.rejected": "Не совпадает", "review.licensed": "Есть лицензия",
   "review.reopened": "Открыть снова", "review.comment": "Комментарий", "review.note": "Заметка", "review.reviewer": "Ваше имя",
-  "review.history": "История", "review.empty": "Решений ещё нет.", "review.saved": "Записано: {decision}",
+  "review.history": "История", "review.empty": "Решений ещё нет.", "review.saved": "Записано: {decision}", "review.saved.undo": "Записано: {decision}. Z — отменить.",
+  "review.undone": "Последнее решение отменено.", "review.nothing": "Отменять нечего. Чтобы открыть решение снова, откройте совпадение.",
+  "review.overwrite": "Записать моё решение", "review.conflict": "{reviewer}: уже есть решение «{state}». {at}", "review.somebody": "Кто-то",
   "review.comment.empty": "Сначала напишите комментарий.", "review.remembered": "«Не совпадает» запоминается для этого файла и этого эталона.",
   "review.next": "Следующее в очереди",
   "state.open": "Открыто", "state.confirmed": "Подтверждено", "state.rejected": "Не совпадает", "state.licensed": "Есть лицензия", "state.all": "Все",
@@ -63,10 +65,10 @@ export const ru = {
   "decision.reopened": "открыто снова", "decision.comment": "комментарий",
 
   "queue.title": "Очередь разбора", "queue.empty": "Совпадений нет.", "queue.more": "Показать ещё", "queue.state": "Состояние",
-  "queue.keys": "Клавиши: J и K — перемещение, Enter — открыть, C — подтвердить, R — отклонить, L — лицензия, U — открыть снова, ? — справка",
+  "queue.keys": "Клавиши: J и K — перемещение, Enter — открыть, C — подтвердить, R — отклонить, L — лицензия, Z или U — отменить последнее решение, ? — справка",
   "queue.open": "Открыть", "queue.of": "{query} и {reference}", "queue.by": "решение: {reviewer}",
   "help.title": "Клавиатура", "help.j": "следующее совпадение", "help.k": "предыдущее совпадение", "help.enter": "открыть совпадение",
-  "help.c": "подтвердить", "help.r": "не совпадает", "help.l": "есть лицензия", "help.u": "открыть снова", "help.space": "воспроизвести или остановить оба",
+  "help.c": "подтвердить", "help.r": "не совпадает", "help.l": "есть лицензия", "help.u": "открыть снова; в очереди — отменить", "help.z": "отменить последнее решение", "help.space": "воспроизвести или остановить оба",
   "help.n": "следующее в очереди", "help.arrows": "на кадр назад или вперёд", "help.brackets": "предыдущий или следующий отрезок",
   "help.close": "Закрыть",
 
@@ -107,7 +109,7 @@ export const ru = {
   "status.recall": "Полнота при последней проверке",
   "status.no.audit": "ещё не проверялась",
 
-  "key.title": "Службе нужен ключ", "key.label": "Ключ API", "key.use": "Использовать", "key.note": "Ключ хранится, пока открыта эта вкладка.",
+  "key.title": "Службе нужен ключ", "key.label": "Ключ API", "key.use": "Использовать", "key.note": "Ключ хранится, пока открыта эта вкладка.", "key.wrong": "Служба не знает этого ключа. Введите другой.", "key.forget": "Забыть ключ",
   "error": "Ошибка", "error.network": "Служба не отвечает.", "loading": "Загрузка", "missing": "Такой страницы нет.", "close": "Закрыть",
 
   "outcome.lead.licensed": "Скопированное здесь и сейчас разрешено лицензией или не требует её.",

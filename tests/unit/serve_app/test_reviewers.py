@@ -1,0 +1,122 @@
+"""Reviewers at the console, in a real browser over a service in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, Page, expect
+
+from dubl.contract.orders import CheckOrder, VideoInput
+from dubl.types import ReviewState, Scope
+from tests.support.browser import chromium
+from tests.support.fake_service import MATCH, FakeService
+from tests.support.http_server import serving
+
+CHECKS = ("c-1", "c-2", "c-3")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    made = FakeService(tmp_path / "data")
+    for check_id in CHECKS:
+        check = made.verdict_on(CheckOrder(id=check_id, video=VideoInput()))
+        made.ledger.record_check(dataclasses.replace(check, query_name=f"{check_id}.mp4"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def states(service: FakeService) -> dict[str, str]:
+    items = service.ledger.reviews.queue(state=None, reference_id=MATCH.reference_id).items
+    return {item.check_id: item.state.value for item in items}
+
+
+def focus(page: Page, check_id: str) -> None:
+    page.locator("a.match", has_text=check_id).focus()
+
+
+def test_undo_takes_the_last_decision_back_and_no_other(
+    service: FakeService, browser: Browser
+) -> None:
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/queue")
+        expect(page.locator("a.match")).to_have_count(len(CHECKS))
+        focus(page, "c-2")
+        page.keyboard.press("c")
+        expect(page.locator("a.match", has_text="c-2")).to_have_count(0)
+        assert states(service) == {"c-1": "open", "c-2": "confirmed", "c-3": "open"}
+        page.keyboard.press("u")
+        expect(page.locator("a.match", has_text="c-2")).to_have_count(1)
+        page.keyboard.press("z")
+        expect(page.locator(".toast", has_text="Nothing to undo")).to_have_count(1)
+        page.close()
+    assert states(service) == dict.fromkeys(CHECKS, "open")
+    assert {one.check_id for one in service.ledger.reviews.list().items} == {"c-2"}
+
+
+def test_the_second_of_two_reviewers_is_told_and_asked(
+    service: FakeService, browser: Browser
+) -> None:
+    keys = {name: service.issue(Scope.REVIEW, name=name) for name in ("anna", "boris")}
+    with serving(service.app(keys_required=True)) as address:
+        pages = {}
+        for name, token in keys.items():
+            context = browser.new_context(locale="en-US")
+            context.add_init_script(f"sessionStorage.setItem('dubl-key', '{token}')")
+            pages[name] = context.new_page()
+            pages[name].goto(f"{address}/#/queue")
+            expect(pages[name].locator("a.match")).to_have_count(len(CHECKS))
+        focus(pages["anna"], "c-1")
+        pages["anna"].keyboard.press("c")
+        expect(pages["anna"].locator("a.match")).to_have_count(2)
+        focus(pages["boris"], "c-1")
+        pages["boris"].keyboard.press("r")
+        told = pages["boris"].locator("dialog")
+        expect(told).to_contain_text("anna has decided meanwhile: Confirmed.")
+        told.get_by_role("button", name="Cancel").click()
+        expect(pages["boris"].locator("a.match")).to_have_count(2)
+        assert states(service)["c-1"] == "confirmed"
+    (entry,) = service.ledger.reviews.list().items
+    assert entry.reviewer == "anna"
+
+
+def test_a_decision_on_what_is_no_longer_so_is_refused_with_who_and_when(
+    service: FakeService,
+) -> None:
+    token = service.issue(Scope.REVIEW, name="anna")
+    client = TestClient(service.app(keys_required=True))
+    match = {"check_id": "c-1", "reference_id": MATCH.reference_id}
+    client.headers["Authorization"] = f"Bearer {token}"
+    first = client.post(
+        "/v1/reviews", json={**match, "decision": "confirmed", "if_state": ReviewState.OPEN}
+    )
+    assert (first.status_code, first.json()["reviewer"]) == (201, "anna")
+    late = client.post("/v1/reviews", json={**match, "decision": "rejected", "if_state": "open"})
+    assert (late.status_code, late.json()["code"]) == (409, "state_conflict")
+    assert late.json()["context"] == {
+        "state": "confirmed",
+        "reviewer": "anna",
+        "decided_at": first.json()["created_at"],
+    }
+    again = {**match, "decision": "rejected", "if_state": "confirmed", "reviewer": "boris"}
+    assert client.post("/v1/reviews", json=again).json()["reviewer"] == "boris"
+
+
+def test_a_wrong_key_is_told(service: FakeService, browser: Browser) -> None:
+    with serving(service.app(keys_required=True)) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/queue")
+        expect(page.locator("dialog")).to_be_visible()
+        page.locator("#key").fill("dubl_wrong_key")
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog")).to_contain_text("does not know this key")
+        page.close()
