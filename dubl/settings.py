@@ -5,6 +5,7 @@ Nothing else in Dubl reads settings files or the environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -221,7 +222,7 @@ class SoundSettings(Section):
 class PolicySettings(Section):
     """Thresholds on the probability of a match. They decide outcome and effort of a check."""
 
-    version: str = "1"
+    version: str = Field(default="", description="in verdicts; default: a hash of the others")
     duplicate_probability: float = Field(default=0.9, ge=0, le=1)
     review_probability: float = Field(default=0.5, ge=0, le=1)
     second_pass_probability: float = Field(
@@ -252,6 +253,9 @@ class PolicySettings(Section):
     def _ordered(self) -> PolicySettings:
         if self.review_probability > self.duplicate_probability:
             raise ValueError("review_probability is above duplicate_probability")
+        if not self.version:
+            content = self.model_dump_json(exclude={"version"}).encode()
+            object.__setattr__(self, "version", hashlib.sha256(content).hexdigest()[:8])
         return self
 
 

@@ -28,6 +28,7 @@ from pipelines.object_store import is_object_uri, list_objects, open_prefix
 
 PLACE_COLUMNS = ("path", "link", "uri")
 FILE_SCHEME = "file://"
+LIST_HEAD_BYTES = 64 * 1024  # of a text list, searched for binary data; chosen
 PARQUET_ROWS = 1024
 ESCAPED_ID_DIGITS = 8
 
@@ -69,7 +70,24 @@ def open_archive(source: str, *, id_prefix: str = "") -> Archive:
         open_prefix(source)  # says now what is wrong with it
     elif not (Path(source).exists() or glob.has_magic(source)):
         raise SourceNotFound(f"{plain_text(source)} is not a folder, list or bucket")
+    else:
+        _require_archive(Path(source))
     return Archive(source, id_prefix=id_prefix)
+
+
+def _require_archive(place: Path) -> None:
+    """Raises InvalidRequest for a single video, other binary data, or a folder without a video."""
+    if place.is_dir():
+        if next(Archive(str(place))._walk(place), None) is None:
+            raise InvalidRequest(f"{plain_text(str(place))} contains no video. Is it mounted?")
+    elif place.is_file() and place.suffix.lower() not in _READERS:
+        with place.open("rb") as file:
+            binary = b"\0" in file.read(LIST_HEAD_BYTES)
+        if binary or is_video(place):
+            raise InvalidRequest(
+                f"{plain_text(str(place))} is not a list of videos. Give its folder, or register a "
+                "single video with `dubl references add`."
+            )
 
 
 class Archive:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -22,6 +23,7 @@ import ray.data
 import typer
 
 from dubl.assembly import challenger_settings, make_store
+from dubl.index.clock import utc_text
 from dubl.index.keys import KnownKeys, read_keys
 from dubl.index.store import LibraryStore
 from dubl.settings import Settings
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 STAGE_CPUS = 0.4
 LISTING_CPUS = 0.1
 BATCH_VIDEOS = 64
+SHOWN_FAILURES = 20  # chosen, a screen
 
 
 class Space(StrEnum):
@@ -175,9 +178,10 @@ def main(
     fills = space is Space.CANDIDATE
     answering = make_store(settings, read_only=True) if fills else None
     settings = challenger_settings(settings) if fills else settings
+    store, begun = make_store(settings), utc_text(datetime.now(UTC))
     summary = index_archive(
         items,
-        make_store(settings),
+        store,
         settings,
         cluster,
         library=library,
@@ -192,9 +196,20 @@ def main(
             "if they are other videos, give this archive an --id-prefix",
             summary.same_id_elsewhere,
         )
+    if summary.failed:
+        _tell_failures(store, begun)
     if summary.failure_rate > max_failure_rate:
         typer.echo(f"{summary.failed} of {summary.found} videos failed", err=True)
         raise typer.Exit(code=1)
+
+
+def _tell_failures(store: LibraryStore, since: str) -> None:
+    """Names the first videos that failed since a time."""
+    found = [one for one in store.failures() if one.created_at >= since]
+    for one in found[:SHOWN_FAILURES]:
+        typer.echo(f"{one.path}: {one.code}: {one.detail}", err=True)
+    if len(found) > SHOWN_FAILURES:
+        typer.echo("… `dubl references failures` lists all", err=True)
 
 
 if __name__ == "__main__":

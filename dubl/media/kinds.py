@@ -27,6 +27,11 @@ _SYNC, _PACKETS = 0x47, ((0, 188), (4, 192))
 _HEAD_BYTES = 256
 
 
+def videos_in(folder: Path) -> list[Path]:
+    """The videos below a folder, sorted."""
+    return sorted(one for one in folder.rglob("*") if one.is_file() and is_video(one))
+
+
 def is_video(path: Path) -> bool:
     """Whether a file is one by its suffix or, with any other, by its first bytes. One that cannot
     be read is one: reading it will say why."""

@@ -13,6 +13,7 @@ from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
 from dubl.contract.names import plain_text
 from dubl.errors import DublError, SourceNotFound
+from dubl.media.kinds import videos_in
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
     FAILED,
@@ -32,7 +33,7 @@ LINKS = ("http://", "https://")
 @on_backend
 def check(
     backend: Backend,
-    videos: Annotated[list[str], typer.Argument(help="files or links", metavar="VIDEO")],
+    videos: Annotated[list[str], typer.Argument(help="files, folders or links", metavar="VIDEO")],
     library: Annotated[
         list[str] | None, typer.Option(help="may be repeated; default: all libraries")
     ] = None,
@@ -46,6 +47,7 @@ def check(
     Exit codes: 1 if a video could not be checked, or was compared with no reference; else 10 if
     one is a duplicate; else 11 if one needs review; else 0, all are unique.
     """
+    videos = _expanded(videos)
     _require_files(videos)
     with progress_bar(len(videos)) as bar:
         ask = partial(
@@ -76,6 +78,21 @@ def _told_blind(answer: Check) -> str:
         f"{answer.query_name} was compared with nothing: no reference is in {where}. "
         "Register references first: `dubl references add`."
     )
+
+
+def _expanded(videos: list[str]) -> list[str]:
+    """The videos, with folders replaced by the videos in them."""
+    found: list[str] = []
+    for video in videos:
+        if Path(video).is_file() and video.lower().endswith(".zip"):
+            raise typer.BadParameter(
+                f"'{plain_text(video)}' is a zip. Unpack it and name the folder, or send it to a "
+                "service: POST /v1/batches."
+            )
+        found += map(str, videos_in(Path(video))) if Path(video).is_dir() else [video]
+    if not found:
+        raise typer.BadParameter("the folder contains no video")
+    return found
 
 
 def _require_files(videos: list[str]) -> None:

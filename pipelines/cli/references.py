@@ -13,12 +13,20 @@ from pydantic import ValidationError
 
 from dubl.client.client import Client
 from dubl.client.errors import ClientError
-from dubl.contract.bodies import ExcludedSegment, FrameFound, LicenseWindow, Reference, Rights
+from dubl.contract.bodies import (
+    ExcludedSegment,
+    FrameFound,
+    LicenseWindow,
+    Plain,
+    Reference,
+    Rights,
+)
 from dubl.contract.bodies import Library as Listed
 from dubl.contract.names import plain_text
-from dubl.errors import DublError
-from dubl.media.kinds import is_video
+from dubl.errors import ConfigurationError, DublError
+from dubl.media.kinds import videos_in
 from dubl.rights.terms import Action as Action
+from dubl.settings import Settings
 from pipelines.cli.options import (
     ABOUT_THE_VIDEO,
     FAILED,
@@ -27,6 +35,7 @@ from pipelines.cli.options import (
     every,
     on_backend,
     on_new_backend,
+    on_settings,
     print_error,
 )
 from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
@@ -45,6 +54,25 @@ REFERENCES: Columns[Reference] = {
 LIBRARIES: Columns[Listed] = {
     "library": lambda one: one.name,
     "references": lambda one: str(one.references),
+}
+
+
+class FailedVideo(Plain):
+    """A video that `dubl index` could not register."""
+
+    path: str
+    code: str
+    detail: str
+    attempts: int
+    created_at: str
+
+
+FAILURES: Columns[FailedVideo] = {
+    "video": lambda one: one.path,
+    "error": lambda one: one.code,
+    "detail": lambda one: one.detail,
+    "attempts": lambda one: str(one.attempts),
+    "last": lambda one: moment(one.created_at)[:16],
 }
 MAX_LISTED = 500
 
@@ -113,6 +141,18 @@ def list_references(
     """Lists references, newest first."""
     page = backend.list_references(library=library, owner=owner, limit=limit)
     print_items(page.items, REFERENCES, as_json=as_json)
+
+
+@references_app.command("failures")
+@on_settings
+def failures(settings: Settings, as_json: AsJson = False) -> None:
+    """Lists the videos that `dubl index` could not register, with the reasons."""
+    if not Path(settings.index_uri).is_dir() and "://" not in settings.index_uri:
+        raise ConfigurationError(f"there is no library in '{settings.data_dir}'. Check --data.")
+    from dubl.assembly import make_store
+
+    found = map(FailedVideo.of, make_store(settings, read_only=True).failures())
+    print_items(tuple(found), FAILURES, as_json=as_json)
 
 
 @references_app.command("libraries")
@@ -207,8 +247,7 @@ def _expanded(videos: list[str]) -> list[str]:
         if "://" in video:
             found.append(video)
         elif path.is_dir():
-            below = (one for one in path.rglob("*") if one.is_file() and is_video(one))
-            found += sorted(str(one) for one in below)
+            found += map(str, videos_in(path))
         elif path.is_file():
             found.append(video)
         else:

@@ -120,7 +120,7 @@ async def submit(context: RouteContext, request: Request) -> Response:
         return order, Terms(callback_url=form.callback_url)
 
     job = (await ordered(context, request, read)).job
-    return accepted(job, location=f"/v1/jobs/{job.id}")
+    return accepted(job, location=f"/v1/jobs/{job.id}", id=job.id)
 
 
 def job_body(job: Job, children: Mapping[JobState, int] | None = None) -> bodies.Job:

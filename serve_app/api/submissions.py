@@ -98,9 +98,9 @@ async def awaited(context: Context, job: Job, *, seconds: float, terms: Terms) -
     return ended
 
 
-def accepted(job: Job, *, location: str) -> JSONResponse:
-    """202 with the address of the result."""
-    body = bodies.Accepted(id=job.subject_id, job_id=job.id, status=job.state)
+def accepted(job: Job, *, location: str, id: str = "") -> JSONResponse:  # noqa: A002
+    """202 with the address of the result. `id`: default: the id of what was ordered."""
+    body = bodies.Accepted(id=id or job.subject_id, job_id=job.id, status=job.state)
     return JSONResponse(
         body.model_dump(exclude_none=True), status_code=202, headers={"Location": location}
     )

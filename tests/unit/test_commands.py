@@ -59,6 +59,20 @@ def test_the_exit_code_tells_the_outcome(address: str, service: FakeService, vid
     assert "no_video_stream: only audio in a.mp3" in failed.output
 
 
+def test_a_folder_is_checked_and_a_zip_is_told_where_to_go(address: str, video: Path) -> None:
+    video.with_name("b.mp4").write_bytes(b"b")
+    video.with_name("notes.txt").write_text("no video")
+    answer = run(address, "check", str(video.parent), "--json")
+    assert len(answer.stdout.splitlines()) == 2
+    archive = video.with_name("batch.zip")
+    archive.write_bytes(b"PK")
+    refused = run(address, "check", str(archive))
+    assert refused.exit_code == 2
+    assert "is a zip. Unpack it" in refused.stderr
+    (video.parent / "empty").mkdir()
+    assert run(address, "check", str(video.parent / "empty")).exit_code == 2
+
+
 def test_a_match_that_a_person_must_look_at_has_its_own_code(
     address: str, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,15 @@ def test_shipped_settings_load(path: Path) -> None:
     assert load_settings(path, environment={}).policy.version
 
 
+def test_the_policys_version_is_that_of_its_content() -> None:
+    def version(*overrides: str) -> str:
+        return load_settings(overrides=list(overrides), environment={}).policy.version
+
+    assert version() == version("policy.duplicate_probability=0.9")
+    assert version() != version("policy.duplicate_probability=0.95")
+    assert version("policy.version=spring") == "spring"
+
+
 def test_stores_lie_in_the_data_folder_unless_placed_elsewhere(tmp_path: Path) -> None:
     settings = load_settings(
         overrides=[f"data_dir={tmp_path}", "index.uri=s3://bucket/library"], environment={}

@@ -151,10 +151,10 @@ def test_a_library_has_thresholds_and_a_version_of_its_own() -> None:
     for probability, outcome in ((0.7, Outcome.DUPLICATE), (0.3, Outcome.REVIEW)):
         found = MatchSet(matches=(match("film", probability),), index_version=1)
         verdict = decide(found, POLICY, model_id="m", context=NOW, prior=prior)
-        assert (verdict.outcome, verdict.policy_version) == (outcome, "1+main.3")
+        assert (verdict.outcome, verdict.policy_version) == (outcome, f"{POLICY.version}+main.3")
         assert verdict.matches[0].outcome is outcome
         plain = decide(found, POLICY, model_id="m", context=NOW)
-        assert plain.policy_version == "1"
+        assert plain.policy_version == POLICY.version
         assert plain.outcome is not outcome
 
 

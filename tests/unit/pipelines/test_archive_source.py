@@ -211,3 +211,16 @@ def test_tables_may_name_rights(folder: Path) -> None:
         assert (first.action, first.min_copied_s) == ("track", 3.0)
         assert first.license_windows[0].territories == ("RU",)
         assert second == UNRESTRICTED
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film", "data.txt"])
+def test_a_video_or_other_binary_file_is_no_list(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x00\x00\x00\x20ftypisom\nline\nline")
+    with pytest.raises(InvalidRequest, match="is not a list of videos"):
+        open_archive(str(tmp_path / name))
+
+
+def test_a_folder_without_a_video_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no video")
+    with pytest.raises(InvalidRequest, match="contains no video"):
+        open_archive(str(tmp_path))

@@ -123,6 +123,7 @@ def test_a_batch_of_links_is_one_job(client: TestClient, service: FakeService) -
     answer = client.post("/v1/batches", json=body)
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job_id']}"
+    assert answer.json()["id"] == answer.json()["job_id"]
     (order,) = service.orders
     assert (order.kind, order.links, order.libraries) == (
         JobKind.CHECK,
