@@ -77,7 +77,7 @@ fuzz: install
 	$(BIN)/python -m pytest tests/unit/media/test_fuzz.py --fuzz $(COUNT)
 
 # Measures everything anew, some of it for many minutes; BENCH="service retrieval" measures some.
-BENCH ?= service overload retrieval peers index_job gpu training simulate_day
+BENCH ?= service overload retrieval peers index_job gpu training simulate_day sound
 bench: install
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/bench.txt
 	for name in $(BENCH); do \

@@ -19,18 +19,26 @@ from tests.conftest import SHARED
 from tests.support.mutations import mutated
 from tests.support.numbered_clip import read_frame_number
 from tests.support.odd_files import CONTAINERS, OddFile, odd_file
+from tests.support.sounding_clip import Track, melody, write_clip
 from tests.unit.media.clips import FRAME_RATE_HZ, KINDS, NumberedFile, source_of
 
-SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96, views="parts")
+SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=96, views="parts", sound=True)
 SETTINGS = MediaSettings(decode_timeout_s=20.0, decode_memory_bytes=2 << 30)
+SOUNDS = (("mp4", "aac"), ("mkv", "flac"), ("avi", "libmp3lame"), ("ts", "mp2"), ("asf", "wmav2"))
 REAL_CLIPS = 40
 REAL_CLIP_BYTES = 400_000
 
 
 @pytest.fixture(scope="module")
-def originals(clip_of: Callable[[str], NumberedFile]) -> list[bytes]:
-    """A clip of each kind, and real ones where there are some."""
+def originals(
+    clip_of: Callable[[str], NumberedFile], tmp_path_factory: pytest.TempPathFactory
+) -> list[bytes]:
+    """A clip of each kind, some with sound, and real ones where there are some."""
     made = [clip_of(name).path.read_bytes() for name in KINDS]
+    folder, song = tmp_path_factory.mktemp("sounding"), melody(2.0, seed=1)
+    for suffix, codec in SOUNDS:
+        path = folder / f"{codec}.{suffix}"
+        made.append(write_clip(path, [Track(samples=song, codec=codec)], seconds=2.0).read_bytes())
     real = sorted((SHARED / "data" / "videos").glob("v*.*"))
     small = [path for path in real if path.stat().st_size < REAL_CLIP_BYTES]
     return made + [path.read_bytes() for path in small[:REAL_CLIPS]]

@@ -1,0 +1,169 @@
+"""Sound: five seconds found among 1 000 references by edit, false matches of strangers, costs.
+
+References are made by rules (music, speech by espeak-ng, scenes, ten seconds each) and training
+clips with sound. Nothing of them was trained on but the clips. An excerpt is found if the segment
+of the greatest likelihood is in its own reference.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.results import Figure, at_least, at_most, plain, run
+from benchmarks.sound_edits import EDITS, Edit, Samples, can_talk, edited, made
+from dubl.errors import MediaError
+from dubl.footage.sounds import RATE_HZ
+from dubl.media.bands import STEP_S, bands_of
+from dubl.media.deadline import Deadline
+from dubl.media.probe import probe_file
+from dubl.settings import MediaSettings
+from dubl.sound.alignment import align
+from dubl.sound.describer import SoundDescriber
+from dubl.types import SoundClip, SoundFeatures, SoundSegment, Uint8Array
+
+REFERENCES = 1000
+REFERENCE_S = 10.0
+QUERIES = 120
+QUERY_S = 5.0
+_MARGIN_S = 1.3  # of the original beyond a query, which a faster one needs
+STRANGERS = 1000
+CANDIDATES = 10  # references that are aligned; the search proposes them
+NEIGHBORS = 20  # rows of a window that vote
+LIKELY = 0.5  # likelihood of a reported segment
+_STRANGER_SEEDS = 100_000
+AIMS = {"tempo": 0.9, "speed": 0.9, "talk 5": 0.8}
+FREE = ("noise 5 dB", "talk 0 dB", "pitch +2", "pitch -2")  # have no aim
+
+DESCRIBER = SoundDescriber()
+
+
+def describe(bands: Uint8Array) -> SoundFeatures:
+    return DESCRIBER.describe(SoundClip(bands=bands, step_s=STEP_S, start_s=0.0))
+
+
+class Library:
+    """References in memory: an exact search, votes, then alignment."""
+
+    def __init__(self, references: Sequence[SoundFeatures]) -> None:
+        self._references = references
+        self._rows = np.concatenate([one.descriptors for one in references]).astype(np.float32)
+        counts = [len(one.times_s) for one in references]
+        self._owners = np.repeat(np.arange(len(references)), counts)
+
+    def best(self, query: SoundFeatures) -> tuple[int, SoundSegment | None]:
+        """The reference with the likeliest segment; -1 without one."""
+        found = [
+            (segment.likelihood, int(number), segment)
+            for number in self._candidates(query)
+            for segment in align(query, self._references[number])[:1]
+        ]
+        if not found:
+            return -1, None
+        _, number, segment = max(found, key=lambda one: one[0])
+        return number, segment
+
+    def _candidates(self, query: SoundFeatures) -> NDArray[np.int64]:
+        votes = np.zeros(len(self._references))
+        for row in query.descriptors.astype(np.float32) @ self._rows.T:
+            best = np.zeros(len(votes))
+            near = np.argpartition(-row, NEIGHBORS)[:NEIGHBORS]
+            np.maximum.at(best, self._owners[near], row[near])
+            votes += best
+        return np.argsort(-votes)[:CANDIDATES][np.sort(-votes)[:CANDIDATES] < 0]
+
+
+def figures(clips: Sequence[Path]) -> Iterator[Figure]:
+    """clips: folders with a manifest.json, of whose training split the sound is heard."""
+    real = [bands for folder in clips for bands in _heard(folder)]
+    count = REFERENCES - len(real)
+    sounds = [made(seed, REFERENCE_S) for seed in range(count)]
+    started = time.process_time()
+    described = [describe(bands_of(one)) for one in sounds]
+    minutes = count * REFERENCE_S / 60
+    cost_s = (time.process_time() - started) / minutes
+    library = Library([*described, *map(describe, real)])
+    rng = np.random.default_rng(0)
+    setup = f"{count} references made by rules, {len(real)} of training clips"
+    if not can_talk():
+        setup += "; babble in place of speech, as espeak-ng is not installed"
+    room = sum(one.descriptors.nbytes + one.times_s.nbytes for one in described) / minutes
+    yield plain("bands and descriptors", cost_s, unit="CPU s a minute of sound", setup=setup)
+    yield plain("stored", room, unit="bytes a minute of sound", setup=setup)
+    for name, edit in EDITS.items():
+        yield _found(name, edit, sounds, library, rng, setup)
+    yield _false(library, setup)
+
+
+def _found(
+    name: str,
+    edit: Edit,
+    sounds: Sequence[Samples],
+    library: Library,
+    rng: np.random.Generator,
+    setup: str,
+) -> Figure:
+    """The excerpts are edited as one sound, so that filters and codecs start once."""
+    numbers = np.linspace(0, len(sounds) - 1, QUERIES).astype(np.int64)
+    length = int((QUERY_S + _MARGIN_S) * RATE_HZ)
+    starts = rng.integers(0, int(REFERENCE_S * RATE_HZ) - length, QUERIES)
+    cuts = [sounds[number][at : at + length] for number, at in zip(numbers, starts, strict=True)]
+    whole = edited(np.concatenate(cuts), edit, rng)
+    places = (np.arange(QUERIES) * length / edit.speed).astype(np.int64)
+    parts = [whole[at : at + int(QUERY_S * RATE_HZ)] for at in places]
+    answers = [library.best(describe(bands_of(part))) for part in parts]
+    right = [answer[0] == number for answer, number in zip(answers, numbers, strict=True)]
+    likely = [
+        hit and answer[1] is not None and answer[1].likelihood >= LIKELY
+        for hit, answer in zip(right, answers, strict=True)
+    ]
+    setup = f"{QUERIES} excerpts of 5 s; {np.mean(likely):.3f} with likelihood ≥ {LIKELY}; {setup}"
+    title, value = f"top 1, {name}", float(np.mean(right))
+    if name in FREE:
+        return plain(title, value, unit="", setup=setup)
+    aim = next((aim for start, aim in AIMS.items() if name.startswith(start)), 0.95)
+    return at_least(title, value, aim, unit="", setup=setup)
+
+
+def _false(library: Library, setup: str) -> Figure:
+    strangers = (made(_STRANGER_SEEDS + seed, QUERY_S) for seed in range(STRANGERS))
+    found = [library.best(describe(bands_of(one)))[1] for one in strangers]
+    likelihoods = np.array([0.0 if one is None else one.likelihood for one in found])
+    return at_most(
+        "false matches of strangers",
+        float((likelihoods >= LIKELY).sum()),
+        0,
+        unit=f"of {STRANGERS}",
+        setup=f"likelihood ≥ {LIKELY}, greatest {likelihoods.max():.2f}; {setup}",
+    )
+
+
+def _heard(folder: Path) -> list[Uint8Array]:
+    """Bands of the training clips with sound of at least two seconds."""
+    found = []
+    for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8")):
+        if entry["split"] != "train":
+            continue
+        try:
+            sound = probe_file(
+                str(folder / entry["file"]),
+                settings=MediaSettings(),
+                deadline=Deadline(60.0),
+                sound=True,
+            ).sound
+        except MediaError:
+            continue
+        if sound is not None and len(sound.bands) * STEP_S >= 2 and sound.bands.mean() > 20:
+            found.append(sound.bands)
+    return found
+
+
+if __name__ == "__main__":
+    run("sound", partial(figures, [Path(text) for text in sys.argv[1:]]))
