@@ -23,12 +23,12 @@ SHARPNESS = 0.1  # cosine difference that matters between windows
 MAX_PEAKS = 50_000  # bounds the time
 MAX_LINES = 8
 MAX_SEGMENTS = 50  # of one pair
-CHANCE = 0.4  # cosine of a window on a line that is no evidence; measured on strangers
+CHANCE = 0.5  # cosine of a window on a line that is no evidence; measured on strangers
 REACH_S = 0.35  # seconds from a line within which a window of the reference counts
 MAX_GAP = 4.0  # evidence that is lost before a segment ends
-MIN_EVIDENCE = 0.6  # sum of (cosine - CHANCE) of a segment that is worth reporting
+MIN_EVIDENCE = 0.2  # sum of (cosine - CHANCE) of a segment that is worth reporting
 # Of the likelihood, a logistic curve of the evidence; measured on strangers and edited copies.
-MIDDLE, WIDTH = 1.6, 0.25
+MIDDLE, WIDTH = 2.1, 0.2
 
 
 def align(query: SoundFeatures, reference: SoundFeatures) -> tuple[SoundSegment, ...]:
