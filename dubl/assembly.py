@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable, needs_extra
-from dubl.ports import Embedder, Reranker, Retriever
+from dubl.ports import Embedder, Reranker, Retriever, SoundAligner, SoundDescriber
+from dubl.rights.terms import Modalities
 from dubl.settings import Settings
-from dubl.types import FeatureSpec, Sampling, Space, VideoSource
+from dubl.types import FeatureSpec, Sampling, SoundSpec, Space, VideoSource
 
 if TYPE_CHECKING:
     from dubl.index.spaces import SpacedLibrary
@@ -72,7 +73,36 @@ def make_embedder(settings: Settings) -> Embedder:
 
     network = _make_network(settings)
     spec = feature_spec(settings)
-    return ClipEmbedder(network, spec, batch_frames=settings.model.batch_frames)
+    return ClipEmbedder(
+        network,
+        spec,
+        batch_frames=settings.model.batch_frames,
+        sound=make_sound_describer(settings),
+    )
+
+
+def make_sound_describer(settings: Settings) -> SoundDescriber | None:
+    """None: sound is not listened to."""
+    if not settings.sound.enabled:
+        return None
+    from dubl.sound.describer import SoundDescriber
+
+    return SoundDescriber()
+
+
+def make_sound_aligner(settings: Settings) -> SoundAligner | None:
+    """None: sounds are not compared."""
+    if not settings.sound.enabled:
+        return None
+    from dubl.sound.alignment import align
+
+    return align
+
+
+def sound_spec(settings: Settings) -> SoundSpec | None:
+    """The space of sounds; None: sound is not listened to."""
+    describer = make_sound_describer(settings)
+    return None if describer is None else describer.spec
 
 
 def challenger_settings(settings: Settings) -> Settings:
@@ -134,6 +164,7 @@ def make_store(
     return LibraryStore(
         library_uri(settings.index_uri, spec, beside=settings.is_challenger),
         spec=spec,
+        sound=sound_spec(settings),
         settings=settings.index,
         read_only=read_only,
         caches=caches or SEARCH_CACHES,
@@ -150,6 +181,7 @@ def make_uploads(settings: Settings) -> UploadStore | None:
     return UploadStore(
         f"{settings.uploads_uri}/{spec.space_id}",
         spec=spec,
+        sound=sound_spec(settings),
         index=settings.index,
         settings=settings.lookback,
     )
@@ -161,6 +193,7 @@ def make_retriever(settings: Settings) -> Retriever:
     return LanceRetriever(
         make_store(settings, read_only=True),
         settings.index,
+        sound=settings.sound,
         negative=settings.matching.negative_libraries,
     )
 
@@ -178,6 +211,8 @@ def make_reranker(settings: Settings) -> Reranker:
         calibration,
         settings.matching,
         load_background(folder, calibration),
+        align_sound=make_sound_aligner(settings),
+        modalities={name: Modalities(one) for name, one in settings.sound.modalities.items()},
     )
 
 
@@ -247,7 +282,7 @@ def second_pass_sampling(settings: Settings) -> Sampling:
 
 def still_sampling(space: Space, at_s: float) -> Sampling:
     """The sampling of one picture at `at_s`, like a reference's frames."""
-    return replace(space.reference, still_at_s=at_s)
+    return replace(space.reference, still_at_s=at_s, sound=False)
 
 
 def reference_sampling(settings: Settings) -> Sampling:
@@ -335,4 +370,5 @@ def _sampling(settings: Settings, rate_hz: float) -> Sampling:
         min_frames=settings.media.min_frames,
         frame_size=spec.frame_size,
         resize=spec.resize,
+        sound=settings.sound.enabled,
     )

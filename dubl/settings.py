@@ -203,7 +203,7 @@ class MatchingSettings(Section):
 
 
 class SoundSettings(Section):
-    """Sound as a second witness beside the picture; docs/sound.md."""
+    """Sound as a second witness beside the picture; docs/use/sound.md."""
 
     enabled: bool = False
     min_hit_similarity: float = Field(default=0.5, ge=-1, le=1)

@@ -132,7 +132,7 @@ class DecodeStage:
             with opened(item.path, self._settings) as source:
                 known = self._known.has_content(self._library, source.sha256)
                 if known and self._known.is_unheard(item.id):
-                    sampling = replace(self._sampling, still_at_s=0.0)
+                    sampling = replace(self._sampling, min_frames=1, times_s=(0.0,))
                     return _row(item=item, source=source, clip=self._clip(source, sampling))
                 if known or self._known.has_id(item.id):
                     return _row(item=item, source=source)

@@ -15,8 +15,16 @@ from dubl.index.retriever import LanceRetriever
 from dubl.index.rows import Entry
 from dubl.index.store import LibraryStore
 from dubl.rights.terms import ANYWHERE, CheckContext
-from dubl.settings import IndexSettings, LookbackSettings
-from dubl.types import FeatureSpec, Metadata, Reference, ReferenceDraft, VideoFeatures, VideoSource
+from dubl.settings import IndexSettings, LookbackSettings, SoundSettings
+from dubl.types import (
+    FeatureSpec,
+    Metadata,
+    Reference,
+    ReferenceDraft,
+    SoundSpec,
+    VideoFeatures,
+    VideoSource,
+)
 
 KEPT = "uploads"
 PAGE = 500  # uploads of one removal; chosen
@@ -50,21 +58,28 @@ class UploadStore:
     """Stored uploads; methods raise as those of LibraryStore."""
 
     def __init__(
-        self, uri: str, *, spec: FeatureSpec, index: IndexSettings, settings: LookbackSettings
+        self,
+        uri: str,
+        *,
+        spec: FeatureSpec,
+        sound: SoundSpec | None = None,
+        index: IndexSettings,
+        settings: LookbackSettings,
     ) -> None:
         # A reference may be in `max_uploads` uploads, each with one frame of it.
         most = settings.max_uploads
         wide = index.model_copy(update={"max_candidates": most, "hits_per_frame": most})
-        self._store = LibraryStore(uri, spec=spec, settings=index)
+        self._store = LibraryStore(uri, spec=spec, sound=sound, settings=index)
         self._compacted = 0
-        self._retriever = LanceRetriever(self._store, wide)
+        heard = SoundSettings(max_candidates=most)
+        self._retriever = LanceRetriever(self._store, wide, sound=heard)
 
     def keep(self, uploads: Sequence[StoredUpload]) -> None:
         """Stores uploads in one commit; existing ones stay."""
         self._store.register([_entry(one.upload, one.features) for one in uploads])
 
     def showing(self, reference: VideoFeatures, *, library: str) -> tuple[Upload, ...]:
-        """Uploads with frames similar to those of a reference, best first.
+        """Uploads with frames like those of a reference, best first, then those with its sound.
 
         Only uploads whose check searched `library` are returned.
         """
@@ -72,7 +87,9 @@ class UploadStore:
         if not kept_as:
             return ()
         alike = self._retriever.retrieve(replace(reference, timings_ms={}), libraries=kept_as)
-        found = alike.candidates
+        shown = {one.reference_id for one in alike.candidates}
+        heard = [one for one in alike.heard if one.reference_id not in shown]
+        found = (*alike.candidates, *heard)
         rows = {
             one.id: one for one in self._store.existing(ids=[one.reference_id for one in found])
         }

@@ -31,6 +31,7 @@ MIN_SHARED_S = 1.5  # seconds that a segment of sound must share with one of the
 MAX_OFFSET_S = 1.0  # seconds between their lines; alignment of pictures is about as exact
 MIN_AUDIBLE_S = 4.0  # seconds with sound on both sides without which nothing differs
 MIN_AUDIBLE_SHARE = 0.5  # of the picture's segment, likewise
+SURE_SIMILARITY = 0.7  # of sound that proves two still pictures the same; strangers reach .6
 # How much more often sound agrees at the same place for a copy than for another doubtful video.
 AGREEING_ODDS = 20.0
 
@@ -97,12 +98,15 @@ def with_sound(matches: MatchSet, policy: PolicySettings) -> tuple[Match, ...]:
 def relation(segment: Segment, heard: Heard, *, still: bool) -> SoundRelation:
     """What the sounds say about one segment of pictures.
 
-    Still pictures have no place in time, so any shared sound within their segment agrees.
+    Still pictures have no place in time. So any shared sound within their segment agrees if it is
+    surely the same; and none that is doubtful says that the sounds differ.
     """
     if segment.reversed:
         return SoundRelation.UNKNOWN
-    if any(_agree(segment, one, still=still) for one in heard.segments):
-        return SoundRelation.AGREES
+    agreeing = [one for one in heard.segments if _agree(segment, one, still=still)]
+    if agreeing:
+        sure = not still or max(one.similarity for one in agreeing) >= SURE_SIMILARITY
+        return SoundRelation.AGREES if sure else SoundRelation.UNKNOWN
     ours, theirs = _query_span(segment), _reference_span(segment)
     audible_s = min(
         _shared_s([ours], heard.query_spans), _shared_s([theirs], heard.reference_spans)
@@ -179,10 +183,12 @@ def _agree(picture: Segment, sound: Segment, *, still: bool) -> bool:
         return False
     if still:
         return _shared_s([_reference_span(picture)], [_reference_span(sound)]) >= MIN_SHARED_S
-    middle_s = (start_s + end_s) / 2
     lines = [line_of(one) for one in (picture, sound)]
-    places = [line.slope * middle_s + line.offset_s for line in lines]
-    return abs(places[0] - places[1]) <= MAX_OFFSET_S
+    return all(
+        abs(lines[0].slope * at + lines[0].offset_s - lines[1].slope * at - lines[1].offset_s)
+        <= MAX_OFFSET_S
+        for at in (start_s, end_s)
+    )
 
 
 def _query_span(segment: Segment) -> Span:

@@ -8,7 +8,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dubl.types import FeatureSpec, Float16Array, FrameClip, Uint8Array, VideoFeatures
+from dubl.ports import SoundDescriber
+from dubl.types import (
+    FeatureSpec,
+    Float16Array,
+    FrameClip,
+    SoundFeatures,
+    Uint8Array,
+    VideoFeatures,
+)
 
 
 class FrameDescriptions(NamedTuple):
@@ -27,12 +35,21 @@ class FrameNetwork(Protocol):
 
 
 class ClipEmbedder:
-    """Embeds clips with a network, `batch_frames` frames of any clips in one pass."""
+    """Embeds clips with a network, `batch_frames` frames of any clips in one pass; and describes
+    their sound, if there is a describer."""
 
-    def __init__(self, network: FrameNetwork, spec: FeatureSpec, *, batch_frames: int = 16) -> None:
+    def __init__(
+        self,
+        network: FrameNetwork,
+        spec: FeatureSpec,
+        *,
+        batch_frames: int = 16,
+        sound: SoundDescriber | None = None,
+    ) -> None:
         self._network = network
         self._spec = spec
         self._batch_frames = batch_frames
+        self._sound = sound
 
     @property
     def spec(self) -> FeatureSpec:
@@ -63,9 +80,24 @@ class ClipEmbedder:
                     damaged=clip.facts.damaged,
                     notes=clip.facts.notes,
                     timings_ms={**clip.timings_ms, "embed": embed_ms},
+                    sound=self._heard(clip),
                 )
             )
         return features
+
+    def _heard(self, clip: FrameClip) -> SoundFeatures | None:
+        """The clip's sound; without windows if it has none. None: it is not listened to."""
+        if self._sound is None:
+            return None
+        if clip.sound is not None:
+            return self._sound.describe(clip.sound)
+        spec = self._sound.spec
+        return SoundFeatures(
+            descriptors=np.zeros((0, spec.dims), np.float16),
+            times_s=np.zeros(0),
+            duration_s=clip.facts.duration_s,
+            spec=spec,
+        )
 
     def _parts(self, frames: Uint8Array) -> list[Uint8Array]:
         size = self._batch_frames

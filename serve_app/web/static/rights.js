@@ -101,7 +101,7 @@ const editRights = (reference) => dialog(t("rights.edit"), (close) => {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const save = async (event) => {
     event.preventDefault();
-    const given = { action: action.value, min_copied_s: Number(least.value), license_windows: windows.values(), excluded_segments: segments.values() };
+    const given = { action: action.value, min_copied_s: Number(least.value), license_windows: windows.values(), excluded_segments: segments.values(), modalities: rights.modalities };
     try {
       if (backwards(given)) throw new Error(t("rights.backwards"));
       await patch(`/v1/references/${path(reference.id)}`, { rights: given });

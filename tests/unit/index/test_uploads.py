@@ -13,7 +13,7 @@ from dubl.index.uploads import StoredUpload, Upload, UploadStore
 from dubl.rights.terms import CheckContext
 from dubl.settings import LookbackSettings
 from dubl.types import VideoFeatures
-from tests.unit.index.videos import SETTINGS, SPEC, features_of, random_vectors
+from tests.unit.index.videos import SETTINGS, SOUND, SPEC, features_of, random_vectors, sound_of
 
 FUTURE, PAST = "2999-01-01T00:00:00.000Z", "2000-01-01T00:00:00.000Z"
 
@@ -41,6 +41,26 @@ def test_a_reference_finds_the_uploads_that_show_it(uploads: UploadStore) -> Non
     assert uploads.showing(video(1), library="films")[0] == mine.upload
     assert mine.upload not in uploads.showing(video(1), library="music")
     np.testing.assert_array_equal(uploads.features("mine").descriptors, mine.features.descriptors)
+
+
+def test_a_reference_finds_the_uploads_with_its_sound(tmp_path: Path) -> None:
+    uploads = UploadStore(
+        str(tmp_path / "heard"),
+        spec=SPEC,
+        sound=SOUND,
+        index=SETTINGS,
+        settings=LookbackSettings(max_uploads=2),
+    )
+    for number, name in enumerate(("pictures", "others", "song")):
+        one = kept(name, number)
+        uploads.keep([replace(one, features=replace(one.features, sound=sound_of(number)))])
+    asked = replace(video(0), sound=sound_of(2))
+    found = [one.check_id for one in uploads.showing(asked, library="films")]
+    assert found[0] == "pictures"
+    assert "song" in found
+    sound = uploads.features("song").sound
+    assert sound is not None
+    assert len(sound.times_s) == 40
 
 
 def test_an_upload_is_kept_once_however_often_its_job_runs(uploads: UploadStore) -> None:

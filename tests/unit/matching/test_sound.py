@@ -152,6 +152,17 @@ def test_still_pictures_have_no_place_in_time_that_sound_could_miss() -> None:
     assert relation(segment(0, 20), apart, still=True) is SoundRelation.DIFFERS
 
 
+def test_doubtful_sound_says_nothing_about_still_pictures() -> None:
+    doubtful = heard(replace(segment(0, 20, modality=Modality.AUDIO), similarity=0.6))
+    assert asked(0.7, doubtful, still=True).matches[0].sound is SoundRelation.UNKNOWN
+    assert asked(0.7, doubtful).matches[0].sound is SoundRelation.AGREES
+
+
+def test_sound_at_another_speed_does_not_agree_with_moving_pictures() -> None:
+    slower = replace(segment(0, 20, modality=Modality.AUDIO), reference_end_s=15.0)
+    assert relation(segment(0, 20), heard(slower), still=False) is SoundRelation.DIFFERS
+
+
 def test_a_reversed_segment_is_not_compared_by_its_sound() -> None:
     turned = replace(segment(0, 20), reversed=True)
     assert relation(turned, OTHER, still=False) is SoundRelation.UNKNOWN

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dubl.models.embedder import ClipEmbedder, FrameDescriptions
-from dubl.types import FeatureSpec, FrameClip, Uint8Array, VideoFacts
+from dubl.types import (
+    FeatureSpec,
+    FrameClip,
+    SoundClip,
+    SoundFeatures,
+    SoundSpec,
+    Uint8Array,
+    VideoFacts,
+)
 
 SPEC = FeatureSpec(
     model_id="toy",
@@ -83,3 +93,36 @@ def test_timings_travel_on() -> None:
 
 def test_no_clips_give_no_features() -> None:
     assert ClipEmbedder(ToyNetwork(), SPEC).embed([]) == []
+
+
+class ToyDescriber:
+    """One window for each row of bands."""
+
+    spec = SoundSpec(
+        model_id="toy",
+        weights_sha256="0" * 64,
+        sample_rate_hz=8000,
+        window_s=1.0,
+        step_s=1.0,
+        dims=2,
+    )
+
+    def describe(self, clip: SoundClip) -> SoundFeatures:
+        count = len(clip.bands)
+        return SoundFeatures(
+            descriptors=np.full((count, 2), 0.5**0.5, np.float16),
+            times_s=clip.start_s + np.arange(count) * clip.step_s,
+            duration_s=count * clip.step_s,
+            spec=self.spec,
+        )
+
+
+def test_sound_is_described_where_there_is_some_and_remembered_where_there_is_none() -> None:
+    sound = SoundClip(bands=np.zeros((4, 3), np.uint8), step_s=1.0, start_s=0.5)
+    clips = [replace(clip(2, seed=1), sound=sound), clip(3, seed=2)]
+    heard, silent = ClipEmbedder(ToyNetwork(), SPEC, sound=ToyDescriber()).embed(clips)
+    assert heard.sound is not None
+    assert heard.sound.times_s.tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert silent.sound is not None
+    assert silent.sound.descriptors.shape == (0, 2)
+    assert ClipEmbedder(ToyNetwork(), SPEC).embed(clips)[0].sound is None
