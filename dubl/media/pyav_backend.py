@@ -17,13 +17,14 @@ from dubl.errors import TruncatedVideo
 from dubl.media.blanks import is_blank
 from dubl.media.containers import bounded, open_container, packets
 from dubl.media.deadline import Deadline
+from dubl.media.flashes import BEFORE, MIN_DIFFERENCE, Glimpser, difference
 from dubl.media.groups import GroupSkipper, Step
 from dubl.media.pictures import Scaler
 from dubl.media.probe import Probe
 from dubl.media.readers import Reading, RowGatherer
 from dubl.media.sampling import SamplingPlan
 from dubl.settings import MediaSettings
-from dubl.types import Sampling, Uint8Array
+from dubl.types import Float32Array, Sampling, Uint8Array
 
 # Pictures per sampling step; chosen. With fewer, skipping non-reference pictures loses accuracy.
 _MIN_PICTURES_A_STEP = 8
@@ -39,8 +40,8 @@ class PyAvReader:
     many pictures, those that no other refers to. Each row must get a picture within a quarter of a
     step. If one does not, or a picture is damaged, a second pass reads the whole file.
 
-    For a blank picture a later one stands in, up to a quarter of a step before the next row. In
-    a long pause none does.
+    For a blank picture, and for one that flashes up, a later one stands in, up to a quarter of a
+    step before the next row. In a long pause none does.
     """
 
     name = "pyav"
@@ -70,17 +71,23 @@ class PyAvReader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Blank:
-    """A blank picture of a row. A picture from next_s to until_s may stand in for it."""
+class _Held:
+    """A picture of a row that is blank, or unlike the one before it: a flash or a cut.
+
+    A picture from next_s to until_s may stand in for it. before: glimpse of the picture before an
+    unlike one; it is like one that differs by less than `least` from it.
+    """
 
     row: int
     time_s: float
     picture: Uint8Array
     next_s: float
     until_s: float
+    before: Float32Array | None = None
+    least: float = 0.0
 
     @classmethod
-    def of(cls, row: int, time_s: float, picture: Uint8Array, plan: SamplingPlan) -> _Blank:
+    def of(cls, row: int, time_s: float, picture: Uint8Array, plan: SamplingPlan) -> _Held:
         following = plan.picture_times_s[row + 1 : row + 2].tolist() or [time_s + plan.step_s]
         until_s = following[0] - plan.step_s / 4
         return cls(row=row, time_s=time_s, picture=picture, next_s=time_s, until_s=until_s)
@@ -108,9 +115,13 @@ class _Pass:
         self._skip_frame: Literal["NONREF", "DEFAULT"] = (
             "NONREF" if sparingly and many else "DEFAULT"
         )
+        self._replaces = not sampling.times_s
+        self._before_s = plan.picture_times_s - (BEFORE * plan.step_s if self._replaces else 0.0)
         self._skipper = GroupSkipper(
-            plan.picture_times_s, probe.key_times_s if sparingly else np.empty(0)
+            np.maximum(self._before_s, 0.0), probe.key_times_s if sparingly else np.empty(0)
         )
+        self._glimpser = Glimpser()
+        self._before: VideoFrame | None = None
         self._sparingly = sparingly
         self._restart_s: float | None = None
         self._tolerance_s = plan.step_s / 4 if sparingly and many else plan.tolerance_s
@@ -122,9 +133,8 @@ class _Pass:
         self._errors = 0
         self._previous: tuple[float, VideoFrame] | None = None
         self._drawn: tuple[float, Uint8Array] | None = None
-        self._blank: _Blank | None = None
+        self._held: _Held | None = None
         self._in_vain = 0
-        self._replaces = not sampling.times_s
 
     def run(self, path: str) -> Reading:
         with open_container(path) as container:
@@ -132,11 +142,11 @@ class _Pass:
             stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
                 self._offer(time_s, frame)
-                if self._row == len(self._plan) and self._blank is None:
+                if self._row == len(self._plan) and self._held is None:
                     break
         while self._previous is not None and self._row < len(self._plan):
             self._serve(*self._previous)
-        self._keep_blank()
+        self._keep_held()
         return self._gatherer.reading(errors=self._errors)
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -164,11 +174,11 @@ class _Pass:
         if packet.pts is None or packet.time_base is None:
             return True
         time_s = float(packet.pts * packet.time_base) - self._origin_s
-        row = self._row if self._blank is None else self._blank.row
+        row = self._row if self._held is None else self._held.row
         step = self._skipper.step(row, time_s=time_s, is_key=packet.is_keyframe)
         if step is Step.RESTART:
             packet.stream.codec_context.flush_buffers()
-            self._restart_s, self._previous = time_s, None
+            self._restart_s, self._previous, self._before = time_s, None, None
         return step is not Step.DROP
 
     def _timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[float, VideoFrame]]:
@@ -198,42 +208,65 @@ class _Pass:
                 self._serve(*earlier)
             else:
                 self._serve(time_s, frame)
-        self._replace_blank(time_s, frame)
+        self._replace_held(time_s, frame)
         self._previous = (time_s, frame)
+        if self._row < len(self._plan) and time_s <= self._before_s[self._row] + _CLOCK_S:
+            self._before = frame
 
     def _serve(self, time_s: float, frame: VideoFrame) -> None:
-        self._keep_blank()
+        self._keep_held()
         row, self._row = self._row, self._row + 1
         if abs(time_s - self._plan.picture_times_s[row]) > self._tolerance_s:
             return
         if self._drawn is None or self._drawn[0] != time_s:
             self._drawn = (time_s, self._scaler.draw(frame))
         if self._replaces and is_blank(self._drawn[1]):
-            self._blank = _Blank.of(row, *self._drawn, self._plan)
+            self._held = _Held.of(row, *self._drawn, self._plan)
             if self._in_vain >= _MAX_IN_VAIN:
-                self._keep_blank()
-        else:
-            self._in_vain = 0
+                self._keep_held()
+            return
+        self._in_vain = 0
+        self._held = self._unlike(row, frame, *self._drawn)
+        if self._held is None:
             self._gatherer.add(row, picture_time_s=time_s, picture=self._drawn[1])
 
-    def _replace_blank(self, time_s: float, frame: VideoFrame) -> None:
-        """Takes this picture for the last row if that has a blank one."""
-        blank = self._blank
-        if blank is None or time_s < blank.next_s:
+    def _unlike(
+        self, row: int, frame: VideoFrame, time_s: float, picture: Uint8Array
+    ) -> _Held | None:
+        """The picture as one to be held, if it is unlike the one before it."""
+        before, self._before = self._before, None
+        if before is None:
+            return None
+        glimpse = self._glimpser.glimpse(before)
+        found = difference(glimpse, self._glimpser.glimpse(frame))
+        if found < MIN_DIFFERENCE:
+            return None
+        held = _Held.of(row, time_s, picture, self._plan)
+        soon_s = self._plan.picture_times_s[row] + self._plan.step_s / 2
+        return replace(held, until_s=min(held.until_s, soon_s), before=glimpse, least=found / 2)
+
+    def _replace_held(self, time_s: float, frame: VideoFrame) -> None:
+        """Takes this picture for the last row if that has one that is held."""
+        held = self._held
+        if held is None or time_s < held.next_s:
             return
-        if time_s > blank.until_s:
-            self._keep_blank()
+        if time_s > held.until_s:
+            self._keep_held()
+            return
+        if held.before is not None and (
+            difference(held.before, self._glimpser.glimpse(frame)) >= held.least
+        ):
             return
         picture = self._scaler.draw(frame)
         if is_blank(picture):
-            self._blank = replace(blank, next_s=time_s + self._plan.step_s / _TRIES_A_STEP)
+            self._held = replace(held, next_s=time_s + self._plan.step_s / _TRIES_A_STEP)
         else:
-            self._gatherer.add(blank.row, picture_time_s=time_s, picture=picture)
-            self._blank, self._in_vain = None, 0
+            self._gatherer.add(held.row, picture_time_s=time_s, picture=picture)
+            self._held, self._in_vain = None, 0
 
-    def _keep_blank(self) -> None:
-        """Adds the blank picture for which none stood in."""
-        blank, self._blank = self._blank, None
-        if blank is not None:
-            self._in_vain += 1
-            self._gatherer.add(blank.row, picture_time_s=blank.time_s, picture=blank.picture)
+    def _keep_held(self) -> None:
+        """Adds the held picture, for which none stood in."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._in_vain += held.before is None
+            self._gatherer.add(held.row, picture_time_s=held.time_s, picture=held.picture)
