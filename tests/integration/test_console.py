@@ -425,7 +425,7 @@ def test_evidence_that_is_gone_leaves_the_decision(page: Page, address: str, sui
     with Client(address) as client:
         assert client.http.delete(f"/v1/checks/{identifier}/evidence").status_code == 204
     page.reload()
-    expect(page.get_by_text("Evidence is stored for a limited time")).to_be_visible()
+    expect(page.get_by_text("It is stored for duplicates and reviews")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Confirm"))).to_be_visible()
 
 

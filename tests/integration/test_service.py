@@ -214,8 +214,13 @@ def test_a_deleted_reference_is_in_no_answer(client: Client, clips: Clips) -> No
 
 
 def test_a_check_may_be_limited_to_libraries(client: Client, clips: Clips) -> None:
-    assert client.check(clips.references[0], library="empty").json()["outcome"] == "unique"
-    assert client.check(clips.references[0], library="main").json()["outcome"] == "duplicate"
+    registered = _libraries(client)["main"]
+    unknown = client.check(clips.references[0], library="maim")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "library_not_found")
+    assert "There are: main" in unknown.json()["detail"]
+    found = client.check(clips.references[0], library="main").json()
+    assert found["outcome"] == "duplicate"
+    assert found["searched"] == {"references": registered, "libraries": ["main"]}
 
 
 def test_references_are_listed_by_page_and_filter(client: Client, registered: list[str]) -> None:
