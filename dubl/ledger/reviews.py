@@ -18,7 +18,17 @@ from dubl.errors import NotFound, StateConflict, no_check
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Value
 from dubl.ledger.records import REVIEWS, Records, within
-from dubl.types import Check, Decision, Match, Page, PagePosition, Review, ReviewItem, ReviewState
+from dubl.types import (
+    Check,
+    Decision,
+    Match,
+    Outcome,
+    Page,
+    PagePosition,
+    Review,
+    ReviewItem,
+    ReviewState,
+)
 
 # `decided`: the latest decision of each match; `settled`: that of each pair of bytes and reference,
 # unless the reference was deleted since: then its id may be that of another video.
@@ -120,13 +130,17 @@ class Reviews:
         by_policy: bool = False,
         check_id: str = "",
         reference_id: str = "",
+        library: str = "",
+        outcome: Outcome | None = None,
+        text: str = "",
         libraries: Sequence[str] = (),
         limit: int = 100,
         cursor: str = "",
     ) -> Page[ReviewItem]:
         """Matches of the newest checks first, in one state, or in all if it is None.
 
-        `libraries`: only of checks in these alone.
+        `library`: that of the reference. `outcome`: of the match. `text`: in the upload's name or
+        the reference's id, ignoring case. `libraries`: only of checks in these alone.
 
         They reach `least_probability`, or with `by_policy` the review threshold of their own
         library. Raises InvalidRequest for an invalid cursor.
@@ -134,10 +148,15 @@ class Reviews:
         seen = within(libraries)
         conditions = [LISTED if by_policy else "probability >= ?", *seen]
         values: list[Value] = [least_probability, *seen.values()]
-        for name, value in (("check_id", check_id), ("reference_id", reference_id)):
-            if value:
-                conditions.append(f"{name} = ?")
-                values.append(value)
+        wanted = {
+            "check_id = ?": check_id,
+            "reference_id = ?": reference_id,
+            "library = ?": library,
+            "outcome = ?": outcome.value if outcome is not None else "",
+            "contains(lower(query_name || ' ' || reference_id), ?)": text.lower(),
+        }
+        conditions += [condition for condition, value in wanted.items() if value]
+        values += [value for value in wanted.values() if value]
         if state is not None:
             conditions.append("state = ?")
             values.append(state.value)

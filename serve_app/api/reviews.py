@@ -10,9 +10,9 @@ from dubl.contract import bodies
 from dubl.contract.requests import ReviewRequest
 from dubl.errors import InvalidRequest
 from dubl.ledger.reviews import Reviews
-from dubl.types import ReviewState
+from dubl.types import Outcome, ReviewState
 from serve_app.api.access import principal_of
-from serve_app.api.context import RouteContext, visible_check
+from serve_app.api.context import RouteContext, searched_libraries, visible_check
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -27,11 +27,16 @@ async def queue(
     state: ReviewState | None = None,
     check_id: str = "",
     reference_id: str = "",
+    library: str = "",
+    outcome: Outcome | None = None,
+    q: str = "",
     min_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
     limit: Limit = 50,
     cursor: str = "",
 ) -> bodies.ReviewQueue:
-    """Matches that reach the policy's review threshold, newest checks first."""
+    """Matches that reach the policy's review threshold, newest checks first; `q` is searched in the
+    upload's name and the reference's id."""
+    await searched_libraries(context, request, [library] if library else [])
     usual = context.settings.policy.review_probability
     least = usual if min_probability is None else min_probability
     libraries = principal_of(request).libraries
@@ -42,6 +47,9 @@ async def queue(
         by_policy=min_probability is None,
         check_id=check_id,
         reference_id=reference_id,
+        library=library,
+        outcome=outcome,
+        text=q,
         libraries=libraries,
         limit=limit,
         cursor=cursor,

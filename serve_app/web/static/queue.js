@@ -15,9 +15,12 @@ export async function queuePage(page) {
   const list = h("ul", { class: "plain queue" });
   const more = h("button", { hidden: true }, t("queue.more"));
   const tabs = h("div", { class: "segmented", role: "group", "aria-label": t("queue.state") });
+  const search = h("input", { id: "search", type: "search", "aria-label": t("queue.search"), placeholder: t("queue.search"), onchange: () => load(true) });
+  const outcome = h("select", { id: "outcome", "aria-label": t("queue.outcome"), onchange: () => load(true) },
+    ["", "duplicate", "review"].map((one) => h("option", { value: one }, t(`queue.outcome.${one || "all"}`))));
   let [state, cursor] = ["open", ""];
   const load = async (fresh) => {
-    const answer = await get(`/v1/reviews/queue${query({ state, cursor: fresh ? "" : cursor, limit: PAGE })}`);
+    const answer = await get(`/v1/reviews/queue${query({ state, cursor: fresh ? "" : cursor, q: search.value.trim(), outcome: outcome.value, limit: PAGE })}`);
     cursor = answer.next_cursor || "";
     if (fresh) replace(list);
     list.append(...answer.items.map(row));
@@ -29,7 +32,7 @@ export async function queuePage(page) {
   more.addEventListener("click", () => load(false));
   const held = h("div", {});
   replace(page.main, h("h1", {}, t("queue.title")), held,
-    h("div", { class: "row wrap" }, tabs, h("button", { class: "quiet", onclick: help }, `? ${t("help.title")}`)), list, more,
+    h("div", { class: "row wrap" }, tabs, outcome, h("div", { class: "grow" }, search), h("button", { class: "quiet", onclick: help }, `? ${t("help.title")}`)), list, more,
     h("p", { class: "muted keys" }, t("queue.keys")));
   await Promise.all([load(true), quarantine(held)]);
   document.addEventListener("keydown", (event) => onKey(event, list, () => load(true)), { signal: page.stopped.signal });

@@ -67,7 +67,8 @@ export const en = {
 
   "queue.title": "Review queue", "queue.empty": "No matches here.", "queue.more": "Show more", "queue.state": "State",
   "queue.keys": "Keys: J and K move, Enter opens, C confirms, R rejects, L licensed, Z or U undoes the last decision, ? help",
-  "queue.open": "Open", "queue.of": "{query} and {reference}", "queue.by": "by {reviewer}",
+  "queue.open": "Open", "queue.search": "Upload or reference", "queue.outcome": "Certainty",
+  "queue.outcome.all": "Sure and doubtful", "queue.outcome.duplicate": "Sure duplicates", "queue.outcome.review": "Doubtful only", "queue.of": "{query} and {reference}", "queue.by": "by {reviewer}",
   "help.title": "Keyboard", "help.j": "next match", "help.k": "previous match", "help.enter": "open the match",
   "help.c": "confirm", "help.r": "not a match", "help.l": "licensed", "help.u": "reopen; in the queue: undo", "help.z": "undo the last decision", "help.space": "play or pause both",
   "help.n": "next match in the queue", "help.arrows": "a frame back or forward", "help.brackets": "previous or next segment",

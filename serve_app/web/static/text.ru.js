@@ -66,7 +66,8 @@ export const ru = {
 
   "queue.title": "Очередь разбора", "queue.empty": "Совпадений нет.", "queue.more": "Показать ещё", "queue.state": "Состояние",
   "queue.keys": "Клавиши: J и K — перемещение, Enter — открыть, C — подтвердить, R — отклонить, L — лицензия, Z или U — отменить последнее решение, ? — справка",
-  "queue.open": "Открыть", "queue.of": "{query} и {reference}", "queue.by": "решение: {reviewer}",
+  "queue.open": "Открыть", "queue.search": "Загрузка или эталон", "queue.outcome": "Уверенность",
+  "queue.outcome.all": "Уверенные и сомнительные", "queue.outcome.duplicate": "Только дубликаты", "queue.outcome.review": "Только сомнительные", "queue.of": "{query} и {reference}", "queue.by": "решение: {reviewer}",
   "help.title": "Клавиатура", "help.j": "следующее совпадение", "help.k": "предыдущее совпадение", "help.enter": "открыть совпадение",
   "help.c": "подтвердить", "help.r": "не совпадает", "help.l": "есть лицензия", "help.u": "открыть снова; в очереди — отменить", "help.z": "отменить последнее решение", "help.space": "воспроизвести или остановить оба",
   "help.n": "следующее в очереди", "help.arrows": "на кадр назад или вперёд", "help.brackets": "предыдущий или следующий отрезок",

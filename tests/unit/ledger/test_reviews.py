@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,22 @@ def test_a_decision_takes_a_match_from_the_queue_and_reopening_brings_it_back(
     decide(ledger, "c", "a", Decision.REOPENED)
     assert states(ledger, "c") == {"a": "open"}
     assert ledger.reviews.counts()[ReviewState.OPEN] == 1
+
+
+def test_the_queue_is_searched_and_filtered(ledger: Ledger) -> None:
+    sure = dataclasses.replace(match("film", 0.99), outcome=Outcome.DUPLICATE)
+    doubtful = dataclasses.replace(match("clip", 0.6), library="clips", outcome=Outcome.REVIEW)
+    ledger.record_check(check("Summer", sure, doubtful))
+
+    def found(**wanted: Any) -> list[str]:
+        return [one.reference_id for one in ledger.reviews.queue(by_policy=True, **wanted).items]
+
+    assert sorted(found()) == ["clip", "film"]
+    assert found(outcome=Outcome.REVIEW) == ["clip"]
+    assert found(library="main") == ["film"]
+    assert sorted(found(text="summer.MP4")) == ["clip", "film"]
+    assert found(text="fil") == ["film"]
+    assert found(text="winter") == []
 
 
 def test_a_comment_decides_nothing(ledger: Ledger) -> None:

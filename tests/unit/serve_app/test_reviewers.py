@@ -58,6 +58,11 @@ def test_undo_takes_the_last_decision_back_and_no_other(
         expect(page.locator("a.match", has_text="c-2")).to_have_count(1)
         page.keyboard.press("z")
         expect(page.locator(".toast", has_text="Nothing to undo")).to_have_count(1)
+        page.locator("#search").fill("c-3")
+        page.keyboard.press("Enter")
+        expect(page.locator("a.match")).to_have_count(1)
+        page.locator("#outcome").select_option("review")
+        expect(page.locator("a.match")).to_have_count(0)
         page.close()
     assert states(service) == dict.fromkeys(CHECKS, "open")
     assert {one.check_id for one in service.ledger.reviews.list().items} == {"c-2"}
