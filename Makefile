@@ -104,8 +104,8 @@ format: install
 	$(BIN)/ruff check --fix .
 
 # Hashes of every dependency for every platform; no index is named. Images do without decord.
-EXTRAS := train rabbitmq decord s3 tracing plots
-IMAGE_EXTRAS := serve rabbitmq tracing
+EXTRAS := train rabbitmq postgres decord s3 tracing plots
+IMAGE_EXTRAS := serve rabbitmq postgres tracing
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 $(EXTRAS:%=--extra %) --group dev pyproject.toml \

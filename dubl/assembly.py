@@ -257,7 +257,7 @@ def make_ledger(settings: Settings) -> Ledger:
     snapshots = make_snapshots(settings)
     if snapshots is not None:
         snapshots.restore(settings.ledger_path)
-    return Ledger(settings.ledger_path, flood=settings.flood)
+    return Ledger(settings.ledger_place, flood=settings.flood, settings=settings.ledger)
 
 
 def make_snapshots(settings: Settings) -> Snapshots | None:

@@ -91,6 +91,8 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
     (not a back-up, a damaged one, or an existing ledger), FeatureSpaceMismatch, StoreUnavailable.
     """
     facts = read_manifest(folder)
+    if settings.ledger_place != settings.ledger_path:
+        raise InvalidRequest("a back-up is restored to a file: unset ledger.url")
     target = settings.ledger_path
     if target.exists():
         raise InvalidRequest(f"{target} already exists. Restore into an empty folder.")

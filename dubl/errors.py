@@ -46,6 +46,7 @@ DublError
     ├── WeightsUnavailable         a checkpoint is absent or does not match its card
     └── StoreUnavailable           the library or the ledger cannot be read or written
         ├── StoreHeld                  another process holds the ledger
+        ├── StoreReadOnly              the database is a standby, which takes no changes
         └── StoreTooNew                written by a newer version of Dubl
 """
 
@@ -287,6 +288,8 @@ _EXTRAS = {
     "matplotlib": "plots",
     "opentelemetry": "tracing",
     "pdqhash": "peers",
+    "psycopg": "postgres",
+    "psycopg_pool": "postgres",
     "rich": "cli",
     "torch": "gpu",
     "torchvision": "gpu",
@@ -326,6 +329,11 @@ class StoreUnavailable(OperatorError):
 class StoreHeld(StoreUnavailable):
     code = "store_held"
     hint = "If a service is running, name it with --url. Some commands need DUBL_API_KEY."
+
+
+class StoreReadOnly(StoreUnavailable):
+    code = "store_read_only"
+    hint = "Name all hosts of the database in ledger.url: the primary is found among them."
 
 
 class StoreTooNew(StoreUnavailable):

@@ -28,8 +28,10 @@ ENVIRONMENT_PREFIX = "DUBL__"
 PACKAGE = Path(__file__).resolve().parent
 # Places of `configs/local.yaml`: the current folder, the installed package, the checkout.
 PLACES = (Path(), PACKAGE, PACKAGE.parent)
+POSTGRESQL = ("postgresql://", "postgres://")  # of addresses
 SECRETS = (
     ("access", "root_key"),
+    ("ledger", "url"),
     ("serve", "broker_url"),
     ("serve", "broker_management_url"),
     ("webhooks", "secret"),
@@ -333,9 +335,25 @@ class FloodSettings(Section):
 
 
 class LedgerSettings(Section):
-    """Jobs, verdicts and decisions. A lost file is restored from its last snapshot."""
+    """Jobs, verdicts and decisions, in a DuckDB file or in PostgreSQL. A lost file is restored from
+    its last snapshot."""
 
     path: str = Field(default="", description="DuckDB file; empty: in data_dir")
+    url: SecretStr = Field(
+        default=SecretStr(""),
+        description="postgresql:// address of a database, instead of a file, with libpq's "
+        "parameters; several hosts: the one that takes changes; from the environment only",
+    )
+    tls: Literal["prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="prefer", description="of connections to PostgreSQL, unless url has sslmode"
+    )
+    pool_size: int = Field(default=4, ge=1, description="connections of a process to PostgreSQL")
+    connect_timeout_s: float = Field(
+        default=5.0, ge=2, description="time to wait for a connection to PostgreSQL"
+    )
+    statement_timeout_s: float = Field(
+        default=30.0, gt=0, description="of one statement, or lock, in PostgreSQL"
+    )
     snapshots: str = Field(
         default="",
         description="object-store address for copies of the file, from which a missing file is "
@@ -345,6 +363,15 @@ class LedgerSettings(Section):
         default=60.0, gt=0, description="time between snapshots; newer work is lost with the file"
     )
     keep_snapshots: int = Field(default=24, ge=1)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LedgerSettings:
+        url = self.url.get_secret_value()
+        if url and not url.startswith(POSTGRESQL):
+            raise ValueError("url must begin with postgresql://")
+        if url and self.snapshots:
+            raise ValueError("snapshots are of a DuckDB file: back PostgreSQL up by its own means")
+        return self
 
 
 class ServeSettings(Section):
@@ -476,6 +503,11 @@ class Settings(Section):
     def uploads_uri(self) -> str:
         """Address of the features of checked uploads; see LookbackSettings."""
         return f"{self.index_uri.rstrip('/')}_uploads"
+
+    @property
+    def ledger_place(self) -> Path | str:
+        """The ledger's address in PostgreSQL, or the path of its file."""
+        return self.ledger.url.get_secret_value() or self.ledger_path
 
     @property
     def ledger_path(self) -> Path:

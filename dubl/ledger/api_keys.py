@@ -12,11 +12,9 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import duckdb
-
 from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database
+from dubl.ledger.database import LOCKED, Connection, Database
 from dubl.ledger.records import KEYS
 from dubl.types import ApiKey, Scope
 
@@ -116,24 +114,20 @@ class ApiKeys:
     def count_job(self, key_id: str, day: str) -> int:
         """Counts a job of the key; returns the number of its jobs on that day (UTC)."""
         counted = (
-            "UPDATE api_key_usage SET jobs = jobs + 1 WHERE key_id = ? AND day = ? RETURNING jobs"
+            "INSERT INTO api_key_usage VALUES (?, ?, 1) ON CONFLICT (key_id, day) "
+            "DO UPDATE SET jobs = api_key_usage.jobs + 1 RETURNING jobs"
         )
         with self._database.transaction("count a job") as connection:
-            row = connection.execute(counted, [key_id, day]).fetchone()
-            if row is not None:
-                return int(row[0])
-            connection.execute("INSERT INTO api_key_usage VALUES (?, ?, 1)", [key_id, day])
-        return 1
+            (count,) = connection.execute(counted, [key_id, day]).fetchone() or (1,)
+        return int(count)
 
 
-def take_jobs(
-    connection: duckdb.DuckDBPyConnection, key_id: str, wanted: int, *, usual_limit: int
-) -> int:
+def take_jobs(connection: Connection, key_id: str, wanted: int, *, usual_limit: int) -> int:
     """Counts jobs of a key today (UTC), as far as its limit a day goes; returns their number.
 
     `usual_limit`: for keys without a limit of their own; 0: unlimited, nothing is counted.
     """
-    own = "SELECT jobs_per_day FROM api_keys WHERE id = ?"
+    own = f"SELECT jobs_per_day FROM api_keys WHERE id = ? {LOCKED}"  # for all that it uses
     limit = (connection.execute(own, [key_id]).fetchone() or (0,))[0] or usual_limit
     if not key_id or not limit:
         return wanted
@@ -143,10 +137,10 @@ def take_jobs(
     taken = max(0, min(wanted, limit - count))
     connection.execute(
         "INSERT INTO api_key_usage VALUES (?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+        "ON CONFLICT (key_id, day) DO UPDATE SET jobs = api_key_usage.jobs + excluded.jobs",
         [key_id, day, taken],
     )
-    return taken
+    return int(taken)
 
 
 def _digest(secret: str) -> str:

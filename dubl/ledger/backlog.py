@@ -13,10 +13,10 @@ from dubl.ledger.endings import UNFINISHED
 
 COUNTS = f"""
     SELECT
-        count(*) FILTER (state = 'queued'),
-        count(*) FILTER (state = 'running'),
-        count(*) FILTER (dead),
-        min(created_at) FILTER (state = 'queued' AND due_at < ?),
+        count(*) FILTER (WHERE state = 'queued'),
+        count(*) FILTER (WHERE state = 'running'),
+        count(*) FILTER (WHERE dead),
+        min(created_at) FILTER (WHERE state = 'queued' AND due_at < ?),
         (SELECT count(*) FROM deliveries WHERE state = 'pending')
     FROM jobs WHERE {UNFINISHED} OR dead
 """

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import uuid
 
-import duckdb
-
 from dubl.errors import LeaseLost, no_job
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Value
+from dubl.ledger.database import LOCKED, Connection, Value
 from dubl.ledger.records import DELIVERIES, JOBS
 from dubl.types import Delivery, DeliveryState, JobState, Lease
 
 UNFINISHED = "state IN ('queued', 'running')"
 
 
-def hold(connection: duckdb.DuckDBPyConnection, lease: Lease) -> bool:
+def hold(connection: Connection, lease: Lease) -> bool:
     """Whether this attempt may end the job; False if it has already ended it.
 
     Raises LeaseLost, JobNotFound.
     """
-    statement = "SELECT state, attempts FROM jobs WHERE id = ?"
+    statement = f"SELECT state, attempts FROM jobs WHERE id = ? {LOCKED}"
     row = connection.execute(statement, [lease.job_id]).fetchone()
     if row is None:
         raise no_job(lease.job_id)
@@ -38,7 +36,7 @@ def hold(connection: duckdb.DuckDBPyConnection, lease: Lease) -> bool:
 
 
 def end_job(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     job_id: str,
     state: JobState,
     *,
@@ -64,19 +62,18 @@ def end_job(
         end_batch(connection, job.parent_id)
 
 
-def end_batch(connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
+def end_batch(connection: Connection, job_id: str) -> None:
     """Ends a batch whose children have all ended."""
-    running = connection.execute(
-        f"SELECT count(*) FROM jobs WHERE parent_id = ? AND {UNFINISHED}", [job_id]
-    ).fetchone()
+    # Locked before its children are counted: two last ones may end at the same time.
     waiting = connection.execute(
-        "SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND due_at = ''", [job_id]
+        f"SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND due_at = '' {LOCKED}", [job_id]
     ).fetchone()
-    if waiting and running == (0,):
+    running = f"SELECT 1 FROM jobs WHERE parent_id = ? AND {UNFINISHED} LIMIT 1"
+    if waiting and not connection.execute(running, [job_id]).fetchone():
         end_job(connection, job_id, JobState.DONE, result_id=job_id, created=True)
 
 
-def _announce(connection: duckdb.DuckDBPyConnection, job_id: str, url: str) -> None:
+def _announce(connection: Connection, job_id: str, url: str) -> None:
     now = utc_now()
     delivery = Delivery(
         id=f"msg_{uuid.uuid4().hex}",

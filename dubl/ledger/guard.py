@@ -12,12 +12,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import duckdb
+from threading import Lock
 
 from dubl.errors import NotFound, StateConflict
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database, Value
+from dubl.ledger.database import Connection, Database, Value
 from dubl.ledger.recent_matches import RecentMatches
 from dubl.ledger.records import QUARANTINES, within
 from dubl.settings import FloodSettings
@@ -60,6 +59,7 @@ class Guard:
         self._database = database
         self._settings = settings
         self._recent: RecentMatches | None = None  # read with the first verdict
+        self._watching = Lock()
 
     def held(self) -> frozenset[str]:
         """Ids of references in quarantine, decided on or not."""
@@ -80,7 +80,7 @@ class Guard:
         self, *, state: QuarantineState | None = None, libraries: Sequence[str] = ()
     ) -> tuple[Quarantine, ...]:
         """Quarantines, newest first; `libraries`: only of references in these."""
-        conditions: dict[str, Value] = dict(within(libraries, "[library]"))
+        conditions: dict[str, Value] = dict(within(libraries, "ARRAY[library]"))
         if state is not None:
             conditions["state = ?"] = state.value
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -101,7 +101,7 @@ class Guard:
         Raises NotFound, and StateConflict if it was already released.
         """
         with self._database.transaction("decide on a quarantine") as connection:
-            seen = within(libraries, "[library]")
+            seen = within(libraries, "ARRAY[library]")
             wanted = " AND ".join(["reference_id = ?", *seen])
             row = connection.execute(
                 f"SELECT state FROM quarantines WHERE {wanted}", [reference_id, *seen.values()]
@@ -120,12 +120,16 @@ class Guard:
             )
         return next(one for one in self.list() if one.reference_id == reference_id)
 
-    def watch(self, connection: duckdb.DuckDBPyConnection, check: Check) -> tuple[Quarantine, ...]:
+    def watch(self, connection: Connection, check: Check) -> tuple[Quarantine, ...]:
         """Quarantines flooded references of a verdict that this transaction has recorded.
 
         Returns the new quarantines. Matches found by a look-back in earlier uploads do not count as
         a flood.
         """
+        with self._watching:
+            return self._watch(connection, check)
+
+    def _watch(self, connection: Connection, check: Check) -> tuple[Quarantine, ...]:
         settings = self._settings
         counted = {one.reference_id: one for one in check.verdict.matches if _counts(one)}
         if not settings.enabled or check.earlier_id or not counted:
@@ -156,9 +160,7 @@ class Guard:
                 found.append(quarantine)
         return tuple(found)
 
-    def _noted(
-        self, connection: duckdb.DuckDBPyConnection, check: Check, matched: Iterable[str]
-    ) -> RecentMatches:
+    def _noted(self, connection: Connection, check: Check, matched: Iterable[str]) -> RecentMatches:
         """The matches of the window, including those of this check."""
         since = _shifted(check.created_at, -self._settings.window_s)
         if self._recent is None:
@@ -188,7 +190,7 @@ def _counts(match: Match) -> bool:
 
 
 def looked_into(
-    connection: duckdb.DuckDBPyConnection, reference_id: str, now: str, settings: FloodSettings
+    connection: Connection, reference_id: str, now: str, settings: FloodSettings
 ) -> Traffic:
     """The window with more uploads of two that contain a check accepted at `now`.
 
@@ -203,7 +205,7 @@ def looked_into(
 
 
 def _traffic(
-    connection: duckdb.DuckDBPyConnection, reference_id: str, until: str, settings: FloodSettings
+    connection: Connection, reference_id: str, until: str, settings: FloodSettings
 ) -> Traffic:
     values: dict[str, object] = {
         "reference": reference_id,
@@ -216,9 +218,7 @@ def _traffic(
     return Traffic(uploads=new, usual=old / windows)
 
 
-def _hold(
-    connection: duckdb.DuckDBPyConnection, quarantine: Quarantine, settings: FloodSettings
-) -> bool:
+def _hold(connection: Connection, quarantine: Quarantine, settings: FloodSettings) -> bool:
     """Quarantines a reference; returns whether it is new.
 
     It is not new if it is in quarantine, or was released with about as many uploads.

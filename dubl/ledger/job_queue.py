@@ -12,17 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-import duckdb
 from pydantic import TypeAdapter
 
 from dubl.contract.shares import keys_at_their_share, require_share
 from dubl.errors import Overloaded, RateLimited, ServiceInterrupted, StateConflict, no_job
 from dubl.ledger.api_keys import take_jobs
 from dubl.ledger.clock import seconds_left_of_day, utc_now
-from dubl.ledger.database import Database, Value
+from dubl.ledger.database import LOCKED, UNLOCKED_ONES, Connection, Database, Value
 from dubl.ledger.endings import UNFINISHED, end_batch, end_job, hold
 from dubl.ledger.records import JOBS, within
-from dubl.ledger.spaces import Spaces
+from dubl.ledger.spaces import current_space
 from dubl.types import NO_PROGRESS, Job, JobKind, JobRank, JobState, Lease, Page, Progress
 
 COUNTS = TypeAdapter(list[tuple[JobState, int]])
@@ -31,8 +30,8 @@ DUE = f"{UNFINISHED} AND due_at <> '' AND due_at < ?"
 FAIR_SHARE = 4
 # Those of a job, in its order.
 LIBRARIES = (
-    "CASE kind WHEN 'reference' THEN [request->>'$.draft.library'] "
-    "ELSE CAST(request->'$.libraries' AS VARCHAR[]) END"
+    "CASE kind WHEN 'reference' THEN ARRAY[request::JSON->'draft'->>'library'] "
+    "ELSE CAST(request::JSON->'libraries' AS VARCHAR[]) END"
 )
 NEVER = "9999"  # later than any time
 NOTHING_AT_WORK: Mapping[str, int] = MappingProxyType({})
@@ -41,9 +40,8 @@ NOTHING_AT_WORK: Mapping[str, int] = MappingProxyType({})
 class JobQueue:
     """The jobs of a ledger. Methods raise StoreUnavailable if the file cannot be used."""
 
-    def __init__(self, database: Database, spaces: Spaces) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._spaces = spaces
         self._progress: dict[str, Progress] = {}
         self._handed_out = 0
 
@@ -77,7 +75,7 @@ class JobQueue:
                     context={"retry_after_s": seconds_left_of_day()},
                 )
             _insert_job(connection, job, tries, due_in_s=due_in_s)
-            return self._hand_out(connection, job.id, lease_s) if lease_s else job
+            return _hand_out(connection, job.id, lease_s) if lease_s else job
 
     def claim(
         self,
@@ -108,9 +106,9 @@ class JobQueue:
     def claim_one(self, job_id: str, *, lease_s: float) -> Job | None:
         """Hands out this job; None if it has ended, is leased, or is not due yet."""
         with self._database.transaction("hand out a job") as connection:
-            statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE}"
+            statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE} {LOCKED}"
             found = connection.execute(statement, [job_id, utc_now()]).fetchone()
-            return self._hand_out(connection, job_id, lease_s) if found else None
+            return _hand_out(connection, job_id, lease_s) if found else None
 
     def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:
         """Extends leases by `lease_s` and stores the progress; returns the ids of lost jobs.
@@ -136,7 +134,7 @@ class JobQueue:
         """Stores the progress of running jobs, in memory only. Finished jobs are ignored."""
         statement = (
             "SELECT id FROM jobs WHERE state = 'running' AND due_at <> '' "
-            "AND id IN (SELECT unnest(?))"
+            "AND id = ANY(?::VARCHAR[])"
         )
         rows = self._database.rows(statement, [[lease.job_id for lease in progress]])
         running = {str(row[0]) for row in rows}
@@ -231,11 +229,15 @@ class JobQueue:
         Raises StateConflict if it has already ended, JobNotFound.
         """
         with self._database.transaction("cancel a job") as connection:
-            # The batch before its children, which would end it.
             statement = JOBS.select(
-                f"WHERE (id = ? OR parent_id = ?) AND {UNFINISHED} ORDER BY parent_id"
+                f"WHERE (id = ? OR parent_id = ?) AND {UNFINISHED} ORDER BY parent_id DESC, id "
+                f"{LOCKED}"
             )
-            jobs = JOBS.objects(connection.execute(statement, [job_id, job_id]).fetchall())
+            # Children are locked first, as they end first. Then none can be added: looked up again.
+            for _ in range(2):
+                found = connection.execute(statement, [job_id, job_id]).fetchall()
+            # The batch ends before its children, which would end it.
+            jobs = JOBS.objects(reversed(found))
             if job_id not in {job.id for job in jobs}:
                 self._require_conflict(connection, job_id)
             for job in jobs:
@@ -313,8 +315,8 @@ class JobQueue:
             order = "created_at" if self._handed_out % FAIR_SHARE == 0 else "rank, created_at"
             statement = (
                 f"SELECT id, state, tries_left FROM jobs WHERE {DUE} AND created_at < ? "
-                "AND NOT list_contains(?::VARCHAR[], key_id) "
-                f"ORDER BY {order}, id LIMIT 1"
+                "AND NOT key_id = ANY(?::VARCHAR[]) "
+                f"ORDER BY {order}, id LIMIT 1 {UNLOCKED_ONES}"
             )
             overdue = utc_now(plus_s=-older_than_s)
             # Clocks of other machines count only where minutes matter.
@@ -324,7 +326,7 @@ class JobQueue:
                 return None
             job_id, state, tries_left = rows[0]
             if tries_left > 0:
-                return self._hand_out(connection, job_id, lease_s)
+                return _hand_out(connection, job_id, lease_s)
             lost = ServiceInterrupted("what did the work was lost each time")
             assert state == JobState.RUNNING, "a queued job has a try left"
             _bury(connection, job_id, lost.code, lost.detail)
@@ -340,38 +342,37 @@ class JobQueue:
         statement = JOBS.select(f"WHERE {condition} ORDER BY created_at, id")
         return tuple(map(self._seen, JOBS.objects(self._database.rows(statement, values))))
 
-    def _hand_out(self, connection: duckdb.DuckDBPyConnection, job_id: str, lease_s: float) -> Job:
-        """Hands out a job. The current answering space is fixed for this attempt."""
-        row = connection.execute(
-            "UPDATE jobs SET state = 'running', attempts = attempts + 1, "
-            f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {JOBS.columns}",
-            [utc_now(plus_s=lease_s), job_id],
-        ).fetchone()
-        assert row is not None, "the job was read in this transaction"
-        return replace(JOBS.object(row), space_id=self._spaces.current())
-
     def _seen(self, job: Job) -> Job:
         return replace(job, progress=self._progress.get(job.id, NO_PROGRESS))
 
-    def _require_conflict(self, connection: duckdb.DuckDBPyConnection, job_id: str) -> None:
+    def _require_conflict(self, connection: Connection, job_id: str) -> None:
         row = connection.execute("SELECT state FROM jobs WHERE id = ?", [job_id]).fetchone()
         if row is None:
             raise no_job(job_id)
         raise StateConflict(f"the job is {row[0]} already", context={"job_id": job_id})
 
 
-def _insert_job(
-    connection: duckdb.DuckDBPyConnection, job: Job, tries: int, *, due_in_s: float = 0.0
-) -> None:
+def _hand_out(connection: Connection, job_id: str, lease_s: float) -> Job:
+    """Hands out a job. The current answering space is fixed for this attempt."""
+    row = connection.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, "
+        f"tries_left = tries_left - 1, due_at = ? WHERE id = ? RETURNING {JOBS.columns}",
+        [utc_now(plus_s=lease_s), job_id],
+    ).fetchone()
+    assert row is not None, "the job was read in this transaction"
+    return replace(JOBS.object(row), space_id=current_space(connection))
+
+
+def _insert_job(connection: Connection, job: Job, tries: int, *, due_in_s: float = 0.0) -> None:
     due_at = utc_now(plus_s=due_in_s) if due_in_s else " "
     JOBS.add(connection, job, extra={"tries_left": tries, "due_at": due_at})
 
 
-def _bury(connection: duckdb.DuckDBPyConnection, job_id: str, code: str, detail: str) -> None:
+def _bury(connection: Connection, job_id: str, code: str, detail: str) -> None:
     end_job(connection, job_id, JobState.FAILED, code=code, detail=detail, dead=True)
 
 
-def _is_expanded(connection: duckdb.DuckDBPyConnection, job_id: str) -> bool:
+def _is_expanded(connection: Connection, job_id: str) -> bool:
     row = connection.execute("SELECT due_at FROM jobs WHERE id = ?", [job_id]).fetchone()
     return bool(row == ("",))
 
@@ -388,11 +389,10 @@ def _over_the_day(child: Job) -> Job:
     )
 
 
-def _require_room(
-    connection: duckdb.DuckDBPyConnection, key_id: str, max_unfinished: int, share: float
-) -> None:
+def _require_room(connection: Connection, key_id: str, max_unfinished: int, share: float) -> None:
     statement = (
-        f"SELECT count(*), count(*) FILTER (key_id = ?) FROM jobs WHERE {UNFINISHED} AND rank <> ?"
+        "SELECT count(*), count(*) FILTER (WHERE key_id = ?) FROM jobs "
+        f"WHERE {UNFINISHED} AND rank <> ?"
     )
     values: list[Value] = [key_id, int(JobRank.CHILD)]
     count, own = connection.execute(statement, values).fetchone() or (0, 0)

@@ -1,4 +1,4 @@
-"""Jobs, verdicts, deliveries and decisions, in DuckDB.
+"""Jobs, verdicts, deliveries and decisions, in DuckDB or PostgreSQL.
 
 A method returns only after its changes are on disk. So the ledger, not a queue in memory or a
 broker, guarantees that an accepted job will be done.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from dubl.errors import CheckNotFound, EvidenceNotKept, StateConflict, no_check
+from dubl.errors import CheckNotFound, EvidenceNotKept, StateConflict, needs_extra, no_check
 from dubl.ledger.api_keys import ApiKeys
 from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.clock import utc_now
@@ -29,11 +29,12 @@ from dubl.ledger.retention import Retention
 from dubl.ledger.reviews import Reviews, record_matches
 from dubl.ledger.spaces import Spaces
 from dubl.rights.terms import CheckContext
-from dubl.settings import FloodSettings
+from dubl.settings import POSTGRESQL, FloodSettings, LedgerSettings
 from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions, Verdict
 
 BY_ID = CHECKS.select("WHERE id = ?")
 NO_GUARD = FloodSettings(enabled=False)
+NO_SETTINGS = LedgerSettings()
 MAX_CLAIMS = 10_000  # ids of checks that may be under way
 
 
@@ -69,16 +70,25 @@ def claim_of(check: Check, *, job_id: str = "") -> Claim:
 
 
 class Ledger:
-    """The ledger, held by one process; its threads may share it.
+    """The ledger, whose file one process holds; its threads may share it.
 
-    Every method raises StoreUnavailable if the file cannot be read or written.
+    Every method raises StoreUnavailable if the file, or the server, cannot be read or written.
     """
 
-    def __init__(self, path: Path | str, *, flood: FloodSettings = NO_GUARD) -> None:
-        """Creates a missing file. Raises StoreHeld while another process holds it."""
-        self._database = Database(Path(path))
+    def __init__(
+        self,
+        place: Path | str,
+        *,
+        flood: FloodSettings = NO_GUARD,
+        settings: LedgerSettings = NO_SETTINGS,
+    ) -> None:
+        """place: a DuckDB file, or postgresql:// and the address of a database. Missing files and
+        tables are created. Raises StoreHeld while another process holds the file, StoreReadOnly
+        where the server takes no changes.
+        """
+        self._database = _open(place, settings)
         self.spaces = Spaces(self._database)
-        self.jobs = JobQueue(self._database, self.spaces)
+        self.jobs = JobQueue(self._database)
         self.outbox = Outbox(self._database)
         self.keys = ApiKeys(self._database)
         self.reviews = Reviews(self._database)
@@ -89,8 +99,9 @@ class Ledger:
         self._claiming = Lock()
 
     @property
-    def path(self) -> Path:
-        return self._database.path
+    def place(self) -> str:
+        """The path of the file, or the address of the database without its password."""
+        return self._database.place
 
     def close(self) -> None:
         """Releases the file for other processes."""
@@ -212,6 +223,17 @@ class Ledger:
     def backlog(self) -> Backlog:
         """The unfinished work."""
         return read_backlog(self._database)
+
+
+def _open(place: Path | str, settings: LedgerSettings) -> Database:
+    """Only what is used is loaded."""
+    if str(place).startswith(POSTGRESQL):
+        with needs_extra():
+            from dubl.ledger.postgres import Postgres
+        return Postgres(str(place), settings)
+    from dubl.ledger.duckdb_file import DuckDbFile
+
+    return DuckDbFile(Path(place))
 
 
 def _found(rows: Sequence[Row], check_id: str) -> Check:

@@ -11,7 +11,7 @@ from dubl.ledger.records import DELIVERIES
 from dubl.types import Delivery, DeliveryState, Page
 
 # The host of an address, without user and port.
-RECEIVER = r"lower(regexp_extract(url, '^\w+://(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*)', 1))"
+RECEIVER = r"lower(regexp_replace(url, '^\w+://(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*).*$', '\1'))"
 
 
 class Outbox:
@@ -34,16 +34,22 @@ class Outbox:
         most so many, with those to the addresses `under_way`. If the result is not recorded within
         `lease_s`, the attempt counts as lost.
         """
-        statement = (
-            "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN ("
-            "SELECT id FROM (SELECT *, row_number() OVER (PARTITION BY receiver "
-            "ORDER BY next_attempt_at, id) + (SELECT count(*) FROM (SELECT unnest(?) AS url) "
-            f"WHERE {RECEIVER} = receiver) AS place FROM (SELECT *, {RECEIVER} AS receiver "
-            "FROM deliveries WHERE state = 'pending' AND next_attempt_at <= ?)) WHERE place <= ? "
-            f"ORDER BY place, next_attempt_at, id LIMIT ?) RETURNING {DELIVERIES.columns}"
-        )
+        # Asked again of each row: another process may have taken it meanwhile.
+        due = "state = 'pending' AND next_attempt_at <= ?"
+        statement = f"""
+            WITH due AS (SELECT *, {RECEIVER} AS receiver FROM deliveries WHERE {due}),
+            busy AS (SELECT {RECEIVER} AS receiver FROM unnest(?::VARCHAR[]) AS of_one(url)),
+            placed AS (
+                SELECT id, next_attempt_at, row_number() OVER (
+                    PARTITION BY receiver ORDER BY next_attempt_at, id
+                ) + (SELECT count(*) FROM busy WHERE busy.receiver = due.receiver) AS place FROM due
+            )
+            UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN (
+                SELECT id FROM placed WHERE place <= ? ORDER BY place, next_attempt_at, id LIMIT ?
+            ) AND {due} RETURNING {DELIVERIES.columns}"""
         most = limit if at_once_to_one is None else at_once_to_one
-        values: list[Value] = [utc_now(plus_s=lease_s), list(under_way), utc_now(), most, limit]
+        now, later = utc_now(), utc_now(plus_s=lease_s)
+        values: list[Value] = [now, list(under_way), later, most, limit, now]
         with self._database.transaction("hand out deliveries") as connection:
             rows = connection.execute(statement, values).fetchall()
         return tuple(sorted(DELIVERIES.objects(rows), key=lambda item: item.created_at))

@@ -8,15 +8,16 @@ from dubl.ledger.records import POLICIES, Records
 from dubl.ledger.reviews import DECIDED
 from dubl.types import DecidedMatch, LibraryPolicy
 
+LATEST = "(array_agg({} ORDER BY d.created_at DESC))[1]"
 DECIDED_MATCHES = Records(
     DecidedMatch,
     f"""({DECIDED}
-    SELECT m.library, arg_max(m.probability, d.created_at) AS probability,
-        arg_max(d.decision, d.created_at) AS decision,
-        arg_max(d.decision <> 'rejected', d.created_at) AS copied
+    SELECT m.library, {LATEST.format("m.probability")} AS probability,
+        {LATEST.format("d.decision")} AS decision,
+        {LATEST.format("d.decision <> 'rejected'")} AS copied
     FROM decisions d JOIN matches m
         ON m.check_id = d.check_id AND m.reference_id = d.reference_id
-    GROUP BY m.library, d.query_sha256, d.reference_id)""",
+    GROUP BY m.library, d.query_sha256, d.reference_id) AS decided_matches""",
 )
 
 

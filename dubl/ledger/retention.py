@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
-
 from dubl.errors import CheckNotFound, NotFound, StateConflict
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database
+from dubl.ledger.database import Connection, Database
 from dubl.ledger.endings import UNFINISHED
 from dubl.ledger.records import HOLDS
 from dubl.settings import RetentionSettings
@@ -112,20 +110,18 @@ class Retention:
                 return deleted
 
 
-def _require_check(connection: duckdb.DuckDBPyConnection, check_id: str) -> None:
+def _require_check(connection: Connection, check_id: str) -> None:
     if not connection.execute("SELECT 1 FROM checks WHERE id = ?", [check_id]).fetchone():
         raise CheckNotFound(f"there is no check '{check_id}'", context={"check_id": check_id})
 
 
-def _delete_checks(connection: duckdb.DuckDBPyConnection, check_ids: Sequence[str]) -> None:
+def _delete_checks(connection: Connection, check_ids: Sequence[str]) -> None:
     for table in ("matches", "reviews", "shadows"):
         _delete(connection, table, "check_id", check_ids)
     _delete(connection, "checks", "id", check_ids)
 
 
-def _delete(
-    connection: duckdb.DuckDBPyConnection, table: str, column: str, values: Sequence[str]
-) -> None:
+def _delete(connection: Connection, table: str, column: str, values: Sequence[str]) -> None:
     if values:
         marks = ", ".join("?" for _ in values)
         connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", list(values))

@@ -11,12 +11,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-import duckdb
 from pydantic import TypeAdapter
 
 from dubl.errors import NotFound, StateConflict, no_check
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database, Value
+from dubl.ledger.database import LOCKED, Connection, Database, Value
 from dubl.ledger.records import REVIEWS, Records, within
 from dubl.types import (
     Check,
@@ -38,11 +37,11 @@ WITH decisions AS (
     FROM reviews r JOIN checks c ON c.id = r.check_id
     WHERE r.decision <> 'comment'
 ), decided AS (
-    SELECT check_id, reference_id, arg_max(decision, created_at) AS decision,
-        arg_max(reviewer, created_at) AS reviewer
+    SELECT check_id, reference_id, (array_agg(decision ORDER BY created_at DESC))[1] AS decision,
+        (array_agg(reviewer ORDER BY created_at DESC))[1] AS reviewer
     FROM decisions GROUP BY check_id, reference_id
 ), settled AS (
-    SELECT query_sha256, reference_id, arg_max(decision, created_at) AS decision
+    SELECT query_sha256, reference_id, (array_agg(decision ORDER BY created_at DESC))[1] AS decision
     FROM decisions LEFT JOIN deleted_references USING (reference_id)
     WHERE deleted_at IS NULL OR checked_at > deleted_at
     GROUP BY query_sha256, reference_id
@@ -68,7 +67,7 @@ SELECT r.reviewer, r.created_at FROM reviews r JOIN checks c ON c.id = r.check_i
 WHERE c.query_sha256 = (SELECT query_sha256 FROM checks WHERE id = ?) AND r.reference_id = ?
     AND r.decision <> 'comment' ORDER BY r.created_at DESC LIMIT 1
 """
-ITEMS = Records(ReviewItem, f"({QUEUE})")
+ITEMS = Records(ReviewItem, f"({QUEUE}) AS items")
 COUNTS = TypeAdapter(list[tuple[ReviewState, int]])
 # Which matches a person may have to look at, with the settings' review threshold for older ones.
 LISTED = "CASE WHEN outcome = '' THEN probability >= ? ELSE outcome <> 'unique' END"
@@ -153,7 +152,7 @@ class Reviews:
             "reference_id = ?": reference_id,
             "library = ?": library,
             "outcome = ?": outcome.value if outcome is not None else "",
-            "contains(lower(query_name || ' ' || reference_id), ?)": text.lower(),
+            "strpos(lower(query_name || ' ' || reference_id), ?) > 0": text.lower(),
         }
         conditions += [condition for condition, value in wanted.items() if value]
         values += [value for value in wanted.values() if value]
@@ -181,7 +180,7 @@ class Reviews:
         """Number of matches by state, selected as with `by_policy`; all states are included."""
         seen = within(libraries)
         where = " AND ".join([LISTED, *seen])
-        statement = f"SELECT state, count(*) FROM ({QUEUE}) WHERE {where} GROUP BY state"
+        statement = f"SELECT state, count(*) FROM ({QUEUE}) AS items WHERE {where} GROUP BY state"
         rows = self._database.rows(statement, [least_probability, *seen.values()])
         found = dict(COUNTS.validate_python(rows))
         return {state: found.get(state, 0) for state in ReviewState}
@@ -193,7 +192,7 @@ class Reviews:
         return frozenset(str(row[0]) for row in self._database.rows(statement, [query_sha256]))
 
 
-def record_matches(connection: duckdb.DuckDBPyConnection, check: Check) -> None:
+def record_matches(connection: Connection, check: Check) -> None:
     """Stores the matches of a new verdict, for the queue and for reports."""
     rows = {
         match.reference_id: [
@@ -226,11 +225,11 @@ def _alike(match: Match) -> str:
 
 
 def _require_state(
-    connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str, seen: ReviewState
+    connection: Connection, check_id: str, reference_id: str, seen: ReviewState
 ) -> None:
     match = [check_id, reference_id]
     row = connection.execute(
-        f"SELECT state FROM ({QUEUE}) WHERE check_id = ? AND reference_id = ?", match
+        f"SELECT state FROM ({QUEUE}) AS items WHERE check_id = ? AND reference_id = ?", match
     ).fetchone()
     state = ReviewState(row[0]) if row is not None else ReviewState.OPEN
     if state is seen:
@@ -243,8 +242,8 @@ def _require_state(
     )
 
 
-def _require_match(connection: duckdb.DuckDBPyConnection, check_id: str, reference_id: str) -> None:
-    statement = "SELECT 1 FROM matches WHERE check_id = ? AND reference_id = ?"
+def _require_match(connection: Connection, check_id: str, reference_id: str) -> None:
+    statement = f"SELECT 1 FROM matches WHERE check_id = ? AND reference_id = ? {LOCKED}"
     if not connection.execute(statement, [check_id, reference_id]).fetchall():
         if not connection.execute("SELECT 1 FROM checks WHERE id = ?", [check_id]).fetchall():
             raise no_check(check_id)

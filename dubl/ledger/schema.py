@@ -17,6 +17,17 @@ class Upgrade:
     statements: tuple[str, ...]
 
 
+# Of verdicts that were recorded before there was a table of matches.
+EARLIER_MATCHES = """
+INSERT OR IGNORE INTO matches (check_id, reference_id, library, probability, similarity)
+SELECT check_id, match->>'reference_id', match->>'library',
+    (match->>'probability')::FLOAT8, (match->>'similarity')::FLOAT8
+FROM (
+    SELECT id AS check_id, unnest(CAST(verdict->'matches' AS JSON[])) AS match FROM checks
+    WHERE id NOT IN (SELECT check_id FROM matches)
+)
+"""
+
 # Files of versions 1 to 3 have some of this, whatever their number says: it only adds, and where
 # something is there already it changes nothing.
 FOUNDATION = (
@@ -44,7 +55,7 @@ FOUNDATION = (
         libraries VARCHAR[] NOT NULL,
         created_at VARCHAR NOT NULL,
         outcome VARCHAR NOT NULL,
-        probability DOUBLE NOT NULL,
+        probability FLOAT8 NOT NULL,
         model_id VARCHAR NOT NULL,
         policy_version VARCHAR NOT NULL,
         index_version BIGINT NOT NULL,
@@ -117,21 +128,12 @@ FOUNDATION = (
         check_id VARCHAR NOT NULL,
         reference_id VARCHAR NOT NULL,
         library VARCHAR NOT NULL,
-        probability DOUBLE NOT NULL,
-        similarity DOUBLE NOT NULL,
+        probability FLOAT8 NOT NULL,
+        similarity FLOAT8 NOT NULL,
         PRIMARY KEY (check_id, reference_id)
     )
     """,
-    # Of verdicts that were recorded before there was a table of matches.
-    """
-    INSERT OR IGNORE INTO matches (check_id, reference_id, library, probability, similarity)
-    SELECT check_id, match->>'reference_id', match->>'library',
-        (match->>'probability')::DOUBLE, (match->>'similarity')::DOUBLE
-    FROM (
-        SELECT id AS check_id, unnest(CAST(verdict->'matches' AS JSON[])) AS match FROM checks
-        WHERE id NOT IN (SELECT check_id FROM matches)
-    )
-    """,
+    EARLIER_MATCHES,
     # By the reference's rights, when it was checked.
     "ALTER TABLE matches ADD COLUMN IF NOT EXISTS licensed BOOLEAN DEFAULT false",
     "ALTER TABLE checks ADD COLUMN IF NOT EXISTS earlier_id VARCHAR DEFAULT ''",
@@ -143,7 +145,7 @@ FOUNDATION = (
         library VARCHAR NOT NULL,
         state VARCHAR NOT NULL,
         uploads INTEGER NOT NULL,
-        usual DOUBLE NOT NULL,
+        usual FLOAT8 NOT NULL,
         created_at VARCHAR NOT NULL,
         reviewer VARCHAR NOT NULL,
         note VARCHAR NOT NULL,
@@ -154,8 +156,8 @@ FOUNDATION = (
     CREATE TABLE IF NOT EXISTS library_policies (
         library VARCHAR NOT NULL,
         number INTEGER NOT NULL,
-        duplicate_probability DOUBLE NOT NULL,
-        review_probability DOUBLE NOT NULL,
+        duplicate_probability FLOAT8 NOT NULL,
+        review_probability FLOAT8 NOT NULL,
         decisions INTEGER NOT NULL,
         created_at VARCHAR NOT NULL,
         withdrawn_at VARCHAR DEFAULT '',
@@ -184,7 +186,7 @@ SPACES = (
         space_id VARCHAR NOT NULL,
         model_id VARCHAR NOT NULL,
         outcome VARCHAR NOT NULL,
-        probability DOUBLE NOT NULL,
+        probability FLOAT8 NOT NULL,
         top_reference_id VARCHAR NOT NULL,
         agrees BOOLEAN NOT NULL,
         created_at VARCHAR NOT NULL

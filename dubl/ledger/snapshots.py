@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dubl.errors import StoreHeld, StoreUnavailable
-from dubl.ledger.database import log_of
+from dubl.ledger.duckdb_file import log_of
 from dubl.ledger.ledger import Ledger
 from dubl.objects import ObjectFolder
 
@@ -62,11 +62,12 @@ class Snapshots:
 
         The oldest copies beyond `keep` are removed. Raises StoreUnavailable.
         """
-        written_at = _written_at(ledger.path)
+        path = Path(ledger.place)
+        written_at = _written_at(path)
         if written_at == self._shipped:
             return False
         name = _name_of(written_at)
-        with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=ledger.path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=path.parent) as folder:
             copy = Path(folder) / name
             ledger.copy_to(copy)
             self._folder.put(copy, name)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import TypeAdapter
 
 from dubl.errors import StateConflict
 from dubl.ledger.clock import utc_now
-from dubl.ledger.database import Database
+from dubl.ledger.database import Connection, Database, Row
 from dubl.ledger.records import SHADOWS, SWITCHES
 from dubl.types import Comparison, Outcome, Shadow, SpaceSwitch
 
 # Space, what answered, what the other said, how many checks, how many of them agree.
 COMPARED = TypeAdapter(list[tuple[str, Outcome, Outcome, int, int]])
+
+CURRENT = "SELECT space_id FROM spaces ORDER BY number DESC LIMIT 1"
 
 
 class Spaces:
@@ -19,17 +23,10 @@ class Spaces:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._current = ""
-        history = self.history()
-        if history:
-            self._current = history[0].space_id
 
     def current(self) -> str:
-        """Id of the answering space; empty if none was ever chosen: then that of model.weights.
-
-        It is cached, as every job needs it and only this process changes it.
-        """
-        return self._current
+        """Id of the answering space; empty if none was ever chosen: then that of model.weights."""
+        return _of(self._database.rows(CURRENT))
 
     def history(self) -> tuple[SpaceSwitch, ...]:
         """All switches, newest first."""
@@ -67,7 +64,7 @@ class Spaces:
         statement = """
             SELECT s.space_id, c.outcome, s.outcome, count(*), count(*) FILTER (WHERE s.agrees)
             FROM shadows s JOIN checks c ON c.id = s.check_id
-            WHERE s.created_at >= ? GROUP BY ALL ORDER BY ALL
+            WHERE s.created_at >= ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         """
         found: dict[str, Comparison] = {}
         rows = COMPARED.validate_python(self._database.rows(statement, [since]))
@@ -96,5 +93,13 @@ class Spaces:
                 rollback=rollback,
             )
             SWITCHES.put(connection, switch)
-        self._current = space_id
         return switch
+
+
+def current_space(connection: Connection) -> str:
+    """The answering space in a transaction, as of `Spaces.current`."""
+    return _of(connection.execute(CURRENT).fetchall())
+
+
+def _of(rows: Sequence[Row]) -> str:
+    return str(rows[0][0]) if rows else ""

@@ -126,7 +126,7 @@ def _origin(
         yield _of_backup(backup, ledger)
         return
     settings = command_settings(data, config)
-    if not settings.ledger_path.exists():
+    if isinstance(settings.ledger_place, Path) and not settings.ledger_path.exists():
         raise StoreUnavailable(f"{settings.data_dir} has no ledger")
     with opened_ledger(settings) as opened:
         opened.copy_to(ledger)

@@ -13,8 +13,7 @@ from dubl.ledger.ledger import Ledger
 from dubl.types import Scope
 
 
-def test_keys_survive_a_restart_and_their_secrets_are_not_in_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.duckdb"
+def test_keys_survive_a_restart_and_their_secrets_are_not_stored(place: str) -> None:
     new = make_key(
         "Кинотеатр",
         scopes=[Scope.CHECK, Scope.REVIEW],
@@ -22,17 +21,21 @@ def test_keys_survive_a_restart_and_their_secrets_are_not_in_the_file(tmp_path: 
         requests_per_minute=7,
         jobs_per_day=9,
     )
-    with closing(Ledger(path)) as ledger:
+    with closing(Ledger(place)) as ledger:
         ledger.keys.add(new.key)
-    with closing(Ledger(path)) as ledger:
+    with closing(Ledger(place)) as ledger:
         assert ledger.keys.list() == (new.key,)
         assert recognize(new.token, ledger.keys.list()) == new.key
-    secret = new.token.split("_", 2)[2].encode()
-    assert all(secret not in file.read_bytes() for file in tmp_path.iterdir())
+        stored = str(ledger._database.rows("SELECT * FROM api_keys"))
+    secret = new.token.split("_", 2)[2]
+    assert new.key.id in stored
+    assert secret not in stored
+    files = Path(place).parent.iterdir() if place.endswith(".duckdb") else ()
+    assert all(secret.encode() not in file.read_bytes() for file in files)
 
 
-def test_a_key_is_revoked_once_and_for_all(tmp_path: Path) -> None:
-    with closing(Ledger(tmp_path / "ledger.duckdb")) as ledger:
+def test_a_key_is_revoked_once_and_for_all(place: str) -> None:
+    with closing(Ledger(place)) as ledger:
         key = make_key("a", scopes=[Scope.ADMIN]).key
         ledger.keys.add(key)
         revoked = ledger.keys.revoke(key.id)
@@ -42,12 +45,11 @@ def test_a_key_is_revoked_once_and_for_all(tmp_path: Path) -> None:
             ledger.keys.revoke("none")
 
 
-def test_jobs_are_counted_by_key_and_day(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.duckdb"
-    with closing(Ledger(path)) as ledger:
+def test_jobs_are_counted_by_key_and_day(place: str) -> None:
+    with closing(Ledger(place)) as ledger:
         assert [ledger.keys.count_job("a", "2026-01-01") for _ in range(3)] == [1, 2, 3]
         assert ledger.keys.count_job("b", "2026-01-01") == 1
-    with closing(Ledger(path)) as ledger:
+    with closing(Ledger(place)) as ledger:
         assert ledger.keys.count_job("a", "2026-01-01") == 4
         assert ledger.keys.count_job("a", "2026-01-02") == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -24,8 +23,8 @@ def _job(name: str, *, age_s: float = 0.0) -> Job:
     )
 
 
-def test_the_backlog_counts_what_has_not_ended_and_the_longest_wait(tmp_path: Path) -> None:
-    with closing(Ledger(tmp_path / "ledger.duckdb")) as ledger:
+def test_the_backlog_counts_what_has_not_ended_and_the_longest_wait(place: str) -> None:
+    with closing(Ledger(place)) as ledger:
         assert ledger.backlog().oldest_due_s == 0
         ledger.jobs.create(_job("old", age_s=90), tries=1)
         ledger.jobs.create(_job("new"), tries=1)

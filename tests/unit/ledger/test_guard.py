@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,8 +31,8 @@ Flow = Callable[..., None]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "ledger.duckdb", flood=FLOOD)
+def ledger(place: str) -> Iterator[Ledger]:
+    ledger = Ledger(place, flood=FLOOD)
     yield ledger
     ledger.close()
 
@@ -140,9 +139,9 @@ def test_uploads_that_a_look_back_finds_are_no_flood(ledger: Ledger) -> None:
     assert ledger.guard.held() == {"film"}
 
 
-def test_a_ledger_that_is_opened_again_knows_what_matched_before(tmp_path: Path) -> None:
+def test_a_ledger_that_is_opened_again_knows_what_matched_before(place: str) -> None:
     for first, last in ((0, 4), (4, 5)):
-        ledger = Ledger(tmp_path / "ledger.duckdb", flood=FLOOD)
+        ledger = Ledger(place, flood=FLOOD)
         record(ledger, *(check(number, 1) for number in range(first, last)))
         held = ledger.guard.held()
         ledger.close()

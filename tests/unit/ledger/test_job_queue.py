@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -38,8 +37,8 @@ def job(job_id: str, *, second: int = 0, **changes: object) -> Job:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
+def ledger(place: str) -> Iterator[Ledger]:
+    opened = Ledger(place)
     yield opened
     opened.close()
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from dubl.errors import (
@@ -25,7 +26,7 @@ from dubl.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from dubl.ledger import database
+from dubl.ledger import database, duckdb_file
 from dubl.ledger.ledger import Ledger, claim_of
 from dubl.ledger.schema import SCHEMA_VERSION, UPGRADES, Upgrade
 from dubl.rights.terms import CheckContext
@@ -102,10 +103,23 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    opened = Ledger(path)
+def ledger(place: str) -> Iterator[Ledger]:
+    opened = Ledger(place)
     yield opened
     opened.close()
+
+
+def ask(place: str, statement: str) -> list[tuple[object, ...]]:
+    """Asks the database itself."""
+    if place.startswith("postgresql"):
+        with psycopg.connect(place) as server:
+            cursor = server.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+    with duckdb.connect(place) as connection:
+        return connection.execute(statement).fetchall()
+
+
+TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
 
 
 def test_a_verdict_reads_back_equal(ledger: Ledger) -> None:
@@ -266,12 +280,12 @@ def test_threads_may_share_it(ledger: Ledger) -> None:
     assert len(ledger.list_checks(outcome=Outcome.REVIEW, limit=50).items) == 40
 
 
-def test_it_reads_the_same_after_closing(path: Path) -> None:
-    first = Ledger(path)
+def test_it_reads_the_same_after_closing(place: str) -> None:
+    first = Ledger(place)
     first.jobs.create(job("j"), tries=1)
     first.record_check(check("a"))
     first.close()
-    second = Ledger(path)
+    second = Ledger(place)
     assert second.jobs.get("j") == job("j")
     assert second.get_check("a") == check("a")
     second.close()
@@ -311,16 +325,13 @@ def test_a_killed_process_loses_nothing_and_a_living_one_is_named(path: Path) ->
     survivor.close()
 
 
-def test_tables_of_a_newer_version_are_refused_and_left_as_they_are(path: Path) -> None:
-    path.parent.mkdir()
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
-        connection.execute("INSERT INTO schema_version VALUES (99)")
+def test_tables_of_a_newer_version_are_refused_and_left_as_they_are(empty: str) -> None:
+    ask(empty, "CREATE TABLE schema_version (version INTEGER NOT NULL)")
+    ask(empty, "INSERT INTO schema_version VALUES (99)")
     with pytest.raises(StoreTooNew, match="version 99") as told:
-        Ledger(path)
+        Ledger(empty)
     assert told.value.context == {"stored_version": 99, "known_version": SCHEMA_VERSION}
-    with duckdb.connect(str(path)) as connection:
-        assert connection.execute("SHOW TABLES").fetchall() == [("schema_version",)]
+    assert ask(empty, TABLES) == [("schema_version",)]
 
 
 FIRST_JOBS_TABLE = """
@@ -333,56 +344,45 @@ FIRST_JOBS_TABLE = """
 """
 
 
-def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
-    path.parent.mkdir()
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
-        connection.execute("INSERT INTO schema_version VALUES (1)")
-        connection.execute(FIRST_JOBS_TABLE)
-        connection.execute(
-            "INSERT INTO jobs VALUES ('old', 'check', 'running', 's', '{}', "
-            "'2026-01-01T00:00:00.000Z', '', 1, '', false, '', '')"
-        )
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(empty: str) -> None:
+    ask(empty, "CREATE TABLE schema_version (version INTEGER NOT NULL)")
+    ask(empty, "INSERT INTO schema_version VALUES (1)")
+    ask(empty, FIRST_JOBS_TABLE)
+    ask(
+        empty,
+        "INSERT INTO jobs VALUES ('old', 'check', 'running', 's', '{}', "
+        "'2026-01-01T00:00:00.000Z', '', 1, '', false, '', '')",
+    )
     for _ in range(2):
-        upgraded = Ledger(path)
+        upgraded = Ledger(empty)
         upgraded.close()
-    with duckdb.connect(str(path)) as connection:
-        versions = connection.execute("SELECT version FROM schema_version").fetchall()
+    versions = ask(empty, "SELECT version FROM schema_version")
     assert versions == [(1,), *((one.version,) for one in UPGRADES)]
-    upgraded = Ledger(path)
+    upgraded = Ledger(empty)
     (claimed,) = upgraded.jobs.claim(limit=9, lease_s=60)
     assert (claimed.id, claimed.attempts, claimed.callbacks) == ("old", 2, ())
     upgraded.close()
 
 
 def test_steps_run_once_in_order_and_one_that_fails_leaves_the_old_version(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Ledger(path).close()
+    Ledger(empty).close()
     good = Upgrade(version=1000, statements=("CREATE TABLE trees (name VARCHAR)",))
     grown = Upgrade(version=1001, statements=("INSERT INTO trees VALUES ('oak')",))
     broken = Upgrade(version=1002, statements=("INSERT INTO shrubs VALUES ('box')",))
     monkeypatch.setattr(database, "SCHEMA_VERSION", 1002)
     monkeypatch.setattr(database, "UPGRADES", (*UPGRADES, good, grown, broken))
     with pytest.raises(StoreUnavailable, match="shrubs"):
-        Ledger(path)
-    assert (_latest_version(path), _has_trees(path)) == (SCHEMA_VERSION, False)
+        Ledger(empty)
+    latest = "SELECT max(version) FROM schema_version"
+    assert ask(empty, latest) == [(SCHEMA_VERSION,)]
+    assert ("trees",) not in ask(empty, TABLES)
     monkeypatch.setattr(database, "UPGRADES", (*UPGRADES, good, grown))
     for _ in range(2):
-        Ledger(path).close()
-    assert _latest_version(path) == 1001
-    with duckdb.connect(str(path)) as connection:
-        assert connection.execute("SELECT name FROM trees").fetchall() == [("oak",)]
-
-
-def _latest_version(path: Path) -> object:
-    with duckdb.connect(str(path)) as connection:
-        return connection.execute("SELECT max(version) FROM schema_version").fetchall()[0][0]
-
-
-def _has_trees(path: Path) -> bool:
-    with duckdb.connect(str(path)) as connection:
-        return ("trees",) in connection.execute("SHOW TABLES").fetchall()
+        Ledger(empty).close()
+    assert ask(empty, latest) == [(1001,)]
+    assert ask(empty, "SELECT name FROM trees") == [("oak",)]
 
 
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
@@ -396,14 +396,14 @@ def test_its_connection_is_replaced_after_so_many_transactions_and_nothing_is_lo
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
-    connect = database._connect
+    connect = duckdb_file._connect
 
     def counted(path: Path) -> duckdb.DuckDBPyConnection:
         opened.append(path)
         return connect(path)
 
-    monkeypatch.setattr(database, "_connect", counted)
-    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 10)
+    monkeypatch.setattr(duckdb_file, "_connect", counted)
+    monkeypatch.setattr(duckdb_file, "TRANSACTIONS_PER_CONNECTION", 10)
     with closing(Ledger(path)) as ledger:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(ledger.record_check, [check(f"c{number}") for number in range(35)]))
@@ -417,7 +417,7 @@ def test_its_connection_is_replaced_after_so_many_transactions_and_nothing_is_lo
 def test_a_file_that_another_process_takes_between_two_connections_is_got_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 1)
+    monkeypatch.setattr(duckdb_file, "TRANSACTIONS_PER_CONNECTION", 1)
     with closing(Ledger(path)) as ledger:
 
         def taken(_: Path) -> duckdb.DuckDBPyConnection:
@@ -425,15 +425,15 @@ def test_a_file_that_another_process_takes_between_two_connections_is_got_back(
 
         ledger.record_check(check("0"))
         with monkeypatch.context() as patch:
-            patch.setattr(database, "_connect", taken)
+            patch.setattr(duckdb_file, "_connect", taken)
             with pytest.raises(StoreHeld):
                 ledger.record_check(check("a"))
         ledger.record_check(check("b"))
         assert [found.id for found in ledger.list_checks().items] == ["b", "0"]
 
 
-def test_a_closed_ledger_is_unavailable(path: Path) -> None:
-    closed = Ledger(path)
+def test_a_closed_ledger_is_unavailable(place: str) -> None:
+    closed = Ledger(place)
     closed.close()
     with pytest.raises(StoreUnavailable):
         closed.jobs.get("j")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,9 @@ from dubl.types import Delivery, DeliveryState, Job, JobKind, JobState
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(place: str) -> Iterator[Ledger]:
     """A job has ended, and two addresses are to be told."""
-    opened = Ledger(tmp_path / "ledger.duckdb")
+    opened = Ledger(place)
     job = Job(
         id="j",
         kind=JobKind.CHECK,
@@ -76,8 +75,8 @@ def test_a_delivery_can_be_replayed_under_its_id(ledger: Ledger) -> None:
         ledger.outbox.replay("absent")
 
 
-def test_receivers_take_turns_and_none_has_all_places(tmp_path: Path) -> None:
-    opened = Ledger(tmp_path / "fair.duckdb")
+def test_receivers_take_turns_and_none_has_all_places(place: str) -> None:
+    opened = Ledger(place)
     slow = [f"https://user:pass@SLOW.example:{8000 + number}/x@y" for number in range(6)]
     urls = (*slow, "http://good.example/", "http://[::1]:80/a", "http://[::1]/b")
     job = Job(

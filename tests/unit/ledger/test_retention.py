@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,8 +29,8 @@ KEPT = RetentionSettings(checks_s=10 * DAY_S, jobs_s=10 * DAY_S, deliveries_s=10
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "ledger.duckdb")
+def ledger(place: str) -> Iterator[Ledger]:
+    ledger = Ledger(place)
     yield ledger
     ledger.close()
 
@@ -84,7 +83,9 @@ def record(ledger: Ledger, name: str, *, age_s: float = 0.0) -> None:
 def traces(ledger: Ledger, name: str) -> int:
     """Number of cells, in all tables, that contain the name."""
     found = 0
-    for (table,) in ledger._database.rows("SELECT table_name FROM information_schema.tables"):
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?"
+    (schema,) = ledger._database.rows("SELECT current_schema()")
+    for (table,) in ledger._database.rows(tables, schema):
         rows = ledger._database.rows(f"SELECT * FROM {table}")
         found += sum(name in str(cell) for row in rows for cell in row)
     return found

@@ -19,8 +19,8 @@ BYTES = "ab" * 32
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "ledger.duckdb")
+def ledger(place: str) -> Iterator[Ledger]:
+    ledger = Ledger(place)
     yield ledger
     ledger.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dubl.errors import JobNotFound, StoreUnavailable
-from dubl.ledger import database
+from dubl.ledger import duckdb_file
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.snapshots import Snapshots
 from dubl.objects import ObjectFolder
@@ -108,8 +108,8 @@ def test_a_ledger_that_nobody_wrote_into_is_neither_copied_nor_restored_again(
 def test_calls_go_on_while_the_ledger_is_copied_and_the_copy_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TRANSACTIONS_PER_CONNECTION", 10)
-    ledger, copy = Ledger(tmp_path / "ledger.duckdb"), database._copy_bytes
+    monkeypatch.setattr(duckdb_file, "TRANSACTIONS_PER_CONNECTION", 10)
+    ledger, copy = Ledger(tmp_path / "ledger.duckdb"), duckdb_file._copy_bytes
     pages: list[bytes] = []
 
     def copied(source: Path, target: Path, *, size: int | None = None) -> None:
@@ -118,7 +118,7 @@ def test_calls_go_on_while_the_ledger_is_copied_and_the_copy_has_them(
         copy(source, target, size=size)
         pages.append((tmp_path / "ledger.duckdb").read_bytes())
 
-    monkeypatch.setattr(database, "_copy_bytes", copied)
+    monkeypatch.setattr(duckdb_file, "_copy_bytes", copied)
     ledger.copy_to(tmp_path / "copy.duckdb")
     ledger.close()
     assert pages[0] == pages[1]

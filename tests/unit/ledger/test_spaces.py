@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ OLD, NEW = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.duckdb")
+def ledger(place: str) -> Iterator[Ledger]:
+    made = Ledger(place)
     yield made
     made.close()
 
@@ -83,11 +82,11 @@ def test_a_job_that_is_handed_out_carries_the_space_that_answers_then(ledger: Le
     assert ledger.jobs.get("d").space_id == ""
 
 
-def test_a_switch_is_there_when_the_ledger_is_opened_again(tmp_path: Path) -> None:
-    first = Ledger(tmp_path / "ledger.duckdb")
+def test_a_switch_is_there_when_the_ledger_is_opened_again(place: str) -> None:
+    first = Ledger(place)
     made = first.spaces.switch(NEW, previous_id=OLD, by="key", note="better")
     first.close()
-    again = Ledger(tmp_path / "ledger.duckdb")
+    again = Ledger(place)
     assert again.spaces.current() == NEW
     assert again.spaces.history() == (made,)
     assert (made.space_id, made.previous_id, made.by, made.note) == (NEW, OLD, "key", "better")
