@@ -210,3 +210,21 @@ def test_decord_hears_the_same(tmp_path: Path) -> None:
     assert own is not None
     assert other is not None
     assert np.array_equal(own.bands, other.bands)
+
+
+def test_sound_of_a_joined_recording_lies_at_its_pictures_though_its_format_changes(
+    tmp_path: Path,
+) -> None:
+    other = melody(4.0, seed=2, rate_hz=48000)
+    one = Track(samples=SONG, codec="mp2")
+    two = Track(samples=other, codec="mp2", rate_hz=48000, layout="stereo")
+    first, second = (
+        write_clip(tmp_path / f"{number}.ts", [track]) for number, track in enumerate((one, two))
+    )
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    sound = heard(joined)
+    assert sound is not None
+    assert abs(end_s(sound) - 8.0) < 0.3
+    part = replace(sound, bands=sound.bands[100:])
+    assert abs(offset_s(part, expected(other, 48000))) <= 3 * STEP_S
