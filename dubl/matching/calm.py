@@ -35,7 +35,7 @@ SPACING = 0.06  # ratio of neighboring speeds
 LEAST_SPEED = 0.11  # a recording at 240 Hz that is shown at 30 Hz has an eighth
 SWITCH_S = 0.4  # seconds of cosine that another line costs
 UNUSUAL_S = 0.15  # seconds of cosine that each doubling or halving of speed costs
-MIN_GAIN = 0.1  # mean cosine over the shot that others must gain; two takes gained .07
+MIN_GAIN = 0.1  # mean cosine over the shot that others must gain; two takes gained less than .08
 MIN_COVERED = 0.6  # share of the former segments' seconds that they must cover
 
 
