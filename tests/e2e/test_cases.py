@@ -84,7 +84,8 @@ def unrelated() -> list[Path]:
 
 def asked(address: str, folder: Path, case: dict[str, object]) -> Result:
     name = folder.name
-    for reference in case["reference"]:
+    distinct = {(folder / one).read_bytes(): one for one in reversed(case["reference"])}
+    for reference in sorted(distinct.values()):
         register(address, folder / reference, f"{name}.{reference}", name)
     libraries = ("--library", name, "--library", BESIDE)
     return run(address, "check", folder / str(case["query"]), "--json", *libraries)
