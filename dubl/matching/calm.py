@@ -181,7 +181,8 @@ def _better(
 
 def _costs(slopes: Float64Array) -> Float64Array:
     """Seconds of cosine that lines of these slopes cost."""
-    costs: Float64Array = SWITCH_S + UNUSUAL_S * np.abs(np.log2(np.abs(slopes)))
+    speeds = np.maximum(np.abs(slopes), LEAST_SPEED)  # one instant may stand for a whole stretch
+    costs: Float64Array = SWITCH_S + UNUSUAL_S * np.abs(np.log2(speeds))
     return costs
 
 

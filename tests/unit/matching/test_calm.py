@@ -103,3 +103,23 @@ def test_nothing_is_made_of_nothing() -> None:
     query, reference = video(calm, 8.0), video(film(3), 8.0)
     pair = pair_matrix(query, reference, MeanComparator())
     assert realigned((), pair, query, reference, max_speed=4.0, min_segment_s=1.0) == ()
+
+
+def test_a_stretch_against_one_instant_is_weighed_like_any_other() -> None:
+    query, reference = video(calm, 8.0, rate_hz=2), video(calm, 20.0, rate_hz=2)
+    instant = Segment(
+        query_start_s=0.0,
+        query_end_s=8.0,
+        reference_start_s=4.0,
+        reference_end_s=4.0,
+        similarity=0.9,
+    )
+    (found,) = realigned(
+        [instant],
+        pair_matrix(query, reference, MeanComparator()),
+        query,
+        reference,
+        max_speed=OPTIONS.max_speed,
+        min_segment_s=1.0,
+    )
+    assert found.reference_end_s - found.reference_start_s == pytest.approx(8.0, abs=0.5)
