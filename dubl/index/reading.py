@@ -116,6 +116,13 @@ def count_libraries(tables: Tables) -> dict[str, int]:
     return dict(sorted((row["values"], row["counts"]) for row in counts))
 
 
+def count(tables: Tables, libraries: Sequence[str]) -> int:
+    """Number of references in these libraries, or in all: without reading rows, at best."""
+    where = predicates.among("library", libraries) if libraries else None
+    with store_errors("count references"):
+        return int(tables.references.count_rows(where))
+
+
 def chunks(values: Iterable[Key], size: int) -> Iterator[list[Key]]:
     """The distinct values, in non-empty lists of at most `size`."""
     remaining = iter(dict.fromkeys(values))

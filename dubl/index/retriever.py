@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ from dubl.types import (
 )
 
 HITS_A_REFERENCE = 10  # frames searched for each wanted reference of a picture search; chosen
+COUNTS = 64  # kept numbers of references, by version and libraries; chosen
 AS_ALIKE = 0.02  # cosine below the best frame up to which a frame shows the picture too; chosen
 
 
@@ -55,7 +57,8 @@ class LanceRetriever:
             }
         )
         self._negative = tuple(negative)
-        self._counted: tuple[int, dict[str, int]] = (-1, {})
+        # Counting some libraries reads a column of all references: once for each version.
+        self._searched = lru_cache(maxsize=COUNTS)(self._count)
 
     def retrieve(
         self,
@@ -92,16 +95,12 @@ class LanceRetriever:
             candidates=candidates,
             heard=heard,
             index_version=version,
-            searched=self._searched(version, libraries),
+            searched=self._searched(version, tuple(libraries)),
             timings_ms={**features.timings_ms, "retrieve": elapsed_ms},
         )
 
-    def _searched(self, version: int, libraries: Sequence[str]) -> int:
-        """Number of references in the searched libraries, counted once for each version."""
-        if self._counted[0] != version:
-            self._counted = (version, self._store.libraries())
-        counts = self._counted[1]
-        return sum(counts.get(name, 0) for name in dict.fromkeys(libraries or counts))
+    def _count(self, _version: int, libraries: tuple[str, ...]) -> int:
+        return self._store.count(libraries)
 
     def _search(
         self,

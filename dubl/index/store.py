@@ -238,6 +238,10 @@ class LibraryStore:
         """Number of references by library."""
         return reading.count_libraries(self._tables)
 
+    def count(self, libraries: Sequence[str]) -> int:
+        """Number of references in these libraries, or in all."""
+        return reading.count(self._tables, libraries)
+
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         """Features by reference id; missing references are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec, self.sound)
