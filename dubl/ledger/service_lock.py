@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from dubl.errors import ConfigurationError, StoreHeld
 
 NAME = "service.lock"
+# Who asks for the address holds the lock for a moment; chosen.
+TRIES, PAUSE_S = 5, 0.05
 
 
 @contextmanager
@@ -25,14 +29,21 @@ def held_folder(folder: Path, address: str) -> Iterator[None]:
     except OSError as exc:
         raise ConfigurationError(f"cannot write to the folder {folder}: {exc.strerror}.") from exc
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise StoreHeld(f"a service on {service_address(folder)} uses {folder}.") from exc
+        if not any(_locked(file) for _ in range(TRIES)):
+            raise StoreHeld(f"a service on {service_address(folder)} uses {folder}.")
         file.truncate(0)
         file.write(address)
         file.flush()
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(PAUSE_S)
+        return False
+    return True
 
 
 def service_address(folder: Path) -> str:
