@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from dubl.settings import PolicySettings
 from dubl.types import Scope
 from tests.support.fake_service import MATCH, FakeService
 
@@ -46,7 +47,7 @@ def test_evidence_says_what_matched_how_it_was_edited_and_what_the_number_meant(
     assert body["segments"][0]["reference_start_s"] == 4.0
     assert (body["probability"], body["outcome"]) == (0.97, "duplicate")
     assert body["policy"] == {
-        "version": "1",
+        "version": PolicySettings().version,
         "duplicate_probability": 0.9,
         "review_probability": 0.5,
         "checked_under": "1",

@@ -41,13 +41,13 @@ def test_training_brings_edited_windows_nearer() -> None:
     pairs, network = Pairs(tracks, np.random.default_rng(0)), SoundNetwork()
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     losses = []
-    for _ in range(25):
+    for _ in range(40):
         loss = contrast(network, pairs, 32)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.4
 
 
 def test_sounds_of_one_seed_are_equal_and_of_another_differ() -> None:
