@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -23,7 +24,7 @@ from dubl.footage.scenes import scene_frames
 from dubl.index.rows import Entry
 from dubl.matching.verification import correlations_of, shown_along
 from dubl.media.sources import local_source
-from dubl.settings import Settings
+from dubl.settings import Settings, load_settings
 from dubl.types import (
     FeatureSpec,
     Float16Array,
@@ -132,9 +133,11 @@ class InProcessFlow:
         return correlations_of(source, {"clip": shown}, self._decoder)["clip"].value
 
 
-def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
-    """The clip itself, its pictures kept, LOOK_ALIKES that reach the re-ranker, and made-up
-    videos."""
+def filled_library(name: str, clip: Path, *, references: int) -> Settings:
+    """Settings of a new library: the clip itself, its pictures kept, LOOK_ALIKES that reach the
+    re-ranker, and made-up videos."""
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    settings = load_settings("configs/local.yaml", [f"data_dir={WORK / name}"])
     source = local_source(clip)
     decoded = make_decoder(settings).decode(source, sampling=reference_sampling(settings))
     (features,) = make_embedder(settings).embed([decoded])
@@ -146,6 +149,7 @@ def fill_library(settings: Settings, clip: Path, *, references: int) -> None:
     for first in range(0, len(entries), 100):
         store.register(entries[first : first + 100])
     store.optimize(full=True)
+    return settings
 
 
 def pictures(path: Path, *, rate_hz: float, side: int | None) -> Iterator[Uint8Array]:

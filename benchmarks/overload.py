@@ -4,7 +4,6 @@ in pay for the rest."""
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 import uuid
@@ -13,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from benchmarks.material import WORK, bench_clip, fill_library
+from benchmarks.material import bench_clip, filled_library
 from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, own_cpu_s, server_tree
 from dubl.evaluation.report.writing import machine
-from dubl.settings import load_settings
 from pipelines.local_server import running_server
 from serve_app.api.admission import default_waiting
 
@@ -83,11 +81,8 @@ async def _body_of(reader: asyncio.StreamReader) -> bytes:
 
 def measure() -> list[Figure]:
     clip = bench_clip()
-    data = WORK / "overload"
-    shutil.rmtree(data, ignore_errors=True)
-    settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
-    fill_library(settings, clip, references=REFERENCES)
-    with running_server(data) as address:
+    settings = filled_library("overload", clip, references=REFERENCES)
+    with running_server(settings.data_dir) as address:
         return asyncio.run(_story(Caller(address, clip.read_bytes()), server_tree()))
 
 

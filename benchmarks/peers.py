@@ -5,19 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from benchmarks.material import WORK, InProcessFlow, bench_clip, fill_library, pictures
+from benchmarks.material import InProcessFlow, bench_clip, filled_library, pictures
 from benchmarks.results import Figure, plain, run, skipped
 from benchmarks.usage import ProcessTree
 from dubl.evaluation.report.writing import machine
 from dubl.media.sources import local_source
-from dubl.settings import load_settings
 
 REFERENCES = 1000
 REPEATS = 3
@@ -63,10 +61,7 @@ def _cost(check: Callable[[], object]) -> float:
 
 
 def _own_check(clip: Path) -> Callable[[], object]:
-    data = WORK / "peers"
-    shutil.rmtree(data, ignore_errors=True)
-    settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
-    fill_library(settings, clip, references=REFERENCES)
+    settings = filled_library("peers", clip, references=REFERENCES)
     flow, source = InProcessFlow(settings), local_source(clip)
     return lambda: flow.check(source)
 

@@ -41,6 +41,9 @@ ROUNDS = 3
 NEIGHBORS = 20
 COPY_COSINE = 0.85
 
+if TYPE_CHECKING:
+    import faiss
+
 Rows = NDArray[np.int64]
 
 
@@ -239,17 +242,6 @@ def _growth(found: dict[int, Answered]) -> Figure:
     )
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    run("retrieval", measure)
-
-
-if TYPE_CHECKING:
-    import faiss
-
-    from benchmarks.retrieval import Asked, Question, Rows
-    from dubl.types import Float32Array
-
 TRAINING_ROWS = 200_000
 MAX_LISTS = 4096
 
@@ -283,8 +275,6 @@ def faiss_figure(
         import faiss
     except ImportError:
         return skipped(title, unit="×", reason="faiss-cpu is not there (requirements/bench.txt)")
-    from benchmarks.retrieval import ask, in_turn
-
     recipe = way.recipe.format(lists=min(int(4 * size**0.5), MAX_LISTS))
     with spending() as spent:
         index = _built(recipe, batches, size=size, dims=question.vectors.shape[1])
@@ -327,3 +317,8 @@ def _built(
 def _nearest(index: faiss.Index, vectors: Float32Array) -> Rows:
     rows: Rows = index.search(vectors, NEIGHBORS)[1]
     return rows
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    run("retrieval", measure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections import deque
@@ -14,13 +13,13 @@ from statistics import median
 import httpx
 import numpy as np
 
-from benchmarks.material import WORK, InProcessFlow, bench_clip, fill_library, pictures
+from benchmarks.material import InProcessFlow, bench_clip, filled_library, pictures
 from benchmarks.results import Figure, at_most, plain, run
 from benchmarks.usage import ProcessTree, server_tree, spending
 from dubl.assembly import feature_spec
 from dubl.evaluation.report.writing import machine
 from dubl.media.sources import local_source
-from dubl.settings import Settings, load_settings
+from dubl.settings import Settings
 from pipelines.local_server import running_server
 
 REFERENCES = 1000
@@ -33,13 +32,11 @@ WAIT = {"Prefer": "wait=280"}
 
 def measure() -> Iterator[Figure]:
     clip = bench_clip()
-    data = WORK / "service"
-    shutil.rmtree(data, ignore_errors=True)
-    settings = load_settings("configs/local.yaml", [f"data_dir={data}"])
-    fill_library(settings, clip, references=REFERENCES)
+    settings = filled_library("service", clip, references=REFERENCES)
     started = time.perf_counter()
     # All clients of the largest load wait for their answers.
-    with running_server(data, overrides=[f"serve.max_waiting={LOADS[-1][0]}"]) as address:
+    overrides = [f"serve.max_waiting={LOADS[-1][0]}"]
+    with running_server(settings.data_dir, overrides=overrides) as address:
         ready_s = time.perf_counter() - started
         tree = server_tree()
         yield from _at_rest(tree, ready_s)

@@ -21,61 +21,15 @@ from dubl.footage.sounds import RATE_HZ, babble, music, scene
 Samples = NDArray[np.float32]  # [N], one channel at RATE_HZ, full scale is 1
 
 _BLOCK = 1024
-_VOICES = [
-    "en-us",
-    "en-gb",
-    "de",
-    "fr-fr",
-    "es",
-    "it",
-    "pt",
-    "ru",
-    "cmn",
-    "ja",
-    "ko",
-    "ar",
-    "hi",
-    "tr",
-    "pl",
-    "nl",
-    "sv",
-    "fi",
-    "el",
-    "hu",
-    "en-us-nyc",
-]
-_SYLLABLES = [
-    "ba",
-    "ka",
-    "do",
-    "ti",
-    "mu",
-    "se",
-    "ra",
-    "lo",
-    "ni",
-    "fe",
-    "gu",
-    "pa",
-    "zo",
-    "wi",
-    "sho",
-    "che",
-    "ju",
-    "vo",
-    "han",
-    "ler",
-    "mon",
-    "tis",
-    "car",
-    "den",
-    "pol",
-    "ing",
-    "ter",
-    "con",
-    "ver",
-    "sal",
-]
+_VOICES = (
+    *("en-us", "en-gb", "de", "fr-fr", "es", "it", "pt", "ru", "cmn", "ja", "ko", "ar", "hi"),
+    *("tr", "pl", "nl", "sv", "fi", "el", "hu", "en-us-nyc"),
+)
+_SYLLABLES = (
+    *("ba", "ka", "do", "ti", "mu", "se", "ra", "lo", "ni", "fe", "gu", "pa", "zo", "wi"),
+    *("sho", "che", "ju", "vo", "han", "ler", "mon", "tis", "car", "den", "pol", "ing"),
+    *("ter", "con", "ver", "sal"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,14 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psutil
+
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -44,43 +47,39 @@ class ProcessTree:
 
     def cpu_s(self) -> float:
         """CPU seconds of all living processes, and of children that they have reaped."""
-        total = 0.0
-        for process in self._living():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-        return total
+        return sum(self._each(lambda one: sum(one.cpu_times()[:4])))
 
     def cpu_by_process(self) -> dict[tuple[int, float], float]:
         """CPU seconds of each living process, by its id and the time of its start."""
-        found: dict[tuple[int, float], float] = {}
-        for process in self._living():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                found[process.pid, process.create_time()] = times.user + times.system
-        return found
+        return dict(self._each(lambda one: ((one.pid, one.create_time()), _own_s(one))))
 
     def pss_bytes(self) -> int:
         """Memory, with pages shared among processes counted once."""
-        total = 0
-        for process in self._living():
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                total += int(process.memory_full_info().pss)
-        return total
+        return sum(self._each(lambda one: int(one.memory_full_info().pss)))
 
     def sizes(self) -> list[tuple[str, float, float]]:
         """Name, CPU seconds and PSS in MB of each process, largest first."""
-        found: list[tuple[str, float, float]] = []
-        for process in self._living():
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                times = process.cpu_times()
-                name = " ".join(process.cmdline())[:60] or process.name()
-                size = process.memory_full_info().pss / 2**20
-                found.append((name, times.user + times.system, size))
+        found = self._each(
+            lambda one: (
+                " ".join(one.cmdline())[:60] or one.name(),
+                _own_s(one),
+                one.memory_full_info().pss / 2**20,
+            )
+        )
         return sorted(found, key=lambda row: -row[2])
 
-    def _living(self) -> list[psutil.Process]:
-        return [self._root, *self._root.children(recursive=True)]
+    def _each(self, read: Callable[[psutil.Process], Value]) -> list[Value]:
+        """What is read of each process that lives and may be looked at."""
+        found = []
+        for process in (self._root, *self._root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                found.append(read(process))
+        return found
+
+
+def _own_s(process: psutil.Process) -> float:
+    """CPU seconds of the process, without its children's."""
+    return float(sum(process.cpu_times()[:2]))
 
 
 def server_tree() -> ProcessTree:
