@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Generic, Self, TypeVar
 from urllib.parse import quote
 
@@ -266,17 +267,7 @@ class Check(Answer):
             "matches": tuple(shown),
             "audio_matches": tuple(map(Match.of, verdict.audio_matches)),
         }
-        of_verdict = (
-            "outcome",
-            "context",
-            "probability",
-            "model_id",
-            "policy_version",
-            "index_version",
-            "damaged",
-            "notes",
-            "timings_ms",
-        )
+        of_verdict = cls.model_fields.keys() & {one.name for one in fields(verdict)} - others.keys()
         return cls._from(check, others | {name: getattr(verdict, name) for name in of_verdict})
 
 
@@ -687,17 +678,13 @@ class Quarantine(Answer):
         return cls._from(one, {"status": one.state})
 
 
-class Hold(Answer):
+class Hold(Plain):
     """A legal hold on a check. `by`: id of the key that set it."""
 
     check_id: str
     reason: str
     by: str
     created_at: str
-
-    @classmethod
-    def of(cls, one: types.Hold) -> Self:
-        return cls._from(one, {})
 
 
 class LibraryPolicy(Answer):

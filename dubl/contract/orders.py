@@ -15,6 +15,7 @@ from dubl.types import (
     JobRank,
     JobState,
     Metadata,
+    Reference,
     ReferenceDraft,
     VideoSource,
 )
@@ -173,6 +174,11 @@ class ReferenceChange:
     owner: str | None = None
     metadata: Metadata | None = None
     rights: Rights | None = None
+
+    @classmethod
+    def of(cls, one: Reference) -> ReferenceChange:
+        """All that can be changed, as it is in this reference."""
+        return cls(title=one.title, owner=one.owner, metadata=one.metadata, rights=one.rights)
 
 
 Order = CheckOrder | ReferenceOrder | BatchOrder | LookbackOrder

@@ -159,14 +159,7 @@ class Librarian(Step):
     async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
         """Changes a reference; returns when all readers see new rights."""
         async with self._writing:
-            reference = await asyncio.to_thread(
-                self._library.update,
-                reference_id,
-                title=change.title,
-                owner=change.owner,
-                metadata=change.metadata,
-                rights=change.rights,
-            )
+            reference = await asyncio.to_thread(self._library.update, reference_id, change)
         if change.rights is not None:
             await asyncio.sleep(self._seen_after_s)
         return reference

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -73,13 +73,5 @@ def _of_paths(tables: Tables, paths: Iterable[str]) -> list[Failure]:
 
 
 def _failures(rows: pa.Table) -> list[Failure]:
-    return [
-        Failure(
-            path=row["path"],
-            code=row["code"],
-            detail=row["detail"],
-            created_at=row["created_at"],
-            attempts=row["attempts"],
-        )
-        for row in rows.to_pylist()
-    ]
+    names = [field.name for field in fields(Failure)]
+    return [Failure(**row) for row in rows.select(names).to_pylist()]

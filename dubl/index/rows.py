@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dubl.contract import bodies
 from dubl.contract.rights import parse_rights
-from dubl.index.schema import SOUND_COLUMNS, frames_schema, references_schema
+from dubl.index.schema import PLAIN_COLUMNS, SOUND_COLUMNS, frames_schema, references_schema
 from dubl.index.spans import span_ends, span_starts
 from dubl.rights.terms import Rights
 from dubl.types import (
@@ -136,17 +136,8 @@ def to_references(table: pa.Table) -> list[Reference]:
     """Rows with FACT_COLUMNS as references."""
     return [
         Reference(
-            id=row["id"],
-            library=row["library"],
-            title=row["title"],
-            owner=row["owner"],
+            **{name: row[name] for name in PLAIN_COLUMNS},
             metadata=json.loads(row["metadata"]),
-            source=row["source"],
-            sha256=row["sha256"],
-            duration_s=row["duration_s"],
-            frame_count=row["frame_count"],
-            created_at=row["created_at"],
-            damaged=row["damaged"],
             rights=to_rights(row),
         )
         for row in table.to_pylist()
@@ -236,17 +227,8 @@ def _spans(features: VideoFeatures) -> _Spans:
 def _reference_row(item: NewReference) -> dict[str, object]:
     reference, features = item.reference, item.features
     return {
-        "id": reference.id,
-        "library": reference.library,
-        "title": reference.title,
-        "owner": reference.owner,
+        **{name: getattr(reference, name) for name in PLAIN_COLUMNS},
         "metadata": metadata_text(reference.metadata),
-        "source": reference.source,
-        "sha256": reference.sha256,
-        "duration_s": reference.duration_s,
-        "frame_count": reference.frame_count,
-        "created_at": reference.created_at,
-        "damaged": reference.damaged,
         **rights_row(reference.rights),
         "timestamps_s": features.timestamps_s.astype("<f8").tobytes(),
         "views": features.views.astype("u1").tobytes(),

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 
 import pyarrow as pa
@@ -44,20 +45,20 @@ RIGHTS_COLUMNS = (
 )
 # All null: the sound was never listened to. No windows: nothing was heard.
 SOUND_COLUMNS = ("sound_space", "sound_times_s", "sound_descriptors")
-FACT_COLUMNS = (
+# Fields of a reference as they are.
+PLAIN_COLUMNS = (
     "id",
     "library",
     "title",
     "owner",
-    "metadata",
     "source",
     "sha256",
     "duration_s",
     "frame_count",
     "created_at",
     "damaged",
-    *RIGHTS_COLUMNS,
 )
+FACT_COLUMNS = (*PLAIN_COLUMNS, "metadata", *RIGHTS_COLUMNS)
 FEATURE_COLUMNS = (
     "id",
     "duration_s",
@@ -78,36 +79,30 @@ def references_schema(spec: FeatureSpec) -> pa.Schema:
     id `sound_space`, times float64 [M] and descriptors float16 [M,D]. `created_at` is UTC text with
     microseconds, distinct for all references of one writer.
     """
-    text = {name: pa.field(name, pa.string(), nullable=False) for name in FACT_COLUMNS}
-    return pa.schema(
-        [
-            text["id"].with_metadata(PRIMARY_KEY),
-            text["library"],
-            text["title"],
-            text["owner"],
-            text["metadata"],
-            text["source"],
-            text["sha256"],
-            pa.field("duration_s", pa.float64(), nullable=False),
-            pa.field("frame_count", pa.int32(), nullable=False),
-            text["created_at"],
-            pa.field("damaged", pa.bool_(), nullable=False),
-            pa.field("licence_windows", pa.string()),
-            pa.field("excluded_segments", pa.string()),
-            pa.field("timestamps_s", pa.large_binary(), nullable=False),
-            pa.field("views", pa.large_binary(), nullable=False),
-            pa.field("descriptors", pa.large_binary(), nullable=False),
-            pa.field("region_features", pa.large_binary(), nullable=False),
-            # Last, as in tables of older versions, to which they were added.
-            pa.field("rights_action", pa.string()),
-            pa.field("min_copied_s", pa.float64()),
-            pa.field("rights_modalities", pa.string()),
-            pa.field("sound_space", pa.string()),
-            pa.field("sound_times_s", pa.large_binary()),
-            pa.field("sound_descriptors", pa.large_binary()),
-        ],
-        metadata=_metadata(spec),
-    )
+    needed = {
+        **dict.fromkeys(
+            ("id", "library", "title", "owner", "metadata", "source", "sha256"), pa.string()
+        ),
+        "duration_s": pa.float64(),
+        "frame_count": pa.int32(),
+        "created_at": pa.string(),
+        "damaged": pa.bool_(),
+    }
+    features = ("timestamps_s", "views", "descriptors", "region_features")
+    fields = [
+        *_needed(needed),
+        pa.field("licence_windows", pa.string()),
+        pa.field("excluded_segments", pa.string()),
+        *_needed(dict.fromkeys(features, pa.large_binary())),
+        # Last, as in tables of older versions, to which they were added.
+        pa.field("rights_action", pa.string()),
+        pa.field("min_copied_s", pa.float64()),
+        pa.field("rights_modalities", pa.string()),
+        pa.field("sound_space", pa.string()),
+        pa.field("sound_times_s", pa.large_binary()),
+        pa.field("sound_descriptors", pa.large_binary()),
+    ]
+    return pa.schema([fields[0].with_metadata(PRIMARY_KEY), *fields[1:]], metadata=_metadata(spec))
 
 
 def frames_schema(spec: FeatureSpec) -> pa.Schema:
@@ -130,26 +125,24 @@ def audio_frames_name(spec: SoundSpec) -> str:
 
 
 def _vectors_schema(dims: int, metadata: dict[bytes, bytes]) -> pa.Schema:
-    descriptor = pa.list_(pa.float16(), dims)
-    return pa.schema(
-        [
-            pa.field("reference_id", pa.string(), nullable=False),
-            pa.field("library", pa.string(), nullable=False),
-            pa.field("created_at", pa.string(), nullable=False),
-            pa.field("time_s", pa.float64(), nullable=False),
-            pa.field("until_s", pa.float64(), nullable=False),
-            pa.field("descriptor", descriptor, nullable=False),
-        ],
-        metadata=metadata,
-    )
+    columns = {
+        **dict.fromkeys(("reference_id", "library", "created_at"), pa.string()),
+        **dict.fromkeys(("time_s", "until_s"), pa.float64()),
+        "descriptor": pa.list_(pa.float16(), dims),
+    }
+    return pa.schema(_needed(columns), metadata=metadata)
+
+
+def _needed(columns: Mapping[str, pa.DataType]) -> list[pa.Field]:
+    """Columns that are never null."""
+    return [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
 
 
 def failures_schema() -> pa.Schema:
     """`attempts` counts the jobs that tried the path; `created_at` is the time of the last one."""
-    names = ("path", "code", "detail", "created_at")
-    text = {name: pa.field(name, pa.string(), nullable=False) for name in names}
-    text["path"] = text["path"].with_metadata(PRIMARY_KEY)
-    return pa.schema([*text.values(), pa.field("attempts", pa.int32(), nullable=False)])
+    columns = dict.fromkeys(("path", "code", "detail", "created_at"), pa.string())
+    path, *others = _needed({**columns, "attempts": pa.int32()})
+    return pa.schema([path.with_metadata(PRIMARY_KEY), *others])
 
 
 def index_history_schema() -> pa.Schema:

@@ -17,6 +17,7 @@ import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dubl.contract.orders import ReferenceChange
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound
 from dubl.index.reading import read_rows
 from dubl.index.rows import Entry, same_reference
@@ -24,10 +25,8 @@ from dubl.index.schema import REFERENCES, differences
 from dubl.index.store import ORPHAN_AGE_S, LibraryStore
 from dubl.index.tables import is_folder, store_errors, table_names
 from dubl.index.writing import KnownReferences
-from dubl.rights.terms import Rights
 from dubl.types import (
     FeatureSpec,
-    Metadata,
     Reference,
     ReferenceDraft,
     Registration,
@@ -105,21 +104,8 @@ class SpacedLibrary:
         found = [store.find(draft, sha256) for store in self.stores.values()]
         return None if None in found else found[0]
 
-    def update(
-        self,
-        reference_id: str,
-        *,
-        title: str | None = None,
-        owner: str | None = None,
-        metadata: Metadata | None = None,
-        rights: Rights | None = None,
-    ) -> Reference:
-        def change(store: LibraryStore) -> Reference:
-            return store.update(
-                reference_id, title=title, owner=owner, metadata=metadata, rights=rights
-            )
-
-        return self._each(change)
+    def update(self, reference_id: str, change: ReferenceChange) -> Reference:
+        return self._each(lambda store: store.update(reference_id, change))
 
     def delete(self, reference_id: str) -> None:
         self._each(lambda store: store.delete(reference_id), (*self._others, self.first))
@@ -215,13 +201,7 @@ def _follow(target: LibraryStore, source: LibraryStore, written: Sequence[Refere
             if after is None or after.created_at != before.created_at:
                 target.delete(before.id, created_at=before.created_at)
             elif after != before:
-                target.update(
-                    after.id,
-                    title=after.title,
-                    owner=after.owner,
-                    metadata=after.metadata,
-                    rights=after.rights,
-                )
+                target.update(after.id, ReferenceChange.of(after))
 
 
 def _lacked(ids: Mapping[str, pa.Array], space_id: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dubl.contract.orders import ReferenceChange
 from dubl.errors import FeatureSpaceMismatch, StoreUnavailable, no_reference
 from dubl.index import (
     copying,
@@ -37,7 +38,6 @@ from dubl.settings import IndexSettings
 from dubl.types import (
     FeatureSpec,
     IndexHealth,
-    Metadata,
     Page,
     Reference,
     ReferenceDraft,
@@ -150,32 +150,14 @@ class LibraryStore:
                 if reference.sha256 == sounds[reference.id][0]
             )
 
-    def update(
-        self,
-        reference_id: str,
-        *,
-        title: str | None = None,
-        owner: str | None = None,
-        metadata: Metadata | None = None,
-        library: str | None = None,
-        rights: Rights | None = None,
-    ) -> Reference:
-        """Changes the given fields; rights are replaced as a whole.
-
-        Raises ReferenceNotFound, and InvalidRequest if the new library already holds these bytes.
-        """
-        given = {
-            "title": title,
-            "owner": owner,
-            "metadata": None if metadata is None else metadata_text(metadata),
-            "library": library,
-        }
-        values: dict[str, object] = {} if rights is None else dict(rights_row(rights))
-        values |= {column: value for column, value in given.items() if value is not None}
+    def update(self, reference_id: str, change: ReferenceChange) -> Reference:
+        """Changes the given fields; rights are replaced as a whole. Raises ReferenceNotFound."""
+        values: dict[str, object] = dict(rights_row(change.rights)) if change.rights else {}
+        if change.metadata is not None:
+            values["metadata"] = metadata_text(change.metadata)
+        values |= {k: v for k in ("title", "owner") if (v := getattr(change, k)) is not None}
         with self._write("update a reference") as tables:
             reference = self.get(reference_id)
-            if library is not None:
-                writing.move_frames(tables, reference, library)
             if values and not writing.change_row(tables, reference, values):
                 raise no_reference(reference_id)
         return self.get(reference_id)

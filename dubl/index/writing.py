@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import lancedb
 from lancedb.table import Table
 
-from dubl.errors import InvalidRequest
 from dubl.index import predicates
 from dubl.index.reading import VALUES_PER_QUERY, chunks, existing
 from dubl.index.rows import (
@@ -206,19 +204,6 @@ def _delete_rows(table: Table, where: str) -> int:
 
 def _delete(table: Table, where: str) -> None:
     committed(table, lambda: table.delete(where))
-
-
-def move_frames(tables: Tables, reference: Reference, library: str) -> None:
-    """Moves a reference's frames to a library. Raises InvalidRequest if it holds these bytes."""
-    sums = [reference.sha256] if reference.sha256 else []
-    for same in existing(tables, sha256s=sums):
-        if same.library == library and same.id != reference.id:
-            raise InvalidRequest(
-                f"library '{library}' already holds these bytes as reference '{same.id}'"
-            )
-    where = predicates.of_times("reference_id", [frames_of(reference)])
-    for table in tables.searched:
-        committed(table, partial(table.update, where=where, values={"library": library}))
 
 
 def change_row(tables: Tables, reference: Reference, values: dict[str, object]) -> bool:

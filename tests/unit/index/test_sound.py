@@ -132,12 +132,6 @@ def test_sound_of_an_interrupted_registration_is_invisible_and_removed(
     assert rows(listening, "7") == 0
 
 
-def test_sound_moves_with_its_reference_to_another_library(listening: LibraryStore) -> None:
-    listening.update("7", library="other")
-    found = LanceRetriever(listening, SETTINGS).retrieve(query(sound_of(7)), libraries=["other"])
-    assert [one.reference_id for one in found.heard] == ["7"]
-
-
 def test_a_library_from_before_there_was_sound_opens_and_takes_it_later(
     open_store: OpenStore,
 ) -> None:

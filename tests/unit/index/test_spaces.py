@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dubl.contract.orders import ReferenceChange
 from dubl.errors import FeatureSpaceMismatch, ReferenceNotFound, StoreUnavailable
 from dubl.index.spaces import Holding, SpacedLibrary, fill, library_uri
 from dubl.index.store import Entry, LibraryStore
@@ -126,7 +127,7 @@ def test_changes_and_deletions_reach_both_spaces(
 ) -> None:
     library.register([both("a"), both("b")])
     rights = Rights(action=Action.TRACK)
-    changed = library.update("a", title="new", rights=rights)
+    changed = library.update("a", ReferenceChange(title="new", rights=rights))
     assert (changed.title, changed.rights) == ("new", rights)
     assert second.get("a") == first.get("a") == changed
     library.delete("b")
@@ -143,7 +144,7 @@ def test_a_deletion_that_was_cut_off_is_completed_when_it_is_done_again(
     with pytest.raises(ReferenceNotFound):
         library.delete("a")
     with pytest.raises(ReferenceNotFound):
-        library.update("a", title="new")
+        library.update("a", ReferenceChange(title="new"))
 
 
 def test_a_deletion_that_fails_can_be_done_again(
@@ -167,7 +168,7 @@ def test_a_deletion_that_fails_can_be_done_again(
 
 def test_a_change_of_what_the_other_space_lacks_is_a_change(library: SpacedLibrary) -> None:
     library.register([[entry("a")]])
-    assert library.update("a", title="new").title == "new"
+    assert library.update("a", ReferenceChange(title="new")).title == "new"
 
 
 def test_what_is_missing_is_told_with_its_facts(
@@ -184,7 +185,7 @@ def test_filling_takes_the_facts_of_what_is_registered_and_leaves_out_the_rest(
     first: LibraryStore, second: LibraryStore
 ) -> None:
     first.register([entry("a"), entry("b", sha256="5" * 64)])
-    first.update("a", title="changed since", rights=Rights(action=Action.TRACK))
+    first.update("a", ReferenceChange(title="changed since", rights=Rights(action=Action.TRACK)))
     archive = [entry("a"), entry("elsewhere", sha256="5" * 64), entry("deleted")]
     answers = fill(second, first, [in_second(one) for one in archive])
     assert [one.created for one in answers] == [True, True]
@@ -211,7 +212,7 @@ def test_what_changes_while_a_space_is_filled_is_changed_there_too(
 
     def service() -> None:
         library = SpacedLibrary([first, second])
-        library.update("a", title="new", rights=Rights(action=Action.TRACK))
+        library.update("a", ReferenceChange(title="new", rights=Rights(action=Action.TRACK)))
         library.delete("b")
 
     target.meddle = service  # type: ignore[method-assign]

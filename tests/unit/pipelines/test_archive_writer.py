@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dubl.contract.orders import ReferenceChange
 from dubl.errors import StoreUnavailable
 from dubl.index.keys import read_keys
 from dubl.index.store import LibraryStore
@@ -148,7 +149,7 @@ def test_a_candidates_space_is_filled_with_what_is_registered(
 ) -> None:
     answering = LibraryStore(str(tmp_path / "answering"), spec=SPEC, settings=SETTINGS)
     answering.register([entry("a")])
-    answering.update("a", title="changed since")
+    answering.update("a", ReferenceChange(title="changed since"))
     writer = ArchiveWriter(store, library="main", batch_videos=9, answering=answering)
     for name in ("a", "deleted"):
         writer.add(described(name))
