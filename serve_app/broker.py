@@ -2,12 +2,17 @@
 
 Messages are only a fast path. A lost, repeated or late message changes nothing: the ledger decides
 who may run a job, and whether it has ended.
+
+Queues are quorum queues: replicated where RabbitMQ has several nodes, and the only kind that counts
+how often a message was handed out. RabbitMQ 4.3 refuses queues that are neither durable nor
+exclusive, and limits of messages per channel; Celery asks for neither with quorum queues.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from ray.serve.schema import CeleryAdapterConfig, TaskProcessorConfig
 
@@ -15,15 +20,52 @@ from dubl.errors import ConfigurationError, needs_extra
 from dubl.settings import Settings, load_settings
 
 with needs_extra():
+    from celery.bootsteps import StartStopStep
     from kombu.exceptions import OperationalError
     from ray.serve.async_inference_autoscaling_policy import AsyncInferenceAutoscalingPolicy
     from ray.serve.task_consumer import instantiate_adapter_from_config
+    from ray.serve.task_processor import CeleryTaskProcessorAdapter
 
 logger = logging.getLogger(__name__)
 
 RUN_JOB = "run_job"
 CONNECT_TIMEOUT_S = 3  # seconds; chosen
 DEAD_SUFFIX = "-dead"
+QUORUM = {"x-queue-type": "quorum"}
+
+
+class DeadQueue(StartStopStep):  # type: ignore[misc]  # Celery is untyped
+    """Declares the queue where RabbitMQ puts messages that were handed out too often."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def start(self, parent: Any) -> None:
+        """At each connection of a worker."""
+        name = parent.app.main + DEAD_SUFFIX
+        channel = parent.connection.default_channel
+        channel.queue_declare(name, durable=True, auto_delete=False, arguments=QUORUM)
+
+
+class QuorumAdapter(CeleryTaskProcessorAdapter):  # type: ignore[misc]  # Ray is untyped
+    """Ray's adapter of Celery, with a quorum queue and a limit of deliveries.
+
+    The exchange is a topic, as Celery delays messages of quorum queues through those alone.
+    """
+
+    def initialize(self, *arguments: Any) -> None:
+        """As Ray's."""
+        super().initialize(*arguments)
+        name = self._config.queue_name
+        self._app.conf.task_queues[name] |= {
+            "exchange_type": "topic",
+            "queue_arguments": QUORUM
+            | {
+                "x-delivery-limit": self._config.max_retries,
+                "x-dead-letter-exchange": "",  # the one that knows each queue by its name
+                "x-dead-letter-routing-key": name + DEAD_SUFFIX,
+            },
+        }
+        self._app.steps["consumer"].add(DeadQueue)
 
 
 def task_config(settings: Settings) -> TaskProcessorConfig:
@@ -37,7 +79,8 @@ def task_config(settings: Settings) -> TaskProcessorConfig:
     results.mkdir(parents=True, exist_ok=True)
     return TaskProcessorConfig(
         queue_name=settings.serve.broker_queue,
-        failed_task_queue_name=settings.serve.broker_queue + DEAD_SUFFIX,
+        max_retries=settings.serve.job_tries,  # as many deliveries as the ledger gives tries
+        adapter=QuorumAdapter,
         adapter_config=CeleryAdapterConfig(
             broker_url=url,
             backend_url=f"file://{results}",

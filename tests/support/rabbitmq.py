@@ -42,6 +42,11 @@ class RabbitMQ:
         answer = httpx.get(f"{self.management_url}queues/{VHOST}/{name}", timeout=10)
         return int(answer.json().get("messages", 0)) if answer.status_code == 200 else 0
 
+    def consumers(self, name: str) -> int:
+        """Consumers of a queue, by the HTTP API; 0 where it is not there yet."""
+        answer = httpx.get(f"{self.management_url}consumers/{VHOST}", timeout=10)
+        return sum(each["queue"]["name"] == name for each in answer.json())
+
     def kill(self) -> None:
         """SIGKILL to the broker and everything that it started."""
         assert self.process is not None
