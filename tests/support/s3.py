@@ -1,4 +1,4 @@
-"""A real S3 server (moto's) on this machine, with one bucket."""
+"""A real S3 server (moto's) on this machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -42,9 +43,33 @@ class S3:
         options = f"region={REGION}&scheme=http&endpoint_override={LOOPBACK}:{self.port}"
         return f"s3://{BUCKET}/{prefix}?{options}"
 
+    def client(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://{LOOPBACK}:{self.port}",
+            region_name=REGION,
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            config=Config(retries={"max_attempts": 0}),
+        )
+
+    def buckets(self) -> list[str]:
+        return [each["Name"] for each in self.client().list_buckets()["Buckets"]]
+
+    def wait_ready(self) -> None:
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                self.buckets()
+            except EndpointConnectionError:
+                assert time.monotonic() < give_up_at
+                time.sleep(0.1)
+            else:
+                return
+
 
 @contextmanager
-def running_s3(folder: Path) -> Iterator[S3]:
+def running_s3(folder: Path, *, bucket: str | None = BUCKET) -> Iterator[S3]:
     store = S3(port=free_port())
     server = Path(sys.executable).with_name("moto_server")
     with (folder / "s3.log").open("wb") as log:
@@ -52,29 +77,10 @@ def running_s3(folder: Path) -> Iterator[S3]:
             [server, "-H", LOOPBACK, "-p", str(store.port)], stdout=log, stderr=log
         )
     try:
-        _create_bucket(store)
+        store.wait_ready()
+        if bucket:
+            store.client().create_bucket(Bucket=bucket)
         yield store
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _create_bucket(store: S3) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{LOOPBACK}:{store.port}",
-        region_name=REGION,
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"max_attempts": 0}),
-    )
-    give_up_at = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            client.create_bucket(Bucket=BUCKET)
-        except EndpointConnectionError:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.1)
-        else:
-            client.close()
-            return

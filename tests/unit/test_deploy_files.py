@@ -3,6 +3,7 @@ them. KubeRay's fields are those of its ray.io/v1 definitions (1.4 and later).""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from dubl.settings import load_settings
+from pipelines.local_server import LOOPBACK
+from tests.support.s3 import running_s3
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"
@@ -152,6 +155,19 @@ def test_compose_names_what_is_there() -> None:
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source in COMPOSE["volumes"] or (DEPLOY / "compose" / source).is_file(), volume
+
+
+def test_compose_makes_its_bucket_however_often_it_starts(tmp_path: Path) -> None:
+    python, *arguments = COMPOSE["services"]["bucket"]["command"]
+    assert python == "python"
+    with running_s3(tmp_path, bucket=None) as store:
+        here = [each.replace("s3:9000", f"{LOOPBACK}:{store.port}") for each in arguments]
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, *here], env=os.environ | store.environment, check=False
+            )
+            assert done.returncode == 0
+        assert store.buckets() == ["dubl"]
 
 
 def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_special() -> None:
