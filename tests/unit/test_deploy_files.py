@@ -144,6 +144,18 @@ def test_settings_in_the_environment_exist() -> None:
     _settings(COMPOSE["services"]["app"]["environment"])
 
 
+def test_github_takes_the_workflows() -> None:
+    workflows = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("check-jsonschema"), *schema, *workflows],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_compose_names_what_is_there() -> None:
     services = COMPOSE["services"]
     example = (DEPLOY / "compose" / "example.env").read_text()
