@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,12 @@ def make_embedder(settings: Settings) -> Embedder:
 
 def make_sound_describer(settings: Settings) -> SoundDescriber | None:
     """None: sound is not listened to."""
-    if not settings.sound.enabled:
-        return None
+    return _sound_describer() if settings.sound.enabled else None
+
+
+@cache
+def _sound_describer() -> SoundDescriber:
+    """The shipped network, once a process: all stores and embedders share it."""
     from dubl.sound.describer import SoundDescriber
 
     return SoundDescriber()

@@ -115,7 +115,14 @@ class ViSiLReranker:
         stored = self._features.read_features(ids) if best else {}
         rights = self._rights(best)
         spans = self._common_spans(features, common)
-        comparisons = self.compare(features, stored, rights, common=spans)
+        heard = self._hear(features, best, stored, rights)
+        # Pictures of references that only sound proposed are compared where the sound agrees.
+        seen_or_heard = {
+            name: one
+            for name, one in stored.items()
+            if name in names or (name in heard and heard[name].segments)
+        }
+        comparisons = self.compare(features, seen_or_heard, rights, common=spans)
         matches = [
             Match(
                 reference_id=candidate.reference_id,
@@ -133,7 +140,6 @@ class ViSiLReranker:
             for candidate in best
             if candidate.reference_id in comparisons
         ]
-        heard = self._hear(features, best, stored, rights)
         matches.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return MatchSet(

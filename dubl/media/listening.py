@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
+from av.audio.frame import AudioFrame, format_dtypes
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -21,6 +22,8 @@ from dubl.types import SoundClip, Uint8Array
 # Rates of sound that are heard, in Hz. Below there is nothing to describe; above filters get huge.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 2000, 768_000
 _JUMP_S = 0.06  # a time stamp further from the counted samples starts a new run; chosen
+_JOINED = 32  # frames that are resampled as one: the calls cost more than the samples
+_DAMAGED = (av.error.FFmpegError, ValueError, MemoryError)  # or of a kind that cannot be resampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +47,30 @@ class _OpenRun:
         self._maker = BandMaker()
         self._start_s = self.end_s = start_s
         self._pictures = (pictures, pictures)
+        self._held: list[AudioFrame] = []
 
     def add(self, frame: AudioFrame, pictures: int) -> None:
         """Raises ValueError if the frame's format differs from that of the frames before."""
-        self._resample(frame)
+        if self._held and _form(frame) != _form(self._held[-1]):
+            raise ValueError("the frame's format differs")
+        self._held.append(frame)
+        if len(self._held) == _JOINED:
+            self._resample_held()
         # Counted by the input: the resampler holds some samples back.
         self.end_s += frame.samples / frame.sample_rate
         self._pictures = (self._pictures[0], pictures)
 
     def ended(self) -> _Run:
+        self._resample_held()
         self._resample(None)
         return _Run(
             start_s=self._start_s, pictures=sum(self._pictures) // 2, bands=self._maker.finish()
         )
+
+    def _resample_held(self) -> None:
+        held, self._held = self._held, []
+        for frame in _as_one(held):
+            self._resample(frame)
 
     def _resample(self, frame: AudioFrame | None) -> None:
         for part in self._resampler.resample(frame):
@@ -88,8 +102,8 @@ class Listener:
         try:
             for frame in packet.decode():
                 self._add(frame, pictures)
-        except (av.error.FFmpegError, ValueError, MemoryError):
-            self._end_run()  # damaged, or of a kind that cannot be resampled
+        except _DAMAGED:
+            self._end_run()
 
     def clip(
         self, clock: Clock, *, tick_s: float, origin_s: float, max_s: float
@@ -133,7 +147,23 @@ class Listener:
     def _end_run(self) -> None:
         run, self._open = self._open, None
         if run is not None:
-            self._runs.append(run.ended())
+            with suppress(*_DAMAGED):
+                self._runs.append(run.ended())
+
+
+def _form(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _as_one(frames: list[AudioFrame]) -> list[AudioFrame]:
+    """Frames of one format, joined; as they are where arrays do not hold their format."""
+    if len(frames) < 2 or frames[0].format.name not in format_dtypes:
+        return frames
+    samples = np.concatenate([one.to_ndarray() for one in frames], axis=1)
+    first = frames[0]
+    joined = AudioFrame.from_ndarray(samples, format=first.format.name, layout=first.layout)
+    joined.sample_rate, joined.pts, joined.time_base = first.sample_rate, first.pts, first.time_base
+    return [joined]
 
 
 def _rank(track: AudioStream) -> tuple[bool, int]:

@@ -55,6 +55,8 @@ def align(query: SoundFeatures, reference: SoundFeatures) -> tuple[SoundSegment,
 def _best(
     similarity: Float32Array, query: SoundFeatures, reference: SoundFeatures
 ) -> SoundSegment | None:
+    if float(np.maximum(similarity.max(axis=1) - CHANCE, 0).sum()) < MIN_EVIDENCE:
+        return None  # no line can have more
     peaks = find_peaks(similarity, floor=FLOOR, reach=REACH, limit=MAX_PEAKS)
     if not len(peaks.rows):
         return None

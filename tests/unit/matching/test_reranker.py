@@ -9,7 +9,16 @@ from dubl.contract.rights import parse_rights
 from dubl.matching.calibration import Calibration
 from dubl.matching.reranker import ViSiLReranker
 from dubl.settings import MatchingSettings
-from dubl.types import FIRST_STREAM, Candidate, CandidateSet, Float64Array, VideoFeatures
+from dubl.sound.alignment import align
+from dubl.types import (
+    FIRST_STREAM,
+    Candidate,
+    CandidateSet,
+    Float64Array,
+    SoundFeatures,
+    SoundSpec,
+    VideoFeatures,
+)
 from tests.unit.matching.features import MeanComparator, Shelf, video
 from tests.unit.matching.footage import Film, film
 
@@ -200,3 +209,44 @@ def test_common_material_does_not_count_for_others(shelf: Shelf) -> None:
     (match,) = judge.rerank(copy_of(ORIGINAL, 4.0, 24.0), found).matches
     assert match.probability > 0.9
     assert match.segments[0].reference_start_s == pytest.approx(12.0, abs=1.0)
+
+
+@pytest.mark.parametrize(("agrees", "compared"), [(True, ["heard"]), (False, [])])
+def test_pictures_of_a_reference_that_only_sound_proposed_are_compared_where_the_sound_agrees(
+    agrees: bool, compared: list[str]
+) -> None:
+    ours = sound(1)
+    theirs = ours if agrees else sound(2)
+    shelf = Shelf({"heard": replace(video(OTHER, 30.0), sound=theirs)})
+    found = ViSiLReranker(
+        shelf, MeanComparator(), CALIBRATION, MatchingSettings(), align_sound=align
+    ).rerank(
+        replace(copy_of(HOST, 0, 20), sound=ours),
+        CandidateSet(
+            candidates=(),
+            heard=candidates("heard").candidates,
+            index_version=4,
+            timings_ms={},
+        ),
+    )
+    assert [one.reference_id for one in found.matches] == compared
+    assert bool(found.heard["heard"].segments) is agrees
+
+
+def sound(seed: int) -> SoundFeatures:
+    """Twenty seconds of windows that are like no others."""
+    vectors = np.random.default_rng(seed).standard_normal((40, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return SoundFeatures(
+        descriptors=vectors.astype(np.float16),
+        times_s=np.arange(40) / 2,
+        duration_s=21.5,
+        spec=SoundSpec(
+            model_id="made",
+            weights_sha256="0",
+            sample_rate_hz=8000,
+            window_s=2,
+            step_s=0.5,
+            dims=64,
+        ),
+    )

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from dubl.assembly import make_sound_describer, sound_spec
 from dubl.errors import WeightsUnavailable
 from dubl.footage.sounds import RATE_HZ, sound
 from dubl.media.bands import BANDS, STEP_S, bands_of
+from dubl.settings import load_settings
 from dubl.sound.describer import SHIPPED, SoundDescriber
 from dubl.sound.patches import ROWS, prepared
 from dubl.training.sound_run import SoundNetwork
@@ -116,3 +118,9 @@ def test_weights_that_are_absent_or_of_another_network_are_refused(tmp_path: Pat
         SoundDescriber(tmp_path)
     with pytest.raises(WeightsUnavailable, match="no network for sound"):
         SoundDescriber(SHIPPED.parent / "dubl-compact")
+
+
+def test_the_network_is_read_once_a_process() -> None:
+    settings = load_settings(None, ["sound.enabled=true"], environment={})
+    assert make_sound_describer(settings) is make_sound_describer(settings)
+    assert sound_spec(settings) == make_sound_describer(settings).spec  # type: ignore[union-attr]
