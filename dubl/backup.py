@@ -19,6 +19,7 @@ from pathlib import Path
 from dubl.assembly import feature_spec, make_spool, make_store
 from dubl.errors import InvalidRequest, StoreUnavailable
 from dubl.ledger.ledger import Ledger
+from dubl.ledger.moving import put_ledger
 from dubl.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -85,14 +86,13 @@ def write_backup(
 
 
 def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
-    """Restores a back-up into the settings' data folder. Stop the service first.
+    """Restores a back-up into the settings' data folder, and to their ledger's place. Stop the
+    service first.
 
     The ledger is restored last, so an interrupted restore can be repeated. Raises InvalidRequest
     (not a back-up, a damaged one, or an existing ledger), FeatureSpaceMismatch, StoreUnavailable.
     """
     facts = read_manifest(folder)
-    if settings.ledger_place != settings.ledger_path:
-        raise InvalidRequest("a back-up is restored to a file: unset ledger.url")
     target = settings.ledger_path
     if target.exists():
         raise InvalidRequest(f"{target} already exists. Restore into an empty folder.")
@@ -108,7 +108,7 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
         shutil.copyfile(folder / LEDGER_FILE, partial)
         with closing(Ledger(partial)) as ledger:
             ledger.move_uploads(facts.spool_dir, spool.place)
-        partial.replace(target)
+        put_ledger(partial, settings.ledger_place, settings.ledger)
     except OSError as exc:
         raise StoreUnavailable(f"{folder} cannot be restored: {exc}") from exc
     return facts

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumperUnknown
 from psycopg_pool import ConnectionPool
 
-from dubl.errors import ConfigurationError, StoreReadOnly
+from dubl.errors import ConfigurationError, InvalidRequest, StoreReadOnly
 from dubl.ledger import clock
 from dubl.ledger.database import (
     LOCKED,
@@ -120,6 +120,24 @@ class Postgres(Database):
                             target.executemany(
                                 f"INSERT INTO {table} ({names}) VALUES ({marks})", rows
                             )
+
+    def fill_from(self, path: Path) -> None:
+        """Takes all rows of a DuckDB file, or none. Raises InvalidRequest if it has rows."""
+        from dubl.ledger.duckdb_file import DuckDbFile
+
+        with closing(DuckDbFile(path)) as file, file.transaction("be read") as source:
+            tables = source.execute(COLUMNS).fetchall()
+            with self._held(f"be filled from {path}") as target, target.transaction():
+                for table, columns in tables:
+                    if target.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone():
+                        raise InvalidRequest(f"the ledger {self.place} is not empty: {table}")
+                    names = ", ".join(columns)
+                    rows = source.execute(f"SELECT {names} FROM {table}")
+                    into = f"COPY {table} ({names}) FROM STDIN".encode()
+                    with target.cursor().copy(into) as copy:
+                        while some := rows.fetchmany(ROWS_AT_ONCE):
+                            for row in some:
+                                copy.write_row(row)
 
     @contextmanager
     def transaction(self, action: str) -> Iterator[Connection]:
