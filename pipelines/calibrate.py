@@ -181,16 +181,7 @@ def background_bank(embedder: Embedder, *, size: int = BANK_PICTURES) -> Float16
         frames=common_pictures(size, size=side),
         timestamps_s=np.arange(size, dtype=np.float64),
         views=np.zeros(size, dtype=np.uint8),
-        facts=VideoFacts(
-            duration_s=float(size),
-            width=side,
-            height=side,
-            rotation_deg=0,
-            codec="",
-            container="",
-            frame_rate_hz=1.0,
-            backend="",
-        ),
+        facts=VideoFacts(duration_s=float(size), width=side, height=side),
     )
     return embedder.embed([clip])[0].descriptors
 

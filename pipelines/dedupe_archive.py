@@ -16,8 +16,7 @@ import pickle
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
@@ -28,7 +27,7 @@ import typer
 from dubl.assembly import feature_spec, make_decoder, make_reranker, make_retriever, make_store
 from dubl.index.duplicates import write_duplicates
 from dubl.index.keys import read_ids
-from dubl.index.reading import chunks
+from dubl.index.reading import batched, chunks
 from dubl.index.store import LibraryStore
 from dubl.settings import Settings
 from dubl.types import Candidate, CandidateSet, Match, VideoFeatures
@@ -59,17 +58,6 @@ TASKS_AT_ONCE = 8192
 IDS_PER_TASK = 8
 SAVED_ROWS = 64
 SAVED_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """Numbers of references and pairs over all runs, and of the results."""
-
-    searched: int
-    compared: int
-    clusters: int
-    copies: int
-    seconds: float
 
 
 class Stage(ABC, Generic[Item]):
@@ -155,7 +143,7 @@ def dedupe(
         wanted = list(chunks(pairs.unsearched(ids), IDS_PER_TASK))
         found = _run(wanted, SearchStage, settings, cluster, library=library)
         _save(found, pairs.add_candidates, "searched for")
-    for tasks in _batched(_comparisons(pairs.uncompared(), settings), TASKS_AT_ONCE):
+    for tasks in batched(_comparisons(pairs.uncompared(), settings), TASKS_AT_ONCE):
         compared = _run(tasks, CompareStage, settings, cluster, library=library)
         _save(compared, pairs.add_compared, "compared")
     return clusters_of(pairs, store, min_probability=settings.policy.duplicate_probability)
@@ -178,7 +166,7 @@ def _comparisons(pairs: Iterable[tuple[str, str]], settings: Settings) -> Iterat
     """A query's id, and the ids of as many others as the service compares at once."""
     size = settings.matching.rerank_candidates
     for query, group in groupby(pairs, key=lambda pair: pair[0]):
-        for others in _batched((other for _, other in group), size):
+        for others in batched((other for _, other in group), size):
             yield [query, *others]
 
 
@@ -234,12 +222,6 @@ def _compared(query: str, other: str, match: Match | None) -> ComparedPair:
     )
 
 
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
-
-
 @on_settings
 def main(
     settings: Settings,
@@ -259,14 +241,15 @@ def main(
     write_tables(clusters, out)
     write_page(clusters, out, decoder=make_decoder(settings))
     write_duplicates(settings.data_dir, library, shown_clusters(clusters))
-    summary = Summary(
-        searched=searched,
-        compared=compared,
-        clusters=len(clusters),
-        copies=sum(len(one.members) - 1 for one in clusters),
-        seconds=round(time.monotonic() - started, 1),
-    )
-    typer.echo(json.dumps(asdict(summary)))
+    summary = {
+        # Of all runs.
+        "searched": searched,
+        "compared": compared,
+        "clusters": len(clusters),
+        "copies": sum(len(one.members) - 1 for one in clusters),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    typer.echo(json.dumps(summary))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dubl.errors import InvalidRequest, NotFound, SourceNotFound
-from dubl.media.kinds import is_video
+from dubl.media.kinds import videos_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def find_videos(folder: Path) -> list[Path]:
     """All video files below `folder`, in order of path."""
     if not folder.is_dir():
         raise NotFound(f"{folder} is not a folder")
-    return sorted(path for path in folder.rglob("*") if path.is_file() and is_video(path))
+    return videos_in(folder)
 
 
 def draw_roles(

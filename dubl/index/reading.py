@@ -125,6 +125,11 @@ def count(tables: Tables, libraries: Sequence[str]) -> int:
 
 def chunks(values: Iterable[Key], size: int) -> Iterator[list[Key]]:
     """The distinct values, in non-empty lists of at most `size`."""
-    remaining = iter(dict.fromkeys(values))
-    while chunk := list(islice(remaining, size)):
-        yield chunk
+    return batched(dict.fromkeys(values), size)
+
+
+def batched(items: Iterable[Key], size: int) -> Iterator[list[Key]]:
+    """The items, in non-empty lists of at most `size`."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -51,7 +51,6 @@ def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSet
             rotation_deg=orientation.clockwise_deg,
             codec=container.streams.video[0].codec_context.codec.canonical_name,
             container=container.format.name,
-            frame_rate_hz=0.0,
             backend="pyav",
         )
     return FrameClip(

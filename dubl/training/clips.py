@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -41,8 +41,8 @@ HELD_OUT_SCENES = 1_000_000  # added to the seeds of generated scenes that are h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """A clip and what is known about it; `read` makes its frames, uint8 [T, S, S, 3]."""
+class ClipFacts:
+    """What is known about a clip."""
 
     name: str
     kind: str  # video | scene | pictures
@@ -50,6 +50,12 @@ class Clip:
     source: str
     license: str
     validation: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip(ClipFacts):
+    """A clip; `read` makes its frames, uint8 [T, S, S, 3]."""
+
     read: Callable[[], Frames] = field(repr=False, compare=False)
 
 
@@ -190,15 +196,9 @@ CACHED_CLIPS = 512  # less than 1 GB: a clip is read once though it is the guest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipItem:
-    """What is known about a clip of a pack; `edits` [V] names what was done to each version."""
+class ClipItem(ClipFacts):
+    """A clip of a pack; `edits` [V] names what was done to each version."""
 
-    name: str
-    kind: str
-    scene: str
-    source: str
-    license: str
-    validation: bool
     edits: tuple[str, ...]
 
 
@@ -244,17 +244,8 @@ def build_feature_pack(
         edits = versions.edits(index)
         if not _file(folder, index).is_file():
             _embed_clip(list(versions.make(index)), embed, _file(folder, index))
-        items.append(
-            ClipItem(
-                name=clip.name,
-                kind=clip.kind,
-                scene=clip.scene,
-                source=clip.source,
-                license=clip.license,
-                validation=clip.validation,
-                edits=edits,
-            )
-        )
+        known = {one.name: getattr(clip, one.name) for one in fields(ClipFacts)}
+        items.append(ClipItem(**known, edits=edits))
         if (index + 1) % 20 == 0:
             logger.info("embedded %d of %d clips", index + 1, len(clips))
     listing = json.dumps([asdict(item) for item in items], indent=1)

@@ -92,19 +92,25 @@ class LossSettings(_Part):
     queue: int = Field(default=16384, ge=1)
 
 
-class RunSettings(_Part):
-    """A run ends after `steps` or `time_limit_s`, whichever comes first.
+class RunLength(_Part):
+    """A run ends after `steps` or `time_limit_s`, whichever comes first; how often it does what, in
+    steps."""
 
-    `device`: "auto" takes a GPU where there is one; there, networks run in bfloat16.
-    """
+    steps: int = Field(ge=1)
+    time_limit_s: float = Field(default=86400.0, gt=0)
+    seed: int = 0
+    threads: int = Field(default=1, ge=1)
+    log_every: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
+
+
+class RunSettings(RunLength):
+    """`device`: "auto" takes a GPU where there is one; there, networks run in bfloat16."""
 
     steps: int = Field(default=4000, ge=1)
-    time_limit_s: float = Field(default=86400.0, gt=0)
     batch_size: int = Field(default=64, ge=2)
     scene_share: float = Field(default=0.4, ge=0, le=1)
-    seed: int = 0
     device: DeviceChoice = "auto"
-    threads: int = Field(default=1, ge=1)
     log_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
     validate_every_s: float = Field(default=900.0, ge=0)
@@ -145,11 +151,10 @@ class ClipSettings(_Part):
     strength: float = Field(default=1.0, ge=0, le=1)
 
 
-class ComparatorRunSettings(_Part):
-    """A run ends after `steps` or `time_limit_s`; a batch holds `clips` of them, twice each."""
+class ComparatorRunSettings(RunLength):
+    """A batch holds `clips` of them, twice each."""
 
     steps: int = Field(default=500, ge=1)
-    time_limit_s: float = Field(default=86400.0, gt=0)
     clips: int = Field(default=12, ge=2)
     frames: tuple[int, ...] = (8, 12, 16)
     scene_share: float = Field(default=0.5, ge=0, le=1)
@@ -158,8 +163,6 @@ class ComparatorRunSettings(_Part):
     warmup_steps: int = Field(default=50, ge=1)
     temperature: float = Field(default=0.03, gt=0)
     gradient_norm: float = Field(default=1.0, gt=0)
-    seed: int = 0
-    threads: int = Field(default=1, ge=1)
     log_every: int = Field(default=10, ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
     validate_every: int = Field(default=100, ge=1)

@@ -13,13 +13,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from dubl.errors import ConfigurationError
 from dubl.plots import loss_curves
+from dubl.training.config import RunLength
 from dubl.training.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -44,19 +45,6 @@ class LossPoint(NamedTuple):
     step: int
     elapsed_s: float
     terms: Mapping[str, float]
-
-
-class RunLength(Protocol):
-    """When a run ends, and what it does how often, in steps."""
-
-    @property
-    def steps(self) -> int: ...
-    @property
-    def time_limit_s(self) -> float: ...
-    @property
-    def log_every(self) -> int: ...
-    @property
-    def checkpoint_every(self) -> int: ...
 
 
 class TrainingLoop(ABC, Generic[Network]):

@@ -94,11 +94,11 @@ class VideoFacts:
     duration_s: float
     width: int
     height: int
-    rotation_deg: int
-    codec: str
-    container: str
-    frame_rate_hz: float
-    backend: str
+    rotation_deg: int = 0
+    codec: str = ""
+    container: str = ""
+    frame_rate_hz: float = 0.0
+    backend: str = ""
     damaged: bool = False
     notes: tuple[Note, ...] = ()
 

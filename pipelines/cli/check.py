@@ -9,19 +9,17 @@ from typing import Annotated
 
 import typer
 
-from dubl.client.errors import ClientError
 from dubl.contract.bodies import Check
 from dubl.contract.names import plain_text
-from dubl.errors import DublError, SourceNotFound
-from dubl.media.kinds import videos_in
+from dubl.errors import SourceNotFound
 from pipelines.cli.options import (
-    ABOUT_THE_VIDEO,
     FAILED,
     AsJson,
     Backend,
     on_backend,
-    print_error,
+    one_of_many,
     print_warning,
+    with_folders,
 )
 from pipelines.cli.show import Bar, print_json, print_table, progress_bar, seconds
 
@@ -82,17 +80,13 @@ def _told_blind(answer: Check) -> str:
 
 def _expanded(videos: list[str]) -> list[str]:
     """The videos, with folders replaced by the videos in them."""
-    found: list[str] = []
     for video in videos:
         if Path(video).is_file() and video.lower().endswith(".zip"):
             raise typer.BadParameter(
                 f"'{plain_text(video)}' is a zip. Unpack it and name the folder, or send it to a "
                 "service: POST /v1/batches."
             )
-        found += map(str, videos_in(Path(video))) if Path(video).is_dir() else [video]
-    if not found:
-        raise typer.BadParameter("the folder contains no video")
-    return found
+    return with_folders(videos)
 
 
 def _require_files(videos: list[str]) -> None:
@@ -104,21 +98,17 @@ def _require_files(videos: list[str]) -> None:
 
 def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
     """The answer; None after an error of this video, so that the others are still checked."""
-    shown = plain_text(video)
-    bar.begin(shown)
-    try:
+    bar.begin(plain_text(video))
+    answer = None
+    with one_of_many(video):
         if video.startswith(LINKS):
-            return ask("", link=video)
-        if not Path(video).is_file():
+            answer = ask("", link=video)
+        elif Path(video).is_file():
+            answer = ask(video, link="")
+        else:
             raise SourceNotFound("the file does not exist")
-        return ask(video, link="")
-    except (DublError, ClientError) as exc:
-        if not isinstance(exc, ABOUT_THE_VIDEO):
-            raise
-        print_error(exc, about=shown)
-        return None
-    finally:
-        bar.end()
+    bar.end()
+    return answer
 
 
 def _rows(answer: Check) -> list[tuple[str, ...]]:

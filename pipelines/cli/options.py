@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial, wraps
 from inspect import Parameter
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 import typer
 
 from dubl.client.errors import ClientError, JobFailed
+from dubl.contract.names import plain_text
 from dubl.errors import ConfigurationError, DublError, InputError, ResourceError, StoreHeld
+from dubl.media.kinds import videos_in
 from dubl.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -111,6 +113,25 @@ def job(message_format: str = "%(message)s") -> Iterator[None]:
 def print_error(error: DublError | ClientError, *, about: str = "") -> None:
     line = f"{error.code}: {sentences(error.detail, error.hint)}"
     typer.echo(f"{about}: {line}" if about else line, err=True)
+
+
+@contextmanager
+def one_of_many(video: str) -> Iterator[None]:
+    """Prints an error of this video, as others may still succeed. Raises all other errors."""
+    try:
+        yield
+    except ABOUT_THE_VIDEO as exc:
+        print_error(exc, about=plain_text(video))
+
+
+def with_folders(videos: Sequence[str]) -> list[str]:
+    """The videos, with folders replaced by the videos in them. Raises BadParameter for none."""
+    found: list[str] = []
+    for video in videos:
+        found += map(str, videos_in(Path(video))) if Path(video).is_dir() else [video]
+    if not found:
+        raise typer.BadParameter("the folder contains no video")
+    return found
 
 
 def print_warning(text: str) -> None:

@@ -12,7 +12,6 @@ import typer
 from pydantic import ValidationError
 
 from dubl.client.client import Client
-from dubl.client.errors import ClientError
 from dubl.contract.bodies import (
     ExcludedSegment,
     FrameFound,
@@ -23,12 +22,10 @@ from dubl.contract.bodies import (
 )
 from dubl.contract.bodies import Library as Listed
 from dubl.contract.names import plain_text
-from dubl.errors import ConfigurationError, DublError
-from dubl.media.kinds import videos_in
-from dubl.rights.terms import Action as Action
+from dubl.errors import ConfigurationError
+from dubl.rights.terms import Action
 from dubl.settings import Settings
 from pipelines.cli.options import (
-    ABOUT_THE_VIDEO,
     FAILED,
     AsJson,
     Backend,
@@ -36,7 +33,8 @@ from pipelines.cli.options import (
     on_backend,
     on_new_backend,
     on_settings,
-    print_error,
+    one_of_many,
+    with_folders,
 )
 from pipelines.cli.show import Bar, Columns, moment, print_items, print_json, progress_bar
 
@@ -208,13 +206,10 @@ def delete(
 def _registered(register: Callable[..., Reference], video: str) -> Reference | None:
     """The reference; None after an error of this video, so that the others are still added."""
     link = video if "://" in video else ""
-    try:
-        return register("" if link else video, link=link)
-    except (DublError, ClientError) as exc:
-        if not isinstance(exc, ABOUT_THE_VIDEO):
-            raise
-        print_error(exc, about=plain_text(video))
-        return None
+    found = None
+    with one_of_many(video):
+        found = register("" if link else video, link=link)
+    return found
 
 
 def _unzipped(
@@ -241,20 +236,10 @@ def _unzipped(
 
 def _expanded(videos: list[str]) -> list[str]:
     """The videos, with folders replaced by the videos in them."""
-    found: list[str] = []
     for video in videos:
-        path = Path(video)
-        if "://" in video:
-            found.append(video)
-        elif path.is_dir():
-            found += map(str, videos_in(path))
-        elif path.is_file():
-            found.append(video)
-        else:
+        if not ("://" in video or Path(video).is_dir() or Path(video).is_file()):
             raise typer.BadParameter(f"file '{plain_text(video)}' does not exist")
-    if not found:
-        raise typer.BadParameter("the folder contains no video")
-    return found
+    return with_folders(videos)
 
 
 def _metadata(text: str) -> dict[str, object]:

@@ -75,7 +75,7 @@ async def submit(
     return JSONResponse(body_of(context, check, min_probability).model_dump())
 
 
-@router.get("", response_model=bodies.Page[bodies.Check])
+@router.get("")
 async def listing(
     context: RouteContext,
     request: Request,
@@ -97,7 +97,7 @@ async def listing(
     return bodies.Page[bodies.Check].of(page, lambda one: body_of(context, one, min_probability))
 
 
-@router.get("/{check_id:path}", response_model=bodies.Check | bodies.Accepted)
+@router.get("/{check_id:path}")
 async def get(
     context: RouteContext, check_id: str, request: Request, min_probability: MinProbability = None
 ) -> bodies.Check | bodies.Accepted:

@@ -14,7 +14,7 @@ from serve_app.api.context import RouteContext
 router = APIRouter(prefix="/v1/deliveries", tags=["webhooks"])
 
 
-@router.get("", response_model=bodies.Page[bodies.Delivery])
+@router.get("")
 async def listing(
     context: RouteContext,
     job_id: str = "",
@@ -29,7 +29,7 @@ async def listing(
     return bodies.Page[bodies.Delivery].of(page, bodies.Delivery.of)
 
 
-@router.post("/{delivery_id}/replay", status_code=202, response_model=bodies.Delivery)
+@router.post("/{delivery_id}/replay", status_code=202)
 async def replay(context: RouteContext, delivery_id: str) -> bodies.Delivery:
     """Delivers a webhook again, with the same `webhook-id`."""
     return bodies.Delivery.of(await context.ledger.ask(Outbox.replay, delivery_id))

@@ -20,7 +20,7 @@ Library = Annotated[str, Path(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
 router = APIRouter(prefix="/v1", tags=["references"])
 
 
-@router.get("/libraries/{library}/duplicates", response_model=bodies.Duplicates)
+@router.get("/libraries/{library}/duplicates")
 async def duplicates(
     context: RouteContext, library: Library, request: Request
 ) -> bodies.Duplicates:

@@ -45,7 +45,7 @@ INERT = {
 router = APIRouter(tags=["evidence"])
 
 
-@router.get(f"{MATCH}/evidence", response_model=bodies.Evidence)
+@router.get(f"{MATCH}/evidence")
 async def evidence(
     context: RouteContext, request: Request, check_id: str, reference_id: str
 ) -> bodies.Evidence:
@@ -58,7 +58,7 @@ async def evidence(
     return bodies.Evidence.of(check, match, explanation, policy=used, outcome=_outcome(match, used))
 
 
-@router.get(f"{MATCH}/evidence/matrix", response_model=bodies.Matrix)
+@router.get(f"{MATCH}/evidence/matrix")
 async def matrix(
     context: RouteContext,
     request: Request,

@@ -28,7 +28,7 @@ def policy_body(context: Context, library: str, own: LibraryPolicy | None) -> bo
     return bodies.LibraryPolicy.of(library, used, own)
 
 
-@router.get("/v1/reviews/quarantine", response_model=bodies.Items[bodies.Quarantine])
+@router.get("/v1/reviews/quarantine")
 async def quarantines(
     context: RouteContext, request: Request, status: QuarantineState | None = None
 ) -> bodies.Items[bodies.Quarantine]:
@@ -38,7 +38,7 @@ async def quarantines(
     return bodies.Items[bodies.Quarantine].of(found, bodies.Quarantine.of)
 
 
-@router.post("/v1/reviews/quarantine", response_model=bodies.Quarantine)
+@router.post("/v1/reviews/quarantine")
 async def decide(
     context: RouteContext, request: Request, body: QuarantineRequest
 ) -> bodies.Quarantine:
@@ -54,7 +54,7 @@ async def decide(
     return bodies.Quarantine.of(decided)
 
 
-@router.get("/v1/libraries/{library}/policy", response_model=bodies.LibraryPolicy)
+@router.get("/v1/libraries/{library}/policy")
 async def library_policy(
     context: RouteContext, library: str, request: Request
 ) -> bodies.LibraryPolicy:
@@ -70,7 +70,7 @@ async def withdraw(context: RouteContext, library: str, request: Request) -> Non
     await context.ledger.ask(Policies.withdraw, library)
 
 
-@router.post("/v1/libraries/{library}/calibrate", response_model=bodies.Calibration)
+@router.post("/v1/libraries/{library}/calibrate")
 async def calibrate(
     context: RouteContext,
     library: str,

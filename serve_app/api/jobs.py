@@ -37,7 +37,7 @@ async def body_of(context: Context, job: Job) -> bodies.Job:
     return job_body(job, children)
 
 
-@router.get("/jobs", response_model=bodies.Page[bodies.Job])
+@router.get("/jobs")
 async def listing(
     context: RouteContext,
     request: Request,
@@ -64,7 +64,7 @@ async def listing(
     return bodies.Page[bodies.Job].of(page, job_body)
 
 
-@router.get("/jobs/{job_id}", response_model=bodies.Job)
+@router.get("/jobs/{job_id}")
 async def get(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
     """One job: its stage and share while it runs, and the number of finished children."""
     return await body_of(context, await visible_job(context, request, job_id))
@@ -86,14 +86,14 @@ async def events(context: RouteContext, job_id: str, request: Request) -> Stream
     )
 
 
-@router.delete("/jobs/{job_id}", response_model=bodies.Job)
+@router.delete("/jobs/{job_id}")
 async def cancel(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
     """Cancels a job; a batch with all its jobs. 409 if it has ended."""
     await visible_job(context, request, job_id)
     return await body_of(context, await context.engine.jobs.cancel(job_id))
 
 
-@router.post("/jobs/{job_id}/requeue", status_code=202, response_model=bodies.Job)
+@router.post("/jobs/{job_id}/requeue", status_code=202)
 async def requeue(context: RouteContext, job_id: str, request: Request) -> bodies.Job:
     """Queues a dead job again; 409 if it is not dead."""
     await visible_job(context, request, job_id)

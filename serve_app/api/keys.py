@@ -12,7 +12,7 @@ from serve_app.api.context import RouteContext
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-@router.post("", status_code=201, response_model=bodies.NewKey)
+@router.post("", status_code=201)
 async def create(context: RouteContext, wanted: KeyRequest) -> bodies.NewKey:
     """Creates a key. Its token is only in this answer."""
     new = make_key(
@@ -27,13 +27,13 @@ async def create(context: RouteContext, wanted: KeyRequest) -> bodies.NewKey:
     return bodies.NewKey(token=new.token, key=bodies.Key.of(new.key))
 
 
-@router.get("", response_model=bodies.Items[bodies.Key])
+@router.get("")
 async def listing(context: RouteContext) -> bodies.Items[bodies.Key]:
     """All keys, also revoked ones, oldest first."""
     return bodies.Items[bodies.Key].of(await context.keys.all(), bodies.Key.of)
 
 
-@router.delete("/{key_id}", response_model=bodies.Key)
+@router.delete("/{key_id}")
 async def revoke(context: RouteContext, key_id: str) -> bodies.Key:
     """Revokes a key."""
     key = await context.ledger.ask(ApiKeys.revoke, key_id)

@@ -28,7 +28,6 @@ router = APIRouter(tags=["original client"])
 
 @router.post(
     LEGACY_PATH,
-    response_model=bodies.OriginalAnswer,
     openapi_extra=LEGACY,
     responses={400: {"description": "Bad request"}, 500: {"description": "Server error"}},
 )

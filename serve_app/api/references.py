@@ -66,7 +66,7 @@ async def submit(context: RouteContext, request: Request) -> Response:
     )
 
 
-@router.get("/references", response_model=bodies.Page[bodies.Reference])
+@router.get("/references")
 async def listing(
     context: RouteContext,
     request: Request,
@@ -84,7 +84,7 @@ async def listing(
     return bodies.Page[bodies.Reference].of(page, bodies.Reference.of)
 
 
-@router.get("/references/{reference_id:path}", response_model=bodies.Reference | bodies.Accepted)
+@router.get("/references/{reference_id:path}")
 async def get(
     context: RouteContext, reference_id: str, request: Request
 ) -> bodies.Reference | bodies.Accepted:
@@ -105,9 +105,7 @@ async def get(
     return bodies.Accepted(id=reference_id, job_id=job.id, status=job.state, error=failure(job))
 
 
-@router.patch(
-    "/references/{reference_id:path}", response_model=bodies.Reference, openapi_extra=CHANGE
-)
+@router.patch("/references/{reference_id:path}", openapi_extra=CHANGE)
 async def change(context: RouteContext, reference_id: str, request: Request) -> bodies.Reference:
     """Replaces title, owner, metadata or rights; new rights apply to later checks at once."""
     wanted = ChangeForm.change(await read_json_object(request))
@@ -127,7 +125,7 @@ async def delete(context: RouteContext, reference_id: str, request: Request) -> 
     await context.engine.delete_reference(reference_id)
 
 
-@router.get("/libraries", response_model=bodies.Items[bodies.Library])
+@router.get("/libraries")
 async def libraries(context: RouteContext, request: Request) -> bodies.Items[bodies.Library]:
     """Libraries with the number of their references."""
     counts, sees = await context.librarian.libraries.remote(), principal_of(request).sees

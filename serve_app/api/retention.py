@@ -15,7 +15,7 @@ from serve_app.api.context import RouteContext, visible_check
 router = APIRouter(prefix="/v1", tags=["retention"])
 
 
-@router.get("/holds", response_model=bodies.Items[bodies.Hold])
+@router.get("/holds")
 async def holds(context: RouteContext, request: Request) -> bodies.Items[bodies.Hold]:
     """Checks under a legal hold, newest first."""
     seen = []
@@ -26,7 +26,7 @@ async def holds(context: RouteContext, request: Request) -> bodies.Items[bodies.
     return bodies.Items[bodies.Hold].of(seen, bodies.Hold.of)
 
 
-@router.put("/checks/{check_id:path}/hold", response_model=bodies.Hold)
+@router.put("/checks/{check_id:path}/hold")
 async def hold(
     context: RouteContext, request: Request, check_id: str, body: HoldRequest
 ) -> bodies.Hold:

@@ -20,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 router = APIRouter(tags=["reviews"])
 
 
-@router.get("/v1/reviews/queue", response_model=bodies.ReviewQueue)
+@router.get("/v1/reviews/queue")
 async def queue(
     context: RouteContext,
     request: Request,
@@ -62,7 +62,7 @@ async def queue(
     )
 
 
-@router.get("/v1/reviews", response_model=bodies.Page[bodies.Review])
+@router.get("/v1/reviews")
 async def history(
     context: RouteContext,
     request: Request,
@@ -82,7 +82,7 @@ async def history(
     return bodies.Page[bodies.Review].of(page, bodies.Review.of)
 
 
-@router.post("/v1/reviews", status_code=201, response_model=bodies.Review)
+@router.post("/v1/reviews", status_code=201)
 async def review(context: RouteContext, request: Request, body: ReviewRequest) -> bodies.Review:
     """Confirms or rejects a match, marks it as licensed, reopens it, or comments on it.
 

@@ -23,9 +23,7 @@ Limit = Annotated[int, Query(ge=1, le=50)]
 router = APIRouter(tags=["search"])
 
 
-@router.post(
-    "/v1/search/frame", response_model=bodies.Items[bodies.FrameFound], openapi_extra=FRAME
-)
+@router.post("/v1/search/frame", openapi_extra=FRAME)
 async def search_frame(
     context: RouteContext, request: Request, limit: Limit = 10
 ) -> bodies.Items[bodies.FrameFound]:
@@ -44,7 +42,7 @@ async def search_frame(
     return bodies.Items[bodies.FrameFound].of(found, bodies.FrameFound.of)
 
 
-@router.get("/v1/checks/{check_id:path}/nearest", response_model=bodies.Items[bodies.Match])
+@router.get("/v1/checks/{check_id:path}/nearest")
 async def nearest(
     context: RouteContext, check_id: str, request: Request, m: Limit = 5
 ) -> bodies.Items[bodies.Match]:

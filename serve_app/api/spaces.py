@@ -18,7 +18,7 @@ MAX_MISSING = 5000  # references of one page; chosen
 router = APIRouter(prefix="/v1/spaces", tags=["feature spaces"])
 
 
-@router.get("", response_model=bodies.Spaces)
+@router.get("")
 async def listing(context: RouteContext, since: str = "") -> bodies.Spaces:
     """Feature spaces in service, the answering one, and the comparison with the other one.
 
@@ -31,7 +31,7 @@ async def listing(context: RouteContext, since: str = "") -> bodies.Spaces:
     )
 
 
-@router.get("/{space_id}/missing", response_model=bodies.Page[bodies.MissingReference])
+@router.get("/{space_id}/missing")
 async def missing(
     context: RouteContext,
     space_id: str,
@@ -46,7 +46,7 @@ async def missing(
     )
 
 
-@router.post("/switch", response_model=bodies.SpaceSwitch)
+@router.post("/switch")
 async def switch(
     context: RouteContext, request: Request, body: SwitchRequest
 ) -> bodies.SpaceSwitch:
@@ -57,7 +57,7 @@ async def switch(
     return bodies.SpaceSwitch.of(made)
 
 
-@router.post("/rollback", response_model=bodies.SpaceSwitch)
+@router.post("/rollback")
 async def rollback(
     context: RouteContext, request: Request, body: Annotated[RollbackRequest | None, Body()] = None
 ) -> bodies.SpaceSwitch:

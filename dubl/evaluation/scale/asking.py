@@ -23,8 +23,9 @@ from dubl.engine.in_process import InProcess
 from dubl.errors import InputError, ResourceError
 from dubl.evaluation.benchmark.run import own_library
 from dubl.evaluation.scale.clips import LibraryClip, in_steps
-from dubl.evaluation.scale.crowd import crowd, in_groups
+from dubl.evaluation.scale.crowd import crowd
 from dubl.evaluation.suite import TrueMatch, find_video
+from dubl.index.reading import batched
 from dubl.index.store import Entry
 from dubl.matching.calibration import CALIBRATION_FILE
 from dubl.media.sources import local_source
@@ -124,7 +125,7 @@ class Scale:
             # In a mixed order, so that a part is a sample.
             mixed = np.random.default_rng(0).permutation(len(queries))
             left = [queries[place] for place in mixed if queries[place].name not in known]
-            for some in in_groups(left, ASKED_AT_ONCE):
+            for some in batched(left, ASKED_AT_ONCE):
                 if time.monotonic() > end:
                     return None
                 asked = (self._answer(process, query) for query in some)
@@ -137,7 +138,7 @@ class Scale:
 
     def _register(self, process: InProcess, end: float) -> bool:
         """Registers the clips that are missing; false if time ran out."""
-        for count, group in enumerate(in_groups(self._clips, GROUP), 1):
+        for count, group in enumerate(batched(self._clips, GROUP), 1):
             if time.monotonic() > end:
                 return False
             process.run(_together(self._registered(process, clip) for clip in group))
@@ -169,7 +170,7 @@ class Scale:
         people = crowd(
             growth.photographs, motions, embedder, count=growth.crowds[-1] - len(self._clips)
         )
-        for some in in_groups(enumerate(people, len(self._clips)), CROWD_GROUP):
+        for some in batched(enumerate(people, len(self._clips)), CROWD_GROUP):
             store.register([self._entry(place, features) for place, features in some])
             logger.info("crowd: %d of %d", some[-1][0] + 1, growth.crowds[-1])
         store.optimize(full=True)

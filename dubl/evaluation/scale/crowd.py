@@ -8,40 +8,22 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from dubl.errors import InvalidRequest
+from dubl.index.reading import batched
 from dubl.ports import Embedder
 from dubl.types import Float16Array, Float32Array, FrameClip, Uint8Array, VideoFacts, VideoFeatures
-
-Item = TypeVar("Item")
 
 FRAMES = 8  # of one distractor; chosen, bounds the size of the library
 BATCH = 64  # crops embedded together
 LEAST_SIDE = 0.4  # of a crop, as a share of the photograph's
-NOWHERE = VideoFacts(
-    duration_s=1.0,
-    width=1,
-    height=1,
-    rotation_deg=0,
-    codec="",
-    container="",
-    frame_rate_hz=1.0,
-    backend="",
-)
-
-
-def in_groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`; the last may be shorter."""
-    left = iter(items)
-    return iter(lambda: list(islice(left, size)), [])
+NOWHERE = VideoFacts(duration_s=1.0, width=1, height=1)
 
 
 def crowd(
@@ -57,7 +39,7 @@ def crowd(
     `photographs`: a tar file of pictures. Raises InvalidRequest if there are none.
     """
     rng = np.random.default_rng(seed)
-    for some in in_groups(_crops(photographs, embedder.spec.frame_size, count, rng), BATCH):
+    for some in batched(_crops(photographs, embedder.spec.frame_size, count, rng), BATCH):
         for place, still in enumerate(_embedded(some, embedder)):
             motion = motions[int(rng.integers(len(motions)))]
             yield moved(still, motion, length=FRAMES + place % 2)
