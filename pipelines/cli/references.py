@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -117,9 +116,11 @@ def add(
             if isinstance(backend, Client) and one in zips:
                 added += _unzipped(backend, one, library, owner, bar)
             else:
-                added.append(
-                    _registered(partial(register, title=title or Path(plain_text(one)).stem), one)
-                )
+                link, named = (one, "") if "://" in one else ("", one)
+                added.append(None)
+                with one_of_many(one):
+                    stem = Path(plain_text(one)).stem
+                    added[-1] = register(named, link=link, title=title or stem)
             bar.end()
     found = [one for one in added if one is not None]
     print_items(found, REFERENCES, as_json=as_json)
@@ -201,15 +202,6 @@ def delete(
     for reference_id in reference_ids:
         backend.delete_reference(reference_id)
         typer.echo(f"deleted {reference_id}")
-
-
-def _registered(register: Callable[..., Reference], video: str) -> Reference | None:
-    """The reference; None after an error of this video, so that the others are still added."""
-    link = video if "://" in video else ""
-    found = None
-    with one_of_many(video):
-        found = register("" if link else video, link=link)
-    return found
 
 
 def _unzipped(
