@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import av
@@ -135,6 +136,16 @@ def made(seed: int, seconds: float) -> Samples:
     if kind == 2:
         return talk(seconds, rng)
     return (scene if kind == 3 else music)(rng, seconds).astype(np.float32)
+
+
+def read(path: Path) -> Samples:
+    """The sound of a file; empty if it has none."""
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return np.empty(0, np.float32)
+        parts = [one for frame in container.decode(audio=0) for one in resampler.resample(frame)]
+    return _joined([*parts, *resampler.resample(None)])
 
 
 def _at_rate(samples: NDArray[np.floating], rate_hz: int) -> Samples:

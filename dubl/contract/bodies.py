@@ -550,7 +550,7 @@ class Policy(Answer):
 
 class Evidence(Answer):
     """The evidence of one match. `matrix_picture`: address of a PNG. `matrix`: address of the
-    matrices, with `?stage=frames|network`.
+    matrices, with `?stage=frames|network|sound`.
     """
 
     check_id: str

@@ -23,6 +23,7 @@ from dubl.types import (
     Match,
     Matrices,
     Segment,
+    SoundFeatures,
     StoredVideo,
     TimedMatrix,
     Uint8Array,
@@ -71,6 +72,7 @@ class Explainer:
         return Matrices(
             frames=_thinned(self._frames(query, reference)),
             cleaned=self._cleaned(query, reference, match.segments),
+            sound=_sounds(query.sound, reference.sound),
         )
 
     def _pair(self, check_id: str, match: Match) -> tuple[VideoFeatures, VideoFeatures]:
@@ -149,6 +151,25 @@ class Explainer:
             match.reference_id, line.slope * shown_s + line.offset_s
         )
         return PicturePair(query=_decoded(query), reference=_decoded(reference))
+
+
+def _sounds(query: SoundFeatures | None, reference: SoundFeatures | None) -> TimedMatrix | None:
+    """Cosines of the windows, by their middles."""
+    if query is None or reference is None or query.spec != reference.spec:
+        return None
+    if not len(query.times_s) or not len(reference.times_s):
+        return None
+    left, right = (one.descriptors.astype(np.float32) for one in (query, reference))
+    half_s = query.spec.window_s / 2
+    return _thinned(
+        TimedMatrix(
+            similarity=np.clip(left @ right.T, 0, 1),
+            query_times_s=query.times_s + half_s,
+            reference_times_s=reference.times_s + half_s,
+            query_duration_s=query.duration_s,
+            reference_duration_s=reference.duration_s,
+        )
+    )
 
 
 def _frame_pairs(segments: Sequence[Segment], matrix: TimedMatrix) -> tuple[FramePair, ...]:

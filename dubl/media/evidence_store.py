@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,6 +33,8 @@ from dubl.types import (
     WHOLE_FRAME,
     FeatureSpec,
     FrameClip,
+    SoundFeatures,
+    SoundSpec,
     StoredVideo,
     Uint8Array,
     VideoFacts,
@@ -268,7 +271,18 @@ def _write_features(path: Path, features: VideoFeatures) -> None:
             views=features.views,
             duration_s=np.float64(features.duration_s),
             spec=np.array(json.dumps(asdict(features.spec))),
+            **_sound_arrays(features.sound),
         )
+
+
+def _sound_arrays(sound: SoundFeatures | None) -> dict[str, Any]:
+    if sound is None:
+        return {}
+    return {
+        "sound_descriptors": sound.descriptors,
+        "sound_times_s": sound.times_s,
+        "sound_spec": np.array(json.dumps(asdict(sound.spec))),
+    }
 
 
 def _read_features(path: Path) -> VideoFeatures:
@@ -280,6 +294,14 @@ def _read_features(path: Path) -> VideoFeatures:
             views=arrays["views"],
             duration_s=float(arrays["duration_s"]),
             spec=FeatureSpec(**json.loads(str(arrays["spec"]))),
+            sound=SoundFeatures(
+                descriptors=arrays["sound_descriptors"],
+                times_s=arrays["sound_times_s"],
+                duration_s=float(arrays["duration_s"]),
+                spec=SoundSpec(**json.loads(str(arrays["sound_spec"]))),
+            )
+            if "sound_spec" in arrays
+            else None,
         )
 
 

@@ -65,11 +65,13 @@ class FramePair:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrices:
     """frames: the matrix that alignment reads. cleaned: the comparator network's output for the
-    query's best view; None without a network.
+    query's best view; None without a network. sound: of windows of sound; None unless both sides
+    have one that was described alike.
     """
 
     frames: TimedMatrix
     cleaned: TimedMatrix | None
+    sound: TimedMatrix | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

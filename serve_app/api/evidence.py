@@ -28,7 +28,7 @@ from dubl.types import (
 )
 from serve_app.api.context import Context, RouteContext, visible_check, visible_reference
 
-Stage = Literal["frames", "network"]
+Stage = Literal["frames", "network", "sound"]
 At = Annotated[float, Query(ge=0, description="seconds")]
 
 MATCH = "/v1/checks/{check_id:path}/matches/{reference_id:path}"
@@ -66,7 +66,7 @@ async def matrix(
     reference_id: str,
     stage: Stage = "frames",
 ) -> bodies.Matrix:
-    """The similarity matrix as numbers, before (`frames`) or after the network."""
+    """The similarity matrix as numbers: of frames, of frames after the network, or of sound."""
     match = await _match(context, await visible_check(context, request, check_id), reference_id)
     return bodies.Matrix.of(_stage(await context.engine.evidence.matrices(check_id, match), stage))
 
@@ -135,7 +135,7 @@ async def forget(context: RouteContext, request: Request, check_id: str) -> None
 async def _match(context: Context, check: Check, reference_id: str) -> Match:
     """The match of a check with a reference. Raises NotFound; EvidenceNotKept if the reference was
     deleted since."""
-    for match in check.verdict.matches:
+    for match in (*check.verdict.matches, *check.verdict.audio_matches):
         if match.reference_id == reference_id:
             await context.ledger.ask(Ledger.require_current, check, reference_id)
             return match
@@ -145,9 +145,11 @@ async def _match(context: Context, check: Check, reference_id: str) -> Match:
 def _stage(matrices: Matrices, stage: Stage) -> TimedMatrix:
     if stage == "frames":
         return matrices.frames
-    if matrices.cleaned is None:
-        raise EvidenceNotKept("the model in use has no comparator network")
-    return matrices.cleaned
+    shown = matrices.sound if stage == "sound" else matrices.cleaned
+    if shown is None:
+        lacking = "no sound of both is stored" if stage == "sound" else "the model has no network"
+        raise EvidenceNotKept(lacking)
+    return shown
 
 
 def _jpeg(content: bytes) -> Response:

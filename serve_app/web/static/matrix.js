@@ -6,7 +6,7 @@ import { seconds } from "./format.js";
 import { t } from "./i18n.js";
 import { lineOf } from "./player.js";
 
-const STAGES = ["frames", "network"];
+const STAGES = ["frames", "network", "sound"];
 const STEP_S = 0.5;
 
 export function matrix(evidence, player) {
@@ -57,7 +57,10 @@ export function matrix(evidence, player) {
 }
 
 async function hideMissing(evidence, tabs) {
-  try { await get(`${evidence.matrix}?stage=network`); } catch { tabs.hidden = true; }
+  for (const button of [...tabs.children].slice(1)) {
+    try { await get(`${evidence.matrix}?stage=${button.dataset.stage}`); } catch { button.remove(); }
+  }
+  tabs.hidden = tabs.children.length === 1;
 }
 
 function set(line, axis, value) {

@@ -168,6 +168,8 @@ export class Player {
       VIEWS.map((view) => h("button", { "data-view": view, "aria-pressed": String(view === "side"), onclick: () => this.look(view) }, t(`player.${view}`))));
     const rate = h("select", { "aria-label": t("player.rate") }, [0.25, 0.5, 1, 2].map((value) => h("option", { value, selected: value === 1 }, `${value}×`)));
     rate.addEventListener("change", () => { this.rate = Number(rate.value); if (this.playing) this.query.play(this.rate); });
+    const heard = h("select", { "aria-label": t("player.sound") }, ["none", "query", "reference"].map((side) => h("option", { value: side }, t(`player.sound.${side}`))));
+    heard.addEventListener("change", () => { for (const side of ["query", "reference"]) this[side].hear(side === heard.value); });
     this.label();
     const several = this.segments.length > 1;
     return h("section", { class: "card player", "data-view": "side" },
@@ -177,6 +179,6 @@ export class Player {
       h("div", { class: "controls" }, this.button,
         several && action("player.previous", "back", () => this.toSegment(this.current - 1)),
         several && action("player.next", "next", () => this.toSegment(this.current + 1)),
-        this.clock, rate, this.views));
+        this.clock, rate, heard, this.views));
   }
 }

@@ -46,6 +46,7 @@ export class Side {
     try { video.src = await media(this.body.video); } catch { return false; }
     if (!(await loaded)) return false;
     this.video = video;
+    video.muted = !this.heard;
     video.addEventListener("seeked", this.changed);
     this.screen.replaceChildren(video);
     return true;
@@ -71,6 +72,9 @@ export class Side {
     this.video.playbackRate = Math.min(Math.max(rate, 0.1), 8);
     if (this.video.paused) this.video.play().catch(() => {});
   }
+
+  // At most one side is heard.
+  hear(wanted) { this.heard = wanted; if (this.video) this.video.muted = !wanted; }
 
   pause() { if (this.video) this.video.pause(); }
 

@@ -39,7 +39,7 @@ export const en = {
   "match.none": "No segment was found.", "match.timeline": "Timeline of segments",
   "match.axis.query": "Checked", "match.axis.reference": "Reference",
   "match.matrix": "Similarity matrix", "match.matrix.help": "Click, or use the arrow keys, to go to an instant of both videos. Down: checked video. Right: reference.",
-  "match.stage.frames": "Before the network", "match.stage.network": "After the network",
+  "match.stage.frames": "Before the network", "match.stage.network": "After the network", "match.stage.sound": "Sound",
   "match.pairs": "Frames side by side", "match.pair": "{query} in the checked video, {reference} in the reference, similarity {similarity}",
   "match.no.evidence": "No evidence is stored for this check. It is stored for duplicates and reviews, for a limited time. To see it, check the video again with evidence.keep=all.",
   "match.speed": "{value}× speed", "match.reversed": "reversed",
@@ -52,6 +52,7 @@ export const en = {
   "player.back": "Back by a frame", "player.forward": "Forward by a frame", "player.side": "Side by side",
   "player.blink": "Blink", "player.difference": "Difference", "player.view": "View", "player.seek": "Position in the checked video",
   "player.nothing": "No picture is stored", "player.pictures": "Shown from stored pictures", "player.rate": "Rate",
+  "player.sound": "Sound", "player.sound.none": "No sound", "player.sound.query": "Sound of the checked video", "player.sound.reference": "Sound of the reference",
   "player.stage": "Both videos in one picture",
 
   "review.title": "Decision", "review.confirmed": "Confirm", "review.rejected": "Not a match", "review.licensed": "Licensed",

@@ -38,7 +38,7 @@ export const ru = {
   "match.none": "Общих отрезков не найдено.", "match.timeline": "Шкала общих отрезков",
   "match.axis.query": "Проверка", "match.axis.reference": "Эталон",
   "match.matrix": "Матрица сходства", "match.matrix.help": "Щёлкните или нажимайте стрелки, чтобы перейти к моменту обоих видео. Вниз — проверяемое, вправо — эталон.",
-  "match.stage.frames": "До сети", "match.stage.network": "После сети",
+  "match.stage.frames": "До сети", "match.stage.network": "После сети", "match.stage.sound": "Звук",
   "match.pairs": "Кадры рядом", "match.pair": "{query} в проверяемом, {reference} в эталоне, сходство {similarity}",
   "match.no.evidence": "Материалов этой проверки нет. Они хранятся для дубликатов и разбора, ограниченное время. Чтобы увидеть их, проверьте видео снова с evidence.keep=all.",
   "match.speed": "скорость ×{value}", "match.reversed": "в обратную сторону",
@@ -51,6 +51,7 @@ export const ru = {
   "player.back": "На кадр назад", "player.forward": "На кадр вперёд", "player.side": "Рядом",
   "player.blink": "Мигание", "player.difference": "Разность", "player.view": "Вид", "player.seek": "Место в проверяемом видео",
   "player.nothing": "Кадры не сохранены", "player.pictures": "Показано по сохранённым кадрам", "player.rate": "Темп",
+  "player.sound": "Звук", "player.sound.none": "Без звука", "player.sound.query": "Звук проверяемого видео", "player.sound.reference": "Звук эталона",
   "player.stage": "Оба видео в одном кадре",
 
   "review.title": "Решение", "review.confirmed": "Подтвердить", "review.rejected": "Не совпадает", "review.licensed": "Есть лицензия",

@@ -18,6 +18,8 @@ from dubl.types import (
     Float32Array,
     Match,
     Segment,
+    SoundFeatures,
+    SoundSpec,
     StoredVideo,
     TimedMatrix,
     VideoFeatures,
@@ -197,3 +199,29 @@ def test_segments_are_drawn_white_from_end_to_end() -> None:
         True,
         False,
     ]
+
+
+def test_the_offset_plot_of_sound_has_its_line_where_both_sounds_agree() -> None:
+    song = sound(seed=1)
+    query, later = (replaced(one, song[first:]) for one, first in ((QUERY, 12), (REFERENCE, 0)))
+    explain = explainer_of(Shelf({"r": later}), ShowingComparator(), Kept({"c": query}))
+    shown = explain.matrices("c", MATCH).sound
+    assert shown is not None
+    rows = shown.similarity.argmax(axis=1)
+    assert shown.reference_times_s[rows] - shown.query_times_s == pytest.approx(6.0)
+    assert explainer(Kept({"c": QUERY})).matrices("c", MATCH).sound is None
+
+
+def replaced(features: VideoFeatures, windows: np.ndarray) -> VideoFeatures:
+    spec = SoundSpec(
+        model_id="made", weights_sha256="0", sample_rate_hz=8000, window_s=2, step_s=0.5, dims=64
+    )
+    heard = SoundFeatures(
+        descriptors=windows, times_s=np.arange(len(windows)) / 2, duration_s=40.0, spec=spec
+    )
+    return dataclasses.replace(features, sound=heard)
+
+
+def sound(seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((40, 64))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)

@@ -14,7 +14,15 @@ from PIL import Image
 from dubl.errors import EvidenceNotKept
 from dubl.media.evidence_store import EvidenceStore
 from dubl.settings import EvidenceSettings
-from dubl.types import FeatureSpec, FrameClip, VideoFacts, VideoFeatures, VideoSource
+from dubl.types import (
+    FeatureSpec,
+    FrameClip,
+    SoundFeatures,
+    SoundSpec,
+    VideoFacts,
+    VideoFeatures,
+    VideoSource,
+)
 
 DAY_S = 86400.0
 SPEC = FeatureSpec(
@@ -64,7 +72,18 @@ def features() -> VideoFeatures:
         views=np.array([0, 0, 0, 1], np.uint8),
         duration_s=3.0,
         spec=SPEC,
+        sound=SOUND,
     )
+
+
+SOUND = SoundFeatures(
+    descriptors=np.eye(2, 64, dtype=np.float16),
+    times_s=np.array([0.0, 0.5]),
+    duration_s=3.0,
+    spec=SoundSpec(
+        model_id="s", weights_sha256="0", sample_rate_hz=8000, window_s=2.0, step_s=0.5, dims=64
+    ),
+)
 
 
 def kept_videos(tmp_path: Path, **changes: object) -> EvidenceStore:
@@ -96,6 +115,10 @@ def test_an_upload_outlives_the_spool_with_its_pictures_and_features(
     stored = kept.query_features("my/check")
     np.testing.assert_array_equal(stored.region_features, features().region_features)
     np.testing.assert_array_equal(stored.views, features().views)
+    assert stored.sound is not None
+    np.testing.assert_array_equal(stored.sound.descriptors, SOUND.descriptors)
+    np.testing.assert_array_equal(stored.sound.times_s, SOUND.times_s)
+    assert stored.sound.spec == SOUND.spec
     assert stored.spec == SPEC
 
 

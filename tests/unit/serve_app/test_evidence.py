@@ -75,6 +75,7 @@ def test_without_a_network_its_matrix_is_not_there(
     service.videos.has_network = False
     answer = client.get(f"{AT}/evidence/matrix?stage=network")
     assert (answer.status_code, answer.json()["code"]) == (404, "evidence_not_kept")
+    assert client.get(f"{AT}/evidence/matrix?stage=sound").status_code == 404
     assert client.get(f"{AT}/evidence/matrix?stage=other").status_code == 400
 
 
