@@ -320,6 +320,9 @@ class RetentionSettings(Section):
     uploads_s: float = Field(
         default=30 * 86400.0, gt=0, description="features of checked uploads for matching backwards"
     )
+    audit_s: float = Field(
+        default=2 * 365 * 86400.0, gt=0, description="the audit log: who decided or changed what"
+    )
 
 
 class FloodSettings(Section):

@@ -174,6 +174,7 @@ class Client(Closing):
     create_key = waited(Operations.create_key)
     list_keys = waited(Operations.list_keys)
     revoke_key = waited(Operations.revoke_key)
+    list_audit = waited(Operations.list_audit)
     list_spaces = waited(Operations.list_spaces)
     missing_references = waited(Operations.missing_references)
     switch_space = waited(Operations.switch_space)

@@ -30,6 +30,7 @@ from dubl.client.exchange import (
 )
 from dubl.contract.bodies import (
     Accepted,
+    AuditEntry,
     Calibration,
     Check,
     Delivery,
@@ -522,6 +523,13 @@ class Operations(ABC):
         """Revokes a key."""
         path = f"/v1/keys/{_quoted(key_id)}"
         return await self._ask(Operation(method="DELETE", path=path, read=Key.model_validate_json))
+
+    async def list_audit(
+        self, *, key_id: str = "", since: str = "", limit: int = 50, cursor: str = ""
+    ) -> Page[AuditEntry]:
+        """Who decided, changed, exported or deleted what, newest first."""
+        query: Query = {"key_id": key_id, "since": since, "limit": limit, "cursor": cursor}
+        return await self._get("/v1/audit", Page[AuditEntry].model_validate_json, query)
 
     async def list_spaces(self, *, since: str = "") -> Spaces:
         """Feature spaces in service, the answering one, and the comparison with the other one.

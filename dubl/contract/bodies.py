@@ -431,6 +431,18 @@ class WebhookEvent(Answer):
         return self.data.check
 
 
+class AuditEntry(Plain):
+    """A decision, change, export or deletion; `key_id` and `key_name` are those of its key."""
+
+    id: str
+    created_at: str
+    key_id: OptionalText
+    key_name: OptionalText
+    action: str
+    path: str
+    request_id: str
+
+
 class Delivery(Answer):
     """A webhook: `status` is pending, delivered or failed; `http_status` is that of the last
     answer."""

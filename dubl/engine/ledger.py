@@ -29,6 +29,7 @@ from dubl.errors import (
     StoreHeld,
 )
 from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.audit import Audit
 from dubl.ledger.guard import Guard
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
@@ -40,7 +41,7 @@ from dubl.ledger.spaces import Spaces
 from dubl.settings import Settings
 
 Part = TypeVar(
-    "Part", ApiKeys, Guard, JobQueue, Ledger, Outbox, Policies, Retention, Reviews, Spaces
+    "Part", ApiKeys, Audit, Guard, JobQueue, Ledger, Outbox, Policies, Retention, Reviews, Spaces
 )
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -201,6 +202,7 @@ def part_of(ledger: Ledger, method: Callable[..., object]) -> object:
         ledger.guard,
         ledger.policies,
         ledger.retention,
+        ledger.audit,
         ledger.spaces,
     )
     owner = method.__qualname__.partition(".")[0]

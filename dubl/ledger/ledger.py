@@ -16,6 +16,7 @@ from threading import Lock
 
 from dubl.errors import CheckNotFound, EvidenceNotKept, StateConflict, needs_extra, no_check
 from dubl.ledger.api_keys import ApiKeys
+from dubl.ledger.audit import Audit
 from dubl.ledger.backlog import Backlog, read_backlog
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database, Row, Value
@@ -95,6 +96,7 @@ class Ledger:
         self.guard = Guard(self._database, flood)
         self.policies = Policies(self._database)
         self.retention = Retention(self._database)
+        self.audit = Audit(self._database)
         self._claims: OrderedDict[str, Claim] = OrderedDict()
         self._claiming = Lock()
 

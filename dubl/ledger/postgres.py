@@ -57,6 +57,7 @@ INDEXES = (
     "reviews (check_id)",
     "deliveries (next_attempt_at) WHERE state = 'pending'",
     "deliveries (job_id)",
+    "audit (created_at DESC, id DESC)",
 )
 # The tables of a DuckDB file and their columns.
 COLUMNS = """

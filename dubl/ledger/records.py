@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from dubl.ledger.database import Connection, Database, Row, Value
 from dubl.types import (
     ApiKey,
+    AuditEntry,
     Check,
     Delivery,
     Hold,
@@ -171,3 +172,4 @@ POLICIES = Records(LibraryPolicy, "library_policies")
 KEYS = Records(ApiKey, "api_keys")
 SWITCHES = Records(SpaceSwitch, "spaces", renamed={"by": "by_key"})
 SHADOWS = Records(Shadow, "shadows")
+AUDIT = Records(AuditEntry, "audit")

@@ -28,6 +28,7 @@ OLD_JOBS = f"""
 SELECT id FROM jobs WHERE finished_at < ? AND NOT {UNFINISHED} AND id NOT IN ({OF_HELD})
     AND id NOT IN (SELECT job_id FROM deliveries WHERE state = 'pending') LIMIT ?
 """
+OLD_ENTRIES = "SELECT id FROM audit WHERE created_at < ? LIMIT ?"
 
 
 class Retention:
@@ -92,6 +93,7 @@ class Retention:
             (OLD_CHECKS, "checks", settings.checks_s),
             (OLD_DELIVERIES, "deliveries", settings.deliveries_s),
             (OLD_JOBS, "jobs", settings.jobs_s),
+            (OLD_ENTRIES, "audit", settings.audit_s),
         )
         return sum(self._sweep(statement, table, kept_s) for statement, table, kept_s in parts)
 

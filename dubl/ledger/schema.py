@@ -222,11 +222,26 @@ KEYS_OF_JOBS = (
     "ALTER TABLE jobs ADD COLUMN IF NOT EXISTS key_id VARCHAR DEFAULT ''",
 )
 
+AUDIT = (
+    """
+    CREATE TABLE IF NOT EXISTS audit (
+        id VARCHAR PRIMARY KEY,
+        created_at VARCHAR NOT NULL,
+        key_id VARCHAR NOT NULL,
+        key_name VARCHAR NOT NULL,
+        action VARCHAR NOT NULL,
+        path VARCHAR NOT NULL,
+        request_id VARCHAR NOT NULL
+    )
+    """,
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
     Upgrade(version=6, statements=HOLDS),
     Upgrade(version=7, statements=ALIKE),
     Upgrade(version=8, statements=KEYS_OF_JOBS),
+    Upgrade(version=9, statements=AUDIT),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

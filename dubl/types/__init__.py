@@ -8,6 +8,7 @@ results on without awaiting them.
 from __future__ import annotations
 
 from dubl.types.access import ApiKey as ApiKey
+from dubl.types.access import AuditEntry as AuditEntry
 from dubl.types.access import Scope as Scope
 from dubl.types.arrays import Float16Array as Float16Array
 from dubl.types.arrays import Float32Array as Float32Array

@@ -37,3 +37,20 @@ class ApiKey:
     def prefix(self) -> str:
         """The public part of the key, which identifies it."""
         return f"dubl_{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """A decision, change, export or deletion that was made over HTTP, and by which key.
+
+    `key_id` is empty where no keys are required. `action`: method and route; `path`: what was
+    addressed. `created_at` is UTC, ISO 8601.
+    """
+
+    id: str
+    created_at: str
+    key_id: str
+    key_name: str
+    action: str
+    path: str
+    request_id: str

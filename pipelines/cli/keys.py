@@ -12,25 +12,38 @@ from typing import Annotated
 
 import typer
 
+from dubl.client.client import Client
+from dubl.contract.bodies import AuditEntry
 from dubl.contract.bodies import Key as ListedKey
 from dubl.settings import Settings
 from dubl.types import Scope
 from pipelines.cli.options import (
     DATA,
+    AsJson,
     Config,
     Data,
     Key,
     Url,
     command_settings,
     connected,
+    on_service,
     opened_ledger,
     print_warning,
     printed_errors,
 )
-from pipelines.cli.show import print_json
+from pipelines.cli.show import Columns, moment, print_items, print_json
+
+AUDIT: Columns[AuditEntry] = {
+    "time": lambda entry: moment(entry.created_at),
+    "key": lambda entry: entry.key_name or "",
+    "action": lambda entry: entry.action,
+    "path": lambda entry: entry.path,
+}
 
 keys_app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="API keys: create, list, revoke."
+    add_completion=False,
+    no_args_is_help=True,
+    help="API keys: create, list, revoke; what was done.",
 )
 
 
@@ -128,3 +141,17 @@ def revoke(
             with opened_ledger(command_settings(data, config)) as ledger:
                 ledger.keys.revoke(wanted)
         typer.echo(f"revoked dubl_{wanted}")
+
+
+@keys_app.command("audit")
+@on_service
+def audit(
+    client: Client,
+    key_id: Annotated[str, typer.Option(help="only what this key did")] = "",
+    since: Annotated[str, typer.Option(help="a time (UTC, ISO 8601)")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Lists decisions, changes, exports and deletions over HTTP, newest first."""
+    found = client.list_audit(key_id=key_id.removeprefix("dubl_"), since=since, limit=limit)
+    print_items(found.items, AUDIT, as_json=as_json)

@@ -123,7 +123,7 @@ PANELS = {
             "pipelines.cli.spaces:spaces_app",
             "Feature spaces of a service: compare, switch, roll back.",
         ),
-        "keys": ("pipelines.cli.keys:keys_app", "API keys: create, list, revoke."),
+        "keys": ("pipelines.cli.keys:keys_app", "API keys: create, list, revoke; what was done."),
         "ledger": ("pipelines.cli.ledger:ledger_app", "The ledger: copy it to another engine."),
         "backup": ("pipelines.cli.backup:backup", "Copies library, ledger and unfinished uploads."),
         "restore": ("pipelines.cli.backup:restore", "Restores a back-up into a data folder."),

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from dubl.assembly import make_spool
 from dubl.engine.engine import Engine
 from serve_app.api import (
+    audit,
     backup,
     checks,
     deliveries,
@@ -52,6 +53,7 @@ ROUTES = (
     spaces,
     system,
     keys,
+    audit,
     backup,
 )
 
@@ -80,6 +82,7 @@ def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = 
     console.install(app)
     problems.install(app)
     app.add_middleware(ComposedPath)
+    app.add_middleware(audit.AuditTrail, ledger=engine.ledger)
     app.add_middleware(
         AccessControl,
         ring=ring,

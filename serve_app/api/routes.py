@@ -46,7 +46,7 @@ RULES = (
     Rule(path="/metrics", methods=READ, scopes=_USERS),
 )
 # What is of all libraries at once is not for a key of some.
-WHOLE_PATHS = ("/metrics", "/v1/deliveries", "/v1/keys", "/v1/ledger", "/v1/spaces")
+WHOLE_PATHS = ("/metrics", "/v1/audit", "/v1/deliveries", "/v1/keys", "/v1/ledger", "/v1/spaces")
 # What counts against a key's jobs of the day.
 JOB_PATHS = frozenset({LEGACY_PATH, "/v1/checks", "/v1/references", "/v1/batches"})
 
@@ -57,6 +57,16 @@ def is_open(path: str) -> bool:
 
 def is_whole(path: str) -> bool:
     return any(path == whole or path.startswith(f"{whole}/") for whole in WHOLE_PATHS)
+
+
+def is_audited(method: str, path: str) -> bool:
+    """Whether it decides, changes, exports or deletes something; submissions and searches do not.
+
+    A submission is a job, with the key that sent it.
+    """
+    if method in WRITE:
+        return path not in JOB_PATHS and not path.startswith("/v1/search")
+    return path == "/v1/ledger"
 
 
 def starts_job(method: str, path: str) -> bool:

@@ -23,7 +23,14 @@ from tests.support.fake_service import FakeService
 LINK = "https://example.org/a.mp4"
 WAIT = {"Prefer": "wait=30"}
 LIMIT_BYTES = 10_000
-ADMINISTRATORS = ("/v1/keys", "/v1/ledger", "/v1/deliveries", "/v1/libraries/", "/v1/spaces")
+ADMINISTRATORS = (
+    "/v1/keys",
+    "/v1/audit",
+    "/v1/ledger",
+    "/v1/deliveries",
+    "/v1/libraries/",
+    "/v1/spaces",
+)
 
 
 @pytest.fixture

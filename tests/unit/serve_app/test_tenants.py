@@ -174,7 +174,9 @@ def test_a_page_is_full_of_what_may_be_seen(tmp_path: Path, path: str) -> None:
     assert len(seen) == len(OURS) + 4
 
 
-@pytest.mark.parametrize("path", ["/v1/deliveries", "/v1/keys", "/v1/ledger", "/v1/spaces"])
+@pytest.mark.parametrize(
+    "path", ["/v1/audit", "/v1/deliveries", "/v1/keys", "/v1/ledger", "/v1/spaces"]
+)
 def test_an_administrator_of_one_library_has_no_part_in_the_whole(
     tmp_path: Path, path: str
 ) -> None:

@@ -1,0 +1,77 @@
+"""The audit log: decisions, changes, exports and deletions over HTTP, with the key of each."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dubl.contract import bodies
+from dubl.engine.ledger import LedgerClient
+from dubl.errors import DublError
+from dubl.ledger.audit import Audit
+from dubl.ledger.clock import utc_now
+from dubl.types import AuditEntry
+from serve_app.api.access import principal_of
+from serve_app.api.context import RouteContext
+from serve_app.api.middleware import request_id_of
+from serve_app.api.routes import is_audited
+
+logger = logging.getLogger(__name__)
+router = APIRouter(prefix="/v1/audit", tags=["keys"])
+
+
+@router.get("", response_model=bodies.Page[bodies.AuditEntry])
+async def listing(
+    context: RouteContext,
+    key_id: str = "",
+    since: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str = "",
+) -> bodies.Page[bodies.AuditEntry]:
+    """The audit log, newest first; of one key, or since a time (UTC, ISO 8601)."""
+    page = await context.ledger.ask(
+        Audit.list, key_id=key_id, since=since, limit=limit, cursor=cursor
+    )
+    return bodies.Page[bodies.AuditEntry].of(page, bodies.AuditEntry.of)
+
+
+class AuditTrail:
+    """ASGI middleware: what was done is in the ledger before it is answered."""
+
+    def __init__(self, app: ASGIApp, *, ledger: LedgerClient) -> None:
+        self._app = app
+        self._ledger = ledger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_audited(scope["method"], scope["path"]):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_after_entry(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                await self._add(scope)
+            await send(message)
+
+        await self._app(scope, receive, send_after_entry)
+
+    async def _add(self, scope: Scope) -> None:
+        principal = principal_of(Request(scope))
+        entry = AuditEntry(
+            id=uuid.uuid4().hex,
+            created_at=utc_now(),
+            key_id=principal.key_id,
+            key_name=principal.name,
+            action=f"{scope['method']} {scope['route'].path}",
+            path=scope["path"],
+            request_id=request_id_of(scope),
+        )
+        try:
+            await self._ledger.ask(Audit.add, entry)
+        except DublError as exc:
+            # It is done, and cannot be undone here: the log is where it is told then.
+            logger.error("the audit log could not be written (%s): %s", exc, entry)

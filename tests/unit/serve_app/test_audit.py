@@ -1,0 +1,79 @@
+"""Claims about the audit log: what is in it, what is not, and who reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dubl.errors import StoreUnavailable
+from dubl.ledger.audit import Audit
+from dubl.types import Scope
+from serve_app.api.routes import is_audited
+from tests.support.fake_service import FakeService
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    return FakeService(tmp_path, "access.refresh_s=0")
+
+
+@pytest.fixture
+def client(service: FakeService) -> TestClient:
+    client = TestClient(service.app(keys_required=True), raise_server_exceptions=False)
+    client.headers["Authorization"] = f"Bearer {service.issue(Scope.ADMIN)}"
+    return client
+
+
+def _actions(client: TestClient, **query: str) -> list[str]:
+    return [each["action"] for each in client.get("/v1/audit", params=query).json()["items"]]
+
+
+def test_what_was_done_is_listed_with_its_key(client: TestClient) -> None:
+    made = client.post("/v1/keys", json={"name": "ключ", "scopes": ["check"]}).json()
+    revoked = client.delete(f"/v1/keys/{made['key']['id']}")
+    assert client.get("/v1/ledger").status_code == 200
+    client.delete("/v1/keys/none")  # refused: nothing was done
+    client.get("/v1/keys")  # a look
+    newest, before, first = client.get("/v1/audit").json()["items"]
+    assert first["action"] == "POST /v1/keys"
+    assert newest["action"] == "GET /v1/ledger"
+    assert before["action"] == "DELETE /v1/keys/{key_id}"
+    assert before["path"] == f"/v1/keys/{made['key']['id']}"
+    assert before["request_id"] == revoked.headers["X-Request-ID"]
+    mine = client.headers["Authorization"].split("_")[1]
+    assert {first["key_id"], before["key_id"], newest["key_id"]} == {mine}
+    assert len(_actions(client, key_id=mine)) == 3
+    assert _actions(client, key_id="other") == []
+    assert _actions(client, since=newest["created_at"])[0] == "GET /v1/ledger"
+    assert _actions(client, since="2999-01-01T00:00:00.000Z") == []
+
+
+def test_each_route_that_changes_something_is_listed(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    silent = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method != "get" and not is_audited(method.upper(), path)
+    }
+    assert silent == {
+        ("POST", "/check-video-duplicate"),
+        ("POST", "/v1/batches"),
+        ("POST", "/v1/checks"),
+        ("POST", "/v1/references"),
+        ("POST", "/v1/search/frame"),
+    }, "submissions, which are jobs with their key, and questions"
+
+
+def test_a_log_that_cannot_be_written_undoes_nothing(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_self: Audit, _entry: object) -> None:
+        raise StoreUnavailable("full")
+
+    fail.__qualname__ = "Audit.add"  # the ledger's parts are found by it
+    monkeypatch.setattr(Audit, "add", fail)
+    assert client.post("/v1/keys", json={"name": "a", "scopes": ["check"]}).status_code == 201
+    assert "POST /v1/keys" in caplog.text
