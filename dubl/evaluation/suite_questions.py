@@ -82,7 +82,11 @@ def choose_questions(
     for name, query in queries.items():
         facts = truth.queries[name]
         shared = {match.reference for match in facts.matches}
-        near = {other: _nearness(query, features) for other, features in references.items()}
+        near = {
+            other: _nearness(query, features)
+            for other, features in references.items()
+            if other not in facts.left_out
+        }
         ranked = sorted(near, key=lambda other: -near[other])
         question = Question(
             name=name,

@@ -63,6 +63,14 @@ def test_a_copy_is_also_a_stranger_to_a_library_without_its_original() -> None:
     assert len(copies[1].references) == 3
 
 
+def test_a_query_is_not_compared_with_what_its_truth_leaves_out() -> None:
+    truth, queries = suite()
+    truth.queries["stranger0"] = TrueQuery(attack="stranger", matches=(), left_out=("r3", "r4"))
+    found = choose_questions(truth, queries, REFERENCES, sources={}, per_query=6)
+    asked = next(one for one in found if one.name == "stranger0")
+    assert asked.references.keys() == {"r0", "r1", "r2", "r5"}
+
+
 def test_videos_of_one_repository_are_one_source(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text('[{"file": "a.mp4", "source_repo": "one"}]')
