@@ -138,15 +138,15 @@ class Scale:
 
     def _register(self, process: InProcess, end: float) -> bool:
         """Registers the clips that are missing; false if time ran out."""
-        for count, group in enumerate(batched(self._clips, GROUP), 1):
+        known = make_library(self._settings).first.present_ids(clip.id for clip in self._clips)
+        missing = [clip for clip in self._clips if clip.id not in known]
+        for count, group in enumerate(batched(missing, GROUP), 1):
             if time.monotonic() > end:
-                return False
+                break
             process.run(_together(self._registered(process, clip) for clip in group))
-            logger.info(
-                "registered %d of %d", min(count * GROUP, len(self._clips)), len(self._clips)
-            )
+            logger.info("registered %d of %d", min(count * GROUP, len(missing)), len(missing))
         process.call(process.steps.librarian.keep_up)
-        return True
+        return time.monotonic() <= end
 
     async def _registered(self, process: InProcess, clip: LibraryClip) -> None:
         draft = ReferenceDraft(id=clip.id, library=_step_name(self._steps[clip.id]))
