@@ -14,11 +14,7 @@ from functools import cached_property
 
 from dubl.assembly import calibration_of, make_decoder, make_evidence_store, weights_folder
 from dubl.errors import DublError, EvidenceNotKept
-from dubl.matching.verification import (
-    MIN_LOCAL_CORRELATION,
-    local_correlation_of,
-    shown_in_file,
-)
+from dubl.matching.verification import local_correlation_of, shown_in_file
 from dubl.ports import Decoder
 from dubl.settings import Settings
 from dubl.types import Match, Reference, VideoSource
@@ -43,7 +39,7 @@ class PixelCheck:
     def checked(self, query: Reference, match: Match, references: Mapping[str, Reference]) -> Match:
         """The match; no duplicate if the pixels of both files differ.
 
-        It stays as it is if a file cannot be read, or its pictures cannot be laid on each other.
+        It stays as it is if a file cannot be read, or nothing changes in its pictures.
         """
         other = references.get(match.reference_id)
         if match.probability < self._least or other is None:
@@ -51,11 +47,11 @@ class PixelCheck:
         try:
             with self._file(query) as ours, self._file(other) as theirs:
                 shown = shown_in_file(match.segments[0], theirs, self._decoder)
-                value = local_correlation_of(ours, shown, self._decoder)
+                local = local_correlation_of(ours, shown, self._decoder)
         except DublError as exc:
             logger.info("pixels of %s and %s: %s", query.id, other.id, exc.detail)
             return match
-        if value is None or value >= MIN_LOCAL_CORRELATION:
+        if local is None or local.equal:
             return match
         return replace(match, probability=min(match.probability, self._ceiling))
 

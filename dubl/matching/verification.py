@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
-from dubl.matching.pixels import MIN_PICTURES, SIDE, local_correlation, pixel_motion
+from dubl.matching.pixels import (
+    MIN_LOCAL_CORRELATION,
+    MIN_PICTURES,
+    SIDE,
+    LocalCorrelation,
+    local_correlation,
+    pixel_motion,
+    unplaced_correlation,
+)
 from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
     FIRST_STREAM,
@@ -42,9 +50,6 @@ MIN_BACKWARDS = 0.5  # pixel correlation needed to call a segment reversed, or n
 NEARLY_OWN_SPEED = 1.25  # speed, or its inverse, up to which speed 1 is tried as well
 MIN_DIFFERENCE_S = 0.03  # seconds between the lengths of both sides that make a difference
 SAME_FILE = 0.999  # probability of a match with the very bytes of its reference
-# Chosen on train clips. Of 112 edited copies 105 reach .65; the others are under text or stickers,
-# or at another speed. Takes of one scene reach .6 at most, two runs of one robot program .9.
-MIN_LOCAL_CORRELATION = 0.62
 EDGE_S = 0.01  # seconds around a segment in which a picture still belongs to it
 
 
@@ -266,10 +271,12 @@ def correlations_of(
     return {identifier: value for identifier, value in found.items() if value is not None}
 
 
-def local_correlation_of(source: VideoSource, shown: Shown, decoder: Decoder) -> float | None:
+def local_correlation_of(
+    source: VideoSource, shown: Shown, decoder: Decoder
+) -> LocalCorrelation | None:
     """The local correlation of the query with the reference, by the hypothesis that fits best.
 
-    None if it cannot be measured. Raises as `decode` does.
+    Without registration where the pictures show too little for it. None if nothing changes. Raises as `decode` does.
     """
     if len(shown.pictures) < MIN_PICTURES:
         return None
@@ -279,7 +286,8 @@ def local_correlation_of(source: VideoSource, shown: Shown, decoder: Decoder) ->
     rows = [[_picture_at(clip, inside, at) for at in times_s] for _, times_s in shown.readings]
     motions = pixel_motion(shown.pictures, rows)
     if not motions:
-        return None
+        found = [unplaced_correlation(shown.pictures, row) for row in rows]
+        return max((one for one in found if one), key=lambda one: one.most, default=None)
     best = int(np.argmax([one.correlation for one in motions]))
     return local_correlation(shown.pictures, rows[best])
 
@@ -300,7 +308,7 @@ def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
         segment = shown.segment
     proves = motions[best].proves and values[best] >= MIN_LOCAL_CORRELATION
     local = local_correlation(shown.pictures, rows[best]) if proves else None
-    places = local if local is not None and local >= MIN_LOCAL_CORRELATION else 0.0
+    places = local.most if local is not None and local.alike else 0.0
     return PixelCorrelation(value=values[best], places=places, segment=segment)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dubl.matching.pixels import local_correlation, pixel_motion
+from dubl.matching.pixels import local_correlation, pixel_motion, unplaced_correlation
 from dubl.types import Uint8Array
 
 HEIGHT, WIDTH, COUNT = 180, 256, 8
@@ -207,8 +207,50 @@ def test_a_copy_changes_in_nearly_all_places_and_another_take_of_the_same_way_do
     assert motion.correlation > 0.6  # by its camera
     local = local_correlation(film, other)
     assert local is not None
-    assert local < 0.5
+    assert local.most < 0.5
     for edit in (darker, captioned, cropped):
-        value = local_correlation(film, [edit(one) for one in film])
-        assert value is not None
-        assert value > 0.65
+        copy = local_correlation(film, [edit(one) for one in film])
+        assert copy is not None
+        assert copy.alike
+
+
+def program(late_px: float) -> list[Uint8Array]:
+    """A big machine moves before a fixed camera, `late_px` behind its usual way."""
+    pictures = []
+    for number in range(COUNT):
+        picture = room().copy()
+        x = int(40 + 9 * number - late_px)
+        cv2.rectangle(picture, (x, 20), (x + 60, 120), 220, -1)
+        cv2.circle(picture, (x + 30, 70), 20, 60, -1)
+        pictures.append(picture)
+    return pictures
+
+
+def test_another_run_of_one_program_is_no_copy() -> None:
+    usual, late = program(0), program(3)
+    local = local_correlation(usual, late)
+    assert local is not None
+    assert local.alike
+    assert not local.equal
+    again = local_correlation(usual, [darker(one) for one in usual])
+    assert again is not None
+    assert again.equal
+
+
+def bars(late: int) -> list[Uint8Array]:
+    """A bar that grows on an empty screen: nothing to register by."""
+    pictures = [np.full((HEIGHT, WIDTH), 20, dtype=np.uint8) for _ in range(COUNT)]
+    for number, picture in enumerate(pictures):
+        cv2.rectangle(picture, (20, 60), (30 + 20 * number - late, 110), 220, -1)
+    return pictures
+
+
+def test_an_empty_screen_is_compared_as_it_lies() -> None:
+    screen = bars(0)
+    assert not pixel_motion(screen, [bars(7)])
+    again = unplaced_correlation(screen, [darker(one) for one in screen])
+    assert again is not None
+    assert again.equal
+    other = unplaced_correlation(screen, bars(7))
+    assert other is not None
+    assert not other.equal
