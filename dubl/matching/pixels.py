@@ -48,8 +48,8 @@ OTHER_SHARE = 0.2  # share of the places that a copy may show otherwise: text, s
 # Chosen on train clips. Of 112 edited copies 105 reach .65 in nearly all places; the others are
 # under text or stickers, or at another speed. Takes of one scene reach .6 at most.
 MIN_LOCAL_CORRELATION = 0.62
-# Chosen on train clips. Half the places of a copy reach .98, those of slow zooms, filmed screens and
-# inset pictures .81 to .95; two runs of one robot program .97, two programs in a terminal .95.
+# Chosen on train clips. Half the places of a copy reach .98, those of slow zooms, filmed screens
+# and insets .81 to .95; two runs of one robot program .97, two programs in a terminal .95.
 MIN_MEDIAN_CORRELATION = 0.975
 
 logger = logging.getLogger(__name__)

@@ -276,7 +276,8 @@ def local_correlation_of(
 ) -> LocalCorrelation | None:
     """The local correlation of the query with the reference, by the hypothesis that fits best.
 
-    Without registration where the pictures show too little for it. None if nothing changes. Raises as `decode` does.
+    Without registration where the pictures show too little for it. None if nothing changes.
+    Raises as `decode` does.
     """
     if len(shown.pictures) < MIN_PICTURES:
         return None
