@@ -6,8 +6,8 @@
 
 A suite is a folder as pipelines.make_attacks writes it: references/, queries/ and truth.json
 (dubl/evaluation/suite.py). A benchmark is a folder as its authors publish it
-(dubl/evaluation/public). The report is a folder with report.md, its pictures, tables of all pairs
-and queries as Parquet, matches.csv in the layout of VSC2022, and summary.json.
+(dubl/evaluation/public.py). The report is a folder with report.md, its pictures, tables of all
+pairs and queries as Parquet, matches.csv in the layout of VSC2022, and summary.json.
 
 A library is a folder of clips with a manifest.json (dubl/evaluation/scale). Each clip is asked
 about without itself, and each copy of a suite made of the clips, while the library grows. The
@@ -27,7 +27,7 @@ from dubl.errors import InvalidRequest
 from dubl.evaluation.benchmark.findings import judge
 from dubl.evaluation.benchmark.run import run_suite
 from dubl.evaluation.peers import Peers, available_peers
-from dubl.evaluation.public.benchmarks import BENCHMARKS, read_benchmark
+from dubl.evaluation.public import BENCHMARKS, read_benchmark
 from dubl.evaluation.report.writing import REPORT, write_report
 from dubl.evaluation.scale.asking import Growth
 from dubl.evaluation.scale.figures import PAGE, write_scale

@@ -16,7 +16,7 @@ from dubl.evaluation.benchmark.answers import AnsweredQuery, ScoredQuery, end_er
 from dubl.evaluation.benchmark.findings import Figures, Findings, pair_curve, thresholds
 from dubl.evaluation.benchmark.run import SuiteRun
 from dubl.evaluation.metrics.detection import Estimate, best_operating_point
-from dubl.evaluation.public.vsc2022 import write_matches
+from dubl.evaluation.public import write_matches
 from dubl.evaluation.report.cases import (
     FalsePair,
     Miss,

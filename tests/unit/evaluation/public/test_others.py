@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dubl.errors import InvalidRequest
-from dubl.evaluation.public.benchmarks import BENCHMARKS, read_benchmark
+from dubl.evaluation.public import BENCHMARKS, read_benchmark
 from dubl.evaluation.suite import SuiteTruth, find_video
 from dubl.footage.video_file import probe, read_frames
 

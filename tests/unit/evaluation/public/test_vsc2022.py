@@ -9,7 +9,7 @@ import pytest
 
 from dubl.errors import InvalidRequest
 from dubl.evaluation.metrics.segments import ScoredSegment
-from dubl.evaluation.public.vsc2022 import read_vsc2022, write_matches
+from dubl.evaluation.public import read_vsc2022, write_matches
 from dubl.evaluation.suite import find_video
 
 TRUE = """query_id,ref_id,query_start,query_end,ref_start,ref_end
