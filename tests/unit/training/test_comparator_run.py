@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,39 @@ run: {steps: 2, clips: 2, frames: [4], log_every: 1, checkpoint_every: 1, valida
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _quick() -> Iterator[None]:
     torch.set_num_threads(1)
-    monkeypatch.setattr("dubl.training.clips.scene_frames", short_scene)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dubl.training.clips.scene_frames", short_scene)
+        yield
 
 
-def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) -> None:
-    run = ComparatorRun(parse_config(ComparatorConfig, TINY), tmp_path / "run")
-    export = run.run(resume=False)
+@pytest.fixture(scope="module")
+def config() -> ComparatorConfig:
+    return parse_config(ComparatorConfig, TINY)
+
+
+@pytest.fixture(scope="module")
+def embedded(
+    tmp_path_factory: pytest.TempPathFactory, config: ComparatorConfig, _quick: None
+) -> Path:
+    """A run's folder before its first step: the features are there."""
+    folder = tmp_path_factory.mktemp("embedded")
+    ComparatorRun(config, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(embedded: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(embedded, tmp_path / "run")
+
+
+def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(
+    tmp_path: Path, config: ComparatorConfig
+) -> None:
+    export = ComparatorRun(config, tmp_path / "run").run(resume=False)
     assert (tmp_path / "run/loss.png").is_file()
     results = json.loads((tmp_path / "run/validation.json").read_text())
     assert set(results) == {"plain", "2"}
@@ -47,46 +72,46 @@ def test_a_whole_run_gives_a_comparator_for_the_weights_it_read(tmp_path: Path) 
     assert network.config.dims == 128
 
 
-def test_a_run_resumes_with_the_features_that_are_there(tmp_path: Path) -> None:
-    config = parse_config(ComparatorConfig, TINY)
-    ComparatorRun(config, tmp_path).run(resume=False)
-    (items,) = tmp_path.glob("pack-*/items.json")
+def test_a_run_resumes_with_the_features_that_are_there(
+    folder: Path, config: ComparatorConfig
+) -> None:
+    ComparatorRun(config, folder).run(resume=False)
+    (items,) = folder.glob("pack-*/items.json")
     before = items.stat().st_mtime_ns
-    again = ComparatorRun(config, tmp_path)
-    again.run(resume=True)
+    ComparatorRun(config, folder).run(resume=True)
     assert items.stat().st_mtime_ns == before
 
 
 def test_a_run_that_is_cut_off_while_it_exports_exports_when_it_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, config: ComparatorConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    config = parse_config(ComparatorConfig, TINY)
     with monkeypatch.context() as patch:
         patch.setattr(comparator_run, "save_comparator", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            ComparatorRun(config, tmp_path).run(resume=True)
-    export = ComparatorRun(config, tmp_path).run(resume=True)
+            ComparatorRun(config, folder).run(resume=True)
+    export = ComparatorRun(config, folder).run(resume=True)
     assert (export / COMPARATOR_FILE).is_file()
-    assert set(json.loads((tmp_path / "validation.json").read_text())) == {"plain", "2"}
+    assert set(json.loads((folder / "validation.json").read_text())) == {"plain", "2"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    run = ComparatorRun(parse_config(ComparatorConfig, TINY), tmp_path)
-    (tmp_path / "last.pt").write_bytes(content)
+def test_a_damaged_checkpoint_is_named(
+    folder: Path, config: ComparatorConfig, content: bytes
+) -> None:
+    run = ComparatorRun(config, folder)
+    (folder / "last.pt").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"last\.pt is no checkpoint"):
         run.run(resume=True)
 
 
-def test_damaged_figures_are_named(tmp_path: Path) -> None:
-    config = parse_config(ComparatorConfig, TINY)
-    ComparatorRun(config, tmp_path).run(resume=True)
-    (tmp_path / "validation.json").write_text('{"plain"')
+def test_damaged_figures_are_named(folder: Path, config: ComparatorConfig) -> None:
+    ComparatorRun(config, folder).run(resume=True)
+    (folder / "validation.json").write_text('{"plain"')
     with pytest.raises(ConfigurationError, match=r"validation\.json"):
-        ComparatorRun(config, tmp_path).run(resume=True)
+        ComparatorRun(config, folder).run(resume=True)
 
 
 def test_a_run_without_held_out_clips_is_refused(tmp_path: Path) -> None:
