@@ -42,6 +42,9 @@ class OpenVinoNetwork:
             "INFERENCE_PRECISION_HINT": "f32",
         }
         self._compiled = core.compile_model(model, "CPU", options)
+        # OpenVINO meets numpy in its first inference. Two threads at once, each in its first, wait
+        # for each other for ever: one for the interpreter's lock, one for a lock of C++.
+        self.describe(np.zeros((1, frame_size, frame_size, 3), dtype=np.uint8))
 
     def describe(self, frames: Uint8Array) -> FrameDescriptions:
         """Features of frames [N,S,S,3]. Threads may call it at once."""

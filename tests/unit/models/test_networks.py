@@ -15,6 +15,7 @@ from dubl.errors import WeightsUnavailable
 from dubl.models import devices
 from dubl.models.checkpoints import ModelCard, save_checkpoint
 from dubl.models.compact import load_compact
+from dubl.models.embedder import FrameDescriptions
 from dubl.models.openvino_network import OpenVinoNetwork
 from dubl.models.torch_network import TorchNetwork
 from dubl.types import Uint8Array
@@ -48,6 +49,19 @@ def test_the_graph_exported_anew_says_the_same(tmp_path: Path) -> None:
     anew = OpenVinoNetwork(SHIPPED, frame_size=97, threads=1, graphs=tmp_path).describe(shown)
     np.testing.assert_allclose(anew.descriptors, ours.descriptors, atol=1e-3)
     np.testing.assert_allclose(anew.region_features, ours.region_features, atol=1e-3)
+
+
+def test_a_new_network_has_made_its_first_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one in two threads at once may never end."""
+    made, describe = [], OpenVinoNetwork.describe
+
+    def noted(self: OpenVinoNetwork, shown: Uint8Array) -> FrameDescriptions:
+        made.append(len(shown))
+        return describe(self, shown)
+
+    monkeypatch.setattr(OpenVinoNetwork, "describe", noted)
+    OpenVinoNetwork(SHIPPED, frame_size=97, threads=1)
+    assert made == [1]
 
 
 def test_half_precision_keeps_the_features() -> None:
