@@ -82,3 +82,27 @@ def test_two_spaces_are_not_compared() -> None:
     other = replace(song, spec=replace(song.spec, weights_sha256="other"))
     with pytest.raises(ValueError, match="two spaces"):
         align(song, other)
+
+
+def test_two_long_talks_of_one_voice_are_strangers() -> None:
+    """All their windows are alike, those of one place no more than others."""
+    one, other = (_talk(seed) for seed in (1, 2))
+    assert float(np.mean(one.descriptors[:40] @ other.descriptors[:40].T)) > 0.55
+    assert max((found.likelihood for found in align(one, other)), default=0.0) < 0.1
+    excerpt = replace(one, descriptors=one.descriptors[20:60], times_s=one.times_s[:40])
+    assert align(excerpt, one)[0].likelihood > 0.9
+
+
+def _talk(seed: int) -> SoundFeatures:
+    """Forty seconds."""
+    voice = np.random.default_rng(0).standard_normal(64)
+    own = np.random.default_rng(seed).standard_normal((80, 64))
+    own /= np.linalg.norm(own, axis=1, keepdims=True)
+    vectors = np.sqrt(0.6) * voice / np.linalg.norm(voice) + np.sqrt(0.4) * own
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return SoundFeatures(
+        descriptors=vectors.astype(np.float16),
+        times_s=np.arange(80) / 2,
+        duration_s=41.5,
+        spec=DESCRIBER.spec,
+    )
