@@ -6,6 +6,7 @@ Pictures and songs are made in code.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -22,11 +23,13 @@ from dubl.footage.scenes import generate_library
 from dubl.footage.sounds import RATE_HZ as SOUND_HZ
 from dubl.footage.sounds import sound as made_sound
 from dubl.index.keys import read_keys
+from dubl.local.client import LocalClient
 from dubl.settings import Settings, load_settings
 from dubl.types import Uint8Array
 from pipelines.archive_source import open_archive
 from pipelines.archive_stages import DecodeStage, EmbedStage, packs
 from pipelines.archive_writer import ArchiveWriter
+from tests.conftest import SHARED
 from tests.support.in_process import running_app
 
 pytestmark = pytest.mark.slow
@@ -225,3 +228,31 @@ def test_a_library_from_before_there_was_sound_takes_it_from_its_files(
         check = client.check(query, libraries=["old"])
     assert check.outcome == "unique"
     assert [one.reference_id for one in check.audio_matches] == ["loud.mp4"]
+
+
+COVERS = sorted((SHARED / "cases").glob("same_cover_*"))
+
+
+@pytest.mark.parametrize("folder", COVERS, ids=lambda one: one.name)
+@pytest.mark.parametrize("door", ["http", "folder", "index"])
+def test_two_songs_with_one_cover_are_no_duplicates_by_any_door(
+    folder: Path, door: str, dubl: Client, tmp_path: Path
+) -> None:
+    if door == "http":
+        check = asked(dubl, folder.name, folder / "r.mp4", folder / "q.mp4")
+        copy = dubl.check(folder / "r.mp4", libraries=[folder.name])
+    else:
+        settings = configured(tmp_path / "data", sound=True)
+        if door == "index":
+            archive = tmp_path / "archive"
+            archive.mkdir()
+            shutil.copy(folder / "r.mp4", archive)
+            indexed(settings, archive, "covers")
+        with LocalClient(tmp_path / "data", settings=settings) as local:
+            if door == "folder":
+                local.register(folder / "r.mp4", id="r.mp4", library="covers")
+            check = local.check(folder / "q.mp4", libraries=["covers"])
+            copy = local.check(folder / "r.mp4", libraries=["covers"])
+    assert check.outcome in json.loads((folder / "case.json").read_text())["expected"].split("|")
+    assert check.audio_matches == ()
+    assert copy.outcome == "duplicate"
