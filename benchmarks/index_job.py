@@ -14,9 +14,8 @@ import logging
 import multiprocessing
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event, Semaphore
@@ -26,7 +25,7 @@ import numpy as np
 import ray
 
 from benchmarks.results import Figure, at_least, at_most, plain, run
-from benchmarks.usage import watching
+from benchmarks.usage import Spent, watching
 from dubl.assembly import make_store
 from dubl.evaluation.report.writing import machine
 from dubl.footage.scenes import generate_library
@@ -57,6 +56,10 @@ class Cost:
     wall_s: float
     cpu_s: float
     most_bytes: int = 0
+
+    @classmethod
+    def of(cls, seen: Spent, *, videos: int) -> Cost:
+        return cls(videos=videos, **asdict(seen))
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(
@@ -101,7 +104,6 @@ def plain_run(archive: Path, settings: Settings) -> Cost:
     for _ in workers:
         ready.acquire()
     writer = ArchiveWriter(make_store(settings), library="main", batch_videos=BATCH_VIDEOS)
-    started = time.perf_counter()
     with watching() as seen:
         go.set()
         running = PROCESSES
@@ -112,17 +114,11 @@ def plain_run(archive: Path, settings: Settings) -> Cost:
             else:
                 writer.add(row)
         writer.flush()
-        wall_s = time.perf_counter() - started
     for _ in workers:
         ready.release()
     for worker in workers:
         worker.join()
-    return Cost(
-        videos=writer.counts.registered,
-        wall_s=wall_s,
-        cpu_s=seen.cpu_s,
-        most_bytes=seen.most_bytes,
-    )
+    return Cost.of(seen, videos=writer.counts.registered)
 
 
 def ray_run(archive: Path, settings: Settings) -> Cost:
@@ -137,16 +133,9 @@ def ray_run(archive: Path, settings: Settings) -> Cost:
 def _ray_cost(archive: Path, settings: Settings, cluster: Cluster) -> Cost:
     store = make_store(settings)
     source = open_archive(str(archive))
-    started = time.perf_counter()
     with watching() as seen:
         summary = index_archive(source, store, settings, cluster, library="main")
-        wall_s = time.perf_counter() - started
-    return Cost(
-        videos=summary.registered,
-        wall_s=wall_s,
-        cpu_s=seen.cpu_s,
-        most_bytes=seen.most_bytes,
-    )
+    return Cost.of(seen, videos=summary.registered)
 
 
 def _work(

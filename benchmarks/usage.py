@@ -18,10 +18,11 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class Spent:
-    """Filled when the measured block ends."""
+    """Filled when the measured block ends. most_bytes: the highest PSS seen, if it was watched."""
 
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    most_bytes: int = 0
 
 
 def own_cpu_s() -> float:
@@ -90,19 +91,12 @@ def server_tree() -> ProcessTree:
     raise RuntimeError("the service is not among the children of this process")
 
 
-@dataclass(slots=True)
-class Watched:
-    """`cpu_s` is filled when the block ends; `most_bytes` is the highest PSS that was seen."""
-
-    cpu_s: float = 0.0
-    most_bytes: int = 0
-
-
 @contextmanager
-def watching(*, every_s: float = 1.0, memory_every: int = 5) -> Iterator[Watched]:
+def watching(*, every_s: float = 1.0, memory_every: int = 5) -> Iterator[Spent]:
     """This process and all its children over a block, those that end in it included: up to what
     they spend after the last look at them."""
-    seen, tree, over = Watched(), ProcessTree(os.getpid()), threading.Event()
+    seen, tree, over = Spent(), ProcessTree(os.getpid()), threading.Event()
+    started = time.perf_counter()
     before, latest = tree.cpu_by_process(), dict[tuple[int, float], float]()
 
     def look() -> None:
@@ -118,6 +112,7 @@ def watching(*, every_s: float = 1.0, memory_every: int = 5) -> Iterator[Watched
     try:
         yield seen
     finally:
+        seen.wall_s = time.perf_counter() - started
         over.set()
         watcher.join()
         latest.update(tree.cpu_by_process())

@@ -138,9 +138,9 @@ class Archive:
 
     def _bucket_items(self, uri: str) -> Iterator[ArchiveItem]:
         """By suffix alone: each look into an object is a request."""
-        for found in list_objects(uri):
-            if PurePosixPath(found.key).suffix.lower() in VIDEO_SUFFIXES:
-                yield ArchiveItem(id=_uuid_of(found.key) or found.key, path=found.uri)
+        for path, key in list_objects(uri):
+            if PurePosixPath(key).suffix.lower() in VIDEO_SUFFIXES:
+                yield ArchiveItem(id=_uuid_of(key) or key, path=path)
             else:
                 self.passed_over += 1
 

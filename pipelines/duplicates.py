@@ -140,11 +140,11 @@ class DuplicatePairs(Closing):
 
     def counts(self) -> tuple[int, int]:
         """Searched references, compared pairs."""
-        searched = self._database.execute("SELECT count(*) FROM searched").fetchone()
-        compared = self._database.execute("SELECT count(*) FROM pairs WHERE compared").fetchone()
-        assert searched is not None
-        assert compared is not None
-        return int(searched[0]), int(compared[0])
+        found = self._database.execute(
+            "SELECT (SELECT count(*) FROM searched), count(*) FROM pairs WHERE compared"
+        ).fetchone()
+        searched, compared = found or (0, 0)
+        return searched, compared
 
 
 def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[Row]:

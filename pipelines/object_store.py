@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -16,14 +15,6 @@ from dubl.objects import CHUNK_BYTES, open_system
 from dubl.types import VideoSource
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundObject:
-    """An object: its whole address, and its name below the prefix."""
-
-    uri: str
-    key: str
 
 
 def is_object_uri(text: str) -> bool:
@@ -39,14 +30,15 @@ def open_prefix(uri: str) -> tuple[fs.FileSystem, str]:
     return system, path
 
 
-def list_objects(uri: str) -> Iterator[FoundObject]:
-    """All objects below a prefix in order of their names, one folder's names at a time."""
+def list_objects(uri: str) -> Iterator[tuple[str, str]]:
+    """Address of each object below a prefix, and its name there; in order of the names, one
+    folder's names at a time."""
     system, root = open_prefix(uri)
     address, _, options = uri.partition("?")
     for path in _walk(system, root, uri):
         key = path[len(root) :].lstrip("/")
         joined = f"{address.rstrip('/')}/{quote(key)}" if key else address
-        yield FoundObject(uri=f"{joined}?{options}" if options else joined, key=key or path)
+        yield (f"{joined}?{options}" if options else joined), key or path
 
 
 def fetch_object(uri: str, spool: Spool, *, name: str) -> VideoSource:

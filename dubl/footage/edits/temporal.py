@@ -36,7 +36,8 @@ def trim(clip: Clip, draw: Draw) -> EditedClip:
     least = clip.frame_at(min(3.0, clip.duration_s))
     length = min(max(round(clip.frames * draw.between(0.8, 0.25)), least, 1), clip.frames)
     first = int(draw.rng.integers(0, clip.frames - length + 1))
-    return EditedClip(clip=cut(clip, first, first + length), spans=(_span(clip, 0, first, length),))
+    span = frames_shown(clip, 0, first, length)
+    return EditedClip(clip=cut(clip, first, first + length), spans=(span,))
 
 
 @edit(Family.TEMPORAL, "8-3 s inside another video", needs_donor=True)
@@ -77,7 +78,7 @@ def _spliced(clip: Clip, draw: Draw, pieces: list[tuple[int, int]]) -> EditedCli
         start = min(own.frame_at(first / clip.frame_rate), own.frames - 1)
         stop = max(own.frame_at(last / clip.frame_rate), start + 1)
         parts += [cut(own, start, stop), gap]
-        spans.append(_span(own, offset, start, stop - start))
+        spans.append(frames_shown(own, offset, start, stop - start))
         offset += stop - start + gap.frames
     return EditedClip(clip=joined(parts), spans=tuple(spans))
 
@@ -105,7 +106,7 @@ def _shown_whole(clip: Clip, changed: Clip, *, backward: bool = False) -> Edited
     return EditedClip(clip=changed, spans=(span,))
 
 
-def _span(clip: Clip, query_first: int, reference_first: int, length: int) -> Span:
+def frames_shown(clip: Clip, query_first: int, reference_first: int, length: int) -> Span:
     """The truth of `length` frames taken over one to one."""
     rate = clip.frame_rate
     return Span(

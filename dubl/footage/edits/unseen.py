@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFilter, ImageFont
 
 from dubl.footage.clips import Clip, cut, even, inlaid, joined, mixed
-from dubl.footage.edits.edit import Draw, EditedClip, Family, Span, edit, repainted, whole
+from dubl.footage.edits.edit import Draw, EditedClip, Family, edit, repainted, whole
 from dubl.footage.edits.overlay import sign
+from dubl.footage.edits.temporal import frames_shown
 from dubl.footage.textures import as_color, palette, words
 from dubl.footage.video_file import Image
 
@@ -33,9 +34,12 @@ def jump_cuts(clip: Clip, draw: Draw) -> EditedClip:
     edges = np.linspace(0, clip.frames + gap, count + 1).astype(int)
     pieces = [(int(first), int(last) - gap) for first, last in pairwise(edges)]
     pieces = [(first, max(min(last, clip.frames), first + 1)) for first, last in pieces]
+    lengths = [last - first for first, last in pieces]
+    starts = accumulate(lengths, initial=0)
+    shown = zip(starts, pieces, lengths, strict=False)
     return EditedClip(
         clip=joined([cut(clip, *piece) for piece in pieces]),
-        spans=tuple(_spans_of(pieces, clip.frame_rate)),
+        spans=tuple(frames_shown(clip, at, first, length) for at, (first, _), length in shown),
     )
 
 
@@ -153,18 +157,6 @@ def subtitle_band(clip: Clip, draw: Draw) -> EditedClip:
         return np.concatenate([image[: height - band], page])
 
     return repainted(clip, clip.size, paint)
-
-
-def _spans_of(pieces: list[tuple[int, int]], rate: float) -> Iterator[Span]:
-    shown = 0
-    for first, last in pieces:
-        yield Span(
-            query_start_s=shown / rate,
-            query_end_s=(shown + last - first) / rate,
-            reference_start_s=first / rate,
-            reference_end_s=last / rate,
-        )
-        shown += last - first
 
 
 def _fitting(own: Image, foreign: Image) -> Image:

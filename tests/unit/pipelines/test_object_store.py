@@ -25,8 +25,8 @@ def bucket(tmp_path: Path) -> Path:
 
 def test_objects_are_listed_by_their_names_below_the_prefix(bucket: Path) -> None:
     found = list(list_objects(f"file://{bucket}"))
-    assert [one.key for one in found] == ["a.mp4", "b/видео 1.mp4"]
-    assert [one.uri for one in found] == [
+    assert [key for _, key in found] == ["a.mp4", "b/видео 1.mp4"]
+    assert [uri for uri, _ in found] == [
         f"file://{bucket}/a.mp4",
         f"file://{bucket}/b/{quote('видео 1.mp4')}",
     ]
