@@ -7,6 +7,7 @@ of the greatest likelihood is in its own reference. Training clips are asked as 
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import Figure, at_least, at_most, plain, run
-from benchmarks.sound_edits import EDITS, Edit, Samples, can_talk, edited, made, read
+from benchmarks.sound_edits import EDITS, Edit, Samples, can_talk, edited, made, read, talk
 from dubl.footage.sounds import RATE_HZ
 from dubl.media.bands import STEP_S, bands_of
 from dubl.sound.alignment import align
@@ -38,6 +39,7 @@ NEIGHBORS = 20  # rows of a window that vote
 LIKELY = 0.5  # likelihood of a reported segment
 HEARD_WINDOWS = 9  # of a clip, six seconds: less is seldom enough
 _STRANGER_SEEDS = 100_000
+TALKS = 7  # of each length
 AIMS = {"tempo": 0.9, "speed": 0.9, "talk 5": 0.8}
 FREE = ("noise 5 dB", "talk 0 dB", "pitch +2", "pitch -2")  # have no aim
 
@@ -97,6 +99,7 @@ def figures(clips: Sequence[Path]) -> Iterator[Figure]:
     yield plain("bands and descriptors", cost_s, unit="CPU s a minute of sound", setup=setup)
     yield plain("stored", room, unit="bytes a minute of sound", setup=setup)
     yield _false(library, setup)
+    yield _voices()
     for name, edit in EDITS.items():
         yield _found(name, edit, sounds, library, rng, setup)
         if real:
@@ -143,6 +146,23 @@ def _false(library: Library, setup: str) -> Figure:
         0,
         unit=f"of {STRANGERS}",
         setup=f"likelihood ≥ {LIKELY}, greatest {likelihoods.max():.2f}; {setup}",
+    )
+
+
+def _voices() -> Figure:
+    """Long talks of strangers, which one kind of voice reads."""
+    rng = np.random.default_rng(_STRANGER_SEEDS)
+    talks = [describe(bands_of(talk(seconds, rng))) for seconds in (12.0, 20.0, 40.0) * TALKS]
+    found = [
+        max((one.likelihood for one in align(*pair)), default=0.0)
+        for pair in itertools.combinations(talks, 2)
+    ]
+    return at_most(
+        "false matches of long talks",
+        float(sum(one >= LIKELY for one in found)),
+        0,
+        unit=f"of {len(found)} pairs",
+        setup=f"12 to 40 s each, likelihood ≥ {LIKELY}, greatest {max(found):.2f}",
     )
 
 

@@ -29,8 +29,8 @@ from dubl.types import (
 # docs/lab/sound.md.
 MIN_LIKELIHOOD = 0.5  # of a segment of sound that is reported and counts
 MIN_SHARED_S = 1.5  # seconds that segments of sound and picture share; chosen, less than a window
-# Seconds between their lines. 99.5 % of likely segments of sound are right within .28 s, nine of
-# ten ends of pictures within .13 s, seldom ones of films sampled once a second within .7 s.
+# Seconds between their lines: 99.5 % of likely segments of sound are right within .28 s, nine of
+# ten ends of pictures within .13 s; the rest is room for sparse sampling, chosen.
 MAX_OFFSET_S = 1.0
 # Seconds with sound on both sides without which nothing differs: of 3 293 excerpts of edited
 # copies 75 % are missed if they last 4-5 s, 34 % at 5-6 s, 15 % at 6-8 s, 7 % at 8-10 s.
@@ -40,8 +40,9 @@ MIN_AUDIBLE_SHARE = 0.5  # of the picture's segment, likewise; chosen
 SURE_SIMILARITY = 0.7
 # Factors on the odds of a copy if its sound agrees at the same place. Moving pictures: the greatest
 # by which none of 1 149 strangers in train suites is called a duplicate if it had the copy's sound;
-# 11 of 17 doubtful copies are. Still pictures prove little, so sound says more: 80 % of excerpts of
-# copies of 6 s agree, and of other videos with one cover one of twenty, which is assumed.
+# of 17 doubtful copies 5 are, 4 more are sent to review. Still pictures prove little, so sound says
+# more: 80 % of excerpts of copies of 6 s agree, and one of twenty other videos with the same cover
+# has the same song, which is assumed.
 MOVING_ODDS, STILL_ODDS = 2.4, 16.0
 
 
