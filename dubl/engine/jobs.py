@@ -21,7 +21,8 @@ from dubl.types import Job, JobKind, JobRank
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.25  # seconds between two looks at a job of another process; chosen
+# Seconds between two looks at a job of another process: longer each time. Chosen.
+POLL_S, MAX_POLL_S = 0.25, 2.0
 
 
 class Jobs:
@@ -81,19 +82,29 @@ class Jobs:
         """The job when it ends, or its state after `seconds`; with the result if it ran here."""
         if seconds <= 0 or job.state.ended:
             return Ended(job=job)
-        deadline = time.monotonic() + seconds
-        task = self._runner.task_of(job.id) if self._runner is not None else None
-        if task is not None:
-            await asyncio.wait({task}, timeout=seconds)
-            if task.done() and not task.cancelled() and task.exception() is None:
-                ended = task.result()
-                if ended is not None and ended.job.state.ended:
-                    return ended
-        job = await self._ledger.ask(JobQueue.get, job.id)
-        while not job.state.ended and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)  # somebody else runs it, or it waits
+        deadline, poll_s = time.monotonic() + seconds, POLL_S
+        while True:
+            task = self._runner.task_of(job.id) if self._runner is not None else None
+            if task is not None:
+                await asyncio.wait({task}, timeout=deadline - time.monotonic())
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    ended = task.result()
+                    if ended is not None and ended.job.state.ended:
+                        return ended
             job = await self._ledger.ask(JobQueue.get, job.id)
-        return Ended(job=job)
+            left_s = deadline - time.monotonic()
+            if job.state.ended or left_s <= 0:
+                return Ended(job=job)
+            await self._begun_here(job.id, seconds=min(poll_s, left_s))
+            poll_s = min(2 * poll_s, MAX_POLL_S)
+
+    async def _begun_here(self, job_id: str, *, seconds: float) -> None:
+        """Returns when the job begins in this process, or after `seconds`: another one may run
+        it."""
+        if self._runner is None:
+            await asyncio.sleep(seconds)
+        else:
+            await self._runner.begun(job_id, seconds=seconds)
 
     def abandon(self, job: Job) -> None:
         """Cancels, in the background, a job whose only caller has disconnected."""

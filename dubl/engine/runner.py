@@ -8,6 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from dubl.contract.orders import Order
 from dubl.contract.shares import keys_at_their_share
@@ -104,6 +105,7 @@ class JobRunner:
         self._running: dict[str, asyncio.Task[Ended | None]] = {}
         self._reached: dict[str, tuple[Job, Progress]] = {}
         self._told: dict[str, Progress] = {}
+        self._begun = asyncio.Event()  # replaced when it is set: for those who wait next
         self._reserved: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._more = True  # whether the ledger may have jobs that found no place here
@@ -146,6 +148,8 @@ class JobRunner:
         self._running[job.id] = task
         self._reached[job.id] = (job, Progress())
         task.add_done_callback(self._forget)
+        self._begun.set()
+        self._begun = asyncio.Event()
         return task
 
     async def run_one(self, job_id: str) -> None:
@@ -158,6 +162,13 @@ class JobRunner:
     def wake(self) -> None:
         """Wakes the loop: there may be a job to take."""
         self._wake.set()
+
+    async def begun(self, job_id: str, *, seconds: float) -> None:
+        """Returns when this job begins here, or after `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while job_id not in self._running:
+                    await self._begun.wait()
 
     def task_of(self, job_id: str) -> asyncio.Task[Ended | None] | None:
         return self._running.get(job_id)

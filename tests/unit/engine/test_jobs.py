@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from dubl.contract.orders import CheckOrder, ReferenceOrder, Terms, VideoInput
+from dubl.engine import jobs as jobs_module
 from dubl.engine.jobs import Jobs
 from dubl.engine.ledger import LedgerClient
+from dubl.engine.runner import JobRunner
+from dubl.engine.work import NOTHING, Done, Work
 from dubl.errors import InvalidRequest, Overloaded
+from dubl.ledger.job_queue import JobQueue
 from dubl.settings import Settings, load_settings
 from dubl.types import Job, JobKind, JobRank, JobState, ReferenceDraft
 from tests.support.local_ledger import LocalLedger
@@ -104,3 +110,47 @@ def test_an_abandoned_job_is_cancelled(local: LocalLedger, tmp_path: Path) -> No
 
     asyncio.run(story())
     assert found(local, "a").state is JobState.CANCELLED
+
+
+def test_who_waits_asks_no_ledger_until_the_job_begins_here(
+    local: LocalLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 32 clients and eight jobs at work, 24 callers wait for a job that is not at work."""
+    settings = settings_of(tmp_path, "serve.max_concurrent_jobs=1")
+    monkeypatch.setattr(jobs_module, "POLL_S", 60.0)
+    monkeypatch.setattr(jobs_module, "MAX_POLL_S", 60.0)
+    asked = Counter[str]()
+
+    class Counting(LedgerClient):
+        async def ask(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+            asked[method.__name__] += 1
+            return await super().ask(method, *args, **kwargs)
+
+    async def story() -> JobState:
+        ledger = Counting(local)
+        at_work, end = asyncio.Event(), asyncio.Event()
+
+        class OneAfterTheOther:
+            async def perform(self, job: Job, *_: object) -> Done:
+                at_work.set()
+                await end.wait()
+                await ledger.ask(JobQueue.finish, job.lease, result_id=job.id, created=True)
+                return NOTHING
+
+            async def discard_upload(self, *_: object) -> None: ...
+
+        runner = JobRunner(
+            ledger=ledger, work=cast(Work, OneAfterTheOther()), settings=settings.serve
+        )
+        runner.start()
+        jobs = Jobs(ledger=ledger, settings=settings, runner=runner)
+        await jobs.accept(order("first"), Terms(waits=True))
+        second = await jobs.accept(order("second"), Terms(waits=True))
+        assert second.state is JobState.QUEUED
+        waiting = asyncio.create_task(jobs.wait(second, seconds=50))
+        await at_work.wait()
+        end.set()
+        return (await waiting).job.state
+
+    assert asyncio.run(asyncio.wait_for(story(), 40)) is JobState.DONE
+    assert asked["get"] <= 2
