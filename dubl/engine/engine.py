@@ -114,24 +114,36 @@ class Engine:
 
 
 def make_runner(
-    steps: Steps, settings: Settings, *, schedule: Schedule | None = None, shell: Shell = NO_SHELL
+    steps: Steps,
+    settings: Settings,
+    *,
+    schedule: Schedule | None = None,
+    shell: Shell = NO_SHELL,
+    at_once: int = 0,
 ) -> JobRunner:
     """A runner of jobs over the steps. `schedule` is called for jobs to be tried again."""
     ledger = LedgerClient(steps.ledger, patience_s=PATIENCE_S)
-    work = Work(
-        steps=steps, flow=Flow(steps, settings), ledger=ledger, settings=settings, shell=shell
-    )
+    flow = Flow(steps, settings, at_once=at_once)
+    work = Work(steps=steps, flow=flow, ledger=ledger, settings=settings, shell=shell)
     return JobRunner(
         ledger=ledger, work=work, settings=settings.serve, schedule=schedule, shell=shell
     )
 
 
 def make_engine(
-    steps: Steps, settings: Settings, *, send: Schedule | None = None, shell: Shell = NO_SHELL
+    steps: Steps,
+    settings: Settings,
+    *,
+    send: Schedule | None = None,
+    shell: Shell = NO_SHELL,
+    at_once: int = 0,
 ) -> Engine:
-    """An engine whose jobs run in this process, or in the consumers that `send` notifies."""
+    """An engine whose jobs run in this process, or in the consumers that `send` notifies.
+
+    `at_once`: checks and registrations that decode, embed and compare at the same time; 0: all.
+    """
     ledger = LedgerClient(steps.ledger)
-    runner = make_runner(steps, settings, shell=shell) if send is None else None
+    runner = make_runner(steps, settings, shell=shell, at_once=at_once) if send is None else None
     return Engine(
         settings=settings,
         steps=steps,

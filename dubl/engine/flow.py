@@ -18,7 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dubl.engine.handles import Handle, OnStage, Response, followed
 from dubl.errors import (
@@ -28,7 +30,6 @@ from dubl.errors import (
     StateConflict,
     StoreUnavailable,
 )
-from dubl.index.uploads import Upload
 from dubl.matching.decision import (
     decide,
     doubtful_references,
@@ -49,6 +50,9 @@ from dubl.types import (
     Verdict,
     VideoSource,
 )
+
+if TYPE_CHECKING:
+    from dubl.index.uploads import Upload
 
 logger = logging.getLogger(__name__)
 
@@ -117,9 +121,15 @@ class Pass:
 
 
 class Flow:
-    """Runs checks and registrations over the steps."""
+    """Runs checks and registrations over the steps.
 
-    def __init__(self, steps: Steps, settings: Settings) -> None:
+    `at_once`: so many of them at most; others wait for their turn. 0: without a limit.
+    """
+
+    def __init__(self, steps: Steps, settings: Settings, *, at_once: int = 0) -> None:
+        self._place: AbstractAsyncContextManager[None] = (
+            asyncio.Semaphore(at_once) if at_once else nullcontext()
+        )
         self._steps = steps
         self._policy = settings.policy
         self._evidence = settings.evidence
@@ -183,6 +193,12 @@ class Flow:
 
         Each reference counts as in the pass where it is more probable. Nothing is stored.
         """
+        async with self._place:
+            return await self._answer(lane, source, question, on_stage)
+
+    async def _answer(
+        self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
+    ) -> Pass:
         first = await self._pass(lane, source, lane.space.query, question, on_stage)
         # If the first pass already used all views, a second would repeat it.
         if (
@@ -270,6 +286,12 @@ class Flow:
         `again`: an earlier attempt may have reached the library without storing evidence. Raises
         StateConflict if the id belongs to another library, or to other bytes.
         """
+        async with self._place:
+            return await self._register(source, draft, again=again, on_stage=on_stage)
+
+    async def _register(
+        self, source: VideoSource, draft: ReferenceDraft, *, again: bool, on_stage: OnStage
+    ) -> Registration:
         found = self._steps.librarian.find.remote(draft, source.sha256)
         known: Registration | None = await found
         decode = self._steps.decoder.decode

@@ -76,7 +76,7 @@ class Step:
         return Method
 
 
-def flow_of(**steps: Step) -> Flow:
+def flow_of(*, at_once: int = 0, **steps: Step) -> Flow:
     def step(name: str) -> Any:
         return cast(Any, steps.get(name, Step()))
 
@@ -92,7 +92,7 @@ def flow_of(**steps: Step) -> Flow:
         librarian=step("librarian"),
         ledger=step("ledger"),
     )
-    return Flow(handles, load_settings(environment={}))
+    return Flow(handles, load_settings(environment={}), at_once=at_once)
 
 
 def matches(probability: float) -> MatchSet:
@@ -106,27 +106,26 @@ def matches(probability: float) -> MatchSet:
     return MatchSet(matches=(match,), index_version=1)
 
 
+async def check(flow: Flow) -> Outcome:
+    prior = asyncio.get_running_loop().create_future()
+    prior.set_result(NO_PRIOR_DECISIONS)
+    question = Question(
+        libraries=(), exclude_ids=(), registered_before="", prior=prior, context=ANYWHERE
+    )
+    verdict = await flow.check(
+        SOURCE,
+        question,
+        space_id="",
+        check_id="c",
+        upload=cast(Any, None),
+        on_stage=lambda _: None,
+    )
+    return verdict.outcome
+
+
 def outcome(decoder: Step) -> Outcome:
     """Of a check whose features leave doubt."""
-
-    async def ask() -> Outcome:
-        prior = asyncio.get_running_loop().create_future()
-        prior.set_result(NO_PRIOR_DECISIONS)
-        question = Question(
-            libraries=(), exclude_ids=(), registered_before="", prior=prior, context=ANYWHERE
-        )
-        flow = flow_of(decoder=decoder, reranker=Step(rerank=[matches(0.6)]))
-        verdict = await flow.check(
-            SOURCE,
-            question,
-            space_id="",
-            check_id="c",
-            upload=cast(Any, None),
-            on_stage=lambda _: None,
-        )
-        return verdict.outcome
-
-    return asyncio.run(ask())
+    return asyncio.run(check(flow_of(decoder=decoder, reranker=Step(rerank=[matches(0.6)]))))
 
 
 LOST = ServiceInterrupted("the replica is gone")
@@ -204,3 +203,25 @@ def test_an_id_of_another_library_or_video_is_refused(
     librarian = Step(find=[other if found == "before" else None], register=[other])
     with pytest.raises(StateConflict, match=f"another {text}"):
         register(Step(), librarian)
+
+
+# The third begins when the first has its matches, and has ended when its evidence is stored.
+@pytest.mark.parametrize(("at_once", "most"), [(0, 6), (2, 3)])
+def test_so_many_are_at_work_as_may_be_and_the_first_come_are_first(
+    at_once: int, most: int
+) -> None:
+    decoder, ended, at_work = Step(), list[str](), list[int]()
+    reranker = Step(rerank=[matches(0.99)])
+
+    async def ask(flow: Flow, name: str) -> None:
+        await check(flow)
+        at_work.append(decoder.calls.count("decode") - len(ended))
+        ended.append(name)
+
+    async def all_at_once() -> None:
+        flow = flow_of(at_once=at_once, decoder=decoder, reranker=reranker)
+        await asyncio.gather(*(ask(flow, name) for name in "abcdef"))
+
+    asyncio.run(all_at_once())
+    assert ended == list("abcdef")
+    assert max(at_work) == most
