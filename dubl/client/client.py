@@ -159,6 +159,7 @@ class Client(Closing):
     get_library_policy = waited(Operations.get_library_policy)
     calibrate_library = waited(Operations.calibrate_library)
     review_queue = waited(Operations.review_queue)
+    review_many = waited(Operations.review_many)
     list_reviews = waited(Operations.list_reviews)
     review = waited(Operations.review)
     list_quarantines = waited(Operations.list_quarantines)

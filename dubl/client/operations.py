@@ -50,11 +50,14 @@ from dubl.contract.bodies import (
     Readiness,
     Reference,
     Review,
+    Reviewed,
     ReviewQueue,
     Rights,
     Spaces,
     SpaceSwitch,
 )
+from dubl.contract.queries import NO_FILTERS, QueueFilters
+from dubl.contract.requests import ReviewsItem
 from dubl.types import MIN_DECISIONS
 
 Result = TypeVar("Result")
@@ -172,12 +175,31 @@ class Operations(ABC):
             await self._pause_before_asking(answer, deadline)
 
     async def list_checks(
-        self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+        self,
+        *,
+        outcome: str = "",
+        reference_id: str = "",
+        text: str = "",
+        sha256: str = "",
+        library: str = "",
+        since: str = "",
+        until: str = "",
+        limit: int = 50,
+        cursor: str = "",
     ) -> Page[Check]:
-        """Finished checks, newest first."""
+        """Finished checks, newest first.
+
+        text: in the upload's name. sha256: of the upload, or its beginning. library: that was
+        searched. since, until: UTC, ISO 8601, or its beginning: "2026-01-02" is the whole day.
+        """
         query: Query = {
             "outcome": outcome,
             "reference_id": reference_id,
+            "q": text,
+            "sha256": sha256,
+            "library": library,
+            "since": since,
+            "until": until,
             "limit": limit,
             "cursor": cursor,
         }
@@ -361,10 +383,28 @@ class Operations(ABC):
         return await self._post(path, Calibration.model_validate_json, body)
 
     async def review_queue(
-        self, *, state: str = "open", limit: int = 50, cursor: str = ""
+        self,
+        *,
+        state: str = "open",
+        filters: QueueFilters = NO_FILTERS,
+        sort: str = "newest",
+        facets: bool = False,
+        limit: int = 50,
+        cursor: str = "",
     ) -> ReviewQueue:
-        """Matches in the review queue, newest checks first."""
-        query: Query = {"state": state, "limit": limit, "cursor": cursor}
+        """Matches in the review queue. `state`: empty for all.
+
+        sort: newest, oldest, doubtful, seconds, probability or reference. facets: counts for each
+        filter, too.
+        """
+        query: Query = {
+            **filters.model_dump(mode="json", exclude_defaults=True),
+            "state": state,
+            "sort": sort,
+            "facets": facets,
+            "limit": limit,
+            "cursor": cursor,
+        }
         return await self._get("/v1/reviews/queue", ReviewQueue.model_validate_json, query)
 
     async def list_reviews(
@@ -380,17 +420,50 @@ class Operations(ABC):
         return await self._get("/v1/reviews", Page[Review].model_validate_json, query)
 
     async def review(
-        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+        self,
+        check_id: str,
+        reference_id: str,
+        *,
+        decision: str,
+        reviewer: str = "",
+        note: str = "",
+        if_state: str = "",
     ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment."""
+        """`decision`: confirmed, rejected, licensed, reopened or comment.
+
+        if_state: the state that you have seen. If it is another one by now, that is an error
+        `state_conflict` whose context tells who has decided, and when. Empty: whatever it is.
+        """
         body = {
             "check_id": check_id,
             "reference_id": reference_id,
             "decision": decision,
             "reviewer": reviewer,
             "note": note,
+            "if_state": if_state or None,
         }
         return await self._post("/v1/reviews", Review.model_validate_json, body)
+
+    async def review_many(
+        self,
+        items: Sequence[ReviewsItem],
+        *,
+        reviewer: str = "",
+        note: str = "",
+        dry_run: bool = False,
+    ) -> Reviewed:
+        """Decides on up to 500 matches in one step; with `dry_run` it only tells.
+
+        Matches in another state than their `if_state` are left as they are, and returned as
+        `conflicts`.
+        """
+        body = {
+            "items": [one.model_dump(mode="json") for one in items],
+            "reviewer": reviewer,
+            "note": note,
+            "dry_run": dry_run,
+        }
+        return await self._post("/v1/reviews/many", Reviewed.model_validate_json, body)
 
     async def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
         """Quarantined references, newest first."""

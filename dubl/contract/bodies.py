@@ -650,8 +650,10 @@ class Review(Plain):
     created_at: str
 
 
-class ReviewItem(Plain):
-    """A match in the review queue; `state` is open, confirmed, rejected or licensed."""
+class ReviewItem(Answer):
+    """A match in the review queue; `state` is open, confirmed, rejected, licensed, or closed (its
+    reference was deleted). `title` and `owner` are of the reference, `channel` of the upload;
+    `copied_s`: seconds of the upload that are copied."""
 
     check_id: str
     reference_id: str
@@ -662,12 +664,77 @@ class ReviewItem(Plain):
     state: str
     reviewer: str
     created_at: str
+    outcome: str = ""
+    copied_s: Seconds = 0.0
+    modality: str = "video"
+    channel: str = ""
+    title: str = ""
+    owner: str = ""
+
+    @classmethod
+    def of(cls, item: types.ReviewItem, reference: types.Reference | None) -> Self:
+        title, owner = (reference.title, reference.owner) if reference is not None else ("", "")
+        return cls._from(item, {"title": title, "owner": owner})
+
+
+class FacetValue(Answer):
+    """A value of a filter, with the number of its matches. `title`: of a reference."""
+
+    value: str
+    title: str = ""
+    count: int
 
 
 class ReviewQueue(Page[ReviewItem]):
-    """`counts`: number of matches that reach the policy's review threshold, by state."""
+    """`counts`: number of the filter's matches by state. `facets`: by outcome, library, modality,
+    channel, reference_id and owner those in its state, the most frequent first."""
 
     counts: dict[str, int]
+    facets: dict[str, tuple[FacetValue, ...]] = {}
+
+
+class ReviewConflict(Plain):
+    """A match that somebody else has decided meanwhile."""
+
+    check_id: str
+    reference_id: str
+    state: str
+    reviewer: str
+    decided_at: OptionalText
+
+
+class ReviewedState(Answer):
+    """A match with its state before the decision."""
+
+    check_id: str
+    reference_id: str
+    decision: str
+    before: str
+
+
+class Reviewed(Answer):
+    """Decisions on many matches. `conflicts` were left as they are."""
+
+    decided: tuple[ReviewedState, ...]
+    conflicts: tuple[ReviewConflict, ...]
+    dry_run: bool
+
+    @classmethod
+    def of(cls, recorded: types.RecordedReviews, *, dry_run: bool) -> Self:
+        told = zip(recorded.entries, recorded.before, strict=True)
+        return cls(
+            decided=tuple(
+                ReviewedState(
+                    check_id=entry.check_id,
+                    reference_id=entry.reference_id,
+                    decision=entry.decision,
+                    before=before,
+                )
+                for entry, before in told
+            ),
+            conflicts=tuple(map(ReviewConflict.of, recorded.conflicts)),
+            dry_run=dry_run,
+        )
 
 
 class Quarantine(Answer):
@@ -768,6 +835,15 @@ class Key(Plain):
     jobs_per_day: int
     created_at: str
     revoked_at: OptionalText
+
+
+class Session(Answer):
+    """The caller's key; empty `libraries`: all. Without `has_key` no key is required."""
+
+    name: str
+    scopes: tuple[str, ...]
+    libraries: tuple[str, ...]
+    has_key: bool
 
 
 class NewKey(Answer):

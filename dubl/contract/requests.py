@@ -46,6 +46,7 @@ from dubl.types import (
     MIN_DECISIONS,
     Decision,
     JobKind,
+    Judgement,
     QuarantineState,
     ReferenceDraft,
     ReviewState,
@@ -53,6 +54,7 @@ from dubl.types import (
     VideoSource,
 )
 
+MAX_REVIEWS = 500  # decisions in one request; chosen
 LongText = Annotated[str, Field(max_length=TEXT_MAX_LENGTH)]
 LibraryName = Annotated[str, StringConstraints(pattern=f"^(?:{LIBRARY_PATTERN.pattern})$")]
 
@@ -213,6 +215,36 @@ class ReviewRequest(Request):
         if self.decision is Decision.COMMENT and not self.note.strip():
             raise wrong("a comment needs a `note`")
         return self
+
+
+class ReviewsItem(Request):
+    """A decision on one of many matches."""
+
+    check_id: Composed
+    reference_id: Composed
+    decision: Decision
+    if_state: ReviewState | None = Field(
+        default=None, description="left as it is if it is in another state by now"
+    )
+
+
+class ReviewsRequest(Request):
+    """Decisions on many matches at once."""
+
+    items: tuple[ReviewsItem, ...] = Field(min_length=1, max_length=MAX_REVIEWS)
+    reviewer: LongText = Field(default="", description="default: the name of the key")
+    note: LongText = ""
+    dry_run: bool = Field(default=False, description="only tells what would be decided")
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len({(one.check_id, one.reference_id) for one in self.items}) < len(self.items):
+            raise wrong("`items` name a match twice")
+        return self
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        return [Judgement(**one.model_dump()) for one in self.items]
 
 
 class QuarantineRequest(Request):

@@ -24,6 +24,7 @@ from dubl.engine.work import Work
 from dubl.errors import DublError, ReferenceNotFound, no_library
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
+from dubl.ledger.retention import Retention
 from dubl.matching.thresholds import fit_thresholds
 from dubl.settings import Settings
 from dubl.types import FrameFound, ThresholdReport
@@ -66,6 +67,16 @@ class Engine:
         asked = lane.retriever.find_frame.remote(features, list(search.libraries), search.limit)
         found: Sequence[FrameFound] = await asked
         return found
+
+    async def delete_check(self, check_id: str) -> None:
+        """Deletes a check with all that is stored of it.
+
+        Raises CheckNotFound, and StateConflict if it is under a hold.
+        """
+        await self.ledger.ask(Retention.require_free, check_id)
+        # The row last: what is cut off here can be done again as long as it is there.
+        await self.evidence.forget(check_id)
+        await self.ledger.ask(Retention.delete_check, check_id)
 
     async def delete_reference(self, reference_id: str) -> None:
         """Deletes a reference, and ends a registration that would make it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -83,6 +84,29 @@ def recognize(token: str, keys: Sequence[ApiKey]) -> ApiKey:
     if known is None or not same or prefix != TOKEN_PREFIX:
         raise Unauthorized("the API key is not valid")
     return known
+
+
+def sign_session(key: ApiKey, *, expires_at: int) -> str:
+    """A text that stands for a key until then (Unix seconds), and does not tell its secret."""
+    told = f"{key.id}.{expires_at}"
+    return f"{told}.{_signed(told, key)}"
+
+
+def recognize_session(session: str, keys: Sequence[ApiKey]) -> ApiKey:
+    """The key of a signed session. Raises Unauthorized for a wrong, old or revoked one."""
+    told, _, signature = session.rpartition(".")
+    key_id, _, expires_at = told.partition(".")
+    known = next((key for key in keys if key.id == key_id and not key.revoked_at), None)
+    same = known is not None and hmac.compare_digest(
+        signature.encode(), _signed(told, known).encode()
+    )
+    if known is None or not same or int(expires_at) < time.time():
+        raise Unauthorized("the log-in has ended. Enter the key again.")
+    return known
+
+
+def _signed(text: str, key: ApiKey) -> str:
+    return hmac.new(key.secret_sha256.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 class ApiKeys:

@@ -25,13 +25,13 @@ from dubl.ledger.guard import Guard, alert
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.outbox import Outbox
 from dubl.ledger.policies import Policies
-from dubl.ledger.records import CHECKS, within
+from dubl.ledger.records import CHECKS, between, within
 from dubl.ledger.retention import Retention
-from dubl.ledger.reviews import Reviews, record_matches
+from dubl.ledger.reviews import Reviews, record_matches, restate
 from dubl.ledger.spaces import Spaces
 from dubl.rights.terms import CheckContext
 from dubl.settings import POSTGRESQL, FloodSettings, LedgerSettings
-from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions, Verdict
+from dubl.types import Check, JobState, Lease, Outcome, Page, PriorDecisions
 
 BY_ID = CHECKS.select("WHERE id = ?")
 NO_GUARD = FloodSettings(enabled=False)
@@ -123,6 +123,7 @@ class Ledger:
                 [reference_id, utc_now()],
             )
             connection.execute("DELETE FROM quarantines WHERE reference_id = ?", [reference_id])
+            restate(connection, [reference_id])
 
     def require_current(self, check: Check, reference_id: str) -> None:
         """Raises EvidenceNotKept if the reference was deleted after this check.
@@ -154,7 +155,7 @@ class Ledger:
         with self._database.transaction("record a verdict") as connection:
             if lease is not None and not hold(connection, lease):
                 return _found(connection.execute(BY_ID, [check.id]).fetchall(), check.id)
-            if CHECKS.add(connection, check, extra=_reported(check.verdict)):
+            if CHECKS.add(connection, check, extra=_reported(check)):
                 first = None
                 record_matches(connection, check)
             else:
@@ -205,21 +206,32 @@ class Ledger:
         *,
         outcome: Outcome | None = None,
         reference_id: str = "",
+        text: str = "",
+        sha256: str = "",
+        library: str = "",
+        since: str = "",
+        until: str = "",
         libraries: Sequence[str] = (),
         limit: int = 100,
         cursor: str = "",
     ) -> Page[Check]:
         """A page, newest first; `reference_id` selects checks by their best match.
 
-        `libraries`: only checks in these alone.
+        text: in the upload's name, ignoring case. sha256: of the upload, or its beginning. library:
+        one of those searched. since, until: also the beginning of a time. libraries: only checks in
+        these alone.
 
         Raises InvalidRequest for an invalid cursor.
         """
-        conditions = dict(within(libraries))
-        if outcome is not None:
-            conditions["outcome = ?"] = outcome.value
-        if reference_id:
-            conditions["top_reference_id = ?"] = reference_id
+        given: dict[str, Value] = {
+            "outcome = ?": outcome.value if outcome is not None else "",
+            "top_reference_id = ?": reference_id,
+            "strpos(searched, ?) > 0": text.lower(),
+            **between(sha256.lower(), sha256.lower(), "query_sha256"),
+            "(libraries = ARRAY[]::VARCHAR[] OR ? = ANY(libraries))": library,
+            **between(since, until),
+        }
+        conditions = {**within(libraries), **{k: v for k, v in given.items() if v}}
         return CHECKS.newest(self._database, conditions, limit=limit, cursor=cursor)
 
     def backlog(self) -> Backlog:
@@ -244,13 +256,16 @@ def _found(rows: Sequence[Row], check_id: str) -> Check:
     return CHECKS.object(rows[0])
 
 
-def _reported(verdict: Verdict) -> dict[str, Value]:
-    """Columns that repeat parts of the verdict, for filters and reports."""
+def _reported(check: Check) -> dict[str, Value]:
+    """Columns that repeat parts of the check, for filters and reports."""
+    verdict = check.verdict
     return {
+        "searched": check.query_name.lower(),
         "outcome": verdict.outcome.value,
         "probability": verdict.probability,
         "model_id": verdict.model_id,
         "policy_version": verdict.policy_version,
         "index_version": verdict.index_version,
         "top_reference_id": verdict.matches[0].reference_id if verdict.matches else "",
+        "channel": verdict.context.channel,
     }

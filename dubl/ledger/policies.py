@@ -5,13 +5,13 @@ from __future__ import annotations
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Database
 from dubl.ledger.records import POLICIES, Records
-from dubl.ledger.reviews import DECIDED
+from dubl.ledger.states import decided
 from dubl.types import DecidedMatch, LibraryPolicy
 
 LATEST = "(array_agg({} ORDER BY d.created_at DESC))[1]"
 DECIDED_MATCHES = Records(
     DecidedMatch,
-    f"""({DECIDED}
+    f"""({decided()}
     SELECT m.library, {LATEST.format("m.probability")} AS probability,
         {LATEST.format("d.decision")} AS decision,
         {LATEST.format("d.decision <> 'rejected'")} AS copied

@@ -29,7 +29,7 @@ from dubl.ledger.database import (
     bring_up_to_date,
     translated,
 )
-from dubl.ledger.schema import EARLIER_MATCHES
+from dubl.ledger.schema import COPIED_SECONDS, EARLIER_MATCHES
 from dubl.settings import LedgerSettings
 
 # What DuckDB reads, and what PostgreSQL reads instead.
@@ -39,10 +39,8 @@ DIFFERENCES = {
     "CAST(request::JSON->'libraries' AS VARCHAR[])": "ARRAY(SELECT json_array_elements_text("
     "CASE json_typeof(request::JSON->'libraries') WHEN 'array' THEN request::JSON->'libraries' "
     "END))",
-    # The columns' own collation knows capitals of ASCII alone.
-    "lower(query_name || ' ' || reference_id)": "lower((query_name || ' ' || reference_id) "
-    'COLLATE "und-x-icu")',
     EARLIER_MATCHES: "SELECT 1",  # no ledger here is so old
+    COPIED_SECONDS: "SELECT 1",
 }
 # DuckDB reads its columns fast enough without.
 INDEXES = (
@@ -58,6 +56,8 @@ INDEXES = (
     "deliveries (next_attempt_at) WHERE state = 'pending'",
     "deliveries (job_id)",
     "audit (created_at DESC, id DESC)",
+    "matches (probability) WHERE state = 'open'",
+    "reviews (reference_id)",
 )
 # The tables of a DuckDB file and their columns.
 COLUMNS = """

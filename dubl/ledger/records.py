@@ -44,6 +44,18 @@ def within(libraries: Sequence[str], column: str = "libraries") -> Mapping[str, 
     return {f"{column} <> ARRAY[]::VARCHAR[] AND {column} <@ ?::VARCHAR[]": list(libraries)}
 
 
+def between(first: str, last: str, column: str = "created_at") -> Mapping[str, Value]:
+    """The condition that texts, as of times, are in a range; either end may be a beginning, as of a
+    day, or empty."""
+    ends = {f"{column} >= ?": first.rstrip("Z"), f"{column} <= ?": last and f"{last.rstrip('Z')}~"}
+    return {condition: value for condition, value in ends.items() if value}  # "~": sorts last
+
+
+def marks(values: Sequence[object]) -> str:
+    """Placeholders of values."""
+    return ", ".join("?" for _ in values)
+
+
 class Records(Generic[Kept]):
     """A table, or a query in brackets, with rows of one dataclass."""
 
@@ -108,8 +120,7 @@ class Records(Generic[Kept]):
 
     def _insertion(self, extra: Mapping[str, Value]) -> str:
         names = [*self._names, *extra]
-        marks = ", ".join("?" for _ in names)
-        return f"INSERT INTO {self._source} ({', '.join(names)}) VALUES ({marks})"
+        return f"INSERT INTO {self._source} ({', '.join(names)}) VALUES ({marks(names)})"
 
     def _values(self, kept: Kept, extra: Mapping[str, Value]) -> Sequence[Any]:
         cells = zip(self._fields, self._writers, strict=True)
@@ -138,8 +149,8 @@ class Records(Generic[Kept]):
             )
         ]
         ids = [one.id for one in sought[:limit]]
-        marks = ", ".join("?" for _ in ids) or "NULL"
-        found = database.rows(self.select(f"WHERE id IN ({marks}) {order}"), ids)
+        among = f"id IN ({marks(ids) or 'NULL'})"
+        found = database.rows(self.select(f"WHERE {among} {order}"), ids)
         more = len(sought) > limit
         return Page(items=self.objects(found), next_cursor=sought[limit - 1].cursor if more else "")
 

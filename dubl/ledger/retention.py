@@ -11,7 +11,7 @@ from dubl.errors import CheckNotFound, NotFound, StateConflict
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import Connection, Database
 from dubl.ledger.endings import UNFINISHED
-from dubl.ledger.records import HOLDS
+from dubl.ledger.records import HOLDS, marks
 from dubl.settings import RetentionSettings
 from dubl.types import Hold
 
@@ -125,5 +125,4 @@ def _delete_checks(connection: Connection, check_ids: Sequence[str]) -> None:
 
 def _delete(connection: Connection, table: str, column: str, values: Sequence[str]) -> None:
     if values:
-        marks = ", ".join("?" for _ in values)
-        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", list(values))
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(values)})", list(values))

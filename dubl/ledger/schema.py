@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dubl.ledger.states import with_states
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
@@ -26,6 +28,14 @@ FROM (
     SELECT id AS check_id, unnest(CAST(verdict->'matches' AS JSON[])) AS match FROM checks
     WHERE id NOT IN (SELECT check_id FROM matches)
 )
+"""
+
+# Of verdicts that were recorded before matches had them.
+COPIED_SECONDS = """
+UPDATE matches SET copied_s = coalesce((told.match->'rights'->>'copied_s')::FLOAT8, 0),
+    modality = coalesce(told.match->>'modality', 'video')
+FROM (SELECT id, unnest(CAST(verdict->'matches' AS JSON[])) AS match FROM checks) AS told
+WHERE told.id = matches.check_id AND told.match->>'reference_id' = matches.reference_id
 """
 
 # Files of versions 1 to 3 have some of this, whatever their number says: it only adds, and where
@@ -236,6 +246,21 @@ AUDIT = (
     """,
 )
 
+QUEUE = (
+    "ALTER TABLE checks ADD COLUMN IF NOT EXISTS channel VARCHAR DEFAULT ''",
+    # The name in small letters, for searches.
+    "ALTER TABLE checks ADD COLUMN IF NOT EXISTS searched VARCHAR DEFAULT ''",
+    # What the queue is filtered and sorted by; `state` and `reviewer` follow from the decisions.
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS copied_s FLOAT8 DEFAULT 0",
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS modality VARCHAR DEFAULT 'video'",
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS state VARCHAR DEFAULT 'open'",
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS reviewer VARCHAR DEFAULT ''",
+    "UPDATE checks SET searched = lower(query_name), "
+    "channel = coalesce((verdict::JSON->'context')->>'channel', '')",
+    COPIED_SECONDS,
+    with_states(),
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
@@ -243,5 +268,6 @@ UPGRADES = (
     Upgrade(version=7, statements=ALIKE),
     Upgrade(version=8, statements=KEYS_OF_JOBS),
     Upgrade(version=9, statements=AUDIT),
+    Upgrade(version=10, statements=QUEUE),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

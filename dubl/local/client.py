@@ -29,13 +29,14 @@ from dubl.contract.bodies import (
     Quarantine,
     Reference,
     Review,
-    ReviewItem,
+    Reviewed,
     ReviewQueue,
     Rights,
 )
 from dubl.contract.forms import read_form
 from dubl.contract.names import plain_text
 from dubl.contract.orders import FrameSearch, ReferenceOrder, Terms
+from dubl.contract.queries import NO_FILTERS, CheckFilters, QueueFilters, QueueQuery
 from dubl.contract.requests import (
     ChangeForm,
     CheckForm,
@@ -43,10 +44,13 @@ from dubl.contract.requests import (
     QuarantineRequest,
     ReferenceForm,
     ReviewRequest,
+    ReviewsItem,
+    ReviewsRequest,
 )
 from dubl.engine.in_process import InProcess
 from dubl.engine.ledger import Part
 from dubl.engine.lookback import lookback_id
+from dubl.engine.review_queue import read_queue
 from dubl.errors import InvalidRequest, JobNotFound, error_class
 from dubl.ledger.guard import Guard
 from dubl.ledger.job_queue import JobQueue
@@ -61,10 +65,8 @@ from dubl.types import (
     MIN_DECISIONS,
     Job,
     JobState,
-    Outcome,
     PriorDecisions,
     QuarantineState,
-    ReviewState,
     VideoSource,
 )
 from dubl.types import Check as Checked
@@ -242,35 +244,64 @@ class LocalClient(Closing):
         return tuple(Library(name=name, references=count) for name, count in counts)
 
     def list_checks(
-        self, *, outcome: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
+        self,
+        *,
+        outcome: str = "",
+        reference_id: str = "",
+        text: str = "",
+        sha256: str = "",
+        library: str = "",
+        since: str = "",
+        until: str = "",
+        limit: int = 50,
+        cursor: str = "",
     ) -> Page[Check]:
+        """Finished checks, newest first.
+
+        text: in the upload's name. sha256: of the upload, or its beginning. library: that was
+        searched. since, until: UTC, ISO 8601, or its beginning: "2026-01-02" is the whole day.
+        """
+        given = {"sha256": sha256, "library": library, "since": since, "until": until}
+        query = read_form(CheckFilters, {"outcome": outcome or None, **given})
+        self._require_library(library)
         page = self._ask(
             Ledger.list_checks,
-            outcome=_one_of(Outcome, outcome, "outcome") if outcome else None,
+            outcome=query.outcome,
             reference_id=reference_id,
+            text=text,
+            sha256=sha256,
+            library=library,
+            since=since,
+            until=until,
             limit=limit,
             cursor=cursor,
         )
         return Page[Check].of(page, self._shown)
 
+    def delete_check(self, check_id: str) -> None:
+        """Deletes a check with all that is stored of it; not under a legal hold."""
+        self._ask(Ledger.get_check, check_id)
+        self._process.run(self._engine.delete_check(check_id))
+
     def review_queue(
-        self, *, state: str = "open", limit: int = 50, cursor: str = ""
+        self,
+        *,
+        state: str = "open",
+        filters: QueueFilters = NO_FILTERS,
+        sort: str = "newest",
+        facets: bool = False,
+        limit: int = 50,
+        cursor: str = "",
     ) -> ReviewQueue:
-        least = self._settings.policy.review_probability
-        page = self._ask(
-            Reviews.queue,
-            state=_one_of(ReviewState, state, "state"),
-            least_probability=least,
-            by_policy=True,
-            limit=limit,
-            cursor=cursor,
-        )
-        counts = self._ask(Reviews.counts, least_probability=least)
-        return ReviewQueue(
-            items=tuple(map(ReviewItem.of, page.items)),
-            next_cursor=page.next_cursor,
-            counts={name.value: count for name, count in counts.items()},
-        )
+        """Matches in the review queue. `state`: empty for all.
+
+        sort: newest, oldest, doubtful, seconds, probability or reference. facets: counts for each
+        filter, too.
+        """
+        page = {"state": state or None, "sort": sort, "facets": facets, "limit": limit}
+        query = read_form(QueueQuery, {**filters.model_dump(), **page, "cursor": cursor})
+        self._require_library(query.library)
+        return self._process.run(read_queue(self._engine, query))
 
     def list_reviews(
         self, *, check_id: str = "", reference_id: str = "", limit: int = 50, cursor: str = ""
@@ -281,12 +312,22 @@ class LocalClient(Closing):
         return Page[Review].of(page, Review.of)
 
     def review(
-        self, check_id: str, reference_id: str, *, decision: str, reviewer: str = "", note: str = ""
+        self,
+        check_id: str,
+        reference_id: str,
+        *,
+        decision: str,
+        reviewer: str = "",
+        note: str = "",
+        if_state: str = "",
     ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment."""
+        """`decision`: confirmed, rejected, licensed, reopened or comment.
+
+        if_state: the state that you have seen. Raises StateConflict if it is another one by now.
+        """
         fields = {"decision": decision, "reviewer": reviewer, "note": note}
         match = {"check_id": check_id, "reference_id": reference_id}
-        request = read_form(ReviewRequest, {**match, **fields})
+        request = read_form(ReviewRequest, {**match, **fields, "if_state": if_state or None})
         said = self._ask(
             Reviews.record,
             check_id,
@@ -294,8 +335,29 @@ class LocalClient(Closing):
             decision=request.decision,
             reviewer=reviewer,
             note=note,
+            if_state=request.if_state,
         )
         return Review.of(said)
+
+    def review_many(
+        self,
+        items: Sequence[ReviewsItem],
+        *,
+        reviewer: str = "",
+        note: str = "",
+        dry_run: bool = False,
+    ) -> Reviewed:
+        """Decides on up to 500 matches in one step; with `dry_run` it only tells.
+
+        Matches in another state than their `if_state` are left as they are, and returned as
+        `conflicts`.
+        """
+        fields = {"items": items, "reviewer": reviewer, "note": note, "dry_run": dry_run}
+        request = read_form(ReviewsRequest, fields)
+        recorded = self._ask(
+            Reviews.record_all, request.judgements, reviewer=reviewer, note=note, dry_run=dry_run
+        )
+        return Reviewed.of(recorded, dry_run=dry_run)
 
     def list_quarantines(self, *, status: str = "") -> tuple[Quarantine, ...]:
         """Quarantined references, newest first."""

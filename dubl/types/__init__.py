@@ -62,8 +62,15 @@ from dubl.types.prior import Quarantine as Quarantine
 from dubl.types.prior import QuarantineState as QuarantineState
 from dubl.types.prior import ThresholdReport as ThresholdReport
 from dubl.types.review import Decision as Decision
+from dubl.types.review import Facet as Facet
 from dubl.types.review import Hold as Hold
+from dubl.types.review import Judgement as Judgement
+from dubl.types.review import QueueCounts as QueueCounts
+from dubl.types.review import QueueFilter as QueueFilter
+from dubl.types.review import QueueSort as QueueSort
+from dubl.types.review import RecordedReviews as RecordedReviews
 from dubl.types.review import Review as Review
+from dubl.types.review import ReviewConflict as ReviewConflict
 from dubl.types.review import ReviewItem as ReviewItem
 from dubl.types.review import ReviewState as ReviewState
 from dubl.types.sound import SoundClip as SoundClip

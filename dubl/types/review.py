@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dubl.types.match import Modality, Outcome
+
 
 class Decision(StrEnum):
     """A reviewer's decision on a match.
@@ -21,12 +23,37 @@ class Decision(StrEnum):
 
 
 class ReviewState(StrEnum):
-    """The state of a match, by its latest decision."""
+    """The state of a match, by its latest decision.
+
+    "closed": nobody has decided, and the reference was deleted.
+    """
 
     OPEN = "open"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     LICENSED = "licensed"
+    CLOSED = "closed"
+
+
+class QueueSort(StrEnum):
+    """Orders of the review queue. "doubtful": nearest to a probability of one half first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    DOUBTFUL = "doubtful"
+    SECONDS = "seconds"
+    PROBABILITY = "probability"
+    REFERENCE = "reference"
+
+
+class Facet(StrEnum):
+    """What matches of the review queue are counted by, beside their state."""
+
+    OUTCOME = "outcome"
+    LIBRARY = "library"
+    MODALITY = "modality"
+    CHANNEL = "channel"
+    REFERENCE = "reference_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +80,79 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A decision to be recorded. `if_state`: the state that the reviewer has seen."""
+
+    check_id: str
+    reference_id: str
+    decision: Decision
+    if_state: ReviewState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewConflict:
+    """A match that somebody else has decided meanwhile, with the latest decision."""
+
+    check_id: str
+    reference_id: str
+    state: ReviewState
+    reviewer: str
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReviews:
+    """`before`: the states before these entries, in their order."""
+
+    entries: tuple[Review, ...]
+    before: tuple[ReviewState, ...]
+    conflicts: tuple[ReviewConflict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """Which matches of the review queue; an empty field selects all.
+
+    They reach `min_probability`, or with `by_policy` the review threshold of their own library.
+    library: of the reference. references: only these ids, as those of an owner. text: in the
+    upload's name or the reference's id, ignoring case, or the reference is one of `titled`.
+    channel: of the upload. reviewer: of the latest decision. since, until: of the check, also the
+    beginning of a time. libraries: only of checks in these alone.
+    """
+
+    state: ReviewState | None = ReviewState.OPEN
+    min_probability: float = 0.0
+    max_probability: float = 1.0
+    by_policy: bool = False
+    check_id: str = ""
+    reference_id: str = ""
+    references: tuple[str, ...] | None = None
+    library: str = ""
+    outcome: Outcome | None = None
+    modality: Modality | None = None
+    channel: str = ""
+    reviewer: str = ""
+    text: str = ""
+    titled: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueCounts:
+    """Number of matches by state, and by facet those in the filter's state."""
+
+    states: dict[ReviewState, int]
+    facets: dict[Facet, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewItem:
-    """A match in the review queue. `created_at` is that of its check."""
+    """A match in the review queue. `created_at` is that of its check.
+
+    outcome: empty in old rows. copied_s: seconds of the upload. channel: of the upload.
+    """
 
     check_id: str
     reference_id: str
@@ -65,3 +163,7 @@ class ReviewItem:
     state: ReviewState
     reviewer: str
     created_at: str
+    outcome: str = ""
+    copied_s: float = 0.0
+    modality: Modality = Modality.VIDEO
+    channel: str = ""

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
+from pydantic import BaseModel
 
 from dubl.client.errors import ClientError, JobFailed
+from dubl.contract.forms import read_form
 from dubl.contract.names import plain_text
 from dubl.errors import ConfigurationError, DublError, InputError, ResourceError, StoreHeld
 from dubl.media.kinds import videos_in
@@ -233,6 +235,34 @@ def _job_settings(
     with job("%(asctime)s %(message)s"):
         chosen = [f"data_dir={data}"] if data is not None else []
         yield load_settings(config, [*chosen, *(overrides or [])])
+
+
+def with_model(
+    command: Command, name: str, kind: type[BaseModel], options: Mapping[str, tuple[str, str]]
+) -> Command:
+    """Fills a parameter of a command from options of their own: by name, each with the model's
+    field and a help text."""
+    given = inspect.signature(command, eval_str=True).parameters.values()
+    added = {
+        field: Parameter(
+            f"of_{field}",
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(f"--{option}", help=about)],
+        )
+        for option, (field, about) in options.items()
+    }
+
+    @wraps(command)
+    def run(*args: object, **values: object) -> None:
+        wanted = {field: values.pop(one.name) for field, one in added.items()}
+        filled = read_form(kind, {k: v for k, v in wanted.items() if v is not None})
+        command(*args, **values, **{name: filled})
+
+    own = [one for one in given if one.name != name]
+    run.__signature__ = inspect.Signature([*own, *added.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in (*own, *added.values())}
+    return run
 
 
 def every(page_of: Callable[[str], Page[Item]]) -> Iterator[Item]:

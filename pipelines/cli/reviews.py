@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from dubl.contract.bodies import Calibration, Precision, Review, ReviewItem
-from dubl.types import MIN_DECISIONS, Decision, ReviewState
-from pipelines.cli.options import AsJson, Backend, on_backend
+from dubl.contract.queries import QueueFilters
+from dubl.contract.requests import MAX_REVIEWS, ReviewsItem
+from dubl.types import MIN_DECISIONS, Decision, QueueSort, ReviewState
+from pipelines.cli.options import AsJson, Backend, Command, on_backend, print_warning, with_model
 from pipelines.cli.show import Columns, moment, print_items, print_json, print_table
 
 reviews_app = typer.Typer(
@@ -18,8 +21,11 @@ reviews_app = typer.Typer(
 QUEUE: Columns[ReviewItem] = {
     "video": lambda one: one.query_name,
     "reference": lambda one: one.reference_id,
+    "title": lambda one: one.title,
     "library": lambda one: one.library,
+    "owner": lambda one: one.owner,
     "probability": lambda one: f"{one.probability:.2f}",
+    "copied s": lambda one: f"{one.copied_s:.1f}",
     "state": lambda one: one.state,
     "check": lambda one: one.check_id,
 }
@@ -40,18 +46,46 @@ class Shown(StrEnum):
     CONFIRMED = ReviewState.CONFIRMED.value
     REJECTED = ReviewState.REJECTED.value
     LICENSED = ReviewState.LICENSED.value
+    CLOSED = ReviewState.CLOSED.value
+    ALL = "all"
+
+
+def filtered(command: Command) -> Command:
+    """Adds the options that select matches; the command gets them as its `filters`."""
+    return with_model(command, "filters", QueueFilters, FILTERS)
+
+
+FILTERS: Mapping[str, tuple[str, str]] = {
+    "name": ("q", "in the upload's name, or the reference's id or title"),
+    "outcome": ("outcome", "duplicate or review"),
+    "library": ("library", "of the reference"),
+    "owner": ("owner", "of the reference"),
+    "channel": ("channel", "of the upload"),
+    "modality": ("modality", "video, audio or both"),
+    "decided-by": ("reviewer", "name of the reviewer of the latest decision"),
+    "reference": ("reference_id", "of this reference"),
+    "since": ("since", "UTC day or time: 2026-01-02, 2026-01-02T03"),
+    "until": ("until", "to the end of this day or hour"),
+    "min-probability": ("min_probability", "default: the review threshold"),
+    "max-probability": ("max_probability", ""),
+}
 
 
 @reviews_app.command("queue")
 @on_backend
+@filtered
 def queue(
     backend: Backend,
+    filters: QueueFilters,
     state: Annotated[Shown, typer.Option()] = Shown.OPEN,
+    sort: Annotated[QueueSort, typer.Option()] = QueueSort.NEWEST,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Lists matches in one state, newest checks first."""
-    found = backend.review_queue(state=state.value, limit=limit)
+    """Lists matches in one state. "doubtful": probabilities near one half first."""
+    found = backend.review_queue(
+        state="" if state is Shown.ALL else state.value, filters=filters, sort=sort, limit=limit
+    )
     print_items(found.items, QUEUE, as_json=as_json)
 
 
@@ -64,16 +98,79 @@ def decide(
     decision: Annotated[Decision, typer.Argument()],
     reviewer: Annotated[str, typer.Option(help="name of the reviewer")] = "",
     note: Annotated[str, typer.Option()] = "",
+    if_state: Annotated[
+        ReviewState, typer.Option(help="an error if the match is in another state by now")
+    ] = ReviewState.OPEN,
+    force: Annotated[bool, typer.Option("--force", help="whatever the state is")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Adds a decision or a comment to the history of a match."""
+    """Adds a decision or a comment to the history of a match.
+
+    Another person's decision is not overwritten, unless --if-state names it, or with --force.
+    """
+    free = force or decision in (Decision.REOPENED, Decision.COMMENT)
     entry = backend.review(
-        check_id, reference_id, decision=decision.value, reviewer=reviewer, note=note
+        check_id,
+        reference_id,
+        decision=decision.value,
+        reviewer=reviewer,
+        note=note,
+        if_state="" if free else if_state.value,
     )
     if as_json:
         print_json(entry)
     else:
         typer.echo(f"{entry.decision}: {check_id} and {reference_id}")
+
+
+@reviews_app.command("decide-all")
+@on_backend
+@filtered
+def decide_all(
+    backend: Backend,
+    filters: QueueFilters,
+    decision: Annotated[Decision, typer.Argument()],
+    state: Annotated[Shown, typer.Option(help="of the matches to decide on")] = Shown.OPEN,
+    reviewer: Annotated[str, typer.Option(help="name of the reviewer")] = "",
+    note: Annotated[str, typer.Option()] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="decide; otherwise it only lists")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decides on all matches that the options select, at most 500; without --yes it lists them.
+
+    To take it back: the same command with `reopened` and --state.
+    """
+    if state is Shown.ALL:
+        raise typer.BadParameter("name one state", param_hint="--state")
+    found = backend.review_queue(state=state.value, filters=filters, limit=MAX_REVIEWS)
+    if not yes:
+        print_items(found.items, QUEUE, as_json=as_json)
+        typer.echo(f"{len(found.items)} matches. Add --yes to decide: {decision}.", err=True)
+        return
+    items = [
+        ReviewsItem(
+            check_id=one.check_id,
+            reference_id=one.reference_id,
+            decision=decision,
+            if_state=ReviewState(one.state),
+        )
+        for one in found.items
+    ]
+    if not items:
+        typer.echo("0 matches", err=True)
+        return
+    done = backend.review_many(items, reviewer=reviewer, note=note)
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(f"{decision}: {len(done.decided)} matches")
+    for other in done.conflicts:
+        print_warning(
+            f"left as it is: {other.check_id} and {other.reference_id} are {other.state} by now, "
+            f"by {other.reviewer or 'somebody'}"
+        )
+    if found.next_cursor:
+        print_warning(f"there are more than {MAX_REVIEWS}. Run it again for the next ones.")
 
 
 @reviews_app.command("history")

@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse, Response
 from dubl.contract import bodies
 from dubl.contract.forms import read_form
 from dubl.contract.orders import CheckOrder, Terms
+from dubl.contract.queries import ChecksQuery
 from dubl.contract.requests import CheckForm
 from dubl.errors import CheckNotFound
 from dubl.ledger.ledger import Ledger
-from dubl.types import Check, JobKind, JobState, Outcome
+from dubl.types import Check, JobKind, JobState
 from serve_app.api.access import principal_of
 from serve_app.api.context import (
     Context,
@@ -79,22 +80,26 @@ async def submit(
 async def listing(
     context: RouteContext,
     request: Request,
-    outcome: Outcome | None = None,
-    reference_id: str = "",
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: str = "",
-    min_probability: MinProbability = None,
+    query: Annotated[ChecksQuery, Query()],
 ) -> bodies.Page[bodies.Check]:
-    """Finished checks, newest first."""
+    """Finished checks, newest first; `q` is searched in the names of uploads."""
+    await searched_libraries(context, request, [query.library] if query.library else [])
     page = await context.ledger.ask(
         Ledger.list_checks,
-        outcome=outcome,
-        reference_id=reference_id,
+        outcome=query.outcome,
+        reference_id=query.reference_id,
+        text=query.q,
+        sha256=query.sha256,
+        library=query.library,
+        since=query.since,
+        until=query.until,
         libraries=principal_of(request).libraries,
-        limit=limit,
-        cursor=cursor,
+        limit=query.limit,
+        cursor=query.cursor,
     )
-    return bodies.Page[bodies.Check].of(page, lambda one: body_of(context, one, min_probability))
+    return bodies.Page[bodies.Check].of(
+        page, lambda one: body_of(context, one, query.min_probability)
+    )
 
 
 @router.get("/{check_id:path}")

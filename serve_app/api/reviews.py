@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from dubl.contract import bodies
-from dubl.contract.requests import ReviewRequest
+from dubl.contract.queries import QueueQuery
+from dubl.contract.requests import ReviewRequest, ReviewsRequest
+from dubl.engine.review_queue import read_queue
 from dubl.errors import InvalidRequest
 from dubl.ledger.reviews import Reviews
-from dubl.types import Outcome, ReviewState
 from serve_app.api.access import principal_of
 from serve_app.api.context import RouteContext, searched_libraries, visible_check
 
@@ -22,44 +23,11 @@ router = APIRouter(tags=["reviews"])
 
 @router.get("/v1/reviews/queue")
 async def queue(
-    context: RouteContext,
-    request: Request,
-    state: ReviewState | None = None,
-    check_id: str = "",
-    reference_id: str = "",
-    library: str = "",
-    outcome: Outcome | None = None,
-    q: str = "",
-    min_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
-    limit: Limit = 50,
-    cursor: str = "",
+    context: RouteContext, request: Request, query: Annotated[QueueQuery, Query()]
 ) -> bodies.ReviewQueue:
-    """Matches that reach the policy's review threshold, newest checks first; `q` is searched in the
-    upload's name and the reference's id."""
-    await searched_libraries(context, request, [library] if library else [])
-    usual = context.settings.policy.review_probability
-    least = usual if min_probability is None else min_probability
-    libraries = principal_of(request).libraries
-    page = await context.ledger.ask(
-        Reviews.queue,
-        state=state,
-        least_probability=least,
-        by_policy=min_probability is None,
-        check_id=check_id,
-        reference_id=reference_id,
-        library=library,
-        outcome=outcome,
-        text=q,
-        libraries=libraries,
-        limit=limit,
-        cursor=cursor,
-    )
-    counts = await context.ledger.ask(Reviews.counts, least_probability=usual, libraries=libraries)
-    return bodies.ReviewQueue(
-        items=tuple(map(bodies.ReviewItem.of, page.items)),
-        next_cursor=page.next_cursor,
-        counts={name.value: count for name, count in counts.items()},
-    )
+    """Matches that reach the policy's review threshold; `counts` are of the same filters."""
+    await searched_libraries(context, request, [query.library] if query.library else [])
+    return await read_queue(context.engine, query, libraries=principal_of(request).libraries)
 
 
 @router.get("/v1/reviews")
@@ -101,3 +69,25 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
         if_state=body.if_state,
     )
     return bodies.Review.of(entry)
+
+
+@router.post("/v1/reviews/many", response_model=bodies.Reviewed)
+async def review_many(
+    context: RouteContext, request: Request, body: ReviewsRequest
+) -> bodies.Reviewed:
+    """Decides on up to 500 matches in one step. With `dry_run` nothing is stored.
+
+    Matches in another state than `if_state` are left as they are, and listed as `conflicts`.
+    `before` of each match is what takes the decision back.
+    """
+    seen = {one.check_id for one in body.items} if principal_of(request).libraries else ()
+    for check_id in seen:
+        await visible_check(context, request, check_id)
+    recorded = await context.ledger.ask(
+        Reviews.record_all,
+        body.judgements,
+        reviewer=body.reviewer or principal_of(request).name,
+        note=body.note,
+        dry_run=body.dry_run,
+    )
+    return bodies.Reviewed.of(recorded, dry_run=body.dry_run)

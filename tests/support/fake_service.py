@@ -421,13 +421,18 @@ class FakeLibrarian(Step):
             raise no_reference(reference_id)
         return self.references[reference_id]
 
+    async def existing(self, reference_ids: Sequence[str]) -> Sequence[Reference]:
+        return [one for one in self.references.values() if one.id in reference_ids]
+
     async def list(
         self, library: str, owner: str, text: str, limit: int, cursor: str
     ) -> Page[Reference]:
         found = [
             one
             for one in self.references.values()
-            if library in ("", one.library) and owner in ("", one.owner) and text in one.id
+            if library in ("", one.library)
+            and owner in ("", one.owner)
+            and text in f"{one.id} {one.title}"
         ]
         _refuse(cursor)
         return Page(items=tuple(found[:limit]), next_cursor="")

@@ -15,6 +15,8 @@ import pytest
 import dubl
 from dubl.client.client import AsyncClient, Client
 from dubl.client.errors import ClientError
+from dubl.contract.queries import QueueFilters
+from dubl.contract.requests import ReviewsItem
 from dubl.errors import DublError, NotAVideo
 from dubl.ledger.ledger import Ledger
 from dubl.local.client import LocalClient
@@ -26,7 +28,6 @@ from tests.support.http_server import serving
 # What only a service has.
 SERVICE_ALONE = {
     "submit_check",
-    "delete_check",
     "list_holds",
     "hold_check",
     "release_check",
@@ -102,6 +103,35 @@ QUESTIONS: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
     "the nearest to no check": ("nearest", ("none",), {}),
     "the nearest": ("nearest", ("c/1",), {"m": 1}),
     "the queue": ("review_queue", (), {"state": "confirmed"}),
+    "the queue of an owner": (
+        "review_queue",
+        (),
+        {"filters": QueueFilters(owner="nobody"), "sort": "doubtful", "facets": True},
+    ),
+    "the queue of a time": (
+        "review_queue",
+        (),
+        {"state": "", "filters": QueueFilters(since="2026-01-02", q="КОТ"), "facets": True},
+    ),
+    "the queue in no order": ("review_queue", (), {"sort": "best"}),
+    "checks by name": ("list_checks", (), {"text": "КОТ", "sha256": "00", "since": "2026"}),
+    "checks of no day": ("list_checks", (), {"since": "yesterday"}),
+    "a decision after another": (
+        "review",
+        ("c/1", "ref-1"),
+        {"decision": "rejected", "if_state": "open"},
+    ),
+    "many decisions": (
+        "review_many",
+        (
+            [
+                ReviewsItem(
+                    check_id="c/1", reference_id="ref-1", decision="rejected", if_state="open"
+                )
+            ],
+        ),
+        {"dry_run": True},
+    ),
     "reviews": ("list_reviews", (), {"check_id": "c/1"}),
     "a wrong decision": ("review", ("c/1", "ref-1"), {"decision": "burn"}),
     "a comment without words": ("review", ("c/1", "ref-1"), {"decision": "comment"}),

@@ -439,3 +439,20 @@ def test_a_closed_ledger_is_unavailable(place: str) -> None:
         closed.jobs.get("j")
     with pytest.raises(StoreUnavailable):
         closed.jobs.create(job("j"), tries=1)
+
+
+def test_checks_are_found_by_name_hash_day_and_library(ledger: Ledger) -> None:
+    first = replace(check("one"), query_name="Лето.MP4", libraries=("films",))
+    other = replace(check("two"), query_sha256="cd" * 32, created_at="2027-05-06T07:08:09.000Z")
+    for one in (first, other):
+        ledger.record_check(one)
+
+    def found(**wanted: str) -> list[str]:
+        return [one.id for one in ledger.list_checks(**wanted).items]  # type: ignore[arg-type]
+
+    assert found(text="лето") == ["one"]
+    assert found(sha256="CDCD") == found(since="2027") == ["two"]
+    assert found(until="2027-05-06") == ["two", "one"]
+    assert found(until="2027-05-05") == ["one"]
+    assert found(library="films") == ["one"]
+    assert found(text="winter") == []

@@ -20,6 +20,7 @@ from dubl.types import (
     JobState,
     Match,
     Outcome,
+    QueueFilter,
     ReviewState,
     Verdict,
 )
@@ -119,7 +120,7 @@ def test_a_check_under_a_legal_hold_stays_until_its_release(ledger: Ledger) -> N
     assert ledger.retention.sweep(KEPT) == 0
     with pytest.raises(StateConflict, match="legal hold"):
         ledger.retention.delete_check("sued")
-    assert ledger.reviews.counts()[ReviewState.REJECTED] == 1
+    assert ledger.reviews.counts(QueueFilter()).states[ReviewState.REJECTED] == 1
     assert ledger.jobs.find("sued", kind=JobKind.CHECK).result_id == "sued"
     ledger.retention.release("sued")
     assert ledger.retention.sweep(KEPT) == 3

@@ -12,10 +12,24 @@ import pytest
 from dubl.errors import EvidenceNotKept, InvalidRequest, NotFound
 from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
-from dubl.rights.terms import Ruling
-from dubl.types import Check, Decision, Match, Outcome, ReviewItem, ReviewState, Verdict
+from dubl.rights.terms import CheckContext, Ruling
+from dubl.types import (
+    Check,
+    Decision,
+    Facet,
+    Judgement,
+    Match,
+    Modality,
+    Outcome,
+    QueueFilter,
+    QueueSort,
+    ReviewItem,
+    ReviewState,
+    Verdict,
+)
 
 BYTES = "ab" * 32
+WAITING = QueueFilter()
 
 
 @pytest.fixture
@@ -58,14 +72,14 @@ def decide(ledger: Ledger, check_id: str, reference_id: str, decision: Decision)
 
 
 def states(ledger: Ledger, check_id: str) -> dict[str, str]:
-    items = ledger.reviews.queue(state=None, check_id=check_id).items
+    items = ledger.reviews.queue(QueueFilter(state=None, check_id=check_id)).items
     return {item.reference_id: item.state.value for item in items}
 
 
 def test_matches_that_are_probable_enough_wait_newest_check_first(ledger: Ledger) -> None:
     ledger.record_check(check("old", match("a", 0.9), match("b", 0.2)))
     ledger.record_check(check("new", match("a", 0.6), minute=1))
-    items = ledger.reviews.queue(least_probability=0.5).items
+    items = ledger.reviews.queue(QueueFilter(min_probability=0.5)).items
     assert [(item.check_id, item.reference_id) for item in items] == [("new", "a"), ("old", "a")]
     assert items[0] == ReviewItem(
         check_id="new",
@@ -85,11 +99,11 @@ def test_a_decision_takes_a_match_from_the_queue_and_reopening_brings_it_back(
 ) -> None:
     ledger.record_check(check("c", match("a", 0.9)))
     decide(ledger, "c", "a", Decision.CONFIRMED)
-    assert ledger.reviews.queue().items == ()
+    assert ledger.reviews.queue(WAITING).items == ()
     assert states(ledger, "c") == {"a": "confirmed"}
     decide(ledger, "c", "a", Decision.REOPENED)
     assert states(ledger, "c") == {"a": "open"}
-    assert ledger.reviews.counts()[ReviewState.OPEN] == 1
+    assert ledger.reviews.counts(WAITING).states[ReviewState.OPEN] == 1
 
 
 def test_the_queue_is_searched_and_filtered(ledger: Ledger) -> None:
@@ -98,7 +112,10 @@ def test_the_queue_is_searched_and_filtered(ledger: Ledger) -> None:
     ledger.record_check(check("Summer", sure, doubtful))
 
     def found(**wanted: Any) -> list[str]:
-        return [one.reference_id for one in ledger.reviews.queue(by_policy=True, **wanted).items]
+        return [
+            one.reference_id
+            for one in ledger.reviews.queue(QueueFilter(by_policy=True, **wanted)).items
+        ]
 
     assert sorted(found()) == ["clip", "film"]
     assert found(outcome=Outcome.REVIEW) == ["clip"]
@@ -148,7 +165,7 @@ def test_pages_of_the_queue_and_of_the_history_are_complete(ledger: Ledger) -> N
         decide(ledger, "c", name, Decision.COMMENT)
     seen, cursor = [], ""
     while True:
-        page = ledger.reviews.queue(limit=2, cursor=cursor)
+        page = ledger.reviews.queue(WAITING, limit=2, cursor=cursor)
         seen += [item.reference_id for item in page.items]
         cursor = page.next_cursor
         if not cursor:
@@ -159,7 +176,7 @@ def test_pages_of_the_queue_and_of_the_history_are_complete(ledger: Ledger) -> N
     assert len({entry.id for entry in (*first.items, *rest.items)}) == len(names)
     assert rest.next_cursor == ""
     with pytest.raises(InvalidRequest):
-        ledger.reviews.queue(cursor="nonsense")
+        ledger.reviews.queue(WAITING, cursor="nonsense")
 
 
 def test_only_what_a_check_found_can_be_reviewed(ledger: Ledger) -> None:
@@ -211,3 +228,129 @@ def test_what_was_decided_about_a_deleted_reference_does_not_hold_for_its_id(
     ledger.require_current(after, "a")
     decide(ledger, "after", "a", Decision.REJECTED)
     assert ledger.reviews.rejected_references(BYTES) == {"a", "b"}
+
+
+def test_the_queue_is_sorted_and_each_order_has_complete_pages(ledger: Ledger) -> None:
+    for minute, (probability, seconds) in enumerate([(0.95, 3.0), (0.52, 9.0), (0.7, 6.0)]):
+        found = dataclasses.replace(match("film", probability), rights=Ruling(copied_s=seconds))
+        ledger.record_check(check(f"c{minute}", found, minute=minute, sha256=f"{minute:064x}"))
+    orders = {
+        QueueSort.NEWEST: ["c2", "c1", "c0"],
+        QueueSort.OLDEST: ["c0", "c1", "c2"],
+        QueueSort.DOUBTFUL: ["c1", "c2", "c0"],
+        QueueSort.SECONDS: ["c1", "c2", "c0"],
+        QueueSort.PROBABILITY: ["c0", "c2", "c1"],
+        QueueSort.REFERENCE: ["c0", "c1", "c2"],
+    }
+    for sort, wanted in orders.items():
+        seen, cursor = [], ""
+        while len(seen) < len(wanted):
+            page = ledger.reviews.queue(WAITING, sort=sort, limit=1, cursor=cursor)
+            seen += [item.check_id for item in page.items]
+            cursor = page.next_cursor
+        assert (seen, cursor) == (wanted, ""), sort
+    page = ledger.reviews.queue(WAITING, sort=QueueSort.NEWEST, limit=1)
+    with pytest.raises(InvalidRequest, match="another order"):
+        ledger.reviews.queue(WAITING, sort=QueueSort.SECONDS, cursor=page.next_cursor)
+
+
+def test_the_queue_is_narrowed_by_each_filter_and_counted_by_all(ledger: Ledger) -> None:
+    heard = dataclasses.replace(match("song", 0.7), library="songs", modality=Modality.AUDIO)
+    first = check("Кот", match("film", 0.9), heard)
+    channel = dataclasses.replace(first.verdict, context=CheckContext(channel="anna"))
+    ledger.record_check(dataclasses.replace(first, verdict=channel))
+    ledger.record_check(check("dog", match("film", 0.6), minute=9, sha256="cd" * 32))
+    decide(ledger, "dog", "film", Decision.CONFIRMED)
+
+    def found(**wanted: Any) -> list[str]:
+        items = ledger.reviews.queue(QueueFilter(**{"state": None} | wanted)).items
+        return sorted(f"{item.check_id} {item.reference_id}" for item in items)
+
+    assert found(channel="anna") == ["Кот film", "Кот song"]
+    assert found(modality=Modality.AUDIO) == found(library="songs") == ["Кот song"]
+    assert found(max_probability=0.65) == found(reviewer="anna") == ["dog film"]
+    assert found(text="КОТ.mp4", references=("film",)) == ["Кот film"]
+    assert found(text="no such", titled=("song",)) == ["Кот song"]
+    assert found(references=()) == []
+    assert found(since="2026-01-02T03:05") == ["dog film"]
+    assert found(until="2026-01-02T03:00Z") == ["Кот film", "Кот song"]
+    assert found(until="2026-01-01") == []
+
+    counts = ledger.reviews.counts(QueueFilter(library="main"), facets=True)
+    assert counts.states == dict.fromkeys(ReviewState, 0) | {
+        ReviewState.OPEN: 1,
+        ReviewState.CONFIRMED: 1,
+    }
+    assert counts.facets[Facet.REFERENCE] == {"film": 1}
+    assert counts.facets[Facet.CHANNEL] == {"anna": 1}
+
+
+def test_many_are_decided_at_once_but_for_what_another_has_decided(ledger: Ledger) -> None:
+    for minute, name in enumerate(("a", "b", "c")):
+        ledger.record_check(check(name, match("film", 0.9), minute=minute, sha256=f"{minute:064x}"))
+    ledger.record_check(check("again", match("film", 0.9), minute=5, sha256=f"{0:064x}"))
+    decide(ledger, "b", "film", Decision.LICENSED)
+    wanted = [
+        Judgement(
+            check_id=name,
+            reference_id="film",
+            decision=Decision.REJECTED,
+            if_state=ReviewState.OPEN,
+        )
+        for name in ("a", "b", "c")
+    ]
+    tried = ledger.reviews.record_all(wanted, reviewer="boris", note="", dry_run=True)
+    assert [one.check_id for one in tried.entries] == ["a", "c"]
+    assert states(ledger, "a") == {"film": "open"}
+    done = ledger.reviews.record_all(wanted, reviewer="boris", note="")
+    assert [one.check_id for one in done.entries] == ["a", "c"]
+    assert done.before == (ReviewState.OPEN, ReviewState.OPEN)
+    (conflict,) = done.conflicts
+    assert (conflict.check_id, conflict.state, conflict.reviewer) == ("b", "licensed", "anna")
+    found = {name: states(ledger, name)["film"] for name in ("a", "b", "c", "again")}
+    assert found == {"a": "rejected", "b": "licensed", "c": "rejected", "again": "rejected"}
+    undone = [dataclasses.replace(one, decision=Decision.REOPENED, if_state=None) for one in wanted]
+    ledger.reviews.record_all([undone[0], undone[2]], reviewer="boris", note="")
+    assert ledger.reviews.counts(WAITING).states[ReviewState.OPEN] == 3
+    nothing = dataclasses.replace(wanted[0], reference_id="none")
+    with pytest.raises(NotFound):
+        ledger.reviews.record_all([undone[1], nothing], reviewer="", note="")
+    assert states(ledger, "b") == {"film": "licensed"}
+
+
+def test_matches_of_a_deleted_reference_wait_for_nobody(ledger: Ledger) -> None:
+    ledger.record_check(check("c", match("a", 0.9), match("b", 0.9)))
+    ledger.forget_reference("a")
+    assert states(ledger, "c") == {"a": "closed", "b": "open"}
+    assert [item.reference_id for item in ledger.reviews.queue(WAITING).items] == ["b"]
+    after = dataclasses.replace(check("after", match("a", 0.9)), created_at=utc_now(plus_s=1))
+    ledger.record_check(after)
+    assert states(ledger, "after") == {"a": "open"}, "its id is that of another video"
+
+
+def test_a_new_check_of_rejected_bytes_does_not_wait(ledger: Ledger) -> None:
+    ledger.record_check(check("c", match("a", 0.9)))
+    decide(ledger, "c", "a", Decision.REJECTED)
+    ledger.record_check(check("again", match("a", 0.9), minute=1))
+    assert states(ledger, "again") == {"a": "rejected"}
+
+
+def test_an_older_ledger_gets_the_states_of_its_matches(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    copied = dataclasses.replace(match("a", 0.9), rights=Ruling(copied_s=4.5))
+    first = check("c", copied, match("b", 0.8))
+    context = dataclasses.replace(first.verdict, context=CheckContext(channel="anna"))
+    ledger.record_check(dataclasses.replace(first, verdict=context))
+    decide(ledger, "c", "b", Decision.CONFIRMED)
+    with ledger.reviews._database.transaction("go back in time") as connection:
+        for column in ("copied_s", "modality", "state", "reviewer"):
+            connection.execute(f"ALTER TABLE matches DROP COLUMN {column}")
+        for column in ("channel", "searched"):
+            connection.execute(f"ALTER TABLE checks DROP COLUMN {column}")
+        connection.execute("DELETE FROM schema_version WHERE version > 9")
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    found = ledger.reviews.queue(QueueFilter(state=None, channel="anna", text="C.MP4"))
+    told = [(one.reference_id, one.state, one.reviewer, one.copied_s) for one in found.items]
+    assert sorted(told) == [("a", "open", "", 4.5), ("b", "confirmed", "anna", 0.0)]
+    ledger.close()

@@ -41,6 +41,9 @@ BODIES: dict[tuple[str, str], object] = {
         "reference_id": "their-film",
         "decision": "confirmed",
     },
+    ("POST", "/v1/reviews/many"): {
+        "items": [{"check_id": THEIRS[0], "reference_id": "their-film", "decision": "confirmed"}]
+    },
     ("POST", "/v1/reviews/quarantine"): {"reference_id": "their-film", "decision": "release"},
 }
 QUERIES = (
