@@ -14,12 +14,18 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dubl.engine.ledger import LedgerClient
 from dubl.errors import DublError, Forbidden, InvalidRequest, Unauthorized
-from dubl.ledger.api_keys import ApiKeys, recognize, root_key
+from dubl.ledger.api_keys import (
+    ApiKeys,
+    recognize,
+    recognize_session,
+    root_key,
+    sign_session,
+)
 from dubl.media.spool import too_large
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey
@@ -27,8 +33,11 @@ from dubl.types import Scope as KeyScope
 from serve_app.api.admission import Places
 from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
 from serve_app.api.problems import problem_response
-from serve_app.api.routes import is_open, is_whole, scopes_for, starts_job
+from serve_app.api.routes import READ, is_open, is_whole, scopes_for, starts_job
 
+COOKIE = "dubl_session"
+SESSION_S = 12 * 3600  # of a log-in; chosen: a working day
+CONSOLE_HEADER = "x-dubl-console"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -112,11 +121,18 @@ class KeyRing:
 
     async def find(self, token: str) -> ApiKey:
         """The key of a token. Raises Unauthorized."""
+        return recognize(token, await self._current())
+
+    async def find_session(self, cookie: str) -> ApiKey:
+        """The key of a log-in. Raises Unauthorized."""
+        return recognize_session(cookie, await self._current())
+
+    async def _current(self) -> Sequence[ApiKey]:
         async with self._lock:
             if time.monotonic() >= self._expires_at:
                 self._keys = await self.all()
                 self._expires_at = time.monotonic() + self._refresh_s
-        return recognize(token, self._keys)
+        return self._keys
 
     async def count_job(self, key: ApiKey) -> int:
         """Counts a job of the key; returns the number of its jobs today."""
@@ -184,7 +200,7 @@ class AccessControl:
             _require_local(headers)
         if not self._required or is_open(path):
             return ANYBODY
-        key = await self._ring.find(_token(headers))
+        key = await self._caller(method, headers)
         per_minute = key.requests_per_minute or self._settings.requests_per_minute
         allowances.append(self._limit.take(key.id, per_minute))
         allowances[-1].require()
@@ -198,6 +214,17 @@ class AccessControl:
             allowances.append(day_allowance(used, per_day, now_s=time.time()))
             allowances[-1].require()
         return Principal.of(key)
+
+    async def _caller(self, method: str, headers: Headers) -> ApiKey:
+        """The key of a request, or of its log-in. Raises Unauthorized, Forbidden."""
+        if token := token_in(headers):
+            return await self._ring.find(token)
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if not cookie:
+            raise Unauthorized("an API key is required")
+        if method not in READ and CONSOLE_HEADER not in headers:
+            raise Forbidden(f"a change that a log-in asks for needs the header {CONSOLE_HEADER}")
+        return await self._ring.find_session(cookie)
 
     def _check_length(self, headers: Mapping[str, str]) -> None:
         announced = headers.get("content-length", "")
@@ -219,12 +246,15 @@ class AccessControl:
         return bounded
 
 
-def _token(headers: Mapping[str, str]) -> str:
+def session_of(key: ApiKey) -> str:
+    """The cookie of a log-in with a key."""
+    return sign_session(key, expires_at=int(time.time()) + SESSION_S)
+
+
+def token_in(headers: Mapping[str, str]) -> str:
+    """The key that a request was sent with; empty without one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    token = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    if not token:
-        raise Unauthorized("an API key is required")
-    return token
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 def _require_local(headers: Mapping[str, str]) -> None:

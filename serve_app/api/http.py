@@ -22,6 +22,7 @@ from serve_app.api import (
     retention,
     reviews,
     search,
+    session,
     spaces,
     system,
 )
@@ -54,6 +55,7 @@ ROUTES = (
     system,
     keys,
     audit,
+    session,
     backup,
 )
 

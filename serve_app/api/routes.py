@@ -43,6 +43,7 @@ RULES = (
     Rule(path="/v1/batches", methods=("POST",), scopes=_SUBMITTERS),
     Rule(path="/v1/jobs", methods=READ, scopes=_USERS),
     Rule(path="/v1/jobs", methods=WRITE, scopes=_SUBMITTERS),
+    Rule(path="/v1/session", methods=READ + WRITE, scopes=frozenset(Scope)),
     Rule(path="/metrics", methods=READ, scopes=_USERS),
 )
 # What is of all libraries at once is not for a key of some.

@@ -48,6 +48,7 @@ PHONE = {"width": 390, "height": 844}
 PAGES = {
     "check": "#/",
     "queue": "#/queue",
+    "checks": "#/checks",
     "library": "#/library",
     "clusters": "#/clusters/main",
     "status": "#/status",
@@ -306,7 +307,7 @@ def test_rights_are_edited_by_keyboard_and_the_next_check_changes(page: Page, su
     expect(page.locator(".rights")).to_contain_text("intro")
     check(page, path)
     expect(page.locator(".verdict .badge")).to_have_text("Unique")
-    page.get_by_role("button", name="Show weak matches").click()
+    page.get_by_role("button", name="Show the nearest references").click()
     expect(page.locator(".ruling", has_text="in excluded segments")).to_have_count(1)
 
     dialog = edit_rights(page)

@@ -1,7 +1,5 @@
 // Calls to the service. A failed call throws a Problem with the service's text.
 
-const KEY = "dubl-key";
-
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail || body.title || `HTTP ${status}`);
@@ -12,28 +10,41 @@ export class Problem extends Error {
   }
 }
 
-export const key = {
-  get: () => sessionStorage.getItem(KEY) || "",
-  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+// Of the log-in, which is a cookie that scripts cannot read, shared among tabs. `name`: of the key.
+export const session = {
+  name: "",
+  known: false,
+  async look() {
+    const who = await get("/v1/session");
+    [this.known, this.name] = [who.has_key, who.name];
+  },
+  async enter(key) {
+    await call("POST", "/v1/session", { key });
+    await this.look();
+  },
+  async leave() {
+    await remove("/v1/session");
+    [this.known, this.name] = [false, ""];
+  },
 };
 
-function headers(more = {}) {
-  return key.get() ? { ...more, Authorization: `Bearer ${key.get()}` } : more;
-}
+// Pages of other hosts cannot send it, so they cannot use the log-in.
+const HEADERS = { "X-Dubl-Console": "1" };
 
-async function call(method, path, { body, prefer, signal } = {}) {
-  const sent = {};
+async function call(method, path, { body, prefer, signal, key } = {}) {
+  const sent = { ...HEADERS };
+  if (key) sent.Authorization = `Bearer ${key}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   if (prefer) sent.Prefer = prefer;
   const response = await fetch(path, {
-    method, signal, headers: headers(sent), body: body === undefined ? undefined : JSON.stringify(body),
+    method, signal, headers: sent, body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
   return response.status === 204 ? null : response.json();
 }
 
 // For /readyz, which answers 503 with a body, and /metrics, which is not JSON.
-export const raw = (path) => fetch(path, { headers: headers() });
+export const raw = (path) => fetch(path, { headers: HEADERS });
 
 export const get = (path, options) => call("GET", path, options);
 export const post = (path, body) => call("POST", path, { body });
@@ -54,7 +65,7 @@ export function upload(address, file, fields, progress) {
   form.append("file", file, file.name);
   const request = new XMLHttpRequest();
   request.open("POST", address);
-  for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
+  for (const [name, value] of Object.entries(HEADERS)) request.setRequestHeader(name, value);
   request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
   return new Promise((resolve, reject) => {
     request.onerror = () => reject(new Problem(0, { detail: "network" }));
@@ -68,14 +79,6 @@ export function upload(address, file, fields, progress) {
   });
 }
 
-// The address of a picture or film for `src`: with a key it must be fetched with a header.
-export async function media(address) {
-  if (!address || !key.get()) return address;
-  const response = await fetch(address, { headers: headers() });
-  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
-  return URL.createObjectURL(await response.blob());
-}
-
 // An image; empty if there is no picture.
 export function picture(address, { alt = "", ...properties } = {}) {
   const image = document.createElement("img");
@@ -84,7 +87,7 @@ export function picture(address, { alt = "", ...properties } = {}) {
   image.decoding = "async";
   for (const [name, value] of Object.entries(properties)) image.setAttribute(name, value);
   image.addEventListener("error", () => image.classList.add("absent"));
-  if (!address) image.classList.add("absent");
-  else media(address).then((src) => { image.src = src; }, () => image.classList.add("absent"));
+  if (address) image.src = address;
+  else image.classList.add("absent");
   return image;
 }

@@ -1,6 +1,7 @@
 // Checks a video: drop it or paste a link, see the progress, read the verdict.
 
 import { get, path, post, query, remove, upload, picture } from "./api.js";
+import { checkMany, checkRow, filesOf } from "./checks.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, number, percent, range } from "./format.js";
 import { t, word } from "./i18n.js";
@@ -21,12 +22,19 @@ export async function checkPage(page) {
   const channel = h("input", { id: "channel", autocomplete: "off" });
   const context = () => Object.fromEntries(Object.entries({ territory: territory.value, channel: channel.value }).filter(([, value]) => value));
   const sendFile = (file) => start((share) => upload(address(), file, context(), share), file.name);
+  const askFile = async (file, mark) => {
+    mark("upload");
+    const accepted = await upload(address(), file, context(), () => {});
+    await finished(page, accepted.id, accepted.job_id, mark);
+    return get(`/v1/checks/${path(accepted.id)}`);
+  };
+  const sendFiles = (files) => (files.length === 1 ? sendFile(files[0]) : files.length && checkMany(page, progress, files, askFile));
   const link = h("input", { id: "link", type: "url", placeholder: "https://", required: true, autocomplete: "off" });
   const sendLink = (event) => { event.preventDefault(); start(() => post(address(), { link: link.value, ...context() }), link.value); };
   replace(page.main,
     h("h1", {}, t("check.title")), h("p", { class: "lead" }, t("check.lead")),
     h("div", { class: "two" },
-      h("section", { class: "card" }, dropZone(sendFile),
+      h("section", { class: "card" }, dropZone(sendFiles),
         h("form", { class: "linkform", onsubmit: sendLink },
           h("div", { class: "field grow" }, h("label", { for: "link" }, t("check.link")), link),
           h("div", { class: "field" }, h("label", { for: "library" }, t("check.library")), library),
@@ -36,23 +44,20 @@ export async function checkPage(page) {
           h("div", { class: "field grow" }, h("label", { for: "channel" }, t("check.channel")), channel))),
         progress),
       h("section", { class: "card" }, h("h2", {}, t("check.recent")),
-        recent.items.length ? h("ul", { class: "plain list" }, recent.items.map(recentRow)) : h("p", { class: "muted" }, t("check.none")))));
+        recent.items.length ? h("ul", { class: "plain list" }, recent.items.map(checkRow)) : h("p", { class: "muted" }, t("check.none")), h("p", {}, h("a", { href: "#/checks" }, t("checks.all"))))));
 }
 
-export function dropZone(send) {
-  const input = h("input", { type: "file", id: "file", accept: "video/*,.mkv,.avi,.wmv,.flv,.ts", class: "hidden-input" });
-  input.addEventListener("change", () => input.files.length && send(input.files[0]));
+function dropZone(send) {
+  const input = h("input", { type: "file", id: "file", multiple: true, accept: "video/*,.mkv,.avi,.wmv,.flv,.ts", class: "hidden-input" });
+  input.addEventListener("change", () => { send([...input.files]); input.value = ""; });
   const zone = h("label", { class: "drop", for: "file" }, icon("upload"), h("strong", {}, t("check.drop")),
     h("span", { class: "muted" }, t("check.or")), h("span", { class: "button" }, t("check.choose")), input);
   const over = (on) => (event) => { event.preventDefault(); zone.classList.toggle("over", on); };
   zone.addEventListener("dragover", over(true));
   zone.addEventListener("dragleave", over(false));
-  zone.addEventListener("drop", (event) => { over(false)(event); const [file] = event.dataTransfer.files; if (file) send(file); });
+  zone.addEventListener("drop", async (event) => { over(false)(event); send(await filesOf(event.dataTransfer)); });
   return zone;
 }
-
-const recentRow = (check) => h("li", {}, h("a", { href: `#/checks/${encodeURIComponent(check.id)}`, class: "rowlink" },
-  badge(check.outcome), h("span", { class: "grow clip" }, fileName(check.query_name)), h("span", { class: "muted nowrap" }, date(check.created_at))));
 
 export const badge = (outcome) => h("span", { class: `badge ${outcome}` }, word("outcome", outcome));
 
@@ -95,7 +100,8 @@ export async function verdictPage(page, id) {
   if (check.status !== "done") return setTimeout(() => !page.stopped.signal.aborted && verdictPage(page, id), POLL_MS);
   page.title(fileName(check.query_name));
   const matches = h("div", { class: "matches" });
-  const list = (items) => replace(matches, items.length ? items.map((match) => matchCard(check, match)) : h("p", { class: "muted" }, t("verdict.none")));
+  const counted = new Set(check.matches.map((match) => match.reference_id));
+  const list = (items) => replace(matches, items.length ? items.map((match) => matchCard(check, match, !counted.has(match.reference_id))) : h("p", { class: "muted" }, t("verdict.none")));
   const weak = h("button", { class: "quiet", onclick: async () => { const all = await get(`/v1/checks/${path(id)}?min_probability=0`); list(all.matches); weak.remove(); } }, t("verdict.weak"));
   list(check.matches);
   return replace(page.main,
@@ -110,17 +116,18 @@ export async function verdictPage(page, id) {
 // Unique with a match: the match is licensed.
 const lead = (check) => (check.searched?.references === 0 ? "blind" : check.outcome === "unique" && check.matches.some((match) => !match.rejected) ? "licensed" : check.outcome);
 
-function matchCard(check, match) {
+// Of a weak match nothing is stored to look at.
+function matchCard(check, match, weak) {
   const address = `#/checks/${encodeURIComponent(check.id)}/matches/${encodeURIComponent(match.reference_id)}`;
   const first = match.segments[0];
   const at = first ? (first.reference_start_s + first.reference_end_s) / 2 : 0;
-  return h("a", { class: "card match", href: address },
+  return h(weak ? "div" : "a", { class: "card match", href: weak ? undefined : address },
     picture(`/v1/references/${path(match.reference_id)}/picture?at=${at.toFixed(2)}`),
     h("div", { class: "grow" }, h("strong", { class: "clip" }, match.reference_id),
       h("span", { class: "muted" }, `${match.library} · ${t("match.similarity", { value: number(match.similarity) })}`),
-      match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : ruling(match),
+      match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : weak && match.rights?.counts ? h("span", { class: "chip" }, t("verdict.below")) : ruling(match),
       h("ul", { class: "plain small" }, match.segments.slice(0, 4).map((one) => h("li", {}, `${range(one.query_start_s, one.query_end_s)}  →  ${range(one.reference_start_s, one.reference_end_s)}`)))),
-    h("div", { class: "big" }, h("strong", {}, percent(match.probability)), h("span", { class: "link" }, t("verdict.look"))));
+    h("div", { class: "big" }, h("strong", {}, percent(match.probability)), weak ? null : h("span", { class: "link" }, t("verdict.look"))));
 }
 
 function facts(check) {

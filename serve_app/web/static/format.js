@@ -27,3 +27,6 @@ export function date(text) {
 
 // The file name of a path or link.
 export const fileName = (text) => text.split("/").pop() || text;
+
+// A day of the reader and milliseconds after its beginning, as an instant; empty without a day.
+export const instant = (day, after) => day && new Date(new Date(`${day}T00:00`).getTime() + after).toISOString();

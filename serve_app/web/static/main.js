@@ -1,9 +1,10 @@
 // Frame of the console: navigation, language, theme, and the routes of pages.
 
-import { get, key, Problem } from "./api.js";
+import { get, Problem, session } from "./api.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { language, setLanguage, t } from "./i18n.js";
 import { checkPage, verdictPage } from "./check.js";
+import { checksPage } from "./checks.js";
 import { clustersPage } from "./clusters.js";
 import { libraryPage, referencePage } from "./library.js";
 import { matchPage } from "./match.js";
@@ -14,6 +15,7 @@ const THEME = "dubl-theme";
 const THEMES = ["auto", "light", "dark"];
 const ROUTES = [
   [/^$/, checkPage, "check"],
+  [/^checks$/, checksPage, "check"],
   [/^checks\/([^/]+)$/, verdictPage, "check"],
   [/^checks\/([^/]+)\/matches\/([^/]+)$/, matchPage, "queue"],
   [/^queue$/, queuePage, "queue"],
@@ -28,13 +30,14 @@ let leave = () => {};
 
 async function show() {
   leave();
-  const main = document.getElementById("main");
+  const main = h("div", {}); // of its own, so that a late answer of a page that was left shows nothing
   const address = location.hash.replace(/^#\/?/, "");
   const found = ROUTES.find(([pattern]) => pattern.test(address));
   const parts = found ? address.match(found[0]).slice(1).map((part) => part && decodeURIComponent(part)) : [];
   const page = { stopped: new AbortController(), main, title: (text) => { document.title = text ? `${text} · Dubl` : "Dubl"; } };
   leave = () => page.stopped.abort();
   bar(found?.[2]);
+  replace(document.getElementById("main"), main);
   replace(main, h("p", { class: "muted", "aria-busy": "true" }, `${t("loading")}…`));
   try {
     if (!found) throw new Error(t("missing"));
@@ -52,14 +55,29 @@ async function failed(main, error) {
 }
 
 async function askForKey() {
-  const wrong = Boolean(key.get());
-  const entered = await dialog(t("key.title"), (close) => {
+  await dialog(t("key.title"), (close) => {
     const field = h("input", { id: "key", type: "password", autocomplete: "off", required: true });
-    const send = (event) => { event.preventDefault(); close(field.value); };
-    return h("form", { onsubmit: send }, h("label", { for: "key" }, t("key.label")), field,
-      wrong && h("p", { class: "problem", role: "alert" }, t("key.wrong")), h("p", { class: "muted" }, t("key.note")), h("div", { class: "row end" }, h("button", { class: "primary" }, t("key.use"))));
+    const wrong = h("p", { class: "problem", role: "alert", hidden: true });
+    const send = async (event) => {
+      event.preventDefault();
+      try {
+        await session.enter(field.value.trim());
+        close();
+      } catch (error) {
+        wrong.textContent = error.status === 401 ? t("key.wrong") : error.message;
+        wrong.hidden = false;
+        field.focus();
+      }
+    };
+    return h("form", { onsubmit: send }, h("label", { for: "key" }, t("key.label")), field, wrong,
+      h("p", { class: "muted" }, t("key.note")), h("div", { class: "row end" }, h("button", { class: "primary" }, t("key.use"))));
   });
-  if (entered) { key.set(entered); show(); }
+  if (session.known) show();
+}
+
+async function logOut() {
+  await session.leave();
+  show();
 }
 
 function bar(current) {
@@ -69,7 +87,7 @@ function bar(current) {
     h("a", { class: "brand", href: "#/" }, h("img", { src: "/console/icon.svg", alt: "", width: 26, height: 26 }), "Dubl"),
     h("nav", { "aria-label": t("nav.main") }, links),
     h("div", { class: "tools" },
-      key.get() && h("button", { class: "quiet", onclick: () => { key.set(""); show(); } }, t("key.forget")),
+      session.known && h("button", { class: "quiet", onclick: logOut, title: t("key.of", { name: session.name }) }, t("key.forget")),
       h("button", { class: "quiet", lang: language() === "en" ? "ru" : "en", title: t("language.name"), onclick: switchLanguage }, t("language")),
       h("button", { class: "quiet square", title: t(`theme.${theme()}`), "aria-label": t(`theme.${theme()}`), onclick: switchTheme }, icon("sun"))));
   document.querySelector(".skip").textContent = t("skip");
@@ -107,4 +125,4 @@ document.documentElement.lang = language();
 document.documentElement.dataset.theme = theme();
 window.addEventListener("hashchange", () => { show(); document.getElementById("main").focus({ preventScroll: true }); window.scrollTo(0, 0); });
 window.addEventListener("dubl-decided", countWaiting);
-show();
+session.look().catch(() => {}).then(show); // a page that needs the key asks for it

@@ -1,12 +1,13 @@
 // One match for review: both videos in step, segments, the matrix, frames side by side.
 
-import { get, path, picture } from "./api.js";
+import { get, path, picture, query } from "./api.js";
 import { badge } from "./check.js";
 import { h, replace, toast } from "./dom.js";
 import { fileName, number, percent, seconds } from "./format.js";
 import { t } from "./i18n.js";
 import { matrix } from "./matrix.js";
 import { Player } from "./player.js";
+import { addressOf, asked } from "./queue.js";
 import { decisionOf, isTyping, panel, undo } from "./review.js";
 import { rulingOf } from "./rights.js";
 import { timeline } from "./timeline.js";
@@ -94,9 +95,10 @@ function keys(page, player, review, checkId, referenceId) {
   }, { signal: page.stopped.signal });
 }
 
+// In the order, and of the filters, that the queue was left with.
 async function next(checkId, referenceId) {
-  const { items } = await get("/v1/reviews/queue?state=open&limit=200");
+  const { items } = await get(`/v1/reviews/queue${query({ ...asked(), state: "open", limit: 200 })}`);
   const here = items.findIndex((one) => one.check_id === checkId && one.reference_id === referenceId);
   const found = items[here + 1] ?? items[0];
-  location.hash = found ? `#/checks/${encodeURIComponent(found.check_id)}/matches/${encodeURIComponent(found.reference_id)}` : "#/queue";
+  location.hash = found ? addressOf(found) : "#/queue";
 }

@@ -1,19 +1,20 @@
 // Decisions on a match: buttons with their keys, the note, the history.
 
-import { get, post, query } from "./api.js";
+import { get, post, query, session } from "./api.js";
 import { confirm } from "./check.js";
-import { h, icon, replace, toast } from "./dom.js";
-import { date } from "./format.js";
+import { dialog, h, icon, replace, toast } from "./dom.js";
+import { date, fileName } from "./format.js";
 import { t } from "./i18n.js";
 
 const NAME = "dubl-reviewer";
+const MAX_SHOWN = 8;
 export const KEYS = { c: "confirmed", r: "rejected", l: "licensed", u: "reopened" };
 const ICONS = { confirmed: "check", rejected: "cross", licensed: "license", reopened: "back" };
 
-export const reviewer = () => localStorage.getItem(NAME) || "";
+export const reviewer = () => localStorage.getItem(NAME) || session.name;
 
 const STATE_AFTER = { confirmed: "confirmed", rejected: "rejected", licensed: "licensed" };
-const decided = [];  // the decisions of this page, which can be undone
+const decided = [];  // lists of decisions of this page, each undone as one
 
 // `state` is what the reviewer has seen; false if another reviewer's decision stays.
 export async function decide(checkId, referenceId, decision, state, note = "") {
@@ -26,7 +27,7 @@ export async function decide(checkId, referenceId, decision, state, note = "") {
     state = error.context.state;
     await post("/v1/reviews", { ...entry, if_state: state });
   }
-  if (!comment) decided.push({ checkId, referenceId, before: state, after: STATE_AFTER[decision] });
+  if (!comment) decided.push([{ check_id: checkId, reference_id: referenceId, before: state, after: STATE_AFTER[decision] }]);
   toast(t(comment ? "review.saved" : "review.saved.undo", { decision: t(`decision.${decision}`) }), "good");
   window.dispatchEvent(new Event("dubl-decided"));
 }
@@ -34,13 +35,33 @@ export async function decide(checkId, referenceId, decision, state, note = "") {
 const overwrites = (other) => confirm(t("review.overwrite"), t("review.conflict", {
   reviewer: other.reviewer || t("review.somebody"), state: t(`state.${other.state}`), at: other.decided_at ? date(other.decided_at) : "" }));
 
-// Takes the last decision back; false if there is none.
+// Decides on many after a preview; false if the reviewer declines.
+export async function decideAll(items, decision) {
+  const body = { reviewer: reviewer(), items: items.map((one) => ({ check_id: one.check_id, reference_id: one.reference_id, decision, if_state: one.state })) };
+  const preview = await post("/v1/reviews/many", { ...body, dry_run: true });
+  const title = t("bulk.title", { decision: t(`review.${decision}`), count: preview.decided.length });
+  const names = items.slice(0, MAX_SHOWN).map((one) => h("li", { class: "clip" }, `${fileName(one.query_name)} → ${one.title || one.reference_id}`));
+  const sure = await dialog(title, (close) => h("div", {},
+    h("ul", { class: "plain small" }, names, items.length > MAX_SHOWN && h("li", {}, t("bulk.more", { count: items.length - MAX_SHOWN }))),
+    preview.conflicts.length > 0 && h("p", { class: "problem" }, t("bulk.conflicts", { count: preview.conflicts.length })),
+    decision === "rejected" && h("p", { class: "muted" }, t("review.remembered")),
+    h("div", { class: "row end" }, h("button", { onclick: () => close(false) }, t("library.cancel")), h("button", { class: "primary", onclick: () => close(true) }, title))));
+  if (!sure) return false;
+  const done = await post("/v1/reviews/many", body);
+  decided.push(done.decided.map((one) => ({ ...one, after: STATE_AFTER[decision] })));
+  toast(t("bulk.saved", { count: done.decided.length }), "good");
+  if (done.conflicts.length) toast(t("bulk.conflicts", { count: done.conflicts.length }), "bad");
+  window.dispatchEvent(new Event("dubl-decided"));
+  return true;
+}
+
+// Takes the last decision back, or the last ones if they were made together; false if there is none.
 export async function undo() {
   const last = decided.pop();
   if (!last) return false;
-  const decision = last.before && last.before !== "open" ? last.before : "reopened";
-  await post("/v1/reviews", { check_id: last.checkId, reference_id: last.referenceId, decision, reviewer: reviewer(), if_state: last.after });
-  toast(t("review.undone"), "good");
+  const items = last.map((one) => ({ check_id: one.check_id, reference_id: one.reference_id, decision: STATE_AFTER[one.before] || "reopened", if_state: one.after }));
+  const { conflicts } = await post("/v1/reviews/many", { items, reviewer: reviewer() });
+  toast(conflicts.length ? t("bulk.conflicts", { count: conflicts.length }) : t("review.undone"), conflicts.length ? "bad" : "good");
   window.dispatchEvent(new Event("dubl-decided"));
   return true;
 }

@@ -1,6 +1,5 @@
 // One of the two players: the stored video if the browser can play it, else stored pictures.
 
-import { media } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
@@ -13,7 +12,6 @@ export class Side {
     this.changed = changed;
     this.time = 0;
     this.video = null;
-    this.images = new Map();
     this.screen = h("div", { class: "screen" });
     this.note = h("span", { class: "muted" });
     this.element = h("figure", { class: "side" }, this.screen, h("figcaption", {}, h("strong", {}, label), " ", this.note));
@@ -43,7 +41,7 @@ export class Side {
       video.addEventListener("error", () => resolve(false), { once: true });
       setTimeout(() => resolve(false), WAIT_MS);
     });
-    try { video.src = await media(this.body.video); } catch { return false; }
+    video.src = this.body.video;
     if (!(await loaded)) return false;
     this.video = video;
     video.muted = !this.heard;
@@ -58,13 +56,10 @@ export class Side {
     else if (this.image) this.show(nearest(this.body.picture_times_s, this.time));
   }
 
-  async show(index) {
+  show(index) {
     if (this.shown === index) return;
     this.shown = index;
-    const at = this.body.picture_times_s[index];
-    if (!this.images.has(index)) this.images.set(index, media(`${this.body.picture}?at=${at}`).catch(() => ""));
-    const src = await this.images.get(index);
-    if (this.shown === index && src) this.image.src = src;
+    this.image.src = `${this.body.picture}?at=${this.body.picture_times_s[index]}`;
   }
 
   play(rate) {

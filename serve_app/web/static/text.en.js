@@ -6,10 +6,12 @@ export const en = {
   "theme.dark": "Theme: dark",
 
   "check.title": "Check a video", "check.lead": "Does it copy a video of the library? Which seconds, and how surely?",
-  "check.drop": "Drop a video here", "check.or": "or", "check.choose": "Choose a file",
+  "check.drop": "Drop videos or folders here", "check.or": "or", "check.choose": "Choose files",
   "check.link": "Link to a video", "check.library": "Library", "check.all": "All libraries",
   "check.start": "Check", "check.recent": "Recent checks", "check.none": "No checks yet.",
   "check.again": "Check another", "check.cancel": "Stop waiting", "check.opens": "Verdict of {name}",
+
+  "checks.title": "Finished checks", "checks.search": "Name of the upload, or its SHA-256", "checks.none": "No check was found.", "checks.all": "All checks", "checks.progress": "{done} of {total} checked, {failed} failed", "queue.verdict": "Verdict",
 
   "stage.upload": "Sending", "stage.queued": "Waiting", "stage.source": "Fetching", "stage.decode": "Decoding",
   "stage.embed": "Embedding", "stage.retrieve": "Searching", "stage.rerank": "Comparing", "stage.verify": "Comparing pixels",
@@ -21,8 +23,9 @@ export const en = {
   "outcome.lead.review": "It may copy a video of the library. A reviewer decides.",
   "outcome.lead.unique": "No match reaches the review threshold.", "outcome.lead.blind": "Nothing was compared: no reference is in the searched libraries.",
 
+  "verdict.below": "Below the review threshold: does not count",
   "verdict.matches": "Matches", "verdict.none": "No match reaches the review threshold.",
-  "verdict.weak": "Show weak matches", "verdict.facts": "About this check", "verdict.model": "Model",
+  "verdict.weak": "Show the nearest references, and why they do not count", "verdict.facts": "About this check", "verdict.model": "Model",
   "verdict.policy": "Policy version", "verdict.index": "Index version", "verdict.time": "Time",
   "verdict.sha": "SHA-256", "verdict.at": "Checked", "verdict.look": "Open the match",
   "verdict.rejected": "Rejected earlier", "verdict.libraries": "Libraries",
@@ -67,9 +70,18 @@ export const en = {
   "decision.reopened": "reopened", "decision.comment": "comment",
 
   "queue.title": "Review queue", "queue.empty": "No matches here.", "queue.more": "Show more", "queue.state": "State",
-  "queue.keys": "Keys: J and K move, Enter opens, C confirms, R rejects, L licensed, Z or U undoes the last decision, ? help",
-  "queue.open": "Open", "queue.search": "Upload or reference", "queue.outcome": "Certainty",
-  "queue.outcome.all": "Sure and doubtful", "queue.outcome.duplicate": "Sure duplicates", "queue.outcome.review": "Doubtful only", "queue.of": "{query} and {reference}", "queue.by": "by {reviewer}",
+  "queue.keys": "Keys: J and K move, X selects, Enter opens, C confirms, R rejects, L licensed, Z undoes the last decision, ? help",
+  "queue.open": "Open", "queue.search": "Upload, title or reference id", "queue.outcome": "Certainty",
+  "queue.outcome.duplicate": "Sure duplicates", "queue.outcome.review": "Doubtful only", "queue.of": "{query} and {reference}", "queue.by": "by {reviewer}",
+  "state.closed": "Reference deleted", "help.x": "select or deselect; decisions then are on all selected", "queue.any": "Any", "queue.filters": "More filters",
+  "queue.clear": "Clear filters", "queue.mine": "Decided by me", "queue.sort": "Order", "queue.sort.newest": "Newest first", "queue.sort.oldest": "Oldest first",
+  "queue.sort.doubtful": "Most doubtful", "queue.sort.seconds": "Most seconds", "queue.sort.probability": "Highest probability",
+  "queue.sort.reference": "Grouped by reference", "queue.library": "Library", "queue.owner": "Owner", "queue.reference_id": "Reference",
+  "queue.channel": "Uploader's channel", "queue.modality": "Alike in", "queue.min_probability": "Probability from, %", "queue.max_probability": "to, %",
+  "queue.since": "Checked from", "queue.until": "to", "queue.copied": "{seconds} s copied", "queue.group": "{count} matches",
+  "queue.select": "Select {query} and {reference}", "queue.select.group": "Select all of {name}", "queue.select.all": "Select all {count} shown",
+  "queue.selected": "{count} selected", "bulk.title": "{decision}: {count}", "bulk.more": "and {count} more", "bulk.saved": "Saved: {count}. Z undoes them together.",
+  "bulk.conflicts": "Left as they are, because somebody has decided meanwhile: {count}",
   "help.title": "Keyboard", "help.j": "next match", "help.k": "previous match", "help.enter": "open the match",
   "help.c": "confirm", "help.r": "not a match", "help.l": "licensed", "help.u": "reopen; in the queue: undo", "help.z": "undo the last decision", "help.space": "play or pause both",
   "help.n": "next match in the queue", "help.arrows": "a frame back or forward", "help.brackets": "previous or next segment",
@@ -112,7 +124,7 @@ export const en = {
   "status.recall": "Recall at the last audit",
   "status.no.audit": "not audited yet",
 
-  "key.title": "This service requires a key", "key.label": "API key", "key.use": "Use this key", "key.note": "It is stored until this tab is closed.", "key.wrong": "The service does not know this key. Enter another one.", "key.forget": "Forget the key",
+  "key.title": "This service requires a key", "key.label": "API key", "key.use": "Use this key", "key.note": "It stays for twelve hours in this browser, in all its tabs, or until you log out.", "key.wrong": "The service does not know this key. Enter another one.", "key.forget": "Log out", "key.of": "Logged in with the key “{name}”",
   "error": "Error", "error.network": "The service does not answer.", "loading": "Loading", "missing": "This page does not exist.", "close": "Close",
 
   "outcome.lead.licensed": "The copied videos are licensed here and now, or need no license.",

@@ -5,10 +5,12 @@ export const ru = {
   "theme": "Тема", "theme.auto": "Тема: как в системе", "theme.light": "Тема: светлая", "theme.dark": "Тема: тёмная",
 
   "check.title": "Проверить видео", "check.lead": "Это копия видео из библиотеки? Какие секунды и насколько уверенно?",
-  "check.drop": "Перетащите видео сюда", "check.or": "или", "check.choose": "Выберите файл",
+  "check.drop": "Перетащите сюда видео или папки", "check.or": "или", "check.choose": "Выбрать файлы",
   "check.link": "Ссылка на видео", "check.library": "Библиотека", "check.all": "Все библиотеки",
   "check.start": "Проверить", "check.recent": "Последние проверки", "check.none": "Проверок ещё не было.",
   "check.again": "Проверить другое", "check.cancel": "Не ждать", "check.opens": "Вердикт по {name}",
+
+  "checks.title": "Завершённые проверки", "checks.search": "Имя загрузки или её SHA-256", "checks.none": "Проверок не найдено.", "checks.all": "Все проверки", "checks.progress": "Проверено {done} из {total}, ошибок: {failed}", "queue.verdict": "Вердикт",
 
   "stage.upload": "Отправка", "stage.queued": "Ожидание", "stage.source": "Получение", "stage.decode": "Декодирование",
   "stage.embed": "Описание кадров", "stage.retrieve": "Поиск", "stage.rerank": "Сравнение", "stage.verify": "Сравнение пикселей",
@@ -20,8 +22,9 @@ export const ru = {
   "outcome.lead.review": "Возможно, это копия видео из библиотеки. Решает человек.",
   "outcome.lead.unique": "Ни одно совпадение не достигает порога разбора.", "outcome.lead.blind": "Сравнивать было не с чем: в выбранных библиотеках нет эталонов.",
 
+  "verdict.below": "Ниже порога разбора: не считается",
   "verdict.matches": "Совпадения", "verdict.none": "Ни одно совпадение не достигает порога разбора.",
-  "verdict.weak": "Показать слабые совпадения", "verdict.facts": "Об этой проверке", "verdict.model": "Модель",
+  "verdict.weak": "Показать ближайшие эталоны и почему они не считаются", "verdict.facts": "Об этой проверке", "verdict.model": "Модель",
   "verdict.policy": "Версия правил", "verdict.index": "Версия индекса", "verdict.time": "Время",
   "verdict.sha": "SHA-256", "verdict.at": "Проверено", "verdict.look": "Открыть совпадение",
   "verdict.rejected": "Отклонено ранее", "verdict.libraries": "Библиотеки",
@@ -66,9 +69,18 @@ export const ru = {
   "decision.reopened": "открыто снова", "decision.comment": "комментарий",
 
   "queue.title": "Очередь разбора", "queue.empty": "Совпадений нет.", "queue.more": "Показать ещё", "queue.state": "Состояние",
-  "queue.keys": "Клавиши: J и K — перемещение, Enter — открыть, C — подтвердить, R — отклонить, L — лицензия, Z или U — отменить последнее решение, ? — справка",
-  "queue.open": "Открыть", "queue.search": "Загрузка или эталон", "queue.outcome": "Уверенность",
-  "queue.outcome.all": "Уверенные и сомнительные", "queue.outcome.duplicate": "Только дубликаты", "queue.outcome.review": "Только сомнительные", "queue.of": "{query} и {reference}", "queue.by": "решение: {reviewer}",
+  "queue.keys": "Клавиши: J и K — перемещение, X — выбрать, Enter — открыть, C — подтвердить, R — отклонить, L — лицензия, Z — отменить последнее решение, ? — справка",
+  "queue.open": "Открыть", "queue.search": "Загрузка, название или id эталона", "queue.outcome": "Уверенность",
+  "queue.outcome.duplicate": "Только дубликаты", "queue.outcome.review": "Только сомнительные", "queue.of": "{query} и {reference}", "queue.by": "решение: {reviewer}",
+  "state.closed": "Эталон удалён", "help.x": "выбрать или снять выбор; решение — обо всех выбранных", "queue.any": "Любое", "queue.filters": "Другие фильтры",
+  "queue.clear": "Сбросить фильтры", "queue.mine": "Мои решения", "queue.sort": "Порядок", "queue.sort.newest": "Сначала новые", "queue.sort.oldest": "Сначала старые",
+  "queue.sort.doubtful": "Самые сомнительные", "queue.sort.seconds": "Больше всего секунд", "queue.sort.probability": "Наибольшая вероятность",
+  "queue.sort.reference": "По эталонам", "queue.library": "Библиотека", "queue.owner": "Владелец", "queue.reference_id": "Эталон", "queue.channel": "Канал загрузки",
+  "queue.modality": "Совпадает", "queue.min_probability": "Вероятность от, %", "queue.max_probability": "до, %", "queue.since": "Проверено с", "queue.until": "по",
+  "queue.copied": "скопировано {seconds} с", "queue.group": "совпадений: {count}", "queue.select": "Выбрать {query} и {reference}",
+  "queue.select.group": "Выбрать все: {name}", "queue.select.all": "Выбрать все показанные: {count}", "queue.selected": "Выбрано: {count}",
+  "bulk.title": "{decision}: {count}", "bulk.more": "и ещё {count}", "bulk.saved": "Сохранено: {count}. Z отменит все сразу.",
+  "bulk.conflicts": "Не изменены, так как решение уже есть: {count}",
   "help.title": "Клавиатура", "help.j": "следующее совпадение", "help.k": "предыдущее совпадение", "help.enter": "открыть совпадение",
   "help.c": "подтвердить", "help.r": "не совпадает", "help.l": "есть лицензия", "help.u": "открыть снова; в очереди — отменить", "help.z": "отменить последнее решение", "help.space": "воспроизвести или остановить оба",
   "help.n": "следующее в очереди", "help.arrows": "на кадр назад или вперёд", "help.brackets": "предыдущий или следующий отрезок",
@@ -111,7 +123,7 @@ export const ru = {
   "status.recall": "Полнота при последней проверке",
   "status.no.audit": "ещё не проверялась",
 
-  "key.title": "Службе нужен ключ", "key.label": "Ключ API", "key.use": "Использовать", "key.note": "Ключ хранится, пока открыта эта вкладка.", "key.wrong": "Служба не знает этого ключа. Введите другой.", "key.forget": "Забыть ключ",
+  "key.title": "Службе нужен ключ", "key.label": "Ключ API", "key.use": "Использовать", "key.note": "Вход действует двенадцать часов во всех вкладках этого браузера, или пока вы не выйдете.", "key.wrong": "Служба не знает этого ключа. Введите другой.", "key.forget": "Выйти", "key.of": "Вход с ключом «{name}»",
   "error": "Ошибка", "error.network": "Служба не отвечает.", "loading": "Загрузка", "missing": "Такой страницы нет.", "close": "Закрыть",
 
   "outcome.lead.licensed": "Скопированное здесь и сейчас разрешено лицензией или не требует её.",

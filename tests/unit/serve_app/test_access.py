@@ -12,7 +12,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from dubl.errors import ConfigurationError, RateLimited, Unauthorized
-from dubl.ledger.api_keys import ApiKeys, make_key, recognize
+from dubl.ledger.api_keys import (
+    ApiKeys,
+    make_key,
+    recognize,
+    recognize_session,
+    sign_session,
+)
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey, Scope
 from serve_app.api.limits import RequestLimit, day_allowance
@@ -491,3 +497,37 @@ def test_a_token_is_recognized_by_all_of_it() -> None:
     ):
         with pytest.raises(Unauthorized):
             recognize(token, keys)
+
+
+def test_a_log_in_stands_for_its_key_but_not_for_pages_of_others(
+    service: FakeService, client: TestClient
+) -> None:
+    token = service.issue(Scope.REVIEW, name="anna")
+    answer = client.post("/v1/session", headers=bearer(token))
+    assert answer.json() == {**answer.json(), "name": "anna", "scopes": ["review"]}
+    assert client.get("/v1/session").json()["name"] == "anna"
+    assert client.get("/v1/reviews/queue").status_code == 200
+    assert client.get("/v1/keys").status_code == 403
+    refused = client.post("/v1/reviews/many", json={})
+    assert (refused.status_code, "x-dubl-console" in refused.json()["detail"]) == (403, True)
+    console = {"X-Dubl-Console": "1"}
+    assert client.post("/v1/reviews/many", json={}, headers=console).status_code == 400
+    (key,) = service.ledger.keys.list()
+    service.ledger.keys.revoke(key.id)
+    assert client.get("/v1/session").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "session", ["", "x", "..", "id.9999999999.", f"id.9999999999.{'0' * 64}", "é.1.é"]
+)
+def test_a_made_up_log_in_is_refused(session: str) -> None:
+    made = make_key("anna", scopes=[Scope.REVIEW]).key
+    with pytest.raises(Unauthorized):
+        recognize_session(session.replace("id", made.id), [made])
+    old = sign_session(made, expires_at=1)
+    with pytest.raises(Unauthorized):
+        recognize_session(old, [made])
+    later = old.replace(".1.", ".9999999999.")
+    with pytest.raises(Unauthorized):
+        recognize_session(later, [made])
+    assert recognize_session(sign_session(made, expires_at=9999999999), [made]) is made

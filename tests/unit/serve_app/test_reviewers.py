@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 from dubl.contract.orders import CheckOrder, VideoInput
-from dubl.types import ReviewState, Scope
+from dubl.types import QueueFilter, ReferenceDraft, ReviewState, Scope
 from tests.support.browser import chromium
 from tests.support.fake_service import MATCH, FakeService
 from tests.support.http_server import serving
@@ -35,7 +36,9 @@ def browser() -> Iterator[Browser]:
 
 
 def states(service: FakeService) -> dict[str, str]:
-    items = service.ledger.reviews.queue(state=None, reference_id=MATCH.reference_id).items
+    items = service.ledger.reviews.queue(
+        QueueFilter(state=None, reference_id=MATCH.reference_id)
+    ).items
     return {item.check_id: item.state.value for item in items}
 
 
@@ -76,7 +79,8 @@ def test_the_second_of_two_reviewers_is_told_and_asked(
         pages = {}
         for name, token in keys.items():
             context = browser.new_context(locale="en-US")
-            context.add_init_script(f"sessionStorage.setItem('dubl-key', '{token}')")
+            headers = {"Authorization": f"Bearer {token}"}
+            assert context.request.post(f"{address}/v1/session", headers=headers).ok
             pages[name] = context.new_page()
             pages[name].goto(f"{address}/#/queue")
             expect(pages[name].locator("a.match")).to_have_count(len(CHECKS))
@@ -124,4 +128,81 @@ def test_a_wrong_key_is_told(service: FakeService, browser: Browser) -> None:
         page.locator("#key").fill("dubl_wrong_key")
         page.keyboard.press("Enter")
         expect(page.locator("dialog")).to_contain_text("does not know this key")
+        page.close()
+
+
+def test_a_log_in_holds_in_every_tab_until_log_out(service: FakeService, browser: Browser) -> None:
+    token = service.issue(Scope.REVIEW, name="anna")
+    with serving(service.app(keys_required=True)) as address:
+        context = browser.new_context(locale="en-US")
+        page = context.new_page()
+        page.goto(f"{address}/#/queue")
+        page.locator("#key").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.locator("a.match")).to_have_count(len(CHECKS))
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert token not in cookie["value"]
+        other = context.new_page()
+        other.goto(f"{address}/#/queue")
+        expect(other.locator("a.match")).to_have_count(len(CHECKS))
+        focus(other, "c-1")
+        other.keyboard.press("c")
+        expect(other.locator("a.match")).to_have_count(len(CHECKS) - 1)
+        other.get_by_role("button", name="Log out").click()
+        expect(other.locator("dialog")).to_be_visible()
+        assert context.cookies() == []
+        context.close()
+    (entry,) = service.ledger.reviews.list().items
+    assert entry.reviewer == "anna"
+
+
+def test_many_are_decided_after_a_preview_and_undone_together(
+    service: FakeService, browser: Browser
+) -> None:
+    service.library.add(ReferenceDraft(id=MATCH.reference_id, library="main", title="The Film"))
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/queue")
+        expect(page.locator("a.match").first).to_contain_text("The Film")
+        page.locator("#sort").select_option("reference")
+        page.get_by_label("Select all of The Film").check()
+        page.get_by_label("Select c-2.mp4 and The Film").uncheck()
+        page.keyboard.press("r")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("c-1.mp4 → The Film")
+        assert states(service) == dict.fromkeys(CHECKS, "open"), "it is only shown before"
+        assert Axe().run(page).response["violations"] == []
+        dialog.get_by_role("button", name="Not a match: 2").click()
+        expect(page.locator("a.match")).to_have_count(1)
+        assert states(service) == {"c-1": "rejected", "c-2": "open", "c-3": "rejected"}
+        page.keyboard.press("z")
+        expect(page.locator("a.match")).to_have_count(3)
+        page.close()
+    assert states(service) == dict.fromkeys(CHECKS, "open")
+
+
+def test_filters_count_narrow_and_stay_when_a_match_was_opened(
+    service: FakeService, browser: Browser
+) -> None:
+    service.library.add(
+        ReferenceDraft(id=MATCH.reference_id, library="main", title="The Film", owner="Studio")
+    )
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/queue")
+        page.get_by_text("More filters").click()
+        expect(page.get_by_label("Owner")).to_contain_text("Studio · 3")
+        page.get_by_label("Owner").select_option("Studio")
+        page.locator("#search").fill("the film")
+        page.keyboard.press("Enter")
+        expect(page.locator("a.match")).to_have_count(3)
+        page.get_by_label("Probability from, %").fill("98")
+        page.keyboard.press("Enter")
+        expect(page.locator("a.match")).to_have_count(0)
+        page.goto(f"{address}/#/")
+        page.goto(f"{address}/#/queue")
+        expect(page.get_by_label("Probability from, %")).to_have_value("98")
+        page.get_by_role("button", name="Clear filters").click()
+        expect(page.locator("a.match")).to_have_count(3)
         page.close()
