@@ -117,7 +117,11 @@ PANELS = {
         "jobs": ("pipelines.cli.jobs:jobs_app", "Jobs of a service: list, cancel, queue again."),
         "checks": (
             "pipelines.cli.checks:checks_app",
-            "Checks of a service: delete, legal holds.",
+            "Finished checks: list, delete, legal holds.",
+        ),
+        "erase": (
+            "pipelines.cli.erase:erase",
+            "Removes all that is stored of a check, a reference, a name or a hash.",
         ),
         "spaces": (
             "pipelines.cli.spaces:spaces_app",

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from dubl.contract.orders import CheckOrder
 from dubl.errors import NoVideoStream
-from dubl.types import Check, JobKind, JobState, Outcome
+from dubl.types import Check, JobKind, JobState, Outcome, ReferenceDraft
 from pipelines.cli.main import ENTRIES, app
 from tests.support.fake_service import MATCH, NEW, OLD, FakeService
 from tests.support.http_server import serving
@@ -179,6 +179,68 @@ def test_a_decision_is_made_by_command(address: str) -> None:
     (entry,) = run(address, "reviews", "history", "--check", check, "--json").stdout.splitlines()
     assert json.loads(entry)["note"] == "no"
     assert run(address, "reviews", "decide", check, MATCH.reference_id, "maybe").exit_code == 2
+
+
+def test_a_decision_of_another_person_is_not_overwritten_in_silence(address: str) -> None:
+    check = json.loads(run(address, "check", LINK, "--json").stdout)["id"]
+    decide = ("reviews", "decide", check, MATCH.reference_id)
+    assert run(address, *decide, "confirmed", "--reviewer", "anna").exit_code == 0
+    refused = run(address, *decide, "rejected")
+    assert refused.exit_code == 1
+    assert "state_conflict: the match is confirmed by now, by anna" in refused.stderr
+    assert run(address, *decide, "licensed", "--if-state", "confirmed").exit_code == 0
+    assert run(address, *decide, "rejected", "--force").exit_code == 0
+    assert run(address, *decide, "reopened").exit_code == 0
+
+
+def test_the_queue_is_filtered_and_decided_as_a_whole_by_command(address: str) -> None:
+    check = json.loads(run(address, "check", LINK, "--json").stdout)["id"]
+    chosen = ("--reference", MATCH.reference_id, "--min-probability", "0.9")
+    (item,) = run(address, "reviews", "queue", *chosen, "--json").stdout.splitlines()
+    assert json.loads(item)["check_id"] == check
+    assert run(address, "reviews", "queue", "--name", "nosuch", "--json").stdout == ""
+    assert run(address, "reviews", "queue", "--sort", "doubtful", "--since", "2099").exit_code == 0
+    assert run(address, "reviews", "queue", "--since", "tomorrow").exit_code == 1
+    shown = run(address, "reviews", "decide-all", "confirmed", *chosen)
+    assert "1 matches. Add --yes to decide" in shown.stderr
+    assert run(address, "reviews", "queue", "--state", "confirmed", "--json").stdout == ""
+    done = run(address, "reviews", "decide-all", "confirmed", *chosen, "--yes")
+    assert done.stdout == "confirmed: 1 matches\n"
+    again = ("reviews", "decide-all", "reopened", *chosen, "--state", "confirmed", "--yes")
+    assert run(address, *again).stdout == "reopened: 1 matches\n"
+
+
+def test_checks_are_found_by_command(address: str) -> None:
+    check = json.loads(run(address, "check", LINK, "--json").stdout)
+    for chosen in (
+        ("--name", check["query_name"][-6:].upper()),
+        ("--sha256", check["query_sha256"][:9]),
+        ("--outcome", check["outcome"], "--since", check["created_at"][:10]),
+    ):
+        (found,) = run(address, "checks", "list", *chosen, "--json").stdout.splitlines()
+        assert json.loads(found)["id"] == check["id"], chosen
+    assert run(address, "checks", "list", "--name", "nosuch", "--json").stdout == ""
+    assert run(address, "checks", "list", "--library", "nosuch").exit_code == 1
+
+
+def test_what_is_stored_of_a_name_or_hash_is_listed_and_then_erased(
+    address: str, service: FakeService
+) -> None:
+    check = json.loads(run(address, "check", LINK, "--json").stdout)
+    service.library.add(ReferenceDraft(id="spare", library="main", title="Anna's film"))
+    assert run(address, "erase").exit_code == 2
+    listed = run(address, "erase", "--sha256", check["query_sha256"], "--json")
+    assert json.loads(listed.stdout.splitlines()[0])["result"] == "found"
+    assert service.ledger.get_check(check["id"]).id == check["id"], "it is only listed"
+    (found,) = run(address, "erase", "--name", "Anna's", "--yes", "--json").stdout.splitlines()
+    assert json.loads(found)["result"] == "erased"
+    assert "spare" not in service.library.references
+    assert run(address, "checks", "hold", check["id"]).exit_code == 0
+    held = run(address, "erase", "--check", check["id"], "--yes")
+    assert (held.exit_code, "kept: " in held.stdout) == (1, True)
+    assert run(address, "checks", "release", check["id"]).exit_code == 0
+    assert run(address, "erase", "--check", check["id"], "--yes").exit_code == 0
+    assert run(address, "erase", "--check", check["id"]).stderr.startswith("check_not_found")
 
 
 def test_decisions_become_thresholds_by_command(address: str, service: FakeService) -> None:
