@@ -15,7 +15,7 @@ from dubl.ledger.ledger import Ledger
 from dubl.ledger.outbox import Outbox
 from dubl.settings import Settings
 from dubl.types import Delivery, Job, JobKind
-from dubl.webhooks.sending import Answer, next_delay_s, post
+from dubl.webhooks.sending import Answer, max_attempts, next_delay_s, post
 from dubl.webhooks.signing import signed_headers, signing_key
 from serve_app.api.jobs import job_body
 
@@ -37,6 +37,7 @@ class WebhookSender:
         self._allow_private = settings.media.allow_private_addresses
         secret = settings.webhooks.secret.get_secret_value()
         self._key = signing_key(secret) if secret else b""
+        self._max_attempts = max_attempts(give_up_s=settings.webhooks.give_up_s)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
         self._under_way: dict[asyncio.Task[None], Delivery] = {}
         self._sending: asyncio.Task[None] | None = None
@@ -68,6 +69,7 @@ class WebhookSender:
             lease_s=self._settings.timeout_s + LEASE_MARGIN_S,
             under_way=[delivery.url for delivery in self._under_way.values()],
             at_once_to_one=AT_ONCE_TO_ONE,
+            max_attempts=self._max_attempts,
         )
         for delivery in due:
             task = asyncio.create_task(self._deliver(delivery))

@@ -14,6 +14,12 @@ from dubl.types import Delivery, DeliveryState, Page
 RECEIVER = r"lower(regexp_replace(url, '^\w+://(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*).*$', '\1'))"
 
 
+GIVEN_UP = (
+    "UPDATE deliveries SET state = 'failed', error = 'the service ended during the last attempt' "
+    "WHERE state = 'pending' AND next_attempt_at <= ? AND attempts >= ?"
+)
+
+
 class Outbox:
     """The deliveries of a ledger. Methods raise StoreUnavailable if it cannot be used."""
 
@@ -27,12 +33,14 @@ class Outbox:
         lease_s: float,
         under_way: Sequence[str] = (),
         at_once_to_one: int | None = None,
+        max_attempts: int | None = None,
     ) -> tuple[Delivery, ...]:
         """Hands out due deliveries, and counts an attempt of each.
 
         Receivers take turns, each with its oldest first. With `at_once_to_one`, a receiver gets at
         most so many, with those to the addresses `under_way`. If the result is not recorded within
-        `lease_s`, the attempt counts as lost.
+        `lease_s`, the attempt counts as lost. After `max_attempts` a delivery fails, whoever died
+        with the last one.
         """
         # Asked again of each row: another process may have taken it meanwhile.
         due = "state = 'pending' AND next_attempt_at <= ?"
@@ -51,6 +59,7 @@ class Outbox:
         now, later = utc_now(), utc_now(plus_s=lease_s)
         values: list[Value] = [now, list(under_way), later, most, limit, now]
         with self._database.transaction("hand out deliveries") as connection:
+            connection.execute(GIVEN_UP, [now, max_attempts])
             rows = connection.execute(statement, values).fetchall()
         return tuple(sorted(DELIVERIES.objects(rows), key=lambda item: item.created_at))
 

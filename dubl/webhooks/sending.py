@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from urllib.parse import urlsplit
 
 import httpcore
@@ -69,6 +70,11 @@ def next_delay_s(attempts: int, *, give_up_s: float) -> float | None:
     """Seconds until the next attempt; None if it is later than `give_up_s` after the first."""
     delays = [_delay_s(number) for number in range(attempts)]
     return delays[-1] if sum(delays) <= give_up_s else None
+
+
+def max_attempts(*, give_up_s: float) -> int:
+    """Attempts after which `next_delay_s` gives up."""
+    return next(n for n in count(1) if next_delay_s(n, give_up_s=give_up_s) is None)
 
 
 def _delay_s(number: int) -> float:

@@ -104,3 +104,16 @@ def test_receivers_take_turns_and_none_has_all_places(place: str) -> None:
     assert claimed(9, ["http://slow.example", *slow[:1]], 2) == []
     assert len(claimed(9, [], 9)) == 4
     opened.close()
+
+
+def test_a_delivery_whose_senders_die_is_given_up(ledger: Ledger) -> None:
+    """Each attempt counts when it is handed out, also the one that kills its process."""
+    for attempts in (1, 2, 3):
+        first, second = ledger.outbox.claim(limit=9, lease_s=-1, max_attempts=3)
+        assert (first.attempts, second.attempts) == (attempts, attempts)
+    assert ledger.outbox.claim(limit=9, lease_s=60, max_attempts=3) == ()
+    given_up = ledger.outbox.list(state=DeliveryState.FAILED).items
+    assert [item.error for item in given_up] == ["the service ended during the last attempt"] * 2
+    ledger.outbox.replay(given_up[0].id)
+    (again,) = ledger.outbox.claim(limit=9, lease_s=60, max_attempts=3)
+    assert again.id == given_up[0].id
