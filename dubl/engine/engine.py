@@ -52,10 +52,11 @@ class Engine:
         self, named: Sequence[str], *, visible: Callable[[str], bool] = bool
     ) -> None:
         """Raises LibraryNotFound for a library without a reference; tells of visible ones."""
-        if not named or not (unknown := await self.steps.librarian.unknown.remote(list(named))):
+        unknown = await self.steps.librarian.unknown.remote(list(named)) if named else None
+        if unknown is None:
             return
-        known = await self.steps.librarian.libraries.remote()
-        raise no_library(unknown[0], [name for name in known if visible(name)])
+        known = await self.steps.librarian.told_libraries.remote()
+        raise no_library(unknown, [name for name in known if visible(name)])
 
     async def search_frame(self, search: FrameSearch) -> Sequence[FrameFound]:
         """References that show the picture, best first."""

@@ -62,6 +62,7 @@ class Librarian(Step):
         self._seen_after_s = settings.index.consistency_interval_s
         self._upkeep_s = settings.index.upkeep_interval_s
         self._known_libraries: set[str] = set()
+        self._told_libraries: frozenset[str] | None = None  # as of the last upkeep
         self._writing = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._registrations: Grouped[list[Entry], Registration] = Grouped(self._write)
@@ -105,7 +106,9 @@ class Librarian(Step):
         self._index = await asyncio.to_thread(self._index_state)
 
     def _index_state(self) -> tuple[IndexHealth, int, float]:
-        references = sum(self._store.libraries().values())
+        counts = self._store.libraries()
+        self._told_libraries = frozenset(counts)
+        references = sum(counts.values())
         return self._store.index_health(), references, time.time()
 
     async def _tell(self) -> None:
@@ -187,11 +190,23 @@ class Librarian(Step):
             if (await self.get(reference_id)).created_at >= since:
                 await self.delete(reference_id)
 
-    async def unknown(self, libraries: Sequence[str]) -> Sequence[str]:
-        """Those that have had no reference since this process began."""
-        if not self._known_libraries.issuperset(libraries):
-            self._known_libraries.update(await self.libraries())
-        return [name for name in libraries if name not in self._known_libraries]
+    async def unknown(self, libraries: Sequence[str]) -> str | None:
+        """The first one that has had no reference since this process began; None: there is none.
+
+        Counts the references of one name, as anybody may ask for wrong names.
+        """
+        for name in libraries:
+            if name not in self._known_libraries:
+                if not await asyncio.to_thread(self._store.count, [name]):
+                    return name
+                self._known_libraries.add(name)
+        return None
+
+    async def told_libraries(self) -> frozenset[str]:
+        """Names for hints: those at the last upkeep, and those asked about since."""
+        if self._told_libraries is None:
+            self._told_libraries = frozenset(await self.libraries())
+        return self._told_libraries | self._known_libraries
 
     async def libraries(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._store.libraries)

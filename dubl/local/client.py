@@ -378,6 +378,8 @@ class LocalClient(Closing):
     def get_library_policy(self, library: str) -> LibraryPolicy:
         """The thresholds in force for matches with this library's references."""
         policies = self._ask(Policies.current)
+        if library not in policies:
+            self._require_library(library)
         used = policy_of(library, self._settings.policy, PriorDecisions(policies=policies))
         return LibraryPolicy.of(library, used, policies.get(library))
 

@@ -17,9 +17,10 @@ from dubl.engine.ledger import LedgerClient
 from dubl.errors import no_check, no_job, no_reference
 from dubl.ledger.job_queue import JobQueue
 from dubl.ledger.ledger import Ledger
+from dubl.ledger.policies import Policies
 from dubl.media.spool import Spool
 from dubl.settings import Settings
-from dubl.types import Check, Job, JobKind, Reference
+from dubl.types import Check, Job, JobKind, LibraryPolicy, Reference
 from serve_app.api.access import KeyRing, principal_of
 from serve_app.api.admission import Admission
 from serve_app.api.readiness import Readiness
@@ -66,6 +67,18 @@ async def searched_libraries(
     limited = principal.limited(named)
     await context.engine.require_libraries(named, visible=lambda name: principal.sees([name]))
     return limited
+
+
+async def policy_of_library(
+    context: Context, request: Request, library: str
+) -> LibraryPolicy | None:
+    """The library's own thresholds. Raises Forbidden, and LibraryNotFound if nothing is known of
+    the library."""
+    principal_of(request).require(library)
+    own = (await context.ledger.ask(Policies.current)).get(library)
+    if own is None:
+        await searched_libraries(context, request, [library])
+    return own
 
 
 async def visible_check(context: Context, request: Request, check_id: str) -> Check:

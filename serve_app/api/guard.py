@@ -17,7 +17,7 @@ from dubl.types import (
     QuarantineState,
 )
 from serve_app.api.access import principal_of
-from serve_app.api.context import Context, RouteContext
+from serve_app.api.context import Context, RouteContext, policy_of_library
 
 router = APIRouter(tags=["reviews"])
 
@@ -59,14 +59,13 @@ async def library_policy(
     context: RouteContext, library: str, request: Request
 ) -> bodies.LibraryPolicy:
     """The thresholds in force for matches with this library's references."""
-    principal_of(request).require(library)
-    return policy_body(context, library, (await context.ledger.ask(Policies.current)).get(library))
+    return policy_body(context, library, await policy_of_library(context, request, library))
 
 
 @router.delete("/v1/libraries/{library}/policy", status_code=204)
 async def withdraw(context: RouteContext, library: str, request: Request) -> None:
     """Returns the library to the settings' thresholds."""
-    principal_of(request).require(library)
+    await policy_of_library(context, request, library)
     await context.ledger.ask(Policies.withdraw, library)
 
 
@@ -78,7 +77,7 @@ async def calibrate(
     body: Annotated[CalibrationRequest | None, Body()] = None,
 ) -> bodies.Calibration:
     """Fits the library's thresholds to its review decisions."""
-    principal_of(request).require(library)
+    await policy_of_library(context, request, library)
     wanted = body or CalibrationRequest()
     report = await context.engine.calibrate(
         library, least_decisions=wanted.least_decisions, adopt=wanted.adopt

@@ -454,8 +454,11 @@ class FakeLibrarian(Step):
     async def forget_upload(self, check_id: str) -> None:
         self._service.videos.files.pop(check_id, None)
 
-    async def unknown(self, libraries: Sequence[str]) -> Sequence[str]:
-        return [name for name in libraries if name in self.absent]
+    async def unknown(self, libraries: Sequence[str]) -> str | None:
+        return next((name for name in libraries if name in self.absent), None)
+
+    async def told_libraries(self) -> frozenset[str]:
+        return frozenset(await self.libraries())
 
     async def libraries(self) -> Mapping[str, int]:
         names = [one.library for one in self.references.values()]

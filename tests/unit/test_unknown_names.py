@@ -36,6 +36,9 @@ ASKED: list[tuple[str, str, object, str]] = [
     ("POST", "/v1/deliveries/none/replay", None, "not_found"),
     ("DELETE", "/v1/keys/none", None, "key_not_found"),
     ("GET", "/v1/libraries/nosuch/duplicates", None, "not_found"),
+    ("GET", "/v1/libraries/nosuch/policy", None, "library_not_found"),
+    ("DELETE", "/v1/libraries/nosuch/policy", None, "library_not_found"),
+    ("POST", "/v1/libraries/nosuch/calibrate", {}, "library_not_found"),
     ("POST", "/v1/spaces/switch", {"space_id": "none"}, "not_found"),
 ]
 COMMANDS: list[tuple[list[str], str]] = [
