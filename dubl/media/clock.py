@@ -6,7 +6,7 @@ or jumps. Players show the parts one behind the other, so their times are laid e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,11 +65,13 @@ def clock_of(
     *,
     tick_s: float,
     container: str,
+    fresh: Collection[int] = (),
 ) -> Clock:
     """The clock of a stream from the ticks of its packets.
 
     decoding: decoding times, None where a packet has none. shown: presentation times. durations: of
-    each picture. `container`: FFmpeg's name of the format.
+    each picture. `container`: FFmpeg's name of the format. fresh: numbers of packets that begin a
+    file that was joined.
     """
     ahead_s = AHEAD_S if container in JUMPING_FORMATS else FAR_AHEAD_S
     starts = [0]
@@ -78,8 +80,9 @@ def clock_of(
         # Decoding times are not asked for jumps ahead: FFmpeg guesses some of them.
         end = shown[number - 1] + durations[number - 1]
         ticks, last = decoding[number], _latest(decoding[number - 1], last)
+        last = None if number in fresh else last
         is_back = ticks is not None and last is not None and (last - ticks) * tick_s > BACK_S
-        if is_back or (shown[number] - end) * tick_s > ahead_s:
+        if is_back or number in fresh or (shown[number] - end) * tick_s > ahead_s:
             starts.append(number)
     return _end_to_end(starts, np.array(shown, np.int64), np.array(durations, np.int64))
 

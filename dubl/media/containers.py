@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 from av.audio.stream import AudioStream
@@ -27,6 +27,7 @@ from dubl.errors import (
     VideoTooComplex,
 )
 from dubl.media.deadline import Deadline
+from dubl.media.extent import matroska_starts
 from dubl.settings import MediaSettings
 
 # Without playlists, image sequences, and formats that name other files (hls, dash, concat, image2).
@@ -43,6 +44,8 @@ ACCEPTED_FORMATS = (
     "mxf",
     "ogg",
 )
+
+MAX_JOINED = 256  # Matroska files behind one another; chosen, bounds the time
 
 _ISO_BOX_TYPES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
 # Place and bytes of formats that are known and not read; their names.
@@ -172,9 +175,56 @@ def packets(
     the file, on which PyAV raises IndexError.
     """
     try:
-        yield from container.demux(stream, *others)
+        if not container.format.name.startswith("matroska"):
+            yield from container.demux(stream, *others)
+            return
+        yield from _joined_packets(container, stream, others)
     except IndexError as exc:
         raise av.error.InvalidDataError(errno.EINVAL, "a stream appears in the middle") from exc
+
+
+def _joined_packets(
+    container: InputContainer, stream: VideoStream, others: Sequence[AudioStream]
+) -> Iterator[Packet[Any]]:
+    """Packets of all Matroska files that were joined: FFmpeg stops behind the second one.
+
+    Further files are decoded by tracks of their own. Raises av.error.FFmpegError, VideoTooComplex.
+    """
+    path = container.name.removeprefix("file:")
+    starts, reached = matroska_starts(path), 0
+    for packet in container.demux(stream, *others):
+        reached = max(reached, packet.pos or 0)
+        yield packet
+    for number, start in enumerate(starts):
+        if start <= reached:
+            continue
+        if number == MAX_JOINED:
+            raise VideoTooComplex(f"the file joins more than {MAX_JOINED} files")
+        with Path(path).open("rb") as file, av.open(_From(file, start), options=_OPTIONS) as part:
+            wanted = [part.streams[one.index] for one in (stream, *others)]
+            codec, own = stream.codec_context, wanted[0].codec_context
+            own.thread_count, own.options = codec.thread_count, codec.options
+            own.skip_frame = codec.skip_frame
+            for packet in part.demux(wanted):
+                reached = max(reached, start + (packet.pos or 0))
+                yield packet
+
+
+class _From:
+    """A file from `start` on, for FFmpeg to read."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file, self._start = file, start
+        self.seek(0)
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(count)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place + (self._start if whence == 0 else 0), whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
 
 
 def _known_name(file: Path) -> str:

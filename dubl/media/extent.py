@@ -1,4 +1,4 @@
-"""Whether a file is as long as its container says.
+"""Whether a file is as long as its container says, and where joined Matroska files begin.
 
 A header may claim any duration. If pictures are missing because the file was cut off, its outermost
 element goes beyond the end of the file; otherwise the claim is wrong and the pictures are all.
@@ -7,12 +7,16 @@ element goes beyond the end of the file; otherwise the claim is wrong and the pi
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT_MAGIC = b"\x18\x53\x80\x67"
 _RIFF_HEADER = struct.Struct("<4sI")
+_DOC_TYPE = b"\x42\x82"  # every EBML header has this element
+_MAX_EBML_HEADER = 256  # bytes, chosen; usual ones have 40
+_CHUNK = 1 << 20  # bytes
 
 
 def is_complete(path: str) -> bool:
@@ -27,6 +31,50 @@ def is_complete(path: str) -> bool:
         if head[:4] == b"RIFF" and head[8:] == b"AVI ":
             return _is_complete_avi(file, size)
         return head.startswith(_EBML_MAGIC) and _is_complete_matroska(file, size)
+
+
+def matroska_starts(path: str) -> Iterator[int]:
+    """Where the files begin that were joined to a Matroska file, in bytes.
+
+    Segments of known sizes are skipped. One of unknown size ends at the next EBML header.
+    """
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        if file.read(len(_EBML_MAGIC)) != _EBML_MAGIC:
+            return
+        start = 0
+        while (end := _end_of_matroska(file, start)) < size:
+            found = _next_header(file, end)
+            if found is None:
+                return
+            start = found
+            yield start
+
+
+def _end_of_matroska(file: BinaryIO, start: int) -> int:
+    """The end of the segment that begins at `start`; of unknown size: where its content begins."""
+    file.seek(start + len(_EBML_MAGIC))
+    file.seek(_read_size(file) or 0, 1)
+    if file.read(len(_SEGMENT_MAGIC)) != _SEGMENT_MAGIC:
+        return start + len(_EBML_MAGIC)
+    length = _read_size(file)
+    return file.tell() + (length or 0)
+
+
+def _next_header(file: BinaryIO, start: int) -> int | None:
+    """The next EBML header from `start` on."""
+    file.seek(start)
+    place, held = start, b""
+    while chunk := file.read(_CHUNK):
+        held += chunk
+        at = held.find(_EBML_MAGIC)
+        while at >= 0 and at + _MAX_EBML_HEADER <= len(held):
+            if _DOC_TYPE in held[at : at + _MAX_EBML_HEADER]:
+                return place + at
+            at = held.find(_EBML_MAGIC, at + 1)
+        dropped = at if at >= 0 else max(0, len(held) - len(_EBML_MAGIC))
+        place, held = place + dropped, held[dropped:]
+    return place if held.startswith(_EBML_MAGIC) and _DOC_TYPE in held else None
 
 
 def _is_complete_avi(file: BinaryIO, size: int) -> bool:

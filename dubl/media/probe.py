@@ -166,12 +166,17 @@ class _Packets:
     durations: list[int] = field(default_factory=list)
     is_key: list[bool] = field(default_factory=list)
     is_shown: list[bool] = field(default_factory=list)
+    fresh: set[int] = field(default_factory=set)  # numbers of packets that begin a joined file
+    stream: VideoStream | None = None
     has_pts: bool = True
 
     def add(self, packet: Packet[VideoStream], usual: int) -> None:
         """`usual`: ticks of one picture."""
         following = self.shown[-1] + self.durations[-1] if self.shown else 0
         known = packet.dts if packet.pts is None else packet.pts
+        if self.stream not in (None, packet.stream):
+            self.fresh.add(len(self.shown))
+        self.stream = packet.stream
         self.decoding.append(packet.dts)
         self.shown.append(following if known is None else known)
         self.durations.append(packet.duration or usual)
@@ -214,7 +219,12 @@ def _scan(
     if first is None:
         raise NotAVideo("no picture of the video could be decoded")
     clock = clock_of(
-        found.decoding, found.shown, found.durations, tick_s=tick_s, container=container.format.name
+        found.decoding,
+        found.shown,
+        found.durations,
+        tick_s=tick_s,
+        container=container.format.name,
+        fresh=found.fresh,
     )
     return _laid(found, clock, first, first_number, tick_s)
 

@@ -51,7 +51,7 @@ def odd_file(seed: int, clip: Path, codec: str, *, reorders: bool, folder: Path)
     preview = rng.choice([0, 1, 25]) if suffix in ("mp4", "mov", "mkv") else 0
     copied(clip, path, start_s=start_s, preview=preview if shape == "streams" else 0)
     if shape == "joined" and suffix in JOINABLE:
-        parts = rng.choice([2, 3]) if suffix == "ts" else 2  # FFmpeg reads no third of Matroska
+        parts = rng.choice([2, 3, 4, 5])
         path.write_bytes(path.read_bytes() * parts)
         return OddFile(path=path, shape=f"{parts} parts {suffix}", parts=parts)
     if shape == "lying":

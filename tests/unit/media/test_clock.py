@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from dubl.errors import VideoTooComplex
 from dubl.footage.video_file import Encoding
+from dubl.media import containers
 from dubl.media.decoder import FileDecoder
 from dubl.settings import MediaSettings
 from dubl.types import Note, Sampling
@@ -84,6 +86,51 @@ def require_shown(decode: Decode, path: Path, *, parts: int) -> None:
 @pytest.mark.parametrize("kind", CODED)
 def test_a_clock_that_starts_anew_hides_nothing(decode: Decode, tmp_path: Path, kind: str) -> None:
     require_shown(decode, joined(tmp_path, kind, starts_s=(0.0, 0.0)), parts=2)
+
+
+@pytest.mark.parametrize("parts", [3, 4])
+@pytest.mark.parametrize("kind", CODED)
+def test_any_number_of_files_may_be_joined(
+    decode: Decode, tmp_path: Path, kind: str, parts: int
+) -> None:
+    starts_s = (0.0, 2.0, 0.0, 2.0)[:parts]
+    require_shown(decode, joined(tmp_path, kind, starts_s=starts_s), parts=parts)
+
+
+def test_joined_recordings_that_tell_no_sizes_are_read_to_the_end(
+    decode: Decode, tmp_path: Path
+) -> None:
+    one = tmp_path / "one.webm"
+    with av.open(str(one), "w", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx-vp9", rate=FRAME_RATE_HZ)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        for number in range(PART):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path = tmp_path / "joined.webm"
+    path.write_bytes(one.read_bytes() * 4)
+    whole, clip = decode(one), decode(path)
+    assert clip.facts.duration_s == pytest.approx(4 * whole.facts.duration_s, abs=0.2)
+    numbers = [read_frame_number(frame) for frame in clip.frames]
+    assert sum(np.diff(numbers) < 0) == 3
+
+
+def test_players_show_the_first_of_joined_mp4_files(decode: Decode, tmp_path: Path) -> None:
+    one = tmp_path / "one.mp4"
+    write_part(one, CODED["ts"], 0.0, 0)
+    path = tmp_path / "joined.mp4"
+    path.write_bytes(one.read_bytes() * 3)
+    require_shown(decode, path, parts=1)
+
+
+def test_too_many_joined_files_are_refused(
+    decode: Decode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "MAX_JOINED", 3)
+    path = joined(tmp_path, "webm", starts_s=(0.0,) * 5)
+    with pytest.raises(VideoTooComplex):
+        decode(path)
 
 
 @pytest.mark.parametrize("kind", CODED)
