@@ -46,6 +46,7 @@ OUTAGE_S = 86400.0
 PULSE_S = 0.5  # seconds between two looks at leases; chosen
 # How long after a job was found the ledger is asked for more; longer each time that it has none.
 POLL_S = 1.0
+SENT_AGAIN_S = 2.0  # seconds until a job of a key with a full share is sent again; chosen
 MAX_POLL_S = 4.0
 RENEWALS_PER_LEASE = 4  # chosen
 # Kinds whose end leaves jobs in the ledger: children, or the search for a new reference.
@@ -153,11 +154,18 @@ class JobRunner:
         return task
 
     async def run_one(self, job_id: str) -> None:
-        """Takes and runs this job, unless it has ended or another worker runs it."""
-        lease_s = self._settings.lease_s
-        job = await self._ledger.ask(JobQueue.claim_one, job_id, lease_s=lease_s)
+        """Takes and runs this job, unless it has ended or another worker runs it.
+
+        If its key has its share of the places here, the job is sent again a little later.
+        """
+        lease_s, full = self._settings.lease_s, self._full()
+        job = await self._ledger.ask(JobQueue.claim_one, job_id, lease_s=lease_s, full_keys=full)
         if job is not None:
             await asyncio.wait({self.adopt(job)})
+        elif full and self._schedule is not None:
+            waiting = await self._ledger.ask(JobQueue.get, job_id)
+            if waiting.state is JobState.QUEUED and waiting.key_id in full:
+                await self._schedule(job_id, SENT_AGAIN_S)
 
     def wake(self) -> None:
         """Wakes the loop: there may be a job to take."""

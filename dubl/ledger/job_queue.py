@@ -103,11 +103,17 @@ class JobQueue:
             held[job.key_id] += 1
         return tuple(claimed)
 
-    def claim_one(self, job_id: str, *, lease_s: float) -> Job | None:
-        """Hands out this job; None if it has ended, is leased, or is not due yet."""
+    def claim_one(
+        self, job_id: str, *, lease_s: float, full_keys: Sequence[str] = ()
+    ) -> Job | None:
+        """Hands out this job; None if it has ended, is leased, is not due yet, or is of one of
+        these keys."""
         with self._database.transaction("hand out a job") as connection:
-            statement = f"SELECT id FROM jobs WHERE id = ? AND {DUE} {LOCKED}"
-            found = connection.execute(statement, [job_id, utc_now()]).fetchone()
+            statement = (
+                f"SELECT id FROM jobs WHERE id = ? AND {DUE} "
+                f"AND NOT key_id = ANY(?::VARCHAR[]) {LOCKED}"
+            )
+            found = connection.execute(statement, [job_id, utc_now(), list(full_keys)]).fetchone()
             return _hand_out(connection, job_id, lease_s) if found else None
 
     def renew(self, progress: Mapping[Lease, Progress], *, lease_s: float) -> frozenset[str]:

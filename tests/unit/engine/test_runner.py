@@ -299,6 +299,35 @@ def test_a_retry_is_announced_to_the_broker_with_its_delay(local: LocalLedger) -
     assert sent == [("j", 0.001)]
 
 
+def test_a_key_gets_no_more_than_its_share_of_a_consumer(local: LocalLedger) -> None:
+    create(local, "a", "b", "c", key_id="greedy")
+    create(local, "d", key_id="other")
+    sent: list[tuple[str, float]] = []
+
+    async def send(job_id: str, delay_s: float) -> None:
+        sent.append((job_id, delay_s))
+
+    async def story() -> None:
+        client = LedgerClient(local)
+        tasks = Tasks(client)
+        tasks.gates = {name: asyncio.Event() for name in ("a", "b")}
+        settings = SETTINGS.model_copy(update={"max_concurrent_jobs": 4, "key_share": 0.5})
+        made = JobRunner(ledger=client, work=cast(Work, tasks), settings=settings, schedule=send)
+        held = [asyncio.create_task(made.run_one(name)) for name in ("a", "b")]
+        await until_ready(lambda: len(tasks.begun) == 2)
+        await made.run_one("c")
+        await made.run_one("d")
+        assert sorted(tasks.begun) == ["a", "b", "d"]
+        for gate in tasks.gates.values():
+            gate.set()
+        await asyncio.gather(*held)
+        await made.run_one("c")
+        assert tasks.begun[-1] == "c"
+
+    asyncio.run(story())
+    assert sent == [("c", runner.SENT_AGAIN_S)]
+
+
 def test_a_job_that_this_process_knows_of_is_taken_at_once(
     local: LocalLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
