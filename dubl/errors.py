@@ -57,6 +57,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import ClassVar, Self
 
+MAX_COMPARED_NAMES = 1000  # libraries that a wrong name is compared with; chosen, bounds the time
+
 ContextValue = str | int | float | bool | None
 
 
@@ -354,7 +356,8 @@ def no_check(check_id: str) -> CheckNotFound:
 
 def no_library(name: str, known: Sequence[str]) -> LibraryNotFound:
     """Names the libraries of similar names, or some that exist."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)[:3]
+    named = sorted(known)[:MAX_COMPARED_NAMES]
+    near = get_close_matches(name, named, n=3, cutoff=0.5) or named[:3]
     told = f"There are: {', '.join(near)}." if near else "No reference is registered yet."
     return LibraryNotFound(
         f"there is no library '{name}'. {told}",
