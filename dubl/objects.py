@@ -7,6 +7,7 @@ Credentials come from the environment, as with the store's own tools.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,8 +88,7 @@ class ObjectFolder:
             if not self.address.startswith("s3://"):
                 system.create_dir(f"{root}/{name}".rpartition("/")[0])
             with system.open_output_stream(f"{root}/{name}") as target:
-                while chunk := source.read(CHUNK_BYTES):
-                    target.write(chunk)
+                shutil.copyfileobj(source, target, CHUNK_BYTES)
             if system.get_file_info(f"{root}/{name}").size != path.stat().st_size:
                 raise OSError("the transfer was interrupted")
 
@@ -98,8 +98,7 @@ class ObjectFolder:
             with self._answers(f"send {name}"), path.open("wb") as target:
                 system, root = self._opened
                 with system.open_input_stream(f"{root}/{name}") as source:
-                    while chunk := source.read(CHUNK_BYTES):
-                        target.write(chunk)
+                    shutil.copyfileobj(source, target, CHUNK_BYTES)
         except DublError:
             path.unlink(missing_ok=True)
             raise

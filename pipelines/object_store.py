@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -45,8 +46,7 @@ def fetch_object(uri: str, spool: Spool, *, name: str) -> VideoSource:
     """Copies an object into the spool. Raises SourceError, StoreUnavailable."""
     system, path = open_prefix(uri)
     with _store_answers(uri), system.open_input_stream(path) as stream, spool.writer(name) as file:
-        while chunk := stream.read(CHUNK_BYTES):
-            file.write(chunk)
+        shutil.copyfileobj(stream, file, CHUNK_BYTES)
         return file.commit()
 
 

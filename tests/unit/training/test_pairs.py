@@ -156,7 +156,7 @@ def test_the_result_follows_labels_that_the_shipped_model_would_not_give(tmp_pat
         embedder=make_embedder(settings),
     )
     torn = LabeledPair(query=broken, reference=pairs[0].reference, copy=True)
-    folder = run.run([*pairs, torn], steps=25)
+    folder = run.run([*pairs, torn], steps=12)
     assert (folder / "loss.png").is_file()
     assert list(json.loads((folder / "left_out.json").read_text())) == [str(broken)]
     assert len(json.loads((folder / "pairs.json").read_text())) == len(pairs)
