@@ -28,6 +28,7 @@ from tests.support.http_server import serving
 # What only a service has.
 SERVICE_ALONE = {
     "submit_check",
+    "list_audit",
     "list_holds",
     "hold_check",
     "release_check",

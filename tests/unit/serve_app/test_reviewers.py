@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 from dubl.contract.orders import CheckOrder, VideoInput
+from dubl.errors import NoVideoStream
 from dubl.types import QueueFilter, ReferenceDraft, ReviewState, Scope
 from tests.support.browser import chromium
 from tests.support.fake_service import MATCH, FakeService
@@ -205,4 +206,26 @@ def test_filters_count_narrow_and_stay_when_a_match_was_opened(
         expect(page.get_by_label("Probability from, %")).to_have_value("98")
         page.get_by_role("button", name="Clear filters").click()
         expect(page.locator("a.match")).to_have_count(3)
+        page.close()
+
+
+def test_many_files_are_checked_and_each_has_its_verdict(tmp_path: Path, browser: Browser) -> None:
+    service = FakeService(tmp_path / "data", prompt=True)
+    files = [tmp_path / f"video {number}.mp4" for number in range(3)]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes([number]) * 1000)
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/")
+        page.set_input_files("#file", files)
+        expect(page.get_by_text("3 of 3 checked, 0 failed")).to_be_visible()
+        expect(page.locator(".card .list").first.locator("a .badge")).to_have_count(3)
+        service.ends = NoVideoStream("only sound")
+        page.set_input_files("#file", files[:2])
+        expect(page.get_by_text("2 of 2 checked, 2 failed")).to_be_visible()
+        expect(page.locator(".card .list").first).to_contain_text("only sound")
+        page.get_by_role("link", name="All checks").click()
+        page.get_by_label("Name of the upload").fill("no such name")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No check was found.")).to_be_visible()
         page.close()
