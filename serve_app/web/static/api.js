@@ -91,3 +91,11 @@ export function picture(address, { alt = "", ...properties } = {}) {
   else image.classList.add("absent");
   return image;
 }
+
+// A reference's id, replaced by its title as soon as that is known.
+export function titleOf(id) {
+  const name = document.createElement("span");
+  name.textContent = id;
+  get(`/v1/references/${path(id)}`).then((one) => { if (one.title) [name.textContent, name.title] = [one.title, id]; }, () => {}); // it may be deleted
+  return name;
+}

@@ -1,6 +1,6 @@
 // Checks a video: drop it or paste a link, see the progress, read the verdict.
 
-import { get, path, post, query, remove, upload, picture } from "./api.js";
+import { get, path, post, query, remove, upload, picture, titleOf } from "./api.js";
 import { checkMany, checkRow, filesOf } from "./checks.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, number, percent, range } from "./format.js";
@@ -123,7 +123,7 @@ function matchCard(check, match, weak) {
   const at = first ? (first.reference_start_s + first.reference_end_s) / 2 : 0;
   return h(weak ? "div" : "a", { class: "card match", href: weak ? undefined : address },
     picture(`/v1/references/${path(match.reference_id)}/picture?at=${at.toFixed(2)}`),
-    h("div", { class: "grow" }, h("strong", { class: "clip" }, match.reference_id),
+    h("div", { class: "grow" }, h("strong", { class: "clip" }, titleOf(match.reference_id)),
       h("span", { class: "muted" }, `${match.library} · ${t("match.similarity", { value: number(match.similarity) })}`),
       match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : weak && match.rights?.counts ? h("span", { class: "chip" }, t("verdict.below")) : ruling(match),
       h("ul", { class: "plain small" }, match.segments.slice(0, 4).map((one) => h("li", {}, `${range(one.query_start_s, one.query_end_s)}  →  ${range(one.reference_start_s, one.reference_end_s)}`)))),

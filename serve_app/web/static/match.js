@@ -1,6 +1,6 @@
 // One match for review: both videos in step, segments, the matrix, frames side by side.
 
-import { get, path, picture, query } from "./api.js";
+import { get, path, picture, query, titleOf } from "./api.js";
 import { badge } from "./check.js";
 import { h, replace, toast } from "./dom.js";
 import { fileName, number, percent, seconds } from "./format.js";
@@ -35,7 +35,7 @@ export async function matchPage(page, checkId, referenceId) {
 
 async function withoutEvidence(page, checkId, referenceId, review, error) {
   page.title(referenceId);
-  replace(page.main, h("h1", {}, referenceId),
+  replace(page.main, h("h1", {}, titleOf(referenceId)),
     h("section", { class: "card" }, h("p", {}, t("match.no.evidence")), h("p", { class: "muted" }, error.message),
       h("a", { class: "button", href: `#/checks/${encodeURIComponent(checkId)}` }, t("check.opens", { name: checkId.slice(0, 8) }))),
     review.element);
@@ -49,7 +49,7 @@ function header(evidence, reason) {
   const referenceAddress = `#/references/${encodeURIComponent(evidence.reference_id)}`;
   return h("section", { class: `card verdict ${evidence.outcome}` },
     h("div", { class: "grow" }, badge(evidence.outcome),
-      h("h1", {}, h("a", { href: checkAddress, class: "clip" }, fileName(evidence.query.name)), h("span", { class: "muted", "aria-hidden": "true" }, " ⇄ "), h("a", { href: referenceAddress, class: "clip" }, evidence.reference_id)),
+      h("h1", {}, h("a", { href: checkAddress, class: "clip" }, fileName(evidence.query.name)), h("span", { class: "muted", "aria-hidden": "true" }, " ⇄ "), h("a", { href: referenceAddress, class: "clip" }, titleOf(evidence.reference_id))),
       h("ul", { class: "plain chips", "aria-label": t("match.hints") }, evidence.hints.length ? evidence.hints.map(hintChip) : h("li", { class: "muted" }, t("hint.none"))), reason),
     h("div", { class: "big" }, h("strong", {}, percent(evidence.probability)), h("span", { class: "muted" }, t("match.probability")), scale(evidence), h("span", { class: "muted small" }, why)));
 }
