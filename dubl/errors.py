@@ -17,7 +17,8 @@ DublError
 │   │   ├── VideoTooShort          fewer frames than a comparison needs
 │   │   ├── VideoTooLong           longer than allowed
 │   │   ├── FrameTooLarge          more pixels a frame than allowed
-│   │   └── VideoTooComplex        more streams or pictures than allowed
+│   │   ├── VideoTooComplex        more streams or pictures than allowed
+│   │   └── VideoInParts           more rows than one clip may have; never leaves the service
 │   ├── Unauthorized           no key, or an unknown key
 │   ├── Forbidden              the key does not allow this
 │   ├── InvalidRequest         a field is missing, unknown or out of range
@@ -165,6 +166,13 @@ class VideoTooLong(MediaError):
 class FrameTooLarge(MediaError):
     code = "frame_too_large"
     hint = "Scale the video down, or raise media.max_pixels."
+
+
+class VideoInParts(MediaError):
+    """Of a decoder that was asked for a clip of at most so many rows; the flow reads parts then."""
+
+    code = "video_in_parts"
+    hint = "Read the video in parts."
 
 
 class VideoTooComplex(MediaError):

@@ -89,8 +89,8 @@ class MediaSettings(Section):
     frames_memory_bytes: int = Field(
         default=1024**3,
         gt=0,
-        description="memory of one video's frames; of longer videos fewer are read: 0.97 a second "
-        "of 4 h",
+        description="size of one video's frames; of longer videos fewer are read: 0.97 a second of "
+        "4 h. Those of a long video are held in parts of 512",
     )
     reference_rate_hz: float = Field(default=1.0, gt=0)
     query_rate_hz: float = Field(default=2.0, gt=0)

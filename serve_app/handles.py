@@ -35,6 +35,10 @@ class ServeHandle:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
 
+    def __reduce__(self) -> tuple[type[ServeHandle], tuple[DeploymentHandle]]:
+        """Handles are arguments of steps that call others."""
+        return ServeHandle, (self._handle,)
+
     def __getattr__(self, name: str) -> Method:
         return _ServeMethod(getattr(self._handle, name))
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from dubl.assembly import make_evidence_store, reference_sampling
-from dubl.engine.flow import Steps, keep_reference
+from dubl.engine.flow import Steps, decode_again
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.media.sources import open_path
 from dubl.settings import Settings
@@ -71,5 +71,4 @@ class Evidence:
         source = await asyncio.to_thread(open_path, reference.source, settings=self._settings.media)
         if source.sha256 != reference.sha256:
             raise EvidenceNotKept("the reference's file has changed since it was registered")
-        clip = self._steps.decoder.decode.remote(source, reference_sampling(self._settings))
-        await keep_reference(self._steps, reference, source, clip)
+        await decode_again(self._steps, reference, source, reference_sampling(self._settings))

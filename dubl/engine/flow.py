@@ -9,6 +9,8 @@ Each feature space has a lane (embed, retrieve, rerank). A check uses one lane; 
 all. For doubtful matches the decoder compares pixels (verify). If a check is still doubtful, a
 second pass uses all views of the query.
 
+A long video is decoded and embedded in parts (Decoder.describe), so that nobody holds all frames.
+
 Responses are passed on without being awaited, and only the last one is awaited. So frames and
 features go from step to step and never through the ingress. Only the flow knows the order.
 """
@@ -17,10 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dubl.engine.handles import Handle, OnStage, Response, followed
 from dubl.errors import (
@@ -29,6 +31,7 @@ from dubl.errors import (
     ServiceInterrupted,
     StateConflict,
     StoreUnavailable,
+    VideoInParts,
 )
 from dubl.matching.decision import (
     decide,
@@ -56,7 +59,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 VERIFY_TRIES = 2  # chosen
+PART_ROWS = 512  # 39 MB of 160 x 160 pixels; chosen, much more than a batch of the embedder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +118,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """The matches and the verdict of one pass, and the responses with its clip and features."""
+    """The matches and the verdict of one pass, and the responses with its clip (of a long video its
+    thumbnails) and its features."""
 
     matches: MatchSet
     verdict: Verdict
     clip: Response
     features: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """Responses of a video that is decoded and embedded: its clip (of a long video its thumbnails),
+    its features in each space asked for, and by name the stages that make them."""
+
+    clip: Response
+    features: Sequence[Response]
+    stages: Mapping[str, Response]
 
 
 class Flow:
@@ -220,8 +237,68 @@ class Flow:
         question: Question,
         on_stage: OnStage,
     ) -> Pass:
-        clip = self._steps.decoder.decode.remote(source, sampling)
-        features = lane.embedder.embed.remote(clip)
+        return await self._short_or_long(
+            source,
+            [(lane.embedder, sampling)],
+            lambda made: self._judged(lane, source, made, question, on_stage),
+        )
+
+    async def _short_or_long(
+        self,
+        source: VideoSource,
+        wanted: Sequence[tuple[Handle, Sampling]],
+        use: Callable[[Embedding], Awaitable[Result]],
+    ) -> Result:
+        """What `use` makes of the features of a video; `wanted`: embedders, each with a sampling.
+
+        Videos that share a sampling share its frames.
+        """
+        shared: dict[Sampling, list[Handle]] = {}
+        for embedder, sampling in wanted:
+            shared.setdefault(replace(sampling, part_rows=PART_ROWS), []).append(embedder)
+        try:
+            return await use(self._in_one(source, shared))
+        except VideoInParts:
+            return await use(self._in_parts(source, shared))
+
+    def _in_one(self, source: VideoSource, shared: Mapping[Sampling, list[Handle]]) -> Embedding:
+        clips = {one: self._steps.decoder.decode.remote(source, one) for one in shared}
+        features = [
+            one.embed.remote(clips[sampling])
+            for sampling, embedders in shared.items()
+            for one in embedders
+        ]
+        clip = next(iter(clips.values()))
+        return Embedding(
+            clip=clip, features=features, stages={"decode": clip, "embed": features[0]}
+        )
+
+    def _in_parts(self, source: VideoSource, shared: Mapping[Sampling, list[Handle]]) -> Embedding:
+        decoder = self._steps.decoder
+        described = [
+            (decoder.describe.remote(source, sampling, *embedders), len(embedders))
+            for sampling, embedders in shared.items()
+        ]
+        first = described[0][0]
+        return Embedding(
+            clip=decoder.thumbnails_of.remote(first),
+            features=[
+                decoder.features_of.remote(one, place)
+                for one, count in described
+                for place in range(count)
+            ],
+            stages={"decode": first},
+        )
+
+    async def _judged(
+        self,
+        lane: Lane,
+        source: VideoSource,
+        made: Embedding,
+        question: Question,
+        on_stage: OnStage,
+    ) -> Pass:
+        (features,) = made.features
         candidates = lane.retriever.retrieve.remote(
             features,
             list(question.libraries),
@@ -229,14 +306,14 @@ class Flow:
             question.registered_before,
         )
         matching = lane.reranker.rerank.remote(features, candidates)
-        stages = {"decode": clip, "embed": features, "retrieve": candidates, "rerank": matching}
+        stages = {**made.stages, "retrieve": candidates, "rerank": matching}
         async with followed(stages, on_stage):
             matches: MatchSet = await matching
         prior, context = await question.prior, question.context
         if doubtful := doubtful_references(matches, self._policy, prior=prior, context=context):
             matches = await self._verified(lane, source, matches, doubtful, on_stage)
         verdict = self._decided(lane, matches, prior, context)
-        return Pass(matches=matches, verdict=verdict, clip=clip, features=features)
+        return Pass(matches=matches, verdict=verdict, clip=made.clip, features=features)
 
     async def _verified(
         self,
@@ -294,28 +371,43 @@ class Flow:
     ) -> Registration:
         found = self._steps.librarian.find.remote(draft, source.sha256)
         known: Registration | None = await found
-        decode = self._steps.decoder.decode
         if known is not None:
             _require_own(known, draft, source)
             if again and known.reference.id == draft.id and self._evidence.keep != "none":
-                clip = decode.remote(source, self._steps.lanes[0].space.reference)
-                async with followed({"decode": clip}, on_stage):
-                    await _kept(keep_reference(self._steps, known.reference, source, clip))
+                sampling = self._steps.lanes[0].space.reference
+                await _kept(decode_again(self._steps, known.reference, source, sampling, on_stage))
             return known
-        samplings = dict.fromkeys(lane.space.reference for lane in self._steps.lanes)
-        clips = {sampling: decode.remote(source, sampling) for sampling in samplings}
-        described = [
-            lane.embedder.embed.remote(clips[lane.space.reference]) for lane in self._steps.lanes
-        ]
-        writing = self._steps.librarian.register.remote(draft, source, *described)
-        clip = clips[self._steps.lanes[0].space.reference]
-        stages = {"decode": clip, "embed": described[0], "register": writing}
-        async with followed(stages, on_stage):
+        return await self._short_or_long(
+            source,
+            [(lane.embedder, lane.space.reference) for lane in self._steps.lanes],
+            lambda made: self._written(draft, source, made, on_stage),
+        )
+
+    async def _written(
+        self, draft: ReferenceDraft, source: VideoSource, made: Embedding, on_stage: OnStage
+    ) -> Registration:
+        writing = self._steps.librarian.register.remote(draft, source, *made.features)
+        async with followed({**made.stages, "register": writing}, on_stage):
             registration: Registration = await writing
         _require_own(registration, draft, source)
         if registration.created and self._evidence.keep != "none":
-            await _kept(keep_reference(self._steps, registration.reference, source, clip))
+            await _kept(keep_reference(self._steps, registration.reference, source, made.clip))
         return registration
+
+
+async def decode_again(
+    steps: Steps,
+    reference: Reference,
+    source: VideoSource,
+    sampling: Sampling,
+    on_stage: OnStage = lambda _: None,
+) -> None:
+    """Stores the pictures of a reference that has been registered. Raises DublError."""
+    sampling = replace(sampling, part_rows=PART_ROWS)
+    described = steps.decoder.describe.remote(source, sampling)
+    async with followed({"decode": described}, on_stage):
+        clip = steps.decoder.thumbnails_of.remote(described)
+        await keep_reference(steps, reference, source, clip)
 
 
 async def keep_reference(

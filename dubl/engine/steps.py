@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -22,18 +22,20 @@ from dubl.assembly import (
     make_verifier,
     space_settings,
 )
-from dubl.engine.handles import Step
+from dubl.engine.handles import Handle, Step
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.media.sources import open_path
 from dubl.settings import Settings
 from dubl.types import (
     CandidateSet,
+    Described,
     FrameClip,
     FrameFound,
     Match,
     MatchSet,
     Reference,
     Sampling,
+    Thumbnails,
     VideoFeatures,
     VideoSource,
 )
@@ -103,11 +105,17 @@ class Decoder(Step):
             raise
 
     async def keep_query(
-        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+        self,
+        check_id: str,
+        source: VideoSource,
+        clip: FrameClip | Thumbnails,
+        features: VideoFeatures,
     ) -> None:
         await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
 
-    async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+    async def keep_reference(
+        self, reference_id: str, source: VideoSource, clip: FrameClip | Thumbnails
+    ) -> None:
         await asyncio.to_thread(self._decoder.keep_reference, reference_id, source, clip)
 
     async def keep_again(self, earlier_id: str, check_id: str) -> None:
@@ -126,8 +134,49 @@ class Decoder(Step):
         self._shell.count_input(clip.facts)
         return clip
 
+    async def describe(
+        self, source: VideoSource, sampling: Sampling, *embedders: Handle
+    ) -> Described:
+        """Reads a video in parts, has each embedded, and keeps no frames. Cancelling the call stops
+        the decoding process."""
+        from dubl.engine.parts import joined
+        from dubl.media.evidence_store import thumbnails
+
+        stopped = threading.Event()
+        parts = self._decoder.parts(source, sampling=sampling, stopped=stopped)
+        shown: list[Thumbnails] = []
+        embedded: list[list[VideoFeatures]] = []
+        try:
+            while (clip := await _next(parts, stopped)) is not None:
+                shown.append(await asyncio.to_thread(thumbnails, clip, is_part=True))
+                if len(clip.frames):
+                    embedded.append([await one.embed.remote(clip) for one in embedders])
+                clip = None  # its frames are not needed while the next ones are read
+        finally:
+            await asyncio.to_thread(parts.close)
+        self._shell.count_input(shown[0].facts)
+        return joined(shown, embedded)
+
+    async def thumbnails_of(self, described: Described) -> Thumbnails:
+        return described.thumbnails
+
+    async def features_of(self, described: Described, place: int) -> VideoFeatures:
+        return described.features[place]
+
     async def close(self) -> None:
         await asyncio.to_thread(self._decoder.close)
+
+
+async def _next(parts: Iterator[FrameClip], stopped: threading.Event) -> FrameClip | None:
+    """The next part, read in a thread; it is over when this returns or raises."""
+    reading = asyncio.ensure_future(asyncio.to_thread(next, parts, None))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait({reading})
+        reading.exception()  # LeaseLost, as it was stopped
+        raise
 
 
 class Embedder(Step):

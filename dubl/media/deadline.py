@@ -14,6 +14,10 @@ class Deadline:
         self.limit_s = limit_s
         self._expires_at = time.monotonic() + limit_s
 
+    def extend(self, seconds: float) -> None:
+        """Leaves out time in which decoding waited for others."""
+        self._expires_at += seconds
+
     def check(self) -> None:
         """Raises DecodeTimeout when the time is over."""
         if time.monotonic() > self._expires_at:

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from dubl.errors import DecoderCrashed, DublError
@@ -19,6 +20,7 @@ from dubl.media import wire
 from dubl.media.confinement import confine
 from dubl.media.decoder import FileDecoder
 from dubl.settings import MediaSettings
+from dubl.types import FrameClip, Sampling, VideoSource
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +38,23 @@ def main() -> None:
     answers.write(wire.pack({"ready": True, "lacks": lacks}))
     answers.flush()
     while (header := wire.receive(requests)) is not None:
-        # The kernel ends a decoder that hangs after its owner has died.
-        signal.setitimer(signal.ITIMER_REAL, 2 * settings.decode_timeout_s + 10)
-        _answer(decoder, header, answers)
+        _answer(decoder, header, answers, limit_s=2 * settings.decode_timeout_s + 10)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _answer(decoder: FileDecoder, header: wire.Header, answers: BinaryIO) -> None:
-    source, sampling = wire.parse_request(header)
+def _answer(
+    decoder: FileDecoder, header: wire.Header, answers: BinaryIO, *, limit_s: float
+) -> None:
+    source, sampling, in_parts = wire.parse_request(header)
     try:
-        clip = decoder.decode(source, sampling=sampling)
+        clips = _clips(decoder, source, sampling, in_parts=in_parts)
+        while True:
+            # The kernel ends a decoder that hangs after its owner has died.
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            if (clip := next(clips, None)) is None:
+                break
+            wire.send_clip(answers, clip)
+            del clip  # before there is memory for the next one
     except DublError as exc:
         wire.send_error(answers, exc)
     except MemoryError:
@@ -58,7 +67,16 @@ def _answer(decoder: FileDecoder, header: wire.Header, answers: BinaryIO) -> Non
             ),
         )
     else:
-        wire.send_clip(answers, clip)
+        wire.send_end(answers)
+
+
+def _clips(
+    decoder: FileDecoder, source: VideoSource, sampling: Sampling, *, in_parts: bool
+) -> Iterator[FrameClip]:
+    if in_parts:
+        yield from decoder.parts(source, sampling=sampling)
+    else:
+        yield decoder.decode(source, sampling=sampling)
 
 
 def _private_output() -> BinaryIO:

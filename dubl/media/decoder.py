@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from dubl.errors import (
     ExtraMissing,
     MediaError,
     TruncatedVideo,
+    VideoInParts,
     VideoTooShort,
 )
 from dubl.media.blanks import is_blank, without_short_blanks
@@ -34,6 +35,7 @@ from dubl.settings import MediaSettings
 from dubl.types import (
     FIRST_STREAM,
     MAX_FURTHER_STREAMS,
+    Float64Array,
     FrameClip,
     Note,
     Sampling,
@@ -68,6 +70,67 @@ class FileDecoder:
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return replace(clip, timings_ms={"decode": elapsed_ms})
 
+    def parts(self, source: VideoSource, *, sampling: Sampling) -> Iterator[FrameClip]:
+        """The rows that `decode` refuses with VideoInParts, in clips of at most
+        `sampling.part_rows`, each read when it is asked for. One clip if `decode` does not refuse.
+
+        A clip may be empty. Raises as `decode` does, also in the middle.
+        """
+        deadline = Deadline(self._settings.decode_timeout_s)
+        started = time.perf_counter()
+        try:
+            for clip in self._parts(source.path, sampling, deadline):
+                paused = time.perf_counter()
+                yield replace(clip, timings_ms={"decode": (paused - started) * 1e3})
+                started = time.perf_counter()
+                deadline.extend(started - paused)
+        except DublError as exc:
+            raise exc.with_context({"name": source.name}) from exc
+
+    def _parts(self, path: str, sampling: Sampling, deadline: Deadline) -> Iterator[FrameClip]:
+        probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
+        self._check_readable(probe, sampling)
+        plan, thinned = self._plan(probe, sampling)
+        if not _is_in_parts(plan, sampling):
+            yield self._with_all(path, probe, sampling, deadline)
+            return
+        times_s, sound = [], probe.sound
+        for reading in self._pyav.parts(
+            path, probe=probe, plan=plan, sampling=thinned, deadline=deadline
+        ):
+            times_s.append(reading.timestamps_s)
+            shown = _shown(reading, sampling)
+            views = whole_frames(shown.frames, shown.timestamps_s)
+            clip = replace(_clip(probe, shown, views, self._pyav), sound=sound)
+            sound = None if len(clip.frames) else sound
+            yield clip
+            del reading, shown, views, clip  # before there is memory for the next ones
+        known_s = np.concatenate(times_s)
+        _check_enough(len(known_s), plan, sampling)
+        if sampling.every_stream and probe.further_places:
+            yield from self._further_parts(path, probe, known_s, sampling, deadline)
+
+    def _further_parts(
+        self,
+        path: str,
+        probe: Probe,
+        known_s: Float64Array,
+        sampling: Sampling,
+        deadline: Deadline,
+    ) -> Iterator[FrameClip]:
+        """Further streams, as far as there is room; the last clip is empty and has the notes."""
+        places = probe.further_places
+        whole = replace(sampling, part_rows=0)
+        clips = self._further_clips(path, places, known_s, whole, deadline)
+        for clip in clips:
+            for first in range(0, len(clip.frames), sampling.part_rows):
+                yield _rows(clip, slice(first, first + sampling.part_rows))
+        found = {Note.FURTHER_STREAMS: clips, Note.UNREAD_STREAMS: len(clips) < len(places)}
+        notes = tuple(note for note, holds in found.items() if holds)
+        nothing = Reading.nothing(sampling.frame_size)
+        last = _clip(probe, nothing, whole_frames(nothing.frames, nothing.timestamps_s), self._pyav)
+        yield replace(last, facts=replace(last.facts, notes=notes))
+
     def _clip_of(self, path: str, sampling: Sampling) -> FrameClip:
         if sampling.still_at_s is None:
             return self._decode(path, sampling)
@@ -77,15 +140,30 @@ class FileDecoder:
         deadline = Deadline(self._settings.decode_timeout_s)
         probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
         self._check_readable(probe, sampling)
+        plan, _ = self._plan(probe, sampling)
+        if _is_in_parts(plan, sampling):
+            raise VideoInParts(f"the video has {len(plan)} rows; one clip, {sampling.part_rows}")
+        return self._with_all(path, probe, replace(sampling, part_rows=0), deadline)
+
+    def _with_all(
+        self, path: str, probe: Probe, sampling: Sampling, deadline: Deadline
+    ) -> FrameClip:
+        """The stream that players show, in all views, with the further ones if they are wanted."""
         clip = replace(self._shown(path, probe, sampling, deadline), sound=probe.sound)
-        if sampling.every_stream and probe.further_places:
-            return self._with_further(path, clip, probe.further_places, sampling, deadline)
-        return clip
+        places = probe.further_places if sampling.every_stream else ()
+        if not places:
+            return clip
+        clips = self._further_clips(path, places, clip.timestamps_s, sampling, deadline)
+        return _together([clip, *clips], unread=len(clips) < len(places))
+
+    def _plan(self, probe: Probe, sampling: Sampling) -> tuple[SamplingPlan, Sampling]:
+        """The rows to read, and the sampling, which is thinner for a long video."""
+        sampling = self._bounded(sampling, probe.duration_s)
+        return plan_rows(probe.times_s, probe.duration_s, sampling=sampling), sampling
 
     def _shown(self, path: str, probe: Probe, sampling: Sampling, deadline: Deadline) -> FrameClip:
         """The stream that players show, in all views."""
-        sampling = self._bounded(sampling, probe.duration_s)
-        plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
+        plan, sampling = self._plan(probe, sampling)
         if not has_views(sampling, rows=len(plan)):
             reader, reading = self._read(path, probe, plan, sampling, deadline)
             return _clip(probe, reading, whole_frames(reading.frames, reading.timestamps_s), reader)
@@ -102,18 +180,18 @@ class FileDecoder:
             return sampling
         return replace(sampling, rate_hz=rows / duration_s)
 
-    def _with_further(
+    def _further_clips(
         self,
         path: str,
-        clip: FrameClip,
         places: Sequence[int],
+        known_s: Float64Array,
         sampling: Sampling,
         deadline: Deadline,
-    ) -> FrameClip:
-        """The clip with whole frames of the streams at `places`, as far as there is room. A stream
-        that cannot be decoded is left out; the notes say so."""
-        clips = [clip]
-        room = min(MAX_ROWS, max_rows(self._settings, sampling)) - len(clip.frames)
+    ) -> list[FrameClip]:
+        """Whole frames of the streams at `places`, as far as there is room beside those at
+        `known_s`. A stream that cannot be decoded is left out."""
+        clips = []
+        room = min(MAX_ROWS, max_rows(self._settings, sampling)) - len(known_s)
         for place in places[:MAX_FURTHER_STREAMS]:
             try:
                 found = self._further(path, place, sampling, deadline)
@@ -122,14 +200,15 @@ class FileDecoder:
                 continue
             if len(found.frames) <= room:
                 room -= len(found.frames)
-                clips.append(found if sampling.times_s else _at_instants_of(clip, found, sampling))
-        return _together(clips, unread=len(clips) <= len(places))
+                clips.append(
+                    found if sampling.times_s else _at_instants_of(known_s, found, sampling)
+                )
+        return clips
 
     def _further(self, path: str, place: int, sampling: Sampling, deadline: Deadline) -> FrameClip:
         probe = probe_file(path, settings=self._settings, deadline=deadline, place=place)
         self._check_readable(probe, sampling)
-        sampling = self._bounded(sampling, probe.duration_s)
-        plan = plan_rows(probe.times_s, probe.duration_s, sampling=sampling)
+        plan, sampling = self._plan(probe, sampling)
         reader, reading = self._read(path, probe, plan, sampling, deadline)
         clip = _clip(probe, reading, whole_frames(reading.frames, reading.timestamps_s), reader)
         return replace(clip, views=np.full(len(clip.views), FIRST_STREAM + place, np.uint8))
@@ -154,7 +233,7 @@ class FileDecoder:
         reading = self._pyav.read(
             path, probe=probe, plan=plan, sampling=sampling, deadline=deadline
         )
-        _check_enough(reading, plan, sampling)
+        _check_enough(len(reading.frames), plan, sampling)
         return self._pyav, _shown(reading, sampling)
 
     def _check_readable(self, probe: Probe, sampling: Sampling) -> None:
@@ -195,9 +274,13 @@ def decord_serves(probe: Probe, sampling: Sampling) -> bool:
     )
 
 
-def _check_enough(reading: Reading, plan: SamplingPlan, sampling: Sampling) -> None:
+def _is_in_parts(plan: SamplingPlan, sampling: Sampling) -> bool:
+    """Whether the rows are too many for one clip. Views are made of the whole clip only."""
+    return 0 < sampling.part_rows < len(plan) and not has_views(sampling, rows=len(plan))
+
+
+def _check_enough(count: int, plan: SamplingPlan, sampling: Sampling) -> None:
     """Refuses a damaged file with less than `min_frames` rows and less than half of the plan."""
-    count = len(reading.frames)
     if count < min(sampling.min_frames, len(plan)) and count < len(plan) / 2:
         raise TruncatedVideo(
             f"only {count} of {len(plan)} sampled pictures could be decoded",
@@ -218,12 +301,21 @@ def _clip(probe: Probe, reading: Reading, views: Views, reader: FrameReader) -> 
     )
 
 
-def _at_instants_of(shown: FrameClip, clip: FrameClip, sampling: Sampling) -> FrameClip:
+def _rows(clip: FrameClip, rows: slice) -> FrameClip:
+    return replace(
+        clip,
+        frames=clip.frames[rows],
+        timestamps_s=clip.timestamps_s[rows],
+        views=clip.views[rows],
+    )
+
+
+def _at_instants_of(shown_s: Float64Array, clip: FrameClip, sampling: Sampling) -> FrameClip:
     """The clip of a further stream, with times of the shown one up to half a sampling step away.
 
     So both have pictures of one instant, as the parts of a picture do.
     """
-    known = np.unique(shown.timestamps_s)
+    known = np.unique(shown_s)
     nearest = known[np.abs(clip.timestamps_s[:, None] - known).argmin(axis=1)]
     near = np.abs(nearest - clip.timestamps_s) <= 0.5 / sampling.rate_hz
     times, rows = np.unique(np.where(near, nearest, clip.timestamps_s), return_index=True)

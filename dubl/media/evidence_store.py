@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from dubl.types import (
     SoundFeatures,
     SoundSpec,
     StoredVideo,
+    Thumbnails,
     Uint8Array,
     VideoFacts,
     VideoFeatures,
@@ -70,14 +71,20 @@ class EvidenceStore:
         self._spool_dir = spool_dir.resolve()
 
     def keep_query(
-        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+        self,
+        check_id: str,
+        source: VideoSource,
+        clip: FrameClip | Thumbnails,
+        features: VideoFeatures,
     ) -> None:
         """Stores the evidence of a check. Raises StoreUnavailable."""
         with self._new_folder(QUERIES, check_id) as folder:
             _write_features(folder / FEATURES, features)
             self._write(folder, check_id, source, clip)
 
-    def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+    def keep_reference(
+        self, reference_id: str, source: VideoSource, clip: FrameClip | Thumbnails
+    ) -> None:
         """Stores the evidence of a reference. Raises StoreUnavailable."""
         with self._new_folder(REFERENCES, reference_id) as folder:
             self._write(folder, reference_id, source, clip)
@@ -190,21 +197,23 @@ class EvidenceStore:
         except OSError as exc:
             raise StoreUnavailable(f"evidence could not be stored: {exc.strerror}") from exc
 
-    def _write(self, folder: Path, identifier: str, source: VideoSource, clip: FrameClip) -> None:
-        times_s, pictures = thumbnails(clip)
-        (folder / PICTURES).write_bytes(b"".join(pictures))
+    def _write(
+        self, folder: Path, identifier: str, source: VideoSource, clip: FrameClip | Thumbnails
+    ) -> None:
+        shown = thumbnails(clip) if isinstance(clip, FrameClip) else clip
+        (folder / PICTURES).write_bytes(b"".join(shown.pictures))
         about = StoredVideo(
             id=identifier,
             name=source.name,
             duration_s=clip.facts.duration_s,
             width=clip.facts.width,
             height=clip.facts.height,
-            picture_times_s=times_s,
+            picture_times_s=shown.times_s,
             video_path=self._keep_file(folder, Path(source.path)),
             media_type=_media_type(clip.facts.container),
             kept_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-        _write_about(folder, about, np.cumsum([0, *map(len, pictures)]).tolist())
+        _write_about(folder, about, np.cumsum([0, *map(len, shown.pictures)]).tolist())
 
     def _keep_file(self, folder: Path, path: Path) -> str:
         """The `video_path` to store: the file's name in the folder, another path, or ""."""
@@ -325,12 +334,28 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def thumbnails(clip: FrameClip) -> tuple[tuple[float, ...], list[bytes]]:
-    """Times in seconds and JPEGs of whole frames, evenly thinned to at most MAX_PICTURES."""
+def thumbnails(clip: FrameClip, *, is_part: bool = False) -> Thumbnails:
+    """JPEGs of whole frames, evenly thinned to at most MAX_PICTURES a video. Of a part, one of each
+    stretch of the video, if it has so many."""
     rows = np.flatnonzero(clip.views == WHOLE_FRAME)
+    if is_part:
+        stretches = clip.timestamps_s[rows] * MAX_PICTURES // clip.facts.duration_s
+        rows = rows[np.unique(stretches, return_index=True)[1]]
     rows = rows[:: max(1, -(-len(rows) // MAX_PICTURES))]
-    times_s = tuple(round(float(time_s), 4) for time_s in clip.timestamps_s[rows])
-    return times_s, [_jpeg(clip.frames[row], clip.facts) for row in rows]
+    return Thumbnails(
+        times_s=tuple(round(float(time_s), 4) for time_s in clip.timestamps_s[rows]),
+        pictures=tuple(_jpeg(clip.frames[row], clip.facts) for row in rows),
+        facts=clip.facts,
+    )
+
+
+def together(parts: Sequence[Thumbnails]) -> Thumbnails:
+    """Those of a whole video from those of its parts."""
+    return Thumbnails(
+        times_s=tuple(time_s for part in parts for time_s in part.times_s),
+        pictures=tuple(picture for part in parts for picture in part.pictures),
+        facts=parts[0].facts,
+    )
 
 
 def _jpeg(frame: Uint8Array, facts: VideoFacts) -> bytes:

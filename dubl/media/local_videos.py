@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 
 from dubl.media.evidence_store import EvidenceStore
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.spool import Spool
-from dubl.types import FrameClip, Sampling, VideoFeatures, VideoSource
+from dubl.types import FrameClip, Sampling, Thumbnails, VideoFeatures, VideoSource
 
 
 class LocalVideos:
@@ -27,14 +28,27 @@ class LocalVideos:
                 file, sampling=sampling, stopped=stopped or threading.Event()
             )
 
+    def parts(
+        self, source: VideoSource, *, sampling: Sampling, stopped: threading.Event
+    ) -> Generator[FrameClip]:
+        """As SandboxedDecoder.parts. Raises as `decode` does."""
+        with self._spool.local(source) as file:
+            yield from self._decoder.parts(file, sampling=sampling, stopped=stopped)
+
     def keep_query(
-        self, check_id: str, source: VideoSource, clip: FrameClip, features: VideoFeatures
+        self,
+        check_id: str,
+        source: VideoSource,
+        clip: FrameClip | Thumbnails,
+        features: VideoFeatures,
     ) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
             self.store.keep_query(check_id, file, clip, features)
 
-    def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+    def keep_reference(
+        self, reference_id: str, source: VideoSource, clip: FrameClip | Thumbnails
+    ) -> None:
         """Raises SourceNotFound, StoreUnavailable."""
         with self._spool.local(source) as file:
             self.store.keep_reference(reference_id, file, clip)

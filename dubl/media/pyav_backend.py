@@ -59,15 +59,34 @@ class PyAvReader:
         sampling: Sampling,
         deadline: Deadline,
     ) -> Reading:
-        for sparingly in (True, False) if self._sparingly else (False,):
-            reading = _Pass(
-                self._settings, probe, plan, sampling, deadline, sparingly=sparingly
-            ).run(path)
-            if not (reading.missing or reading.errors):
-                break
-        if len(reading.frames) == 0:
-            raise TruncatedVideo("no picture of the video could be decoded")
+        whole = replace(sampling, part_rows=0)
+        (reading,) = self.parts(path, probe=probe, plan=plan, sampling=whole, deadline=deadline)
         return reading
+
+    def parts(
+        self,
+        path: str,
+        *,
+        probe: Probe,
+        plan: SamplingPlan,
+        sampling: Sampling,
+        deadline: Deadline,
+    ) -> Iterator[Reading]:
+        """As `read`, in parts of `sampling.part_rows` planned rows. A part may be empty."""
+        done = found = 0
+        for sparingly in (True, False) if self._sparingly else (False,):
+            rest = plan.rest(done)
+            one = _Pass(self._settings, probe, rest, sampling, deadline, sparingly=sparingly)
+            for reading in one.run(path):
+                if sparingly and (reading.missing or reading.errors):
+                    break  # the second pass reads this part again
+                done += reading.planned
+                found += len(reading.frames)
+                yield reading
+            if done == len(plan):
+                break
+        if not found:
+            raise TruncatedVideo("no picture of the video could be decoded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,26 +147,35 @@ class _Pass:
         self._plan = plan
         self._deadline = deadline
         self._scaler = Scaler(sampling=sampling, orientation=probe.orientation)
-        self._gatherer = RowGatherer(plan, side=sampling.frame_size)
+        self._gatherer = RowGatherer(plan, side=sampling.frame_size, part_rows=sampling.part_rows)
         self._row = 0
+        self._given = 0  # rows of the parts that were given out
         self._errors = 0
         self._previous: tuple[float, VideoFrame] | None = None
         self._drawn: tuple[float, Uint8Array] | None = None
         self._held: _Held | None = None
         self._in_vain = 0
 
-    def run(self, path: str) -> Reading:
+    def run(self, path: str) -> Iterator[Reading]:
+        """All parts of the plan."""
         with open_container(path) as container:
             stream = bounded(container.streams.video[self._place], self._settings)
             stream.codec_context.skip_frame = self._skip_frame
             for time_s, frame in self._timed(self._frames(container, stream)):
-                self._offer(time_s, frame)
+                yield from self._offer(time_s, frame)
                 if self._row == len(self._plan) and self._held is None:
                     break
         while self._previous is not None and self._row < len(self._plan):
-            self._serve(*self._previous)
+            yield from self._served(*self._previous)
         self._keep_held()
-        return self._gatherer.reading(errors=self._errors)
+        while self._given < len(self._plan):
+            yield self._part()
+
+    def _part(self) -> Reading:
+        reading = self._gatherer.reading(errors=self._errors)
+        self._given += reading.planned
+        self._errors = 0
+        return reading
 
     def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """All pictures that can be decoded; errors are counted."""
@@ -199,19 +227,26 @@ class _Pass:
                 last_s = time_s
                 yield time_s, frame
 
-    def _offer(self, time_s: float, frame: VideoFrame) -> None:
+    def _offer(self, time_s: float, frame: VideoFrame) -> Iterator[Reading]:
         """Fills the rows up to `time_s`, each with the nearer one of this and the last picture."""
         wanted = self._plan.picture_times_s
         while self._row < len(self._plan) and wanted[self._row] <= time_s + _CLOCK_S:
             earlier = self._previous
             if earlier is not None and wanted[self._row] - earlier[0] < time_s - wanted[self._row]:
-                self._serve(*earlier)
+                yield from self._served(*earlier)
             else:
-                self._serve(time_s, frame)
+                yield from self._served(time_s, frame)
         self._replace_held(time_s, frame)
         self._previous = (time_s, frame)
         if self._row < len(self._plan) and time_s <= self._before_s[self._row] + _CLOCK_S:
             self._before = frame
+
+    def _served(self, time_s: float, frame: VideoFrame) -> Iterator[Reading]:
+        """Gives the next row this picture; yields the part before it, if that is over."""
+        if self._gatherer.is_full(self._row):
+            self._keep_held()
+            yield self._part()
+        self._serve(time_s, frame)
 
     def _serve(self, time_s: float, frame: VideoFrame) -> None:
         self._keep_held()

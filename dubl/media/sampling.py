@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,14 @@ class SamplingPlan:
 
     def __len__(self) -> int:
         return len(self.picture_times_s)
+
+    def rest(self, first: int) -> SamplingPlan:
+        """The plan from row `first` on."""
+        return replace(
+            self,
+            picture_times_s=self.picture_times_s[first:],
+            row_times_s=self.row_times_s[first:],
+        )
 
 
 def plan_rows(times_s: Float64Array, duration_s: float, *, sampling: Sampling) -> SamplingPlan:

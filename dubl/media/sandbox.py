@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +68,26 @@ class SandboxedDecoder(Closing):
 
         Raises MediaError, DecodeTimeout, DecoderCrashed, and LeaseLost if it was stopped.
         """
+        with closing(self._clips(source, sampling, stopped, in_parts=False)) as clips:
+            (clip,) = clips
+            return clip
+
+    def parts(
+        self,
+        source: VideoSource,
+        *,
+        sampling: Sampling,
+        stopped: threading.Event = _NEVER,
+    ) -> Generator[FrameClip]:
+        """As FileDecoder.parts. The process waits while the caller is busy with a part."""
+        return self._clips(source, sampling, stopped, in_parts=True)
+
+    def _clips(
+        self, source: VideoSource, sampling: Sampling, stopped: threading.Event, *, in_parts: bool
+    ) -> Generator[FrameClip]:
         worker = self._idle.get()
         try:
-            return worker.decode(source, sampling, stopped)
+            yield from worker.clips(source, sampling, stopped, in_parts=in_parts)
         finally:
             self._idle.put(worker)
 
@@ -105,14 +123,14 @@ class _Worker:
         self._size_bytes = 0  # of the address space, before the first file
         self._process = self._start()
 
-    def decode(
-        self, source: VideoSource, sampling: Sampling, stopped: threading.Event
-    ) -> FrameClip:
+    def clips(
+        self, source: VideoSource, sampling: Sampling, stopped: threading.Event, *, in_parts: bool
+    ) -> Generator[FrameClip]:
         with self._lock:
             self._await_ready()
             self._stopped = stopped
             try:
-                return self._guarded(source, sampling)
+                yield from self._guarded(source, sampling, in_parts=in_parts)
             finally:
                 self._stopped = _NEVER
                 self._replace_grown()
@@ -150,10 +168,15 @@ class _Worker:
         if _address_space(self._process.pid) - self._size_bytes > room * _MAX_GROWTH:
             self._restart()
 
-    def _guarded(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+    def _guarded(
+        self, source: VideoSource, sampling: Sampling, *, in_parts: bool
+    ) -> Generator[FrameClip]:
         located = replace(source, path=str(Path(source.path).absolute()))
         try:
-            return self._ask(located, sampling)
+            yield from self._ask(located, sampling, in_parts=in_parts)
+        except GeneratorExit:  # nobody wants the further parts
+            self._restart()
+            raise
         except _Stopped as exc:
             self._restart()
             raise LeaseLost(_UNWANTED) from exc
@@ -171,24 +194,33 @@ class _Worker:
                 context={"exit_status": status, "name": source.name},
             ) from exc
 
-    def _ask(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+    def _ask(
+        self, source: VideoSource, sampling: Sampling, *, in_parts: bool
+    ) -> Generator[FrameClip]:
         if self._stopped.is_set():  # while this file waited for a process
             raise LeaseLost(_UNWANTED)
         expires_at = time.monotonic() + self._limit_s
-        self._write(wire.request(source, sampling))
+        self._write(wire.request(source, sampling, in_parts=in_parts))
         rows = math.ceil(self._settings.max_duration_s * sampling.rate_hz)
         rows = min(rows, max_rows(self._settings, sampling))
         views = 1 if sampling.views == "whole" else MAX_VIEWS
         views += MAX_FURTHER_STREAMS if sampling.every_stream else 0
-        clip = wire.empty_clip(
-            self._read_header(expires_at),
-            frame_size=sampling.frame_size,
-            max_rows=max(rows, sampling.min_frames, len(sampling.times_s)) * views,
-            max_sound_rows=math.ceil(self._settings.max_duration_s / STEP_S) * sampling.sound,
-        )
-        for part in wire.buffers(clip):
-            self._read_into(part, expires_at)
-        return clip
+        room = max(rows, sampling.min_frames, len(sampling.times_s)) * views
+        while "end" not in (header := self._read_header(expires_at)):
+            clip = wire.empty_clip(
+                header,
+                frame_size=sampling.frame_size,
+                max_rows=room,
+                max_sound_rows=math.ceil(self._settings.max_duration_s / STEP_S) * sampling.sound,
+                in_parts=in_parts,
+            )
+            for part in wire.buffers(clip):
+                self._read_into(part, expires_at)
+            room -= len(clip.frames)
+            paused = time.monotonic()
+            yield clip
+            expires_at += time.monotonic() - paused
+            del clip, part  # before there is memory for the next one
 
     def _start(self) -> subprocess.Popen[bytes]:
         # "-m" finds the package in the folder above it.

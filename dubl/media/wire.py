@@ -63,15 +63,16 @@ def receive(stream: BinaryIO) -> Header | None:
     return unpack(stream.read(LENGTH.unpack(head)[0]))
 
 
-def request(source: VideoSource, sampling: Sampling) -> Header:
-    return {"source": asdict(source), "sampling": asdict(sampling)}
+def request(source: VideoSource, sampling: Sampling, *, in_parts: bool = False) -> Header:
+    return {"source": asdict(source), "sampling": asdict(sampling), "in_parts": in_parts}
 
 
-def parse_request(header: Header) -> tuple[VideoSource, Sampling]:
+def parse_request(header: Header) -> tuple[VideoSource, Sampling, bool]:
+    """The video, its sampling, and whether parts are asked for."""
     source, sampling = header["source"], header["sampling"]
     if not isinstance(source, dict) or not isinstance(sampling, dict):
         raise ValueError("a request must have a source and a sampling")
-    return VideoSource(**source), Sampling(**sampling)
+    return VideoSource(**source), Sampling(**sampling), bool(header["in_parts"])
 
 
 def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
@@ -90,13 +91,15 @@ def send_clip(stream: BinaryIO, clip: FrameClip) -> None:
 
 def buffers(clip: FrameClip) -> tuple[memoryview, ...]:
     """The bytes of the clip's arrays, in the order of transmission, for reading or writing."""
-    bands = () if clip.sound is None else (clip.sound.bands.data.cast("B"),)
-    return (
-        clip.timestamps_s.data.cast("B"),
-        clip.views.data.cast("B"),
-        clip.frames.data.cast("B"),
-        *bands,
-    )
+    bands = () if clip.sound is None else (clip.sound.bands,)
+    arrays = (clip.timestamps_s, clip.views, clip.frames, *bands)
+    return tuple(array.reshape(-1).view(np.uint8).data for array in arrays)
+
+
+def send_end(stream: BinaryIO) -> None:
+    """After the last clip of an answer."""
+    stream.write(pack({"end": True}))
+    stream.flush()
 
 
 def _sound_header(sound: SoundClip) -> Header:
@@ -126,7 +129,12 @@ def send_error(stream: BinaryIO, error: DublError) -> None:
 
 
 def empty_clip(
-    header: Header, *, frame_size: int, max_rows: int, max_sound_rows: int = 0
+    header: Header,
+    *,
+    frame_size: int,
+    max_rows: int,
+    max_sound_rows: int = 0,
+    in_parts: bool = False,
 ) -> FrameClip:
     """The clip that a header announces, with arrays still to be filled.
 
@@ -137,7 +145,7 @@ def empty_clip(
     rows, facts, timings = header.get("rows"), header.get("facts"), header.get("timings_ms")
     if not isinstance(facts, dict) or not isinstance(timings, dict):
         raise ValueError("the answer has no facts")
-    if not isinstance(rows, int) or not 0 < rows <= max_rows:
+    if not isinstance(rows, int) or not (not in_parts) <= rows <= max_rows:
         raise ValueError(f"the answer announces {rows} rows; at most {max_rows} were requested")
     return FrameClip(
         frames=np.empty((rows, frame_size, frame_size, 3), dtype=np.uint8),

@@ -88,10 +88,12 @@ from dubl.types.video import MAX_FURTHER_STREAMS as MAX_FURTHER_STREAMS
 from dubl.types.video import MAX_VIEWS as MAX_VIEWS
 from dubl.types.video import NO_TIMINGS as NO_TIMINGS
 from dubl.types.video import WHOLE_FRAME as WHOLE_FRAME
+from dubl.types.video import Described as Described
 from dubl.types.video import FeatureSpec as FeatureSpec
 from dubl.types.video import FrameClip as FrameClip
 from dubl.types.video import Note as Note
 from dubl.types.video import Sampling as Sampling
+from dubl.types.video import Thumbnails as Thumbnails
 from dubl.types.video import Timings as Timings
 from dubl.types.video import VideoFacts as VideoFacts
 from dubl.types.video import VideoFeatures as VideoFeatures

@@ -71,6 +71,7 @@ class Sampling:
     `every_stream`: adds whole frames of the file's further video streams, as views: that of the
     stream at place p is FIRST_STREAM + p.
     `sound`: decodes the sound, too.
+    `part_rows`: rows of one clip at most. A longer video is read in parts of so many; 0: never.
     """
 
     rate_hz: float
@@ -82,6 +83,7 @@ class Sampling:
     times_s: tuple[float, ...] = ()
     every_stream: bool = False
     sound: bool = False
+    part_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,15 @@ class FrameClip:
         if self.frames.ndim != 4 or self.frames.shape[3] != 3 or self.frames.dtype != "uint8":
             raise ValueError(f"frames must be uint8 [N,H,W,3], not {_shape(self.frames)}")
         _require_rows(count, timestamps_s=self.timestamps_s, views=self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnails:
+    """JPEGs of whole frames at ascending times, for people."""
+
+    times_s: tuple[float, ...]
+    pictures: tuple[bytes, ...]
+    facts: VideoFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +194,14 @@ class VideoFeatures:
             raise ValueError(f"descriptors are {_shape(self.descriptors)}, spec: {self.spec}")
         if self.region_features.shape[1:] != (self.spec.regions, self.spec.region_dims):
             raise ValueError(f"regions are {_shape(self.region_features)}, spec: {self.spec}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A video that was read in parts: its thumbnails, and its features in each space asked for."""
+
+    thumbnails: Thumbnails
+    features: tuple[VideoFeatures, ...]
 
 
 def _require_rows(count: int, **arrays: NDArray[np.generic]) -> None:

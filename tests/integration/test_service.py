@@ -15,7 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dubl.engine.flow import PART_ROWS
 from tests.integration.conftest import Clips
+from tests.support.numbered_clip import write_numbered_clip
 from tests.support.service import WAIT, Client
 from tests.support.spans import names_in_trace
 
@@ -45,6 +47,16 @@ def test_an_edited_copy_is_found_with_its_seconds(client: Client, clips: Clips) 
             ("reference_end_s", wanted.r[1]),
         ):
             assert abs(segment[start_or_end] - true_s) <= 1.5, (path.name, segment, wanted)
+
+
+def test_a_long_film_is_registered_in_parts(client: Client, tmp_path: Path) -> None:
+    """Its frames go from the decoder to the embedder part by part."""
+    path = tmp_path / "long.mp4"
+    write_numbered_clip(path, frames=PART_ROWS + 50, frame_rate=1, size=(96, 64))
+    made = client.register(path, id="long")
+    assert made.status_code == 201, made.text
+    assert made.json()["frame_count"] == PART_ROWS + 50
+    assert client.http.delete("/v1/references/long").status_code == 204
 
 
 def test_a_stranger_is_unique(client: Client, clips: Clips) -> None:

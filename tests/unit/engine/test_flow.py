@@ -179,7 +179,7 @@ def register(decoder: Step, librarian: Step, *, again: bool = False) -> Registra
 @pytest.mark.parametrize(
     ("again", "calls"),
     [
-        (True, ["decode", "keep_reference"]),
+        (True, ["describe", "thumbnails_of", "keep_reference"]),
         (False, []),
     ],
 )

@@ -17,9 +17,19 @@ from dubl.engine.handles import LocalHandle, LocalStep, Step
 from dubl.engine.ledger import LedgerStep
 from dubl.engine.librarian import Librarian
 from dubl.errors import EvidenceNotKept
+from dubl.media.evidence_store import thumbnails
 from dubl.media.sources import local_source
 from dubl.settings import Settings, load_settings
-from dubl.types import FrameClip, Match, ReferenceDraft, Sampling, VideoFacts, VideoSource
+from dubl.types import (
+    Described,
+    FrameClip,
+    Match,
+    ReferenceDraft,
+    Sampling,
+    Thumbnails,
+    VideoFacts,
+    VideoSource,
+)
 from tests.support.stored_videos import random_features
 
 CLIP = FrameClip(
@@ -108,11 +118,16 @@ class Decoder(Step):
     def __init__(self, librarian: Librarian, *, late: bool) -> None:
         self.librarian, self.late = librarian, late
 
-    async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+    async def describe(self, source: VideoSource, sampling: Sampling) -> Described:
         del source, sampling
-        return CLIP
+        return Described(thumbnails=thumbnails(CLIP), features=())
 
-    async def keep_reference(self, reference_id: str, source: VideoSource, clip: FrameClip) -> None:
+    async def thumbnails_of(self, described: Described) -> Thumbnails:
+        return described.thumbnails
+
+    async def keep_reference(
+        self, reference_id: str, source: VideoSource, clip: Thumbnails
+    ) -> None:
         if self.late:
             await self.librarian.delete(reference_id)
         self.librarian._kept.keep_reference(reference_id, source, clip)
