@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/audit", tags=["keys"])
 
 
-@router.get("", response_model=bodies.Page[bodies.AuditEntry])
+@router.get("")
 async def listing(
     context: RouteContext,
     key_id: str = "",

@@ -71,7 +71,7 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
     return bodies.Review.of(entry)
 
 
-@router.post("/v1/reviews/many", response_model=bodies.Reviewed)
+@router.post("/v1/reviews/many")
 async def review_many(
     context: RouteContext, request: Request, body: ReviewsRequest
 ) -> bodies.Reviewed:

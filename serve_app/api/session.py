@@ -11,13 +11,13 @@ from serve_app.api.context import RouteContext
 router = APIRouter(prefix="/v1/session", tags=["keys"])
 
 
-@router.get("", response_model=bodies.Session)
+@router.get("")
 async def who(request: Request) -> bodies.Session:
     """The caller's key; all empty where no key is required."""
     return _body(principal_of(request))
 
 
-@router.post("", response_model=bodies.Session)
+@router.post("")
 async def log_in(context: RouteContext, request: Request, response: Response) -> bodies.Session:
     """Sets a cookie that stands for the key of this request in a browser, for half a day.
 
