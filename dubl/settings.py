@@ -460,6 +460,9 @@ class AccessSettings(Section):
     jobs_per_day: int = Field(
         default=0, ge=0, description="of one key, unless the key has its own limit; 0: unlimited"
     )
+    upload_bytes_per_day: int = Field(
+        default=0, ge=0, description="bodies of requests of one key at one ingress; 0: unlimited"
+    )
     refresh_s: float = Field(
         default=2.0, ge=0, description="time for which a revoked key may still work"
     )

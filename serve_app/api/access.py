@@ -31,7 +31,7 @@ from dubl.settings import AccessSettings
 from dubl.types import ApiKey
 from dubl.types import Scope as KeyScope
 from serve_app.api.admission import Places
-from serve_app.api.limits import Allowance, RequestLimit, day_allowance, headers_of
+from serve_app.api.limits import Allowance, RequestLimit, UploadQuota, day_allowance, headers_of
 from serve_app.api.problems import problem_response
 from serve_app.api.routes import READ, is_open, is_whole, scopes_for, starts_job
 
@@ -169,6 +169,7 @@ class AccessControl:
         self._local = local
         self._max_body_bytes = max_body_bytes
         self._limit = RequestLimit()
+        self._quota = UploadQuota(settings.upload_bytes_per_day)
         self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,13 +187,14 @@ class AccessControl:
             try:
                 principal = await self._admit(scope, allowances)
                 place.enter_context(self._places.hold(principal.key_id))
-                self._check_length(Headers(scope=scope))
+                self._check_length(Headers(scope=scope), principal.key_id)
             except DublError as exc:
                 refusal = problem_response(exc, Request(scope))
                 await refusal(scope, receive, send_with_limits)
                 return
             scope.setdefault("state", {})["principal"] = principal
-            await self._app(scope, self._bounded(receive), send_with_limits)
+            bounded = self._bounded(receive, principal.key_id)
+            await self._app(scope, bounded, send_with_limits)
 
     async def _admit(self, scope: Scope, allowances: list[Allowance]) -> Principal:
         method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
@@ -226,19 +228,24 @@ class AccessControl:
             raise Forbidden(f"a change that a log-in asks for needs the header {CONSOLE_HEADER}")
         return await self._ring.find_session(cookie)
 
-    def _check_length(self, headers: Mapping[str, str]) -> None:
+    def _check_length(self, headers: Mapping[str, str], key_id: str) -> None:
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_body_bytes:
+        if not announced.isdecimal():
+            return
+        if int(announced) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
+        self._quota.require(key_id, int(announced))
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, key_id: str) -> Receive:
         """Limits a body with a missing or wrong length."""
         received = 0
 
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            count = len(message.get("body", b""))
+            self._quota.take(key_id, count)
+            received += count
             if received > self._max_body_bytes:
                 raise too_large(self._max_body_bytes)
             return message

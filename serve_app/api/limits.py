@@ -1,4 +1,4 @@
-"""Limits of one key: requests per minute, jobs per day.
+"""Limits of one key: requests per minute, jobs and bytes per day.
 
 The RateLimit header fields follow draft-ietf-httpapi-ratelimit-headers.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,36 @@ class RequestLimit:
             reset_s=math.ceil((wanted - left) / rate),
             exceeded=exceeded,
         )
+
+
+class UploadQuota:
+    """Bytes of bodies of each key in this day (UTC). One per ingress. A limit of 0: none."""
+
+    def __init__(self, limit_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self._limit_bytes = limit_bytes
+        self._clock = clock
+        self._day = 0
+        self._used: Counter[str] = Counter()
+
+    def require(self, key_id: str, count: int) -> None:
+        """Raises RateLimited if so many bytes are too many."""
+        if not key_id or not self._limit_bytes:
+            return
+        day, second = divmod(int(self._clock()), DAY_S)
+        if day != self._day:
+            self._day = day
+            self._used.clear()
+        if self._used[key_id] + count > self._limit_bytes:
+            raise RateLimited(
+                f"the key may send {self._limit_bytes:,} bytes a day (access.upload_bytes_per_day)",
+                context={"limit_bytes": self._limit_bytes, "retry_after_s": DAY_S - second},
+            )
+
+    def take(self, key_id: str, count: int) -> None:
+        """Counts bytes that have come. Raises RateLimited."""
+        self.require(key_id, count)
+        if key_id and self._limit_bytes:
+            self._used[key_id] += count
 
 
 def day_allowance(used: int, limit: int, *, now_s: float) -> Allowance:

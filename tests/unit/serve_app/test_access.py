@@ -21,7 +21,7 @@ from dubl.ledger.api_keys import (
 )
 from dubl.settings import AccessSettings
 from dubl.types import ApiKey, Scope
-from serve_app.api.limits import RequestLimit, day_allowance
+from serve_app.api.limits import RequestLimit, UploadQuota, day_allowance
 from serve_app.api.routes import is_open, scopes_for
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
 from tests.support.fake_service import FakeService
@@ -247,6 +247,34 @@ def test_requests_over_the_limit_say_when_to_come_again(
     assert over.headers["RateLimit"] == f'"minute";r=0;t={over.headers["Retry-After"]}'
     other = bearer(keys.issue(Scope.CHECK))
     assert client.get("/v1/checks", headers=other).status_code == 200
+
+
+def test_a_key_sends_no_more_bytes_a_day_than_it_may(tmp_path: Path) -> None:
+    keys = FakeService(tmp_path, "access.upload_bytes_per_day=3000")
+    client = TestClient(keys.app(keys_required=True), raise_server_exceptions=False)
+    key, other = bearer(keys.issue(Scope.CHECK)), bearer(keys.issue(Scope.CHECK))
+    video = {"file": ("a.mp4", bytes(2000))}
+    assert client.post("/v1/checks", files=video, headers=key).status_code == 202
+    over = client.post("/v1/checks", files=video, headers=key)
+    assert (over.status_code, over.json()["code"]) == (429, "rate_limited")
+    assert 0 < int(over.headers["Retry-After"]) <= 86_400
+    assert client.get("/v1/checks", headers=key).status_code == 200
+    chunks = iter([b'{"link": "', bytes(2000), b'"}'])  # announces no length
+    typed = {**key, "Content-Type": "application/json"}
+    assert client.post("/v1/checks", content=chunks, headers=typed).status_code == 429
+    assert client.post("/v1/checks", files=video, headers=other).status_code == 202
+
+
+def test_a_new_day_brings_a_new_quota() -> None:
+    now_s = [86_400.0 * 3]
+    quota = UploadQuota(100, clock=lambda: now_s[0])
+    quota.take("k", 100)
+    with pytest.raises(RateLimited) as refused:
+        quota.take("k", 1)
+    assert refused.value.context["retry_after_s"] == 86_400
+    now_s[0] += 86_400
+    quota.take("k", 100)
+    quota.take("", 1000)
 
 
 def test_the_jobs_of_a_day_are_counted_and_questions_are_not(
