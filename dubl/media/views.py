@@ -7,7 +7,7 @@ at a usual shape, the halves and the middle of the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -185,12 +185,12 @@ def _pieces(size: int) -> list[Box]:
 def _cut(frames: Uint8Array, part: Part, sampling: Sampling) -> Uint8Array:
     """The part in its rows of frames, scaled to frame_size like whole pictures."""
     rows, columns = part.box.within()
-    shown = frames[part.rows][:, rows, columns]
+    shown = [frames[row, rows, columns] for row in np.flatnonzero(part.rows)]  # copies nothing
     return _resized(shown, sampling.frame_size, sampling.frame_size)
 
 
-def _resized(frames: Uint8Array, width: int, height: int) -> Uint8Array:
-    """Frames [N,H,W,3], scaled to [N,height,width,3]."""
+def _resized(frames: Sequence[Uint8Array] | Uint8Array, width: int, height: int) -> Uint8Array:
+    """N frames [H,W,3], scaled to [N,height,width,3]."""
     reformatter = VideoReformatter()
     scaled: Uint8Array = np.empty((len(frames), height, width, 3), dtype=np.uint8)
     for place, frame in enumerate(frames):
