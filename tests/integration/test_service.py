@@ -49,6 +49,7 @@ def test_an_edited_copy_is_found_with_its_seconds(client: Client, clips: Clips) 
             assert abs(segment[start_or_end] - true_s) <= 1.5, (path.name, segment, wanted)
 
 
+@pytest.mark.slow  # 562 pictures are embedded
 def test_a_long_film_is_registered_in_parts(client: Client, tmp_path: Path) -> None:
     """Its frames go from the decoder to the embedder part by part."""
     path = tmp_path / "long.mp4"
