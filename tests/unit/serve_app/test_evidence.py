@@ -155,7 +155,8 @@ def test_a_wrong_decision_is_a_problem(client: TestClient, sent: dict[str, objec
 def test_the_queue_holds_what_reaches_the_review_threshold(client: TestClient) -> None:
     body = client.get("/v1/reviews/queue?state=open").json()
     assert body["items"][0]["query_name"] == "upload.mp4"
-    assert body["counts"] == {"open": 1, "confirmed": 0, "rejected": 0, "licensed": 0}
+    closed = dict.fromkeys(("closed", "confirmed", "rejected", "licensed"), 0)
+    assert body["counts"] == {"open": 1, **closed}
     assert len(body["items"]) == 1
     weak = client.get("/v1/reviews/queue?min_probability=0&check_id=my/check").json()
     assert {one["reference_id"] for one in weak["items"]} == {"ref-1", "ref-2"}
