@@ -85,6 +85,7 @@ class PyAvReader:
                 yield reading
             if done == len(plan):
                 break
+            del one, reading  # before there is memory for the second pass
         if not found:
             raise TruncatedVideo("no picture of the video could be decoded")
 
