@@ -9,15 +9,8 @@ from ray.serve import Application
 from dubl.assembly import make_space, space_settings
 from dubl.engine.flow import Lane, Steps
 from dubl.settings import Settings, load_settings
-from serve_app.deployments import (
-    Decoder,
-    Embedder,
-    Librarian,
-    Reranker,
-    Retriever,
-)
+from serve_app.deployments import Decoder, Embedder, Librarian, Reranker, Retriever
 from serve_app.ingress import Ingress
-from serve_app.ledger_deployment import Ledger
 
 MAX_ONGOING_REQUESTS = 1024  # of the ingress; chosen above serve.max_requests
 
@@ -40,6 +33,8 @@ def bind_graph(settings: Settings) -> Application:
 
     A candidate in the settings has its own steps: CandidateEmbedder and so on.
     """
+    from serve_app.ledger_deployment import Ledger  # DuckDB comes with it
+
     steps = Steps(
         decoder=_bound(Decoder, settings),
         lanes=tuple(_lane(each) for each in space_settings(settings)),
@@ -50,6 +45,11 @@ def bind_graph(settings: Settings) -> Application:
     if settings.serve.broker == "rabbitmq":
         ingress.append(_consumer(settings, steps))
     return _bound(Ingress, *ingress)
+
+
+def bind_whole(settings: Settings) -> Application:
+    """The same steps in one deployment, for one machine: decoding has processes of its own."""
+    return _bound(Ingress, settings)
 
 
 def _lane(settings: Settings) -> Lane:

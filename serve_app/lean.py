@@ -27,10 +27,19 @@ QUIET = {
     "RAY_raylet_report_resources_period_milliseconds": "1000",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_event_stats": "0",
+    # Each look for memory that runs out reads the sizes of all processes; Ray looks four times a
+    # second.
+    "RAY_memory_monitor_refresh_ms": "1000",
     # glibc gives each of the many threads a heap of its own, eight for each core, and each keeps
     # what was once needed at the same time.
     "MALLOC_ARENA_MAX": "2",
 }
+
+
+# Processes of Ray's head node that one machine does not need: the autoscaler's monitor, the one
+# that copies the output of workers to whoever started them, the dashboard's server, which runs even
+# with include_dashboard=False. Ray has no setting for them. Metrics come from the node's agent.
+LEFT_OUT_PROCESSES = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
 class _Without:
@@ -47,6 +56,16 @@ class _Without:
 def leave_out_pandas() -> None:
     """Makes imports of pandas fail in this process, as if it were not installed."""
     sys.meta_path.insert(0, _Without())
+
+
+def leave_out_processes() -> None:
+    """Makes `ray.init` start a node without the processes that one machine does not need."""
+    from ray._private.node import Node
+
+    for name in LEFT_OUT_PROCESSES:
+        if not hasattr(Node, name):
+            raise AttributeError(f"this version of Ray has no Node.{name}")
+        setattr(Node, name, lambda *_, **__: None)
 
 
 def be_quiet() -> None:

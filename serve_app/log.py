@@ -16,11 +16,16 @@ class NoTraces(logging.Filter):
         raised = record.exc_info[1] if record.exc_info else None
         error = getattr(raised, "cause", raised)  # RayTaskError carries that of another step
         if isinstance(error, DublError):
-            level = logging.INFO if isinstance(error, InputError) else logging.WARNING
+            level = level_of(error)
             record.levelno, record.levelname = level, logging.getLevelName(level)
             record.msg, record.args = "%s: %s", (error.code, error.detail)
             record.exc_info = record.exc_text = None
         return True
+
+
+def level_of(error: DublError) -> int:
+    """The level of an error's line."""
+    return logging.INFO if isinstance(error, InputError) else logging.WARNING
 
 
 def use_serve_log() -> None:

@@ -20,7 +20,7 @@ from dubl.ledger.api_keys import root_key
 from dubl.ledger.service_lock import held_folder
 from dubl.settings import Settings, load_settings
 from serve_app.api.start_rules import keys_required, require_admin_key
-from serve_app.lean import SETUP_HOOK, be_quiet, leave_out_pandas
+from serve_app.lean import SETUP_HOOK, be_quiet, leave_out_pandas, leave_out_processes
 
 LOOPBACK = "127.0.0.1"
 
@@ -66,6 +66,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     import ray
     from ray import serve
 
+    leave_out_processes()
     # Sockets live in this folder and their paths are limited to 107 bytes.
     session = tempfile.mkdtemp(prefix="dubl-", dir="/tmp")
     logs = settings.data_dir / "logs"
@@ -78,11 +79,11 @@ def _serve(settings: Settings, host: str, port: int) -> None:
         )
         keep_token_private()
         stopped = _stop_signal()
-        # LanceDB comes with the graph, and must not be there when Ray forks.
-        from serve_app.app import bind_graph
+        from serve_app.app import bind_graph, bind_whole
 
         serve.start(http_options={"host": host, "port": port})
-        serve.run(bind_graph(settings), logging_config={"logs_dir": str(logs), "encoding": "JSON"})
+        bind = bind_whole if settings.serve.broker == "embedded" else bind_graph
+        serve.run(bind(settings), logging_config={"logs_dir": str(logs), "encoding": "JSON"})
         typer.echo(
             f"Dubl answers on http://{host}:{port} (console: /console, API: /docs), data in "
             f"{settings.data_dir}, logs in {logs}"

@@ -6,7 +6,7 @@ Serve passes both between deployments; the ledger is between acceptance and work
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -28,6 +28,11 @@ def current_traceparent() -> str:
     carrier: dict[str, str] = {}
     PROPAGATOR.inject(carrier)
     return carrier.get(TRACEPARENT, "")
+
+
+def span(name: str) -> AbstractContextManager[object]:
+    """A span of the current trace around a block."""
+    return trace.get_tracer(__name__).start_as_current_span(name)
 
 
 @contextmanager

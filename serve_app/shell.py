@@ -6,15 +6,18 @@ Every replica imports this module, so the ingress imports what only it needs whe
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from ray import serve
 from ray.serve.exceptions import RayServeException
 
 from dubl.engine.shell import Shell
+from dubl.errors import DublError
 from dubl.types import Job
 from serve_app import metrics
+from serve_app.log import level_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,20 @@ class ServeShell(Shell):
         from serve_app import origin
 
         return origin.current_traceparent()
+
+    @contextmanager
+    def called(self, step: str, method: str) -> Iterator[None]:
+        """A span and a line in the log, as Serve makes them for calls between deployments."""
+        from serve_app import origin
+
+        began = time.perf_counter()
+        with origin.span(f"{step} {method}"):
+            try:
+                yield
+            except DublError as exc:
+                logger.log(level_of(exc), "%s %s %s: %s", step, method, exc.code, exc.detail)
+                raise
+        logger.info("%s %s OK %.1fms", step, method, 1e3 * (time.perf_counter() - began))
 
     def continued(self, job: Job) -> AbstractContextManager[None]:
         from serve_app import origin

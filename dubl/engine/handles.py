@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from dubl.engine.shell import NO_SHELL, Shell
+
 OnStage = Callable[[str], None]  # called with the name of a stage that begins
 
 # Seconds. Nobody sees the stages of a job that is over before the first of them.
@@ -88,12 +90,21 @@ async def _watch(stages: Mapping[str, Response], on_stage: OnStage) -> None:
 class LocalStep:
     """A step in this process, created in a thread at its first call.
 
-    With `background` it also starts its background work then.
+    With `background` it also starts its background work then. `shell` sees calls under `name`.
     """
 
-    def __init__(self, make: Callable[[], Step], *, background: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Step],
+        *,
+        background: bool = False,
+        name: str = "",
+        shell: Shell = NO_SHELL,
+    ) -> None:
         self._make = make
         self._background = background
+        self._name = name
+        self._shell = shell
         self._lock = asyncio.Lock()
         self._step: Step | None = None
         self._calls: set[asyncio.Task[object]] = set()
@@ -108,7 +119,9 @@ class LocalStep:
 
     async def call(self, name: str, arguments: tuple[object, ...]) -> object:
         values = [await one if inspect.isawaitable(one) else one for one in arguments]
-        return await getattr(await self.made(), name)(*values)
+        step = await self.made()
+        with self._shell.called(self._name, name):
+            return await getattr(step, name)(*values)
 
     async def close(self) -> None:
         """Cancels running calls and closes the step."""

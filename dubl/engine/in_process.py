@@ -19,6 +19,7 @@ from dubl.engine.flow import Flow, Lane, Pass, Question, Steps
 from dubl.engine.handles import LocalHandle, LocalStep, Method, Step
 from dubl.engine.ledger import LedgerStep
 from dubl.engine.librarian import Librarian
+from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.steps import Decoder, Embedder, Reranker, Retriever
 from dubl.rights.terms import ANYWHERE
 from dubl.settings import Settings
@@ -31,18 +32,34 @@ class LocalSteps:
     """All steps of one data folder. Each is created at its first call, so listing a library loads
     no network.
 
-    `background`: they also do the work that a service does between requests.
+    `background`: they also do the work that a service does between requests. `patience_s`: seconds
+    to wait for a ledger that another process is about to let go.
     """
 
-    def __init__(self, settings: Settings, *, background: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        background: bool = False,
+        shell: Shell = NO_SHELL,
+        embedder: Callable[[Settings], Step] = Embedder,
+        patience_s: float = 0.0,
+    ) -> None:
         self._background = background
+        self._shell = shell
+        self._embedder = embedder
         self._made: list[LocalStep] = []
+        ledger = partial(LedgerStep, settings, shell, patience_s=patience_s)
         self.steps = Steps(
-            decoder=self._handle(partial(Decoder, settings)),
+            decoder=self._handle("Decoder", partial(Decoder, settings, shell)),
             lanes=tuple(self._lane(each) for each in space_settings(settings)),
-            librarian=self._handle(partial(Librarian, settings)),
-            ledger=self._handle(partial(LedgerStep, settings)),
+            librarian=self._handle("Librarian", partial(Librarian, settings, shell)),
+            ledger=self._handle("Ledger", ledger),
         )
+
+    async def make(self) -> None:
+        """Creates all steps now, at the same time. Raises as they do."""
+        await asyncio.gather(*(step.made() for step in self._made))
 
     async def close(self) -> None:
         """Ends processes and background work, and closes files: the ledger last."""
@@ -50,15 +67,16 @@ class LocalSteps:
             await step.close()
 
     def _lane(self, settings: Settings) -> Lane:
+        prefix = "Candidate" if settings.is_challenger else ""
         return Lane(
             space=make_space(settings),
-            embedder=self._handle(partial(Embedder, settings)),
-            retriever=self._handle(partial(Retriever, settings)),
-            reranker=self._handle(partial(Reranker, settings)),
+            embedder=self._handle(f"{prefix}Embedder", partial(self._embedder, settings)),
+            retriever=self._handle(f"{prefix}Retriever", partial(Retriever, settings, self._shell)),
+            reranker=self._handle(f"{prefix}Reranker", partial(Reranker, settings)),
         )
 
-    def _handle(self, make: Callable[[], Step]) -> LocalHandle:
-        step = LocalStep(make, background=self._background)
+    def _handle(self, name: str, make: Callable[[], Step]) -> LocalHandle:
+        step = LocalStep(make, background=self._background, name=name, shell=self._shell)
         self._made.append(step)
         return LocalHandle(step)
 

@@ -21,18 +21,23 @@ from tests.support.rabbitmq import RabbitMQ, free_ports, running_rabbitmq
 
 OVERRIDES = ("serve.lease_s=6", "serve.job_tries=12", "serve.max_concurrent_jobs=3")
 READY_TIMEOUT_S = 300.0
-DEPLOYMENTS = ("Ingress", "Decoder", "Embedder", "Retriever", "Reranker", "Librarian", "Ledger")
+# Of the embedded default one process has all steps; with a broker each is a deployment.
+DEPLOYMENTS = ("Decoder", "Embedder", "Retriever", "Reranker", "Librarian", "Ledger")
 # Names are parts of command lines. The last is the whole machine: head node, store and all.
 EVERYTHING = "everything"
 TARGETS = (
-    *(f"ServeReplica:default:{name}" for name in DEPLOYMENTS),
+    "ServeReplica:default:Ingress",
     "ServeController",
     "ProxyActor",
     "dubl.media.decode_worker",
     EVERYTHING,
 )
 BROKER = "broker"
-BROKER_TARGETS = (BROKER, "ServeReplica:default:Consumer")
+BROKER_TARGETS = (
+    BROKER,
+    "ServeReplica:default:Consumer",
+    *(f"ServeReplica:default:{name}" for name in DEPLOYMENTS),
+)
 
 
 @dataclass(slots=True)

@@ -37,3 +37,19 @@ def test_serve_and_the_library_do_without_pandas(tmp_path: Path) -> None:
 
 def test_a_replica_does_not_load_what_other_steps_stand_on() -> None:
     run(ONE_STEP)
+
+
+STARTER = """
+import sys
+import serve_app.main, serve_app.app
+loaded = {"lancedb", "duckdb", "openvino", "torch", "serve_app.api.http"}
+assert not loaded & sys.modules.keys(), loaded & sys.modules.keys()
+"""
+
+
+def test_the_starting_process_loads_no_store_and_no_network() -> None:
+    run(STARTER)
+
+
+def test_what_is_left_out_of_rays_node_is_there_to_be_left_out() -> None:
+    run("from serve_app.lean import leave_out_processes as leave_out; leave_out()")
