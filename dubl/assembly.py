@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dubl.matching.explanation import Explainer
     from dubl.matching.verification import Verifier
     from dubl.media.evidence_store import EvidenceStore
+    from dubl.media.fingerprints import Fingerprint
     from dubl.media.local_videos import LocalVideos
     from dubl.media.sandbox import SandboxedDecoder
     from dubl.media.spool import Spool
@@ -68,17 +69,30 @@ def make_verifier(
     return Verifier(store, calibration, open_file=open_file)
 
 
-def make_embedder(settings: Settings) -> Embedder:
-    """The configured network: with torch on a GPU if there is one, else with OpenVINO."""
+def make_embedder(settings: Settings, *, runtime: bool = True) -> Embedder:
+    """The configured network: with torch on a GPU if there is one, else with OpenVINO; without a
+    `runtime` in numpy, which is slow."""
     from dubl.models.embedder import ClipEmbedder
 
-    network = _make_network(settings)
+    network = _make_network(settings) if runtime else _make_numpy_network(settings)
     spec = feature_spec(settings)
     return ClipEmbedder(
         network,
         spec,
         batch_frames=settings.model.batch_frames,
         sound=make_sound_describer(settings),
+    )
+
+
+def make_fingerprint_reader(settings: Settings) -> Callable[..., Fingerprint]:
+    """Reads fingerprints in the configured model's space: `read(path, sampling=…)`."""
+    from dubl.media.fingerprints import read_fingerprint
+
+    return partial(
+        read_fingerprint,
+        spec=feature_spec(settings),
+        sound=sound_spec(settings),
+        settings=settings.media,
     )
 
 
@@ -366,6 +380,17 @@ def _make_network(settings: Settings) -> FrameNetwork:
 
     frame_size = feature_spec(settings).frame_size
     return OpenVinoNetwork(folder, frame_size=frame_size, threads=threads)
+
+
+def _make_numpy_network(settings: Settings) -> FrameNetwork:
+    """Raises WeightsUnavailable for another network than the compact one."""
+    from dubl.models.cards import COMPACT, network_name
+    from dubl.models.numpy_network import NumpyNetwork
+
+    folder = weights_folder(settings)
+    if network_name(folder) != COMPACT:
+        raise WeightsUnavailable(f"the model in {folder} needs 'dubl[serve]'")
+    return NumpyNetwork(folder)
 
 
 def _sampling(settings: Settings, rate_hz: float) -> Sampling:

@@ -18,6 +18,8 @@ DublError
 │   │   ├── VideoTooLong           longer than allowed
 │   │   ├── FrameTooLarge          more pixels a frame than allowed
 │   │   ├── VideoTooComplex        more streams or pictures than allowed
+│   │   ├── InvalidFingerprint     damaged, or not of a video
+│   │   ├── FingerprintMismatch    of another model, sampling or format
 │   │   └── VideoInParts           more rows than one clip may have; never leaves the service
 │   ├── Unauthorized           no key, or an unknown key
 │   ├── Forbidden              the key does not allow this
@@ -178,6 +180,16 @@ class VideoInParts(MediaError):
 class VideoTooComplex(MediaError):
     code = "video_too_complex"
     hint = "Re-encode the video with a usual frame rate and one video stream."
+
+
+class InvalidFingerprint(MediaError):
+    code = "invalid_fingerprint"
+    hint = "Make the fingerprint again with `dubl fingerprint`, or send the video."
+
+
+class FingerprintMismatch(MediaError):
+    code = "fingerprint_mismatch"
+    hint = "Make it with the service's version, weights and settings, or send the video."
 
 
 class Unauthorized(InputError):

@@ -20,11 +20,18 @@ from ray import ObjectRef
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from dubl.assembly import make_decoder, make_embedder, reference_sampling
+from dubl.assembly import (
+    make_decoder,
+    make_embedder,
+    make_fingerprint_reader,
+    reference_sampling,
+)
 from dubl.contract.names import plain_text
 from dubl.contract.rights import parse_rights
 from dubl.errors import DecoderCrashed, DublError, SourceNotFound
 from dubl.index.keys import KnownKeys
+from dubl.media.fingerprints import Fingerprint
+from dubl.media.kinds import is_fingerprint
 from dubl.media.links import fetch_link
 from dubl.media.sources import hash_file
 from dubl.media.spool import Spool, too_large
@@ -116,6 +123,7 @@ class DecodeStage:
         self._library = library
         self._decoder = make_decoder(settings)
         self._sampling = reference_sampling(settings)
+        self._read = make_fingerprint_reader(settings)
 
     def __call__(self, row: Row) -> Iterator[Row]:
         items: list[ArchiveItem] = loaded(row["items"])
@@ -140,7 +148,9 @@ class DecodeStage:
         except DublError as exc:
             return _row(item=item, error=(exc.code, exc.detail))
 
-    def _clip(self, source: VideoSource, sampling: Sampling) -> FrameClip:
+    def _clip(self, source: VideoSource, sampling: Sampling) -> FrameClip | Fingerprint:
+        if source.fingerprint:
+            return self._read(source.path, sampling=self._sampling)
         try:
             return self._decoder.decode(source, sampling=sampling)
         except DecoderCrashed:
@@ -164,10 +174,15 @@ class EmbedStage:
     def __call__(self, batch: Batch) -> Batch:
         clips = batch.pop("clip")
         readable = [index for index, clip in enumerate(clips) if clip]
-        loaded: list[FrameClip] = [pickle.loads(clips[index]) for index in readable]
+        loaded = {index: pickle.loads(clips[index]) for index in readable}
         features = np.full(len(clips), b"", dtype=object)
-        for index, described in zip(readable, self._embedder.embed(loaded), strict=True):
-            features[index] = pickle.dumps(described)
+        for index, one in loaded.items():
+            if isinstance(one, Fingerprint):
+                features[index] = pickle.dumps(one.features)
+        shown = {index: one for index, one in loaded.items() if not features[index]}
+        described = self._embedder.embed([*shown.values()])
+        for index, one in zip(shown, described, strict=True):
+            features[index] = pickle.dumps(one)
         return batch | {"features": features}
 
 
@@ -175,7 +190,7 @@ def _row(
     *,
     item: ArchiveItem | None = None,
     source: VideoSource | None = None,
-    clip: FrameClip | None = None,
+    clip: FrameClip | Fingerprint | None = None,
     error: Problem | None = None,
     present: object = 0,
     elsewhere: object = 0,
@@ -230,5 +245,9 @@ def _local_file(path: str, max_size_bytes: int) -> VideoSource:
     if size_bytes > max_size_bytes:
         raise too_large(max_size_bytes)
     return VideoSource(
-        path=path, sha256=hash_file(file), size_bytes=size_bytes, name=plain_text(path)
+        path=path,
+        sha256=hash_file(file),
+        size_bytes=size_bytes,
+        name=plain_text(path),
+        fingerprint=is_fingerprint(file),
     )

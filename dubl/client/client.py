@@ -13,15 +13,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
-from typing import BinaryIO, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
 from dubl.client.exchange import Operation, Retries, build, refusal
 from dubl.client.operations import Operations
 from dubl.closing import Closing
+from dubl.errors import needs_extra
+
+if TYPE_CHECKING:
+    from dubl.fingerprints import Fingerprinter
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -60,6 +64,9 @@ class AsyncClient(Operations):
     ) -> httpx.Response:
         return await self._http.send(build(self._http, operation, file))
 
+    async def _fingerprinted(self, file: Path, folder: Path) -> Path:
+        return await asyncio.to_thread(fingerprinted, file, folder)
+
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -84,6 +91,9 @@ class _Blocking(Operations):
         self, operation: Operation[Result], file: BinaryIO | None = None
     ) -> httpx.Response:
         return self._http.send(build(self._http, operation, file))
+
+    async def _fingerprinted(self, file: Path, folder: Path) -> Path:
+        return fingerprinted(file, folder)
 
     async def _pause(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -181,6 +191,20 @@ class Client(Closing):
     switch_space = waited(Operations.switch_space)
     roll_back_space = waited(Operations.roll_back_space)
     readiness = waited(Operations.readiness)
+
+
+def fingerprinted(file: Path, folder: Path) -> Path:
+    """The fingerprint of a file, written into a folder. Raises ExtraMissing, DublError."""
+    return _maker().write(file, folder)
+
+
+@cache
+def _maker() -> Fingerprinter:
+    """One for all clients of a process."""
+    with needs_extra():
+        from dubl.fingerprints import Fingerprinter
+
+        return Fingerprinter()
 
 
 def _headers(api_key: str) -> dict[str, str]:

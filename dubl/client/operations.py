@@ -5,18 +5,21 @@ AsyncClient and Client run what is awaited here: in an event loop, or in the cal
 
 from __future__ import annotations
 
+import logging
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter
 
-from dubl.client.errors import StillRunning
+from dubl.client.errors import JobFailed, StillRunning
 from dubl.client.exchange import (
     Operation,
     Query,
@@ -58,9 +61,13 @@ from dubl.contract.bodies import (
 )
 from dubl.contract.queries import NO_FILTERS, QueueFilters
 from dubl.contract.requests import ReviewsItem
+from dubl.errors import FingerprintMismatch, InputError, ResourceError
 from dubl.types import MIN_DECISIONS
 
+logger = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
+Sending = Literal["file", "fingerprint-first"]
 OnProgress = Callable[[str, float], None]
 OnJob = Callable[[Job], None]
 
@@ -83,6 +90,10 @@ class Operations(ABC):
         """One try. Raises httpx.HTTPError."""
 
     @abstractmethod
+    async def _fingerprinted(self, file: Path, folder: Path) -> Path:
+        """Writes the fingerprint of a file into a folder. Raises DublError."""
+
+    @abstractmethod
     async def _pause(self, seconds: float) -> None: ...
 
     @abstractmethod
@@ -102,14 +113,30 @@ class Operations(ABC):
         callback_url: str = "",
         timeout_s: float = 600.0,
         on_progress: OnProgress | None = None,
+        send: Sending = "file",
     ) -> Check:
         """The verdict on a file or link.
 
         `channel`, `territory` (two letters) and `time` (ISO 8601; default: now) describe where and
         when it will be shown. Waits up to `timeout_s`. `on_progress` gets the stage and the
-        finished share of the usual work. Raises JobFailed if the video cannot be checked,
-        StillRunning after the time.
+        finished share of the usual work. `send`: "fingerprint-first" makes the file's fingerprint
+        here (extra `fingerprint`) and sends the file only if that leaves doubt; each question has
+        an id of its own. Raises JobFailed if the video cannot be checked, StillRunning after the
+        time, and ValueError for "fingerprint-first" without a file, or with an id or callback.
         """
+        if send == "fingerprint-first":
+            if not file or id or callback_url:
+                raise ValueError("fingerprint-first takes a file, no id and no callback_url")
+            ask = partial(
+                self.check,
+                libraries=libraries,
+                channel=channel,
+                territory=territory,
+                time=time,
+                timeout_s=timeout_s,
+                on_progress=on_progress,
+            )
+            return await self._sure_of_fingerprint(ask, Path(file)) or await ask(file)
         accepted = await self.submit_check(
             file,
             link=link,
@@ -126,6 +153,24 @@ class Operations(ABC):
             job = await self.wait_for_job(accepted.job_id, timeout_s=timeout_s, on_job=tell)
             require_alive(job)
         return await self.wait_for_check(accepted.id, timeout_s=max(deadline - monotonic(), 0.0))
+
+    async def _sure_of_fingerprint(
+        self, ask: Callable[[Path], Awaitable[Check]], file: Path
+    ) -> Check | None:
+        """The answer to a file's fingerprint; None if it leaves doubt, or if none can be made or
+        compared, so that the service must see the file."""
+        try:
+            with TemporaryDirectory() as folder:
+                answer = await ask(await self._fingerprinted(file, Path(folder)))
+        except (InputError, ResourceError) as exc:
+            logger.warning("%s: no fingerprint was made: %s", file.name, exc.detail)
+            return None
+        except JobFailed as exc:
+            if exc.code != FingerprintMismatch.code:
+                raise
+            logger.warning("%s: %s", file.name, exc.detail)
+            return None
+        return None if answer.needs else answer
 
     async def submit_check(
         self,

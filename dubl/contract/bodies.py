@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -240,7 +240,13 @@ class Check(Answer):
         description="`joined`: the file's clock starts anew or jumps; times are as players show. "
         "`nothing_to_see`: all pictures have one color, so the video copies nothing. "
         "`further_streams`: the file's further video streams were checked, too. `unread_streams`: "
-        "a further video stream was not checked",
+        "a further video stream was not checked. `fingerprint`: features were sent in place of the "
+        "video, so no pixels were compared. `needs_video`: see `needs`",
+    )
+    needs: Literal["video"] | None = Field(
+        default=None,
+        description="`video`: the answer to a fingerprint is in doubt; with the video, pixels and "
+        "further views would decide",
     )
     timings_ms: dict[str, Milliseconds]
 
@@ -265,6 +271,7 @@ class Check(Answer):
             else Searched(references=verdict.searched, libraries=check.libraries),
             "action": Action.ALLOW if unique else verdict.action,
             "matches": tuple(shown),
+            "needs": "video" if Note.NEEDS_VIDEO in verdict.notes else None,
             "audio_matches": tuple(map(Match.of, verdict.audio_matches)),
         }
         of_verdict = cls.model_fields.keys() & {one.name for one in fields(verdict)} - others.keys()
@@ -489,7 +496,7 @@ class Video(Answer):
         others = {
             "video": f"{at}/video" if kept.video_path else None,
             "media_type": kept.media_type if kept.video_path else None,
-            "picture": f"{at}/picture",
+            "picture": f"{at}/picture" if kept.picture_times_s else None,
         }
         return cls._from(kept, others)
 

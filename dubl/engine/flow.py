@@ -7,7 +7,8 @@
 
 Each feature space has a lane (embed, retrieve, rerank). A check uses one lane; a registration uses
 all. For doubtful matches the decoder compares pixels (verify). If a check is still doubtful, a
-second pass uses all views of the query.
+second pass uses all views of the query. Of a fingerprint the decoder reads the features; neither
+step is possible, and the verdict says that it needs the video.
 
 A long video is decoded and embedded in parts (Decoder.describe), so that nobody holds all frames.
 
@@ -44,6 +45,7 @@ from dubl.rights.terms import CheckContext
 from dubl.settings import Settings
 from dubl.types import (
     MatchSet,
+    Note,
     PriorDecisions,
     Reference,
     ReferenceDraft,
@@ -119,20 +121,21 @@ class Question:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
     """The matches and the verdict of one pass, and the responses with its clip (of a long video its
-    thumbnails) and its features."""
+    thumbnails; None of a fingerprint) and its features."""
 
     matches: MatchSet
     verdict: Verdict
-    clip: Response
+    clip: Response | None
     features: Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """Responses of a video that is decoded and embedded: its clip (of a long video its thumbnails),
-    its features in each space asked for, and by name the stages that make them."""
+    """Responses of a video that is decoded and embedded: its clip (of a long video its thumbnails;
+    None of a fingerprint), its features in each space asked for, and by name the stages that make
+    them."""
 
-    clip: Response
+    clip: Response | None
     features: Sequence[Response]
     stages: Mapping[str, Response]
 
@@ -217,12 +220,16 @@ class Flow:
         self, lane: Lane, source: VideoSource, question: Question, on_stage: OnStage
     ) -> Pass:
         first = await self._pass(lane, source, lane.space.query, question, on_stage)
+        if Note.NEEDS_VIDEO in first.verdict.notes:
+            return first
         # If the first pass already used all views, a second would repeat it.
         if (
             not needs_second_pass(first.verdict, self._policy)
             or lane.space.second_pass == lane.space.query
         ):
             return first
+        if source.fingerprint:
+            return replace(first, verdict=_needing_video(first.verdict))
         second = await self._pass(lane, source, lane.space.second_pass, question, on_stage)
         best = max(first, second, key=lambda one: one.verdict.probability)
         matches = more_probable(first.matches, second.matches)
@@ -239,27 +246,34 @@ class Flow:
     ) -> Pass:
         return await self._short_or_long(
             source,
-            [(lane.embedder, sampling)],
+            [(lane, sampling)],
             lambda made: self._judged(lane, source, made, question, on_stage),
         )
 
     async def _short_or_long(
         self,
         source: VideoSource,
-        wanted: Sequence[tuple[Handle, Sampling]],
+        wanted: Sequence[tuple[Lane, Sampling]],
         use: Callable[[Embedding], Awaitable[Result]],
     ) -> Result:
-        """What `use` makes of the features of a video; `wanted`: embedders, each with a sampling.
+        """What `use` makes of the features of a video; `wanted`: lanes, each with a sampling.
 
         Videos that share a sampling share its frames.
         """
+        if source.fingerprint:
+            return await use(self._read(source, wanted))
         shared: dict[Sampling, list[Handle]] = {}
-        for embedder, sampling in wanted:
-            shared.setdefault(replace(sampling, part_rows=PART_ROWS), []).append(embedder)
+        for lane, sampling in wanted:
+            shared.setdefault(replace(sampling, part_rows=PART_ROWS), []).append(lane.embedder)
         try:
             return await use(self._in_one(source, shared))
         except VideoInParts:
             return await use(self._in_parts(source, shared))
+
+    def _read(self, source: VideoSource, wanted: Sequence[tuple[Lane, Sampling]]) -> Embedding:
+        read = self._steps.decoder.read_fingerprint
+        features = [read.remote(source, sampling, lane.space.id) for lane, sampling in wanted]
+        return Embedding(clip=None, features=features, stages={"decode": features[0]})
 
     def _in_one(self, source: VideoSource, shared: Mapping[Sampling, list[Handle]]) -> Embedding:
         clips = {one: self._steps.decoder.decode.remote(source, one) for one in shared}
@@ -310,9 +324,12 @@ class Flow:
         async with followed(stages, on_stage):
             matches: MatchSet = await matching
         prior, context = await question.prior, question.context
-        if doubtful := doubtful_references(matches, self._policy, prior=prior, context=context):
+        doubtful = doubtful_references(matches, self._policy, prior=prior, context=context)
+        if doubtful and not source.fingerprint:
             matches = await self._verified(lane, source, matches, doubtful, on_stage)
         verdict = self._decided(lane, matches, prior, context)
+        if doubtful and source.fingerprint:
+            verdict = _needing_video(verdict)
         return Pass(matches=matches, verdict=verdict, clip=made.clip, features=features)
 
     async def _verified(
@@ -373,13 +390,14 @@ class Flow:
         known: Registration | None = await found
         if known is not None:
             _require_own(known, draft, source)
-            if again and known.reference.id == draft.id and self._evidence.keep != "none":
+            stores = self._evidence.keep != "none" and not source.fingerprint
+            if again and known.reference.id == draft.id and stores:
                 sampling = self._steps.lanes[0].space.reference
                 await _kept(decode_again(self._steps, known.reference, source, sampling, on_stage))
             return known
         return await self._short_or_long(
             source,
-            [(lane.embedder, lane.space.reference) for lane in self._steps.lanes],
+            [(lane, lane.space.reference) for lane in self._steps.lanes],
             lambda made: self._written(draft, source, made, on_stage),
         )
 
@@ -390,7 +408,7 @@ class Flow:
         async with followed({**made.stages, "register": writing}, on_stage):
             registration: Registration = await writing
         _require_own(registration, draft, source)
-        if registration.created and self._evidence.keep != "none":
+        if registration.created and made.clip is not None and self._evidence.keep != "none":
             await _kept(keep_reference(self._steps, registration.reference, source, made.clip))
         return registration
 
@@ -416,6 +434,10 @@ async def keep_reference(
     """Stores a reference's pictures, and none if it was deleted meanwhile. Raises DublError."""
     await steps.decoder.keep_reference.remote(reference.id, source, clip)
     await steps.librarian.drop_pictures_of_deleted.remote(reference.id, reference.created_at)
+
+
+def _needing_video(verdict: Verdict) -> Verdict:
+    return replace(verdict, notes=(*verdict.notes, Note.NEEDS_VIDEO))
 
 
 def _require_own(found: Registration, draft: ReferenceDraft, source: VideoSource) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from dubl.assembly import (
     feature_spec,
     make_embedder,
     make_explainer,
+    make_fingerprint_reader,
     make_local_videos,
     make_reranker,
     make_retriever,
@@ -43,6 +44,7 @@ from dubl.types import (
 if TYPE_CHECKING:
     from dubl.matching.explanation import Explainer
     from dubl.matching.verification import Verifier
+    from dubl.media.fingerprints import Fingerprint
     from dubl.media.local_videos import LocalVideos
     from dubl.types import Explanation, Matrices
 
@@ -82,6 +84,12 @@ class Decoder(Step):
         }
         return {space_id: one for space_id, one in made.items() if one is not None}
 
+    @cached_property
+    def _readers(self) -> Mapping[str, Callable[..., Fingerprint]]:
+        """Readers of fingerprints by feature space."""
+        spaces = space_settings(self._settings)
+        return {feature_spec(one).space_id: make_fingerprint_reader(one) for one in spaces}
+
     async def verify(
         self,
         source: VideoSource,
@@ -108,9 +116,10 @@ class Decoder(Step):
         self,
         check_id: str,
         source: VideoSource,
-        clip: FrameClip | Thumbnails,
+        clip: FrameClip | Thumbnails | None,
         features: VideoFeatures,
     ) -> None:
+        """Stores the evidence of a check. `clip`: None for a fingerprint, which has no pictures."""
         await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
 
     async def keep_reference(
@@ -162,6 +171,13 @@ class Decoder(Step):
 
     async def features_of(self, described: Described, place: int) -> VideoFeatures:
         return described.features[place]
+
+    async def read_fingerprint(
+        self, source: VideoSource, sampling: Sampling, space_id: str
+    ) -> VideoFeatures:
+        """The features of a fingerprint, with the rows of a sampling."""
+        read = self._readers[space_id]
+        return await asyncio.to_thread(lambda: self._decoder.read(source, read, sampling))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._decoder.close)

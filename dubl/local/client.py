@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from dubl.assembly import make_spool
-from dubl.client.operations import OnProgress
+from dubl.client.operations import OnProgress, Sending
 from dubl.closing import Closing
 from dubl.contract.bodies import (
     Calibration,
@@ -126,8 +126,10 @@ class LocalClient(Closing):
         callback_url: str = "",
         timeout_s: float = 600.0,  # noqa: ARG002
         on_progress: OnProgress | None = None,
+        send: Sending = "file",  # noqa: ARG002
     ) -> Check:
         """The verdict on a file or link, and where and when it will be shown. Without a time limit.
+        Nothing is sent, so `send` changes nothing.
 
         Verdict and evidence are stored. Raises InvalidRequest for a `callback_url`, which needs a
         service.

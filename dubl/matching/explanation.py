@@ -144,6 +144,8 @@ class Explainer:
     def _picture_pair(self, check_id: str, match: Match, pair: FramePair) -> PicturePair:
         """The query's picture nearest to the pair, and the reference's picture at that instant."""
         times_s = np.array(self._store.query(check_id).picture_times_s)
+        if not len(times_s):
+            raise EvidenceNotKept("a fingerprint has no pictures")
         shown_s = float(times_s[np.abs(times_s - pair.query_s).argmin()])
         line = line_of(match.segments[0])
         query = self._store.query_picture(check_id, shown_s)

@@ -74,13 +74,19 @@ class EvidenceStore:
         self,
         check_id: str,
         source: VideoSource,
-        clip: FrameClip | Thumbnails,
+        clip: FrameClip | Thumbnails | None,
         features: VideoFeatures,
     ) -> None:
-        """Stores the evidence of a check. Raises StoreUnavailable."""
+        """Stores the evidence of a check; without a `clip` features alone.
+
+        Raises StoreUnavailable.
+        """
         with self._new_folder(QUERIES, check_id) as folder:
             _write_features(folder / FEATURES, features)
-            self._write(folder, check_id, source, clip)
+            if clip is None:
+                _write_about(folder, _unseen(check_id, source, features.duration_s), [0])
+            else:
+                self._write(folder, check_id, source, clip)
 
     def keep_reference(
         self, reference_id: str, source: VideoSource, clip: FrameClip | Thumbnails
@@ -211,7 +217,7 @@ class EvidenceStore:
             picture_times_s=shown.times_s,
             video_path=self._keep_file(folder, Path(source.path)),
             media_type=_media_type(clip.facts.container),
-            kept_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            kept_at=_now(),
         )
         _write_about(folder, about, np.cumsum([0, *map(len, shown.pictures)]).tolist())
 
@@ -242,6 +248,8 @@ class EvidenceStore:
 
     def _picture(self, kind: str, identifier: str, at_s: float) -> bytes:
         kept, ends = self._read(kind, identifier)
+        if not kept.picture_times_s:
+            raise _not_kept(kind, identifier)
         times_s = np.array(kept.picture_times_s)
         nearest = int(np.abs(times_s - at_s).argmin())
         try:
@@ -255,6 +263,25 @@ class EvidenceStore:
 def _write_about(folder: Path, about: StoredVideo, ends: list[int]) -> None:
     text = json.dumps({"about": asdict(about), "ends": ends}, ensure_ascii=False)
     (folder / ABOUT).write_text(text, encoding="utf-8")
+
+
+def _unseen(identifier: str, source: VideoSource, duration_s: float) -> StoredVideo:
+    """Of a fingerprint: no pictures and no file."""
+    return StoredVideo(
+        id=identifier,
+        name=source.name,
+        duration_s=duration_s,
+        width=0,
+        height=0,
+        picture_times_s=(),
+        video_path="",
+        media_type="",
+        kept_at=_now(),
+    )
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _not_kept(kind: str, identifier: str) -> EvidenceNotKept:

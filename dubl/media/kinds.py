@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+FINGERPRINT_TYPE = "application/vnd.dubl.fingerprint"
+FINGERPRINT_SUFFIX = ".dubl"
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".webm", ".avi", ".mov", ".wmv", ".m4v", ".ts", ".flv", ".mpg", ".mpeg"}
+    {
+        FINGERPRINT_SUFFIX,
+        ".mp4",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mov",
+        ".wmv",
+        ".m4v",
+        ".ts",
+        ".flv",
+        ".mpg",
+        ".mpeg",
+    }
 )
 # Of the formats that the decoder takes: places and bytes at the begin of a file.
+_FINGERPRINT = (38, FINGERPRINT_TYPE.encode())  # behind the name of a zip's first member
 _SIGNATURES = (
+    _FINGERPRINT,
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")),
     (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
     (8, b"AVI "),
@@ -42,6 +59,17 @@ def is_video(path: Path) -> bool:
             return begins_as_video(file.read(_HEAD_BYTES))
     except OSError:
         return True
+
+
+def is_fingerprint(path: Path) -> bool:
+    """Whether a file begins as a fingerprint; not if it cannot be read."""
+    at, magic = _FINGERPRINT
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return head.startswith(b"PK\x03\x04") and head[at : at + len(magic)] == magic
 
 
 def begins_as_video(head: bytes) -> bool:

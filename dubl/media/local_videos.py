@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
 
 from dubl.media.evidence_store import EvidenceStore
+from dubl.media.fingerprints import Fingerprint
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.media.spool import Spool
 from dubl.types import FrameClip, Sampling, Thumbnails, VideoFeatures, VideoSource
@@ -35,11 +38,21 @@ class LocalVideos:
         with self._spool.local(source) as file:
             yield from self._decoder.parts(file, sampling=sampling, stopped=stopped)
 
+    def read(
+        self, source: VideoSource, read: Callable[..., Fingerprint], sampling: Sampling
+    ) -> VideoFeatures:
+        """The features of a fingerprint. Raises as `read` does, and SourceNotFound."""
+        started = time.perf_counter()
+        with self._spool.local(source) as file:
+            features = read(file.path, sampling=sampling).features
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        return replace(features, timings_ms={"decode": elapsed_ms})
+
     def keep_query(
         self,
         check_id: str,
         source: VideoSource,
-        clip: FrameClip | Thumbnails,
+        clip: FrameClip | Thumbnails | None,
         features: VideoFeatures,
     ) -> None:
         """Raises SourceNotFound, StoreUnavailable."""

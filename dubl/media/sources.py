@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from dubl.errors import SourceForbidden, SourceNotFound
+from dubl.media.kinds import is_fingerprint
 from dubl.media.spool import too_large
 from dubl.settings import MediaSettings
 from dubl.types import VideoSource
@@ -30,9 +31,7 @@ def open_path(path: Path | str, *, settings: MediaSettings) -> VideoSource:
     size_bytes = file.stat().st_size
     if size_bytes > settings.max_size_bytes:
         raise too_large(settings.max_size_bytes)
-    return VideoSource(
-        path=str(file), sha256=hash_file(file), size_bytes=size_bytes, name=str(path)
-    )
+    return local_source(file, name=str(path))
 
 
 def local_source(path: Path, *, name: str = "", sha256: str | None = None) -> VideoSource:
@@ -43,7 +42,11 @@ def local_source(path: Path, *, name: str = "", sha256: str | None = None) -> Vi
     """
     digest = hash_file(path) if sha256 is None else sha256
     return VideoSource(
-        path=str(path), sha256=digest, size_bytes=path.stat().st_size, name=name or path.name
+        path=str(path),
+        sha256=digest,
+        size_bytes=path.stat().st_size,
+        name=name or path.name,
+        fingerprint=is_fingerprint(path),
     )
 
 

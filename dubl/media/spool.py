@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dubl.closing import Closing
 from dubl.errors import SourceNotFound, SourceTooLarge, StoreUnavailable
+from dubl.media.kinds import is_fingerprint
 from dubl.objects import ObjectFolder
 from dubl.types import VideoSource
 
@@ -208,6 +209,7 @@ class SpoolWriter(Closing):
             sha256=self._hash.hexdigest(),
             size_bytes=self._size_bytes,
             name=self._name,
+            fingerprint=is_fingerprint(self._path),
         )
         return self._done(source)
 

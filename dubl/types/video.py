@@ -27,6 +27,8 @@ class Note(StrEnum):
     NOTHING_TO_SEE = "nothing_to_see"  # every sampled picture has one color
     FURTHER_STREAMS = "further_streams"  # its further video streams were checked, too
     UNREAD_STREAMS = "unread_streams"  # a further video stream was not checked
+    FINGERPRINT = "fingerprint"  # its features were sent, so no pixels were compared
+    NEEDS_VIDEO = "needs_video"  # of a fingerprint: with the video, further steps would decide
 
 
 NO_TIMINGS: Timings = MappingProxyType({})
@@ -43,15 +45,17 @@ FIRST_STREAM = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSource:
-    """A video file on this machine's disk.
+    """A video file on this machine's disk, or its fingerprint.
 
-    `path` is local and readable; `name` is the caller's name for it (file name or link).
+    `path` is local and readable; `name` is the caller's name for it (file name or link). `sha256`:
+    of this file. `fingerprint`: the file has features in place of pictures.
     """
 
     path: str
     sha256: str
     size_bytes: int
     name: str
+    fingerprint: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

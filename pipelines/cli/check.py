@@ -38,6 +38,9 @@ def check(
     channel: Annotated[str, typer.Option(help="channel where the video will be shown")] = "",
     territory: Annotated[str, typer.Option(help="country, two letters")] = "",
     time: Annotated[str, typer.Option(help="time for licenses, ISO 8601; default: now")] = "",
+    fingerprint_first: Annotated[
+        bool, typer.Option(help="send a file's features, and the file only if they leave doubt")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Checks videos with a service (--url), or with the data folder in this process.
@@ -56,7 +59,7 @@ def check(
             time=time,
             on_progress=bar.stage if bar.shown else None,
         )
-        answers = [_asked(ask, video, bar) for video in videos]
+        answers = [_asked(ask, video, bar, first=fingerprint_first) for video in videos]
     found = [answer for answer in answers if answer is not None]
     if as_json:
         for answer in found:
@@ -96,7 +99,7 @@ def _require_files(videos: list[str]) -> None:
         raise typer.BadParameter(f"file '{shown}' does not exist", param_hint="VIDEO")
 
 
-def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
+def _asked(ask: Callable[..., Check], video: str, bar: Bar, *, first: bool) -> Check | None:
     """The answer; None after an error of this video, so that the others are still checked."""
     bar.begin(plain_text(video))
     answer = None
@@ -104,7 +107,7 @@ def _asked(ask: Callable[..., Check], video: str, bar: Bar) -> Check | None:
         if video.startswith(LINKS):
             answer = ask("", link=video)
         elif Path(video).is_file():
-            answer = ask(video, link="")
+            answer = ask(video, link="", send="fingerprint-first" if first else "file")
         else:
             raise SourceNotFound("the file does not exist")
     bar.end()

@@ -84,6 +84,10 @@ PANELS = {
             "pipelines.cli.check:check",
             "Checks whether videos copy a reference of the library.",
         ),
+        "fingerprint": (
+            "pipelines.cli.fingerprint:fingerprint",
+            "Makes files that are checked in place of videos.",
+        ),
         "references": (
             "pipelines.cli.references:references_app",
             "The library: add, list, show, edit, delete.",

@@ -11,8 +11,13 @@ from dubl.contract.requests import (
     LinkForm,
     ReferenceForm,
 )
+from dubl.media.kinds import FINGERPRINT_TYPE
 
 _FILE: dict[str, object] = {"file": {"type": "string", "format": "binary"}}
+# Its fields are parameters of the address.
+_FINGERPRINT: dict[str, object] = {
+    FINGERPRINT_TYPE: {"schema": {"type": "string", "format": "binary"}}
+}
 _SOURCES = {"link", "path", "links"}
 
 
@@ -47,6 +52,7 @@ def _submission(form: type[Form], *required: str) -> dict[str, object]:
         {
             "multipart/form-data": _object(_FILE | beside, "file"),
             "application/json": _object(fields, *required),
+            **({} if form is BatchForm else _FINGERPRINT),
         }
     )
 

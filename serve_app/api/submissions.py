@@ -1,4 +1,5 @@
-"""Submissions: multipart with `file` and plain fields, or a JSON object with `link`.
+"""Submissions: multipart with `file` and plain fields, a JSON object with `link`, or a fingerprint
+with fields in the address.
 
 A file part is hashed, counted and written to the spool while it arrives, in one pass. It is refused
 at the first byte over the limit.
@@ -22,7 +23,8 @@ from dubl.contract import bodies
 from dubl.contract.orders import Order, Terms
 from dubl.contract.strict_json import parse_json
 from dubl.engine.runner import Ended
-from dubl.errors import InputError, InvalidRequest, Overloaded, RateLimited
+from dubl.errors import InputError, InvalidFingerprint, InvalidRequest, Overloaded, RateLimited
+from dubl.media.kinds import FINGERPRINT_TYPE
 from dubl.media.spool import Spool, SpoolWriter
 from dubl.types import Job, JobState, VideoSource
 from serve_app.api.access import principal_of
@@ -36,6 +38,7 @@ BODY_GRACE_S = 20.0
 # Of their own, so that uploads never wait for what else is slow. They begin when they are needed.
 WRITERS = ThreadPoolExecutor(8, thread_name_prefix="upload")
 FILE_FIELD = "file"
+OF_ANSWERS = {"min_probability"}  # parameters of an address that are no fields of a submission
 WAIT_PATTERN = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d+(?:\.\d+)?)\"?")
 
 
@@ -111,7 +114,24 @@ async def read_submission(request: Request, *, spool: Spool) -> Submission:
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data":
         return await _MultipartReader(spool, options.get(b"boundary", b"")).read(_body(request))
+    if content_type == FINGERPRINT_TYPE.encode():
+        return await _read_fingerprint(request, spool)
     return Submission(fields=await read_json_object(request))
+
+
+async def _read_fingerprint(request: Request, spool: Spool) -> Submission:
+    """A body that is a fingerprint; the fields are in the address."""
+    loop = asyncio.get_running_loop()
+    with spool.writer("fingerprint") as writer:
+        async for chunk in _body(request):
+            await loop.run_in_executor(WRITERS, writer.write, chunk)
+        upload = await loop.run_in_executor(WRITERS, writer.commit)
+    if not upload.fingerprint:
+        spool.remove(upload)
+        raise InvalidFingerprint("the body does not begin as a fingerprint")
+    given = request.query_params.items()
+    fields: dict[str, object] = {name: v for name, v in given if name not in OF_ANSWERS}
+    return Submission(fields=fields, upload=upload)
 
 
 async def read_json_object(request: Request) -> dict[str, object]:

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from dubl.engine.flow import PART_ROWS
+from dubl.fingerprints import Fingerprinter
+from dubl.media.kinds import FINGERPRINT_TYPE
 from tests.integration.conftest import Clips
 from tests.support.numbered_clip import write_numbered_clip
 from tests.support.service import WAIT, Client
@@ -58,6 +60,24 @@ def test_a_long_film_is_registered_in_parts(client: Client, tmp_path: Path) -> N
     assert made.status_code == 201, made.text
     assert made.json()["frame_count"] == PART_ROWS + 50
     assert client.http.delete("/v1/references/long").status_code == 204
+
+
+def test_a_fingerprint_gets_the_verdict_of_its_video(
+    client: Client, clips: Clips, tmp_path: Path
+) -> None:
+    path = clips.queries("trim")[0]
+    with Fingerprinter() as maker:
+        content = maker.write(path, tmp_path).read_bytes()
+    headers = WAIT | {"Content-Type": FINGERPRINT_TYPE}
+    answer = client.http.post("/v1/checks", content=content, headers=headers)
+    wanted, found = client.check(path).json(), answer.json()
+    assert answer.status_code == 200, found
+    assert found["needs"] is None
+    assert found["outcome"] == wanted["outcome"] == "duplicate"
+    best = [one["matches"][0]["reference_id"] for one in (found, wanted)]
+    assert best[0] == best[1]
+    cut = client.http.post("/v1/checks", content=content[:2000], headers=headers)
+    assert (cut.status_code, cut.json()["code"]) == (422, "invalid_fingerprint")
 
 
 def test_a_stranger_is_unique(client: Client, clips: Clips) -> None:

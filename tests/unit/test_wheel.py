@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from dubl.assembly import make_fingerprint_reader, query_sampling
+from dubl.settings import load_settings
 from tests.support.fake_service import FakeService
 from tests.support.http_server import serving
+from tests.support.numbered_clip import write_numbered_clip
 
 PROJECT = Path(__file__).resolve().parents[2]
 MAX_PACKAGES = 15
+MAX_PRINTING_BYTES = 250_000_000
 HEAVY = {
     "torch",
     "ray",
@@ -71,12 +75,21 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def thin(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment as `pip install dubl` makes it, from the packages that are here."""
-    folder = tmp_path_factory.mktemp("thin")
+    return _environment(wheel, tmp_path_factory.mktemp("thin"))
+
+
+@pytest.fixture(scope="module")
+def printing(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `pip install 'dubl[fingerprint]'` makes it."""
+    return _environment(wheel, tmp_path_factory.mktemp("printing"), "fingerprint", "cli")
+
+
+def _environment(wheel: Path, folder: Path, *extras: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     _install(wheel, "--python", folder / "bin" / "python")
     (site,) = folder.glob("lib/python*/site-packages")
     (own,) = metadata.distributions(name="dubl", path=[str(site)])
-    for name in _needed(own):
+    for name in _needed(own, extras):
         _link(metadata.distribution(name), site)
     return folder
 
@@ -86,15 +99,18 @@ def _install(wheel: Path, *options: str | Path) -> None:
     subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", *options, wheel], check=True)
 
 
-def _needed(distribution: metadata.Distribution) -> set[str]:
-    """Names of all that it asks for without extras, and what these ask for."""
+def _needed(distribution: metadata.Distribution, extras: tuple[str, ...]) -> set[str]:
+    """Names of all that it asks for, with its extras, and what these ask for without any."""
     found: set[str] = set()
     waiting = [distribution]
     while waiting:
-        for requirement in map(Requirement, waiting.pop().requires or []):
+        asking = waiting.pop()
+        own = ("", *extras) if asking is distribution else ("",)
+        for requirement in map(Requirement, asking.requires or []):
             name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if wanted and name not in found:
+            marker = requirement.marker
+            wanted = marker is None or any(marker.evaluate({"extra": one}) for one in own)
+            if wanted and name not in {*found, "dubl"}:
                 found.add(name)
                 waiting.append(metadata.distribution(name))
     return found
@@ -164,6 +180,20 @@ def test_both_clients_ask_a_service_with_these_alone(
     video.write_bytes(bytes(range(256)))
     command = [thin / "bin" / "python", "-c", ASKED, address, video]
     assert _run(command, folder=tmp_path).strip() == "duplicate"
+
+
+def test_a_fingerprint_needs_neither_service_nor_store(printing: Path, tmp_path: Path) -> None:
+    (site,) = printing.glob("lib/python*/site-packages")
+    names = {one.name.lower() for one in metadata.distributions(path=[str(site)])}
+    assert {"av", "numpy", "safetensors"} <= names
+    assert not names & (HEAVY - {"av", "numpy"})
+    files = [file for file in site.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= MAX_PRINTING_BYTES
+    write_numbered_clip(tmp_path / "a.mp4", frames=75)
+    _run([printing / "bin" / "dubl", "fingerprint", "a.mp4"], folder=tmp_path)
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"])
+    read = make_fingerprint_reader(settings)
+    assert len(read(tmp_path / "a.mp4.dubl", sampling=query_sampling(settings)).features.views) > 9
 
 
 def test_what_is_missing_is_named_with_its_extra(thin: Path, tmp_path: Path) -> None:

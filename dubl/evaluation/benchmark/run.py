@@ -24,11 +24,11 @@ from dubl.matching.decision import summed_timings
 from dubl.media.sources import local_source
 from dubl.settings import Settings
 from dubl.types import (
-    FrameClip,
     ReferenceDraft,
     Registration,
     Timings,
     Verdict,
+    VideoFeatures,
     VideoSource,
 )
 
@@ -149,8 +149,8 @@ class _Suite:
         except (InputError, ResourceError) as exc:
             self._note(f"{QUERIES}/{name}", exc)
             return None
-        clip: FrameClip = await asked.clip
-        self.durations_s[f"{QUERIES}/{name}"] = clip.facts.duration_s
+        features: VideoFeatures = await asked.features
+        self.durations_s[f"{QUERIES}/{name}"] = features.duration_s
         return asked.verdict
 
     def _note(self, video: str, error: DublError) -> None:
