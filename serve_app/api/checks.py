@@ -26,7 +26,7 @@ from serve_app.api.context import (
     searched_libraries,
     visible_check,
 )
-from serve_app.api.documents import CHECK
+from serve_app.api.documents import CHECK, UNREADABLE
 from serve_app.api.problems import failure
 from serve_app.api.submissions import Submission, accepted, ordered, wait_seconds
 
@@ -44,7 +44,11 @@ def body_of(context: Context, check: Check, min_probability: float | None) -> bo
 
 
 @router.post(
-    "", status_code=202, response_model=bodies.Accepted | bodies.Check, openapi_extra=CHECK
+    "",
+    status_code=202,
+    response_model=bodies.Accepted | bodies.Check,
+    openapi_extra=CHECK,
+    responses=UNREADABLE,
 )
 async def submit(
     context: RouteContext,

@@ -12,6 +12,7 @@ from dubl.contract.requests import (
     ReferenceForm,
 )
 from dubl.media.kinds import FINGERPRINT_TYPE
+from serve_app.api.problems import MEDIA_TYPE
 
 _FILE: dict[str, object] = {"file": {"type": "string", "format": "binary"}}
 # Its fields are parameters of the address.
@@ -22,6 +23,11 @@ _SOURCES = {"link", "path", "links"}
 
 
 _RIGHTS = {"$ref": "#/components/schemas/Rights"}
+
+# In place of FastAPI's own 422, which no route answers.
+UNREADABLE: dict[int | str, dict[str, object]] = {
+    422: {"description": "The video cannot be used", "content": {MEDIA_TYPE: {}}}
+}
 
 
 def _properties(form: type[Form]) -> dict[str, object]:
