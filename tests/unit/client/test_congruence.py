@@ -139,7 +139,7 @@ QUESTIONS: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
     "a review of no match": ("review", ("c/1", "none"), {"decision": "rejected"}),
     "quarantines": ("list_quarantines", (), {}),
     "no quarantine": ("decide_quarantine", ("none",), {"decision": "keep"}),
-    "thresholds": ("get_library_policy", ("main",), {}),
+    "thresholds": ("get_library_policy", ("fitted",), {}),
     "too few decisions": ("calibrate_library", ("main",), {}),
     "a video without a source": ("register", (), {}),
     "a wrong link": ("check", (), {"link": "ftp://a"}),
@@ -151,11 +151,12 @@ QUESTIONS: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data of one reviewed check."""
+    """Data of one reviewed check, and of a library with thresholds of its own."""
     data = tmp_path_factory.mktemp("data")
     ledger = Ledger(load_settings(overrides=[f"data_dir={data}"], environment={}).ledger_path)
     ledger.record_check(CHECKED)
     ledger.reviews.record("c/1", "ref-1", decision=Decision.CONFIRMED, reviewer="anna", note="seen")
+    ledger.policies.adopt("fitted", duplicate=0.8, review=0.4, decisions=40)
     ledger.close()
     return data
 
