@@ -7,14 +7,21 @@ import { language, t } from "./i18n.js";
 
 const ACTIONS = ["block", "monetize", "track", "allow"];
 
+const LEAVES_LITTLE = ["too_short", "excluded", "common", "other_modality"];
+
 // The reason why a match counts or not. The service's own text is English and longer.
+const reasonOf = (rights) => (language() === "en" ? rights.reason : t(`reason.${rights.reason_code}`));
+
+// Why too little is left of a match to count; only its probability has no reason.
+export const belowReview = ({ rights }) => h("p", { class: "ruling small" }, h("span", { class: "chip" }, t("verdict.below")), " ",
+  LEAVES_LITTLE.includes(rights.reason_code) ? h("span", { class: "muted" }, reasonOf(rights)) : null);
+
 export function ruling(match) {
   const { rights } = match;
   if (!rights?.reason) return null;
-  const words = language() === "en" ? rights.reason : t(`reason.${rights.reason_code}`);
   const state = rights.quarantined ? "open" : rights.counts ? "rejected" : "licensed";
   return h("p", { class: "ruling small" }, h("span", { class: `chip ${state}` }, t(rights.quarantined ? "rights.held" : rights.counts ? "rights.counts" : "rights.not")), " ",
-    h("span", { class: "muted" }, words));
+    h("span", { class: "muted" }, reasonOf(rights)));
 }
 
 export async function rulingOf(checkId, referenceId) {
