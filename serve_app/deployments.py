@@ -27,12 +27,17 @@ class Embedder(steps.Embedder):
     def __init__(self, settings: Settings) -> None:
         use_serve_log()
         super().__init__(settings)
-        self.embed.set_max_batch_size(settings.serve.embed_batch_clips)
-        self.embed.set_batch_wait_timeout_s(settings.serve.embed_batch_wait_s)
 
-    @serve.batch
-    async def embed(self, clips: list[FrameClip]) -> list[VideoFeatures]:
-        return await self.embed_all(clips)
+        # Serve has one queue for each function. A method would share it with the embedder of
+        # another feature space in this process, and one network would get the other's clips.
+        @serve.batch(
+            max_batch_size=settings.serve.embed_batch_clips,
+            batch_wait_timeout_s=settings.serve.embed_batch_wait_s,
+        )
+        async def embed(clips: list[FrameClip]) -> list[VideoFeatures]:
+            return await self.embed_all(clips)
+
+        self.embed = embed  # type: ignore[method-assign]
 
 
 class Retriever(steps.Retriever):

@@ -1,0 +1,33 @@
+"""Claims about the steps as deployments."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dubl.engine import steps
+from dubl.settings import load_settings
+from serve_app.deployments import Embedder
+
+
+def test_two_feature_spaces_in_one_process_never_share_a_batch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def embed_all(self: steps.Embedder, clips: list[str]) -> list[tuple[object, str]]:
+        return [(self, clip) for clip in clips]
+
+    monkeypatch.setattr(steps.Embedder, "embed_all", embed_all)
+    replica = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=100))
+    monkeypatch.setattr("ray.serve.get_replica_context", lambda: replica)
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+    first, second = Embedder(settings), Embedder(settings)
+
+    async def asked() -> list[tuple[object, str]]:
+        calls = (each.embed(clip) for clip in "abc" for each in (first, second))
+        return await asyncio.gather(*calls)
+
+    found = asyncio.run(asked())
+    assert found == [(each, clip) for clip in "abc" for each in (first, second)]
