@@ -11,9 +11,11 @@ import hmac
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from dubl.errors import ConfigurationError, KeyNotFound, Unauthorized
+from dubl.errors import ConfigurationError, KeyNotFound, StoreUnavailable, Unauthorized
 from dubl.ledger.clock import utc_now
 from dubl.ledger.database import LOCKED, Connection, Database
 from dubl.ledger.records import KEYS
@@ -86,27 +88,47 @@ def recognize(token: str, keys: Sequence[ApiKey]) -> ApiKey:
     return known
 
 
-def sign_session(key: ApiKey, *, expires_at: int) -> str:
+def session_secret(folder: Path) -> bytes:
+    """What sessions are signed with: a file of `folder` for its owner alone, made when it is
+    missing. It is in no ledger and no back-up. Raises StoreUnavailable.
+    """
+    path = folder / "session.secret"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            partial.touch(mode=0o600)
+            partial.write_bytes(secrets.token_bytes(32))
+            with suppress(FileExistsError):  # another process was first
+                path.hardlink_to(partial)
+            partial.unlink()
+        return path.read_bytes()
+    except OSError as exc:
+        raise StoreUnavailable(f"{path} cannot be used: {exc}") from exc
+
+
+def sign_session(key: ApiKey, secret: bytes, *, expires_at: int) -> str:
     """A text that stands for a key until then (Unix seconds), and does not tell its secret."""
     told = f"{key.id}.{expires_at}"
-    return f"{told}.{_signed(told, key)}"
+    return f"{told}.{_signed(told, key, secret)}"
 
 
-def recognize_session(session: str, keys: Sequence[ApiKey]) -> ApiKey:
+def recognize_session(session: str, keys: Sequence[ApiKey], secret: bytes) -> ApiKey:
     """The key of a signed session. Raises Unauthorized for a wrong, old or revoked one."""
     told, _, signature = session.rpartition(".")
     key_id, _, expires_at = told.partition(".")
     known = next((key for key in keys if key.id == key_id and not key.revoked_at), None)
     same = known is not None and hmac.compare_digest(
-        signature.encode(), _signed(told, known).encode()
+        signature.encode(), _signed(told, known, secret).encode()
     )
     if known is None or not same or int(expires_at) < time.time():
         raise Unauthorized("the log-in has ended. Enter the key again.")
     return known
 
 
-def _signed(text: str, key: ApiKey) -> str:
-    return hmac.new(key.secret_sha256.encode(), text.encode(), hashlib.sha256).hexdigest()
+def _signed(text: str, key: ApiKey, secret: bytes) -> str:
+    # The key's hash alone would do for whoever holds a copy of the ledger.
+    return hmac.new(secret + key.secret_sha256.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 class ApiKeys:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,7 @@ from dubl.ledger.api_keys import (
     recognize,
     recognize_session,
     root_key,
+    session_secret,
     sign_session,
 )
 from dubl.media.spool import too_large
@@ -105,8 +107,12 @@ class KeyRing:
     They are cached for `access.refresh_s`, so requests with invented keys cost no look-up.
     """
 
-    def __init__(self, ledger: LedgerClient, settings: AccessSettings) -> None:
-        """Raises ConfigurationError for an invalid root key."""
+    def __init__(self, ledger: LedgerClient, settings: AccessSettings, folder: Path) -> None:
+        """`folder`: of the secret that log-ins are signed with.
+
+        Raises ConfigurationError for an invalid root key, StoreUnavailable.
+        """
+        self._secret = session_secret(folder)
         token = settings.root_key.get_secret_value()
         self._root = (root_key(token),) if token else ()
         self._ledger = ledger
@@ -125,7 +131,12 @@ class KeyRing:
 
     async def find_session(self, cookie: str) -> ApiKey:
         """The key of a log-in. Raises Unauthorized."""
-        return recognize_session(cookie, await self._current())
+        return recognize_session(cookie, await self._current(), self._secret)
+
+    async def log_in(self, token: str) -> str:
+        """The cookie that stands for a token. Raises Unauthorized."""
+        expires_at = int(time.time()) + SESSION_S
+        return sign_session(await self.find(token), self._secret, expires_at=expires_at)
 
     async def _current(self) -> Sequence[ApiKey]:
         async with self._lock:
@@ -251,11 +262,6 @@ class AccessControl:
             return message
 
         return bounded
-
-
-def session_of(key: ApiKey) -> str:
-    """The cookie of a log-in with a key."""
-    return sign_session(key, expires_at=int(time.time()) + SESSION_S)
 
 
 def token_in(headers: Mapping[str, str]) -> str:

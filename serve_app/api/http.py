@@ -71,7 +71,7 @@ def make_http_app(engine: Engine, *, keys_required: bool = False, local: bool = 
     app = FastAPI(
         title="Video Duplicate Checker API", version="1.0.0", docs_url=None, redoc_url=None
     )
-    ring = KeyRing(engine.ledger, settings.access)
+    ring = KeyRing(engine.ledger, settings.access, settings.data_dir)
     app.state.context = Context(
         engine=engine,
         spool=make_spool(settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from dubl.contract import bodies
-from serve_app.api.access import COOKIE, SESSION_S, Principal, principal_of, session_of, token_in
+from serve_app.api.access import COOKIE, SESSION_S, Principal, principal_of, token_in
 from serve_app.api.context import RouteContext
 
 router = APIRouter(prefix="/v1/session", tags=["keys"])
@@ -28,7 +28,7 @@ async def log_in(context: RouteContext, request: Request, response: Response) ->
     if principal.key_id and (token := token_in(request.headers)):
         response.set_cookie(
             COOKIE,
-            session_of(await context.keys.find(token)),
+            await context.keys.log_in(token),
             max_age=SESSION_S,
             httponly=True,
             samesite="strict",

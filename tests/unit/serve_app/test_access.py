@@ -551,11 +551,14 @@ def test_a_log_in_stands_for_its_key_but_not_for_pages_of_others(
 def test_a_made_up_log_in_is_refused(session: str) -> None:
     made = make_key("anna", scopes=[Scope.REVIEW]).key
     with pytest.raises(Unauthorized):
-        recognize_session(session.replace("id", made.id), [made])
-    old = sign_session(made, expires_at=1)
+        recognize_session(session.replace("id", made.id), [made], b"s")
+    old = sign_session(made, b"s", expires_at=1)
     with pytest.raises(Unauthorized):
-        recognize_session(old, [made])
+        recognize_session(old, [made], b"s")
+    with pytest.raises(Unauthorized):  # by one who has a copy of the ledger, and not the secret
+        recognize_session(sign_session(made, b"", expires_at=9999999999), [made], b"s")
     later = old.replace(".1.", ".9999999999.")
     with pytest.raises(Unauthorized):
-        recognize_session(later, [made])
-    assert recognize_session(sign_session(made, expires_at=9999999999), [made]) is made
+        recognize_session(later, [made], b"s")
+    signed = sign_session(made, b"s", expires_at=9999999999)
+    assert recognize_session(signed, [made], b"s") is made
