@@ -54,7 +54,7 @@ def unpack(
     files together exceed `max_size_bytes`; StoreUnavailable. After an error the spool is clean.
     """
     unpacked: list[ArchiveEntry] = []
-    _require_small_directory(Path(path))
+    require_small_directory(Path(path))
     try:
         with zipfile.ZipFile(path) as archive:
             left_bytes = max_size_bytes
@@ -71,8 +71,8 @@ def unpack(
     return tuple(unpacked)
 
 
-def _require_small_directory(path: Path) -> None:
-    """Refuses a large directory, as zipfile reads it into memory as a whole.
+def require_small_directory(path: Path) -> None:
+    """Refuses a large directory, as zipfile reads it into memory as a whole. Raises UnsafeArchive.
 
     The end record is found in the same way as by zipfile.
     """

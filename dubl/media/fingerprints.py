@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from dubl.contract.strict_json import parse_json
-from dubl.errors import FingerprintMismatch, InvalidFingerprint, VideoTooLong, VideoTooShort
+from dubl.errors import (
+    FingerprintMismatch,
+    InvalidFingerprint,
+    UnsafeArchive,
+    VideoTooLong,
+    VideoTooShort,
+)
+from dubl.media.archives import require_small_directory
 from dubl.media.kinds import FINGERPRINT_TYPE
 from dubl.media.sampling import max_rows, plan_rows
 from dubl.media.views import MAX_ROWS
@@ -54,10 +61,12 @@ _MAX_ABOUT_BYTES = 64 * 1024  # chosen, bounds memory
 _MAX_NPY_HEADER_BYTES = 512  # of an array's file; chosen, numpy writes 128
 _MIN_SHARE = 0.5  # of the planned rows and of the duration that must be there; as of a damaged file
 _LENGTHS = (0.9, 1.1)  # of unit vectors after rounding
+_MAX_MEMBERS = 16  # chosen: a fingerprint has eight
 _DAY = (1980, 1, 1, 0, 0, 0)  # of all members: equal features are equal files
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError),
     *(NotImplementedError, RuntimeError, KeyError),
+    UnsafeArchive,
 )
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -172,14 +181,17 @@ def read_fingerprint(
     VideoTooShort, VideoTooLong.
     """
     try:
+        require_small_directory(Path(path))
         with zipfile.ZipFile(path) as archive:
+            if len(archive.infolist()) > _MAX_MEMBERS:
+                raise InvalidFingerprint(f"the fingerprint has more than {_MAX_MEMBERS} members")
             about = _about_of(archive)
             _require_space(about, spec, sound)
             _require_duration(about.facts.duration_s, settings)
             most = max(MAX_ROWS, max_rows(settings, sampling)) + MAX_ROWS
             if about.rows > most:
                 raise InvalidFingerprint(f"the fingerprint has {about.rows} rows, at most {most}")
-            arrays = _arrays_of(archive, about, with_sound=sound is not None)
+            arrays = _arrays_of(archive, about, settings, with_sound=sound is not None)
     except _UNREADABLE as exc:
         raise InvalidFingerprint(f"the fingerprint cannot be read: {exc}") from exc
     return _sampled(_checked(about, arrays), sampling)
@@ -240,7 +252,9 @@ def _require_duration(duration_s: float, settings: MediaSettings) -> None:
         )
 
 
-def _arrays_of(archive: zipfile.ZipFile, about: _About, *, with_sound: bool) -> Arrays:
+def _arrays_of(
+    archive: zipfile.ZipFile, about: _About, settings: MediaSettings, *, with_sound: bool
+) -> Arrays:
     rows, spec, sound = about.rows, about.spec, about.sound_spec
     wanted: dict[str, tuple[str, tuple[int, ...]]] = {
         "timestamps_s": ("<f8", (rows,)),
@@ -249,6 +263,8 @@ def _arrays_of(archive: zipfile.ZipFile, about: _About, *, with_sound: bool) -> 
         "region_features": ("|i1", (rows, spec.regions, spec.region_dims)),
     }
     if with_sound and sound is not None and about.sound_rows is not None:
+        if not about.sound_s <= settings.max_duration_s:
+            raise InvalidFingerprint("the sound is longer than a video may be")
         if about.sound_rows * sound.step_s > about.facts.duration_s + about.sound_s + 1:
             raise InvalidFingerprint(f"the fingerprint has {about.sound_rows} windows of sound")
         wanted["sound_times_s"] = ("<f8", (about.sound_rows,))
@@ -260,13 +276,15 @@ def _array(
     archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
     size = math.prod(shape) * np.dtype(kind).itemsize
-    content = io.BytesIO(_member(archive, f"{name}.npy", most=size + _MAX_NPY_HEADER_BYTES))
-    if np.lib.format.read_magic(content) != (1, 0):
-        raise InvalidFingerprint(f"{name}.npy is of another version than 1.0")
-    found, by_column, dtype = np.lib.format.read_array_header_1_0(content)
-    values = content.read()
-    if found != shape or by_column or dtype != np.dtype(kind) or len(values) != size:
-        raise InvalidFingerprint(f"{name} must be {kind} {list(shape)}, not {dtype} {list(found)}")
+    # What numpy writes, and nothing else: its reader would evaluate what somebody else has written.
+    expected = io.BytesIO()
+    fields = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(expected, fields)
+    header = expected.getvalue()
+    content = _member(archive, f"{name}.npy", most=size + _MAX_NPY_HEADER_BYTES)
+    if not content.startswith(header) or len(content) != len(header) + size:
+        raise InvalidFingerprint(f"{name}.npy is not an array {kind} {list(shape)}")
+    values = content[len(header) :]
     return np.frombuffer(values, dtype=kind).reshape(shape)
 
 
@@ -287,7 +305,8 @@ def _checked(about: _About, arrays: Arrays) -> Fingerprint:
             duration_s=about.sound_s,
             spec=about.sound_spec,
         )
-    own = (Note.FINGERPRINT, Note.NEEDS_VIDEO)
+    # Nothing to see is what a service says of features that it has itself looked at.
+    own = (Note.FINGERPRINT, Note.NEEDS_VIDEO, Note.NOTHING_TO_SEE)
     features = VideoFeatures(
         descriptors=_unit(arrays["descriptors"]),
         region_features=_unit(arrays["region_features"]),

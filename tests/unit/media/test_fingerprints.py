@@ -207,6 +207,26 @@ LIES: dict[str, tuple[Callable[[Members], None], type[DublError]]] = {
     "too many rows": (told("rows", value=10**9), InvalidFingerprint),
     "one row too many": (told("rows", value=ROWS + 5), InvalidFingerprint),
     "too many windows of sound": (told("sound_rows", value=10**9), InvalidFingerprint),
+    "sound of ages": (told("sound_s", value=1e12), InvalidFingerprint),
+    "sound without an end": (told("sound_s", value=-1), InvalidFingerprint),
+    "many members": (
+        lambda members: members.update({f"more/{number}": b"" for number in range(20)}),
+        InvalidFingerprint,
+    ),
+    "a directory of a megabyte": (
+        lambda members: members.update({f"{number:0>250}": b"" for number in range(5000)}),
+        InvalidFingerprint,
+    ),
+    "a header of no type": (
+        lambda members: put("views.npy", members["views.npy"].replace(b"'|u1'", b"()   "))(members),
+        InvalidFingerprint,
+    ),
+    "a header that is no Python": (
+        lambda members: put("views.npy", members["views.npy"].replace(b"'descr'", b"[1,22,3]"[:7]))(
+            members
+        ),
+        InvalidFingerprint,
+    ),
     "no JSON": (put("about.json", b"{"), InvalidFingerprint),
     "deep JSON": (put("about.json", b"[" * 5000), InvalidFingerprint),
     "a list": (put("about.json", b"[]"), InvalidFingerprint),
