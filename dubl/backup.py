@@ -19,7 +19,7 @@ from pathlib import Path
 from dubl.assembly import feature_spec, make_spool, make_store
 from dubl.errors import InvalidRequest, StoreUnavailable
 from dubl.ledger.ledger import Ledger
-from dubl.ledger.moving import put_ledger
+from dubl.ledger.moving import put_ledger, require_free
 from dubl.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,7 @@ def restore_backup(folder: Path, settings: Settings) -> BackupFacts:
     """
     facts = read_manifest(folder)
     target = settings.ledger_path
-    if target.exists():
-        raise InvalidRequest(f"{target} already exists. Restore into an empty folder.")
+    require_free(settings.ledger_place, settings.ledger)
     try:
         if _sums(folder) != facts.sha256:
             raise InvalidRequest(f"files in {folder} differ from {MANIFEST}")

@@ -6,14 +6,18 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from dubl.errors import InvalidRequest, StoreUnavailable, needs_extra
 from dubl.ledger.ledger import Ledger
 from dubl.settings import POSTGRESQL, LedgerSettings
 
+if TYPE_CHECKING:
+    from dubl.ledger.postgres import Postgres
+
 
 def copy_ledger(source: str, target: str, settings: LedgerSettings) -> None:
-    """Copies all tables, at one moment. The source stays as it is.
+    """Copies all tables, at one moment. The source keeps its rows; an older version is upgraded.
 
     Both are paths of DuckDB files, or postgresql:// addresses. Raises InvalidRequest (nothing at
     `source`, something at `target`), StoreHeld, StoreUnavailable.
@@ -27,21 +31,33 @@ def copy_ledger(source: str, target: str, settings: LedgerSettings) -> None:
         put_ledger(copy, target, settings)
 
 
+def require_free(target: Path | str, settings: LedgerSettings) -> None:
+    """Raises InvalidRequest if there is a ledger already: a file, or a row in a database."""
+    if str(target).startswith(POSTGRESQL):
+        with closing(_server(str(target), settings)) as server:
+            server.require_empty()
+    elif Path(target).exists():
+        raise InvalidRequest(f"{target} already exists. Name an empty place.")
+
+
+def _server(url: str, settings: LedgerSettings) -> Postgres:
+    with needs_extra():
+        from dubl.ledger.postgres import Postgres
+    return Postgres(url, settings)
+
+
 def put_ledger(file: Path, target: Path | str, settings: LedgerSettings) -> None:
     """Makes a DuckDB file the ledger at `target`, all or nothing; the file is used up.
 
     Raises InvalidRequest if there is one already, StoreUnavailable.
     """
+    require_free(target, settings)
     if str(target).startswith(POSTGRESQL):
-        with needs_extra():
-            from dubl.ledger.postgres import Postgres
-        with closing(Postgres(str(target), settings)) as server:
+        with closing(_server(str(target), settings)) as server:
             server.fill_from(file)
         file.unlink()
         return
     place = Path(target)
-    if place.exists():
-        raise InvalidRequest(f"{place} already exists")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f"{place.name}.part")

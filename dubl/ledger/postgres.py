@@ -62,7 +62,7 @@ INDEXES = (
 # The tables of a DuckDB file and their columns.
 COLUMNS = """
 SELECT table_name, array_agg(column_name) FROM information_schema.columns
-WHERE table_name <> 'schema_version' GROUP BY 1
+WHERE table_name <> 'schema_version' AND table_schema = current_schema() GROUP BY 1
 """
 ROWS_AT_ONCE = 1000  # of a copy; chosen
 LOCK = 0x6475626C  # "dubl": of the tables' upgrade
@@ -122,6 +122,16 @@ class Postgres(Database):
                                 f"INSERT INTO {table} ({names}) VALUES ({marks})", rows
                             )
 
+    def require_empty(self) -> None:
+        """Raises InvalidRequest if there is a row in any table."""
+        with self._held("be looked at") as connection:
+            for table, _columns in connection.execute(COLUMNS.encode()).fetchall():
+                self._require_empty(connection, table)
+
+    def _require_empty(self, connection: psycopg.Connection, table: str) -> None:
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone():
+            raise InvalidRequest(f"the ledger {self.place} is not empty: {table}")
+
     def fill_from(self, path: Path) -> None:
         """Takes all rows of a DuckDB file, or none. Raises InvalidRequest if it has rows."""
         from dubl.ledger.duckdb_file import DuckDbFile
@@ -129,9 +139,9 @@ class Postgres(Database):
         with closing(DuckDbFile(path)) as file, file.transaction("be read") as source:
             tables = source.execute(COLUMNS).fetchall()
             with self._held(f"be filled from {path}") as target, target.transaction():
+                target.execute("SET LOCAL statement_timeout = 0")  # a table is one statement
                 for table, columns in tables:
-                    if target.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone():
-                        raise InvalidRequest(f"the ledger {self.place} is not empty: {table}")
+                    self._require_empty(target, table)
                     names = ", ".join(columns)
                     rows = source.execute(f"SELECT {names} FROM {table}")
                     into = f"COPY {table} ({names}) FROM STDIN".encode()

@@ -85,3 +85,6 @@ def test_a_back_up_is_restored_into_a_database(file: str, cluster: Cluster, tmp_
     assert not after.ledger_path.exists()
     with closing(Ledger(database)) as ledger:
         assert len(ledger.list_checks().items) == 3
+    with pytest.raises(InvalidRequest, match="is not empty"):
+        restore_backup(tmp_path / "copy", after.model_copy(update={"data_dir": tmp_path / "new"}))
+    assert not (tmp_path / "new").exists(), "it is found out before anything is written"
