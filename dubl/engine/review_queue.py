@@ -34,8 +34,8 @@ async def read_queue(
         min_probability=engine.settings.policy.review_probability if least is None else least,
         by_policy=least is None,
         text=query.q,
-        titled=await _titled(librarian, query) if query.q else (),
-        references=await _owned(librarian, query) if query.owner else None,
+        titled=await _titled(librarian, query, libraries) if query.q else (),
+        references=await _owned(librarian, query, libraries) if query.owner else None,
         libraries=tuple(libraries),
     )
     page = await engine.ledger.ask(
@@ -59,22 +59,33 @@ async def read_queue(
     )
 
 
-async def _titled(librarian: Handle, query: QueueQuery) -> tuple[str, ...]:
-    page = await librarian.list.remote(query.library, query.owner, query.q, MAX_TITLED, "")
-    return tuple(one.id for one in page.items)
+def _seen(query: QueueQuery, libraries: Sequence[str]) -> Sequence[str]:
+    """The libraries whose references are looked at; an empty name: all."""
+    named = [query.library] if query.library else libraries or [""]
+    return [name for name in named if not libraries or name in libraries]
 
 
-async def _owned(librarian: Handle, query: QueueQuery) -> tuple[str, ...]:
+async def _titled(
+    librarian: Handle, query: QueueQuery, libraries: Sequence[str]
+) -> tuple[str, ...]:
     found: list[str] = []
-    cursor = ""
+    for library in _seen(query, libraries):
+        page = await librarian.list.remote(library, query.owner, query.q, MAX_TITLED, "")
+        found += [one.id for one in page.items]
+    return tuple(found[:MAX_TITLED])
+
+
+async def _owned(librarian: Handle, query: QueueQuery, libraries: Sequence[str]) -> tuple[str, ...]:
+    found: list[str] = []
+    left, cursor = list(_seen(query, libraries)), ""
     while len(found) <= MAX_OWNED:
-        page: Page[Reference] = await librarian.list.remote(
-            query.library, query.owner, "", PAGE, cursor
-        )
+        if not left:
+            return tuple(found)
+        page: Page[Reference] = await librarian.list.remote(left[0], query.owner, "", PAGE, cursor)
         found += [one.id for one in page.items]
         cursor = page.next_cursor
         if not cursor:
-            return tuple(found)
+            left.pop(0)
     raise InvalidRequest(
         f"'{query.owner}' owns more than {MAX_OWNED} references. Name a `library` or a "
         "`reference_id`, too."

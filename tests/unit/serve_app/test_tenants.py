@@ -188,3 +188,18 @@ def test_an_administrator_of_one_library_has_no_part_in_the_whole(
     client = TestClient(service.app(keys_required=True))
     answer = client.get(path, headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_how_many_references_a_rival_has_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dubl.engine.review_queue.MAX_OWNED", 1)
+    service = FakeService(tmp_path)
+    for number in range(3):
+        service.library.add(ReferenceDraft(id=f"r{number}", library="theirs", owner="Rival"))
+    token = service.issue(Scope.REVIEW, libraries=["ours"])
+    client = TestClient(service.app(keys_required=True))
+    client.headers["Authorization"] = f"Bearer {token}"
+    for library in ("", "theirs"):
+        asked = client.get("/v1/reviews/queue", params={"owner": "Rival", "library": library})
+        assert asked.status_code in (200, 403), asked.text
