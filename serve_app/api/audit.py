@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from typing import Annotated
@@ -57,9 +58,15 @@ class AuditTrail:
                 await self._add(scope)
             await send(message)
 
-        await self._app(scope, receive, send_after_entry)
+        try:
+            await self._app(scope, receive, send_after_entry)
+        except asyncio.CancelledError:  # the caller went away; it may be done all the same
+            await asyncio.shield(self._add(scope))
+            raise
 
     async def _add(self, scope: Scope) -> None:
+        if "route" not in scope:  # a redirect to an address without a slash at its end
+            return
         principal = principal_of(Request(scope))
         entry = AuditEntry(
             id=uuid.uuid4().hex,

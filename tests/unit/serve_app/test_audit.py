@@ -67,6 +67,14 @@ def test_each_route_that_changes_something_is_listed(client: TestClient) -> None
     }, "submissions, which are jobs with their key, and questions"
 
 
+def test_an_address_with_a_slash_too_many_is_led_on_and_nothing_is_listed(
+    client: TestClient,
+) -> None:
+    answer = client.post("/v1/reviews/", json={}, follow_redirects=False)
+    assert answer.status_code == 307
+    assert _actions(client) == []
+
+
 def test_a_log_that_cannot_be_written_undoes_nothing(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
