@@ -434,8 +434,13 @@ class FakeLibrarian(Step):
             and owner in ("", one.owner)
             and text in f"{one.id} {one.title}"
         ]
-        _refuse(cursor)
-        return Page(items=tuple(found[:limit]), next_cursor="")
+        ids = [one.id for one in found]
+        if cursor not in ids:
+            _refuse(cursor)
+        begin = ids.index(cursor) + 1 if cursor else 0
+        more = len(found) > begin + limit
+        page = tuple(found[begin : begin + limit])
+        return Page(items=page, next_cursor=page[-1].id if more else "")
 
     async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
         reference = await self.get(reference_id)

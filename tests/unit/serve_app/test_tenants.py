@@ -193,7 +193,8 @@ def test_an_administrator_of_one_library_has_no_part_in_the_whole(
 def test_how_many_references_a_rival_has_is_not_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dubl.engine.review_queue.MAX_OWNED", 1)
+    for most in ("PAGE", "MAX_OWNED"):
+        monkeypatch.setattr(f"dubl.engine.review_queue.{most}", 1)
     service = FakeService(tmp_path)
     for number in range(3):
         service.library.add(ReferenceDraft(id=f"r{number}", library="theirs", owner="Rival"))
