@@ -43,8 +43,9 @@ class S3:
         options = f"region={REGION}&scheme=http&endpoint_override={LOOPBACK}:{self.port}"
         return f"s3://{BUCKET}/{prefix}?{options}"
 
-    def client(self) -> Any:
-        return boto3.client(
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        client = boto3.client(
             "s3",
             endpoint_url=f"http://{LOOPBACK}:{self.port}",
             region_name=REGION,
@@ -52,9 +53,14 @@ class S3:
             aws_secret_access_key="secret",
             config=Config(retries={"max_attempts": 0}),
         )
+        try:
+            yield client
+        finally:
+            client.close()
 
     def buckets(self) -> list[str]:
-        return [each["Name"] for each in self.client().list_buckets()["Buckets"]]
+        with self.client() as client:
+            return [each["Name"] for each in client.list_buckets()["Buckets"]]
 
     def wait_ready(self) -> None:
         give_up_at = time.monotonic() + START_TIMEOUT_S
@@ -79,7 +85,8 @@ def running_s3(folder: Path, *, bucket: str | None = BUCKET) -> Iterator[S3]:
     try:
         store.wait_ready()
         if bucket:
-            store.client().create_bucket(Bucket=bucket)
+            with store.client() as client:
+                client.create_bucket(Bucket=bucket)
         yield store
     finally:
         process.terminate()
