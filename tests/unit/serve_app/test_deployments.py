@@ -23,11 +23,11 @@ def test_two_feature_spaces_in_one_process_never_share_a_batch(
     replica = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=100))
     monkeypatch.setattr("ray.serve.get_replica_context", lambda: replica)
     settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
-    first, second = Embedder(settings), Embedder(settings)
 
-    async def asked() -> list[tuple[object, str]]:
+    async def asked() -> None:
+        first, second = Embedder(settings), Embedder(settings)
         calls = (each.embed(clip) for clip in "abc" for each in (first, second))
-        return await asyncio.gather(*calls)
+        found = await asyncio.gather(*calls)
+        assert found == [(each, clip) for clip in "abc" for each in (first, second)]
 
-    found = asyncio.run(asked())
-    assert found == [(each, clip) for clip in "abc" for each in (first, second)]
+    asyncio.run(asked())
