@@ -53,15 +53,21 @@ class AuditTrail:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_after_entry(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] < 400:
-                await self._add(scope)
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                if message["status"] < 400:
+                    await self._add(scope)
             await send(message)
 
         try:
             await self._app(scope, receive, send_after_entry)
         except asyncio.CancelledError:  # the caller went away; it may be done all the same
-            await asyncio.shield(self._add(scope))
+            if not begun:
+                await asyncio.shield(self._add(scope))
             raise
 
     async def _add(self, scope: Scope) -> None:

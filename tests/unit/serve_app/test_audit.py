@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Send
+from starlette.types import Scope as AsgiScope
 
 from dubl.errors import StoreUnavailable
 from dubl.ledger.audit import Audit
-from dubl.types import Scope
+from dubl.types import AuditEntry, Scope
+from serve_app.api.access import Principal
+from serve_app.api.audit import AuditTrail
 from serve_app.api.routes import is_audited
 from tests.support.fake_service import FakeService
 
@@ -85,3 +91,26 @@ def test_a_log_that_cannot_be_written_undoes_nothing(
     monkeypatch.setattr(Audit, "add", fail)
     assert client.post("/v1/keys", json={"name": "a", "scopes": ["check"]}).status_code == 201
     assert "POST /v1/keys" in caplog.text
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_caller_that_goes_away_is_listed_once(begun: bool) -> None:
+    kept = []
+
+    class Kept:
+        async def ask(self, _method: object, entry: AuditEntry) -> None:
+            kept.append(entry.action)
+
+    async def app(scope: AsgiScope, _receive: object, send: Send) -> None:
+        scope["route"] = SimpleNamespace(path="/v1/ledger")
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    async def send(_message: Message) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/ledger", "headers": []}
+    scope["state"] = {"principal": Principal(key_id="k")}
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(AuditTrail(app, ledger=Kept())(scope, None, send))
+    assert kept == ["GET /v1/ledger"]
