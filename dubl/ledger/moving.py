@@ -51,12 +51,12 @@ def put_ledger(file: Path, target: Path | str, settings: LedgerSettings) -> None
 
     Raises InvalidRequest if there is one already, StoreUnavailable.
     """
-    require_free(target, settings)
     if str(target).startswith(POSTGRESQL):
         with closing(_server(str(target), settings)) as server:
             server.fill_from(file)
         file.unlink()
         return
+    require_free(target, settings)
     place = Path(target)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
