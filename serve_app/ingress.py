@@ -86,6 +86,11 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Serve calls this when it stops the replica regularly."""
+        if not hasattr(self, "_sender"):  # it did not start
+            return
+        self._sender.stop()
+        if self._engine.runner is not None:
+            self._engine.runner.stop()
         if self._local is not None:
             await self._local.close()
 

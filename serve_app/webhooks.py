@@ -47,6 +47,11 @@ class WebhookSender:
         if self._key:
             self._sending = asyncio.create_task(self._run())
 
+    def stop(self) -> None:
+        """Begins no further deliveries."""
+        if self._sending is not None:
+            self._sending.cancel()
+
     async def _run(self) -> None:
         while True:
             try:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from dubl.engine.shell import NO_SHELL, Shell
+from dubl.errors import ServiceInterrupted
 
 OnStage = Callable[[str], None]  # called with the name of a stage that begins
 
@@ -107,10 +108,14 @@ class LocalStep:
         self._shell = shell
         self._lock = asyncio.Lock()
         self._step: Step | None = None
+        self._closed = False
         self._calls: set[asyncio.Task[object]] = set()
 
     async def made(self) -> Step:
+        """Raises ServiceInterrupted after `close`: a late call must not open files again."""
         async with self._lock:
+            if self._closed:
+                raise ServiceInterrupted("the service is stopping")
             if self._step is None:
                 self._step = await asyncio.to_thread(self._make)
                 if self._background:
@@ -129,6 +134,7 @@ class LocalStep:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
         async with self._lock:
+            self._closed = True
             if self._step is not None:
                 await self._step.close()
             self._step = None

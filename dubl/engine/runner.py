@@ -125,6 +125,11 @@ class JobRunner:
         self._loops.append(asyncio.create_task(self._pulse()))
         self._loops.append(asyncio.create_task(self._take(takes_older_than_s)))
 
+    def stop(self) -> None:
+        """Takes no further jobs, and renews no leases; running jobs are left."""
+        for loop in self._loops:
+            loop.cancel()
+
     def reserve(self, key_id: str = "") -> bool:
         """Reserves a place for a job that is about to be accepted, if one is free for its key."""
         if self.free <= 0 or key_id in self._full():

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dubl.engine import steps
-from dubl.errors import LeaseLost
+from dubl.engine.handles import LocalHandle, LocalStep, Step
+from dubl.errors import LeaseLost, ServiceInterrupted
 from dubl.settings import load_settings
 from dubl.types import FrameClip, Sampling, VideoSource
 
@@ -49,3 +50,27 @@ def test_decoding_stops_when_its_call_is_cancelled(
 
     asyncio.run(story())
     assert endless.ended.wait(60)
+
+
+def test_a_step_that_was_closed_is_not_made_again() -> None:
+    made: list[Step] = []
+
+    class Asked(Step):
+        async def ask(self) -> int:
+            return len(made)
+
+        async def close(self) -> None: ...
+
+    def make() -> Step:
+        made.append(Asked())
+        return made[-1]
+
+    async def story() -> None:
+        step = LocalStep(make)
+        assert await LocalHandle(step).ask.remote() == 1
+        await step.close()
+        with pytest.raises(ServiceInterrupted):
+            await LocalHandle(step).ask.remote()
+
+    asyncio.run(story())
+    assert len(made) == 1
