@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,4 +31,9 @@ def test_two_feature_spaces_in_one_process_never_share_a_batch(
         found = await asyncio.gather(*calls)
         assert found == [(each, clip) for clip in "abc" for each in (first, second)]
 
+    async def collected() -> None:
+        gc.collect()
+
     asyncio.run(asked())
+    # Serve's queues make an event loop when they are collected without one, and leave it open.
+    asyncio.run(collected())
