@@ -94,68 +94,82 @@ class LocalCorrelation:
         return self.alike and self.median >= MIN_MEDIAN_CORRELATION
 
 
-def pixel_motion(
-    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> tuple[PixelMotion, ...]:
-    """Common motion of the pixels, for each row of `queries`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedPictures:
+    """Pictures of a query on those of a reference.
 
-    Empty if it cannot be measured: too few pictures, no registration, no motion.
+    targets: n of the reference. rows: each n of the query at the same instants. placements: ways to
+    lay a row; in each, a homography of each instant, from query to target pixels.
+    """
+
+    targets: Sequence[Uint8Array]
+    rows: Sequence[Sequence[Uint8Array]]
+    placements: Sequence[Sequence[Matrix]]
+
+    @property
+    def motions(self) -> tuple[PixelMotion, ...]:
+        """Common motion of the pixels, for each row. Empty: too little moves."""
+        ways = [_compared(self.targets, self.rows, one) for one in self.placements]
+        if not ways[0]:
+            return ()
+        each_row = zip(*(way for way in ways if way), strict=True)
+        return tuple(max(row, key=lambda one: one.correlation) for row in each_row)
+
+    def by_place(self, row: int) -> LocalCorrelation | None:
+        """The correlation of each place by itself. None: nothing changes.
+
+        A correlation over the whole picture is high if a camera takes the same way through a room
+        where other things happen. In a copy each place changes like its original.
+        """
+        values = [_by_place(self.targets, self.rows[row], one) for one in self.placements]
+        measured = [one for one in values if one is not None]
+        return max(measured, key=lambda one: one.most, default=None)
+
+
+def registered_pictures(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> PlacedPictures | None:
+    """The pictures by their registration. None: too few pictures, or they show too little.
 
     references: n gray pictures, uint8 [h,w]. queries: rows of n gray pictures of the query at the
     same instants, uint8 [h',w']. Each row is one hypothesis about the times; the first one is the
     most likely. It is registered, and the other rows use its homography.
     """
     if len(references) < MIN_PICTURES:
-        return ()
+        return None
     try:
-        return _measured(references, queries)
+        return _registered(references, queries)
     except cv2.error as exc:  # degenerate point sets
         logger.warning("pixels were not compared: OpenCV failed: %s", exc)
-        return ()
-
-
-def local_correlation(
-    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
-) -> LocalCorrelation | None:
-    """The correlation of each place by itself.
-
-    A correlation over the whole picture is high if a camera takes the same way through a room where
-    other things happen. In a copy each place changes like its original. Arguments and None: as in
-    pixel_motion, for one row.
-    """
-    try:
-        return _measured_by_place(references, queries)
-    except cv2.error as exc:
-        logger.warning("pixels were not compared: OpenCV failed: %s", exc)
         return None
 
 
-def unplaced_correlation(
-    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
-) -> LocalCorrelation | None:
-    """The local correlation as the whole pictures lie on each other, for those that show too little
-    to be registered. None: nothing changes."""
-    targets = [_scaled(one) for one in references]
-    height, width = targets[0].shape
-    laid = [np.asarray(cv2.resize(one, (width, height)), dtype=np.uint8) for one in queries]
-    return _by_place(targets, laid, [np.eye(3)] * len(targets))
-
-
-def _measured_by_place(
-    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
-) -> LocalCorrelation | None:
+def _registered(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> PlacedPictures | None:
     targets = [_scaled(one) for one in references]
     found = [local_features(one) for one in targets]
-    registration = registered(found, queries, targets[0].shape)
+    registration = registered(found, queries[0], targets[0].shape)
     if registration is None:
         return None
-    queries = [registration.change(one) for one in queries]
-    placed = [[registration.homography] * len(targets)]
+    placements = [[registration.homography] * len(targets)]
     if camera_stands_still(found, targets[0].shape):
-        placed.append(placed_each(registration))
-    values = [_by_place(targets, queries, placements) for placements in placed]
-    measured = [one for one in values if one is not None]
-    return max(measured, key=lambda one: one.most, default=None)
+        placements.append(placed_each(registration))
+    rows = [[registration.change(one) for one in row] for row in queries]
+    return PlacedPictures(targets=targets, rows=rows, placements=placements)
+
+
+def unregistered_pictures(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> PlacedPictures:
+    """The whole pictures as they lie on each other. Arguments: as in registered_pictures."""
+    targets = [_scaled(one) for one in references]
+    height, width = targets[0].shape
+    rows = [
+        [np.asarray(cv2.resize(one, (width, height)), dtype=np.uint8) for one in row]
+        for row in queries
+    ]
+    return PlacedPictures(targets=targets, rows=rows, placements=[[np.eye(3)] * len(targets)])
 
 
 def _by_place(
@@ -197,26 +211,6 @@ def _changes(pictures: Sequence[Uint8Array]) -> Float32Array:
     smooth = np.stack([_smooth(one) for one in pictures])
     changes: Float32Array = smooth - smooth.mean(axis=0)
     return changes
-
-
-def _measured(
-    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
-) -> tuple[PixelMotion, ...]:
-    targets = [_scaled(one) for one in references]
-    found = [local_features(one) for one in targets]
-    registration = registered(found, queries[0], targets[0].shape)
-    if registration is None:
-        return ()
-    queries = [[registration.change(one) for one in row] for row in queries]
-    motions = _compared(targets, queries, [registration.homography] * len(targets))
-    if not motions or not camera_stands_still(found, targets[0].shape):
-        return motions
-    following = _compared(targets, queries, placed_each(registration))
-    return tuple(map(_better, motions, following)) if following else motions
-
-
-def _better(first: PixelMotion, second: PixelMotion) -> PixelMotion:
-    return max(first, second, key=lambda one: one.correlation)
 
 
 def _compared(

@@ -22,9 +22,9 @@ from dubl.matching.pixels import (
     MIN_PICTURES,
     SIDE,
     LocalCorrelation,
-    local_correlation,
-    pixel_motion,
-    unplaced_correlation,
+    PixelMotion,
+    registered_pictures,
+    unregistered_pictures,
 )
 from dubl.ports import Decoder, EvidenceStore
 from dubl.types import (
@@ -252,14 +252,7 @@ def correlations_of(
     source: VideoSource, shown: Mapping[str, Shown], decoder: Decoder
 ) -> dict[str, PixelCorrelation]:
     """The pixel correlation of the query with each reference, by id, where it can be measured."""
-    wanted = sorted(
-        {
-            round(max(0.0, at), 3)
-            for one in shown.values()
-            for _, times_s in one.readings
-            for at in times_s
-        }
-    )
+    wanted = _instants_of(shown.values())
     if not wanted:
         return {}
     further = any(one.view != WHOLE_FRAME for one in shown.values())
@@ -281,36 +274,57 @@ def local_correlation_of(
     """
     if len(shown.pictures) < MIN_PICTURES:
         return None
-    wanted = {round(max(0.0, at), 3) for _, times_s in shown.readings for at in times_s}
-    clip = decoder.decode(source, sampling=_whole_frames(sorted(wanted)))
-    inside = np.flatnonzero(clip.views == shown.view)
-    rows = [[_picture_at(clip, inside, at) for at in times_s] for _, times_s in shown.readings]
-    motions = pixel_motion(shown.pictures, rows)
-    if not motions:
-        found = [unplaced_correlation(shown.pictures, row) for row in rows]
-        return max((one for one in found if one), key=lambda one: one.most, default=None)
-    best = int(np.argmax([one.correlation for one in motions]))
-    return local_correlation(shown.pictures, rows[best])
+    clip = decoder.decode(source, sampling=_whole_frames(_instants_of([shown])))
+    _, rows = _rows(shown, clip)
+    placed = registered_pictures(shown.pictures, rows)
+    if placed is not None and (motions := placed.motions):
+        return placed.by_place(_best(motions))
+    as_they_lie = unregistered_pictures(shown.pictures, rows)
+    found = [as_they_lie.by_place(row) for row in range(len(rows))]
+    return max((one for one in found if one), key=lambda one: one.most, default=None)
 
 
 def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
-    inside = np.flatnonzero(clip.views == shown.view)
-    if not len(inside):
+    segments, rows = _rows(shown, clip)
+    placed = registered_pictures(shown.pictures, rows) if rows else None
+    motions = placed.motions if placed else ()
+    if placed is None or not motions:
         return None
-    segments, times_s = zip(*shown.readings, strict=True)
-    rows = [[_picture_at(clip, inside, at) for at in row_s] for row_s in times_s]
-    motions = pixel_motion(shown.pictures, rows)
-    if not motions:
-        return None
-    values = [one.correlation for one in motions]
-    best = int(np.argmax(values))  # among equal values the first, which is the most likely
-    segment: Segment = segments[best]
-    if segment.reversed != shown.segment.reversed and values[best] <= MIN_BACKWARDS:
+    best = _best(motions)
+    value = motions[best].correlation
+    segment = segments[best]
+    if segment.reversed != shown.segment.reversed and value <= MIN_BACKWARDS:
         segment = shown.segment
-    proves = motions[best].proves and values[best] >= MIN_LOCAL_CORRELATION
-    local = local_correlation(shown.pictures, rows[best]) if proves else None
+    proves = motions[best].proves and value >= MIN_LOCAL_CORRELATION
+    local = placed.by_place(best) if proves else None
     places = local.most if local is not None and local.alike else 0.0
-    return PixelCorrelation(value=values[best], places=places, segment=segment)
+    return PixelCorrelation(value=value, places=places, segment=segment)
+
+
+def _rows(shown: Shown, clip: FrameClip) -> tuple[list[Segment], list[list[Uint8Array]]]:
+    """The segment of each reading, and the query's gray pictures by it.
+
+    No pictures if the clip has none of the view.
+    """
+    inside = np.flatnonzero(clip.views == shown.view)
+    segments = [segment for segment, _ in shown.readings]
+    if not len(inside):
+        return segments, []
+    return segments, [
+        [_picture_at(clip, inside, at) for at in times_s] for _, times_s in shown.readings
+    ]
+
+
+def _best(motions: Sequence[PixelMotion]) -> int:
+    """The row of the highest correlation; among equals the first, which is the most likely."""
+    return int(np.argmax([one.correlation for one in motions]))
+
+
+def _instants_of(shown: Collection[Shown]) -> list[float]:
+    """Query seconds, ascending, of all readings."""
+    return sorted(
+        {round(max(0.0, at), 3) for one in shown for _, times_s in one.readings for at in times_s}
+    )
 
 
 def instants(picture_times_s: Sequence[float], segment: Segment) -> list[float]:

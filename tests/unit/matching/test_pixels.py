@@ -8,7 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dubl.matching.pixels import local_correlation, pixel_motion, unplaced_correlation
+from dubl.matching.pixels import (
+    LocalCorrelation,
+    PixelMotion,
+    registered_pictures,
+    unregistered_pictures,
+)
 from dubl.types import Uint8Array
 
 HEIGHT, WIDTH, COUNT = 180, 256, 8
@@ -60,6 +65,20 @@ def darker(picture: Uint8Array) -> Uint8Array:
 
 def mirrored(picture: Uint8Array) -> Uint8Array:
     return np.ascontiguousarray(picture[:, ::-1])
+
+
+def pixel_motion(
+    references: Sequence[Uint8Array], queries: Sequence[Sequence[Uint8Array]]
+) -> tuple[PixelMotion, ...]:
+    placed = registered_pictures(references, queries)
+    return placed.motions if placed else ()
+
+
+def local_correlation(
+    references: Sequence[Uint8Array], queries: Sequence[Uint8Array]
+) -> LocalCorrelation | None:
+    placed = registered_pictures(references, [queries])
+    return placed.by_place(0) if placed else None
 
 
 def correlations(
@@ -248,9 +267,9 @@ def bars(late: int) -> list[Uint8Array]:
 def test_an_empty_screen_is_compared_as_it_lies() -> None:
     screen = bars(0)
     assert not pixel_motion(screen, [bars(7)])
-    again = unplaced_correlation(screen, [darker(one) for one in screen])
+    again = unregistered_pictures(screen, [[darker(one) for one in screen]]).by_place(0)
     assert again is not None
     assert again.equal
-    other = unplaced_correlation(screen, bars(7))
+    other = unregistered_pictures(screen, [bars(7)]).by_place(0)
     assert other is not None
     assert not other.equal

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
+from dubl.matching import pixels
 from dubl.matching.calibration import Calibration
 from dubl.matching.decision import doubtful_references
+from dubl.matching.registration import Registration, registered
 from dubl.matching.verification import (
     MAX_INSTANTS,
     Verifier,
@@ -179,6 +182,20 @@ def test_a_copy_becomes_sure_and_another_take_unlikely() -> None:
     assert found["copy"].probability > 0.9
     assert found["other"].probability < 0.4
     assert found["copy"].agreement == pytest.approx(1.0, abs=0.05)
+
+
+def test_pictures_are_registered_once_for_all_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading that agrees best but cannot be registered by itself had no say about its places."""
+    calls: list[int] = []
+
+    def counted(*args: Any) -> Registration | None:
+        calls.append(1)
+        return registered(*args)
+
+    monkeypatch.setattr(pixels, "registered", counted)
+    proved = verified(Film(take(seed=5)), Shelf(copy=take(seed=5)), match("copy", 0.7))["copy"]
+    assert proved.probability > 0.9
+    assert len(calls) == 1
 
 
 def test_the_same_file_is_sure_without_a_look() -> None:
