@@ -112,7 +112,7 @@ def scale_findings(
 def answered(
     queries: Sequence[ScaleQuery], found: Sequence[Sequence[FoundMatch]]
 ) -> list[AnsweredQuery]:
-    """The queries with these matches, best first."""
+    """The queries with these matches, best first, but for those that they leave out."""
     matches = [
         tuple(
             Match(
@@ -123,8 +123,9 @@ def answered(
                 segments=(),
             )
             for one in row
+            if one.reference not in query.left_out
         )
-        for row in found
+        for query, row in zip(queries, found, strict=True)
     ]
     return [
         AnsweredQuery(

@@ -49,11 +49,18 @@ def strangers(clips: Sequence[LibraryClip]) -> list[ScaleQuery]:
 def planted_copies(suite: Path, clips: Sequence[LibraryClip]) -> list[ScaleQuery]:
     """The copies in a suite that was made of clips of the library, which its references name.
 
-    Queries that copy nothing, or another video, are left out.
+    Queries that copy nothing, or another video, are left out. So are, for each query, the clips of
+    the suite's strangers: splices and split screens show them, too.
     """
     ids = {clip.path.stem: clip.id for clip in clips}
+    asked = load_truth(suite).queries
+    shown_too = tuple(
+        clip
+        for stem, clip in ids.items()
+        if any(Path(name).stem.endswith(f"_{stem}") for name in asked if not asked[name].matches)
+    )
     queries = []
-    for name, facts in load_truth(suite).queries.items():
+    for name, facts in asked.items():
         known = [ids.get(Path(match.reference).stem) for match in facts.matches]
         truth = tuple(
             match.model_copy(update={"reference": clip})
@@ -67,6 +74,7 @@ def planted_copies(suite: Path, clips: Sequence[LibraryClip]) -> list[ScaleQuery
                     path=suite / QUERIES / name,
                     kind=facts.attack,
                     truth=truth,
+                    left_out=shown_too,
                 )
             )
     return queries

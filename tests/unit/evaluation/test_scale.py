@@ -84,7 +84,7 @@ def test_copies_of_clips_are_planted(tmp_path: Path) -> None:
     queries = {
         "copy.mp4": TrueQuery(attack="crop", matches=(match,)),
         "other.mp4": TrueQuery(attack="crop", matches=(other,)),
-        "stranger.mp4": TrueQuery(attack="stranger"),
+        "stranger_000_c.mp4": TrueQuery(attack="stranger"),
     }
     SuiteTruth(references=("a.mp4",), queries=queries).write(tmp_path)
     for name in queries:
@@ -93,6 +93,7 @@ def test_copies_of_clips_are_planted(tmp_path: Path) -> None:
     (planted,) = planted_copies(tmp_path, CLIPS)
     assert (planted.path.name, planted.kind) == ("copy.mp4", "crop")
     assert planted.truth[0].reference == "a"
+    assert planted.left_out == ("c",)  # copies are spliced with the suite's strangers
 
 
 class Colors:
