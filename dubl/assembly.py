@@ -66,7 +66,8 @@ def make_verifier(
     calibration = calibration_of(weights_folder(settings))
     if not calibration.pixels:
         return None
-    return Verifier(store, calibration, open_file=open_file)
+    sure = settings.policy.sure_probability
+    return Verifier(store, calibration, sure_probability=sure, open_file=open_file)
 
 
 def make_embedder(settings: Settings, *, runtime: bool = True) -> Embedder:

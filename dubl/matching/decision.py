@@ -144,18 +144,27 @@ def doubtful_references(
 
     A match is left out if sure matches cover its seconds of the query, or if MAX_PIXEL_CHECKS more
     probable ones are compared over most of them. So every reference of a compilation is compared,
-    and few versions of one film. Licensed and rejected matches neither count nor cover.
+    and few versions of one film. Sure matches are compared where features take their references for
+    versions of one another: these may be other clips of one scene. Licensed and rejected matches
+    neither count nor cover.
     """
     counting = [one for one in _marked(matches, prior, context) if counts(one)]
     sure = [one for one in counting if one.probability >= policy.sure_probability]
+    rivals = [one for one in counting if one.probability >= policy.duplicate_probability]
     chosen: list[Match] = []
     for match in counting:
-        doubtful = policy.second_pass_probability <= match.probability < policy.sure_probability
-        if not doubtful or not match.segments or not _adds_seconds(match, sure):
+        if match.probability < policy.second_pass_probability or not match.segments:
             continue
-        if sum(_covers_most(one, match) for one in chosen) < MAX_PIXEL_CHECKS:
+        asked = contested(match, matches, rivals) if match in sure else _adds_seconds(match, sure)
+        if asked and sum(_covers_most(one, match) for one in chosen) < MAX_PIXEL_CHECKS:
             chosen.append(match)
     return tuple(one.reference_id for one in chosen)
+
+
+def contested(match: Match, matches: MatchSet, rivals: Sequence[Match]) -> bool:
+    """Whether features take a reference of `rivals` for a version of this one."""
+    alike = matches.alike.get(match.reference_id, frozenset())
+    return any(one.reference_id in alike for one in rivals)
 
 
 def _adds_seconds(match: Match, surer: Sequence[Match]) -> bool:

@@ -42,7 +42,8 @@ class Comparison:
 
     excluded_s: seconds of the query that copy excluded segments of the reference.
     common_s: further seconds that are common material.
-    truncated: there are more segments. video_stream: as in Match.
+    truncated: there are more segments. video_stream: as in Match. alike: ids of the other
+    references that features take for versions of this one.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -51,6 +52,7 @@ class Comparison:
     common_s: float = 0.0
     truncated: bool = False
     video_stream: int | None = None
+    alike: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,7 @@ class ViSiLReranker:
             timings_ms={**features.timings_ms, **candidates.timings_ms, "rerank": elapsed_ms},
             rights=rights,
             heard=heard,
+            alike={name: one.alike for name, one in comparisons.items() if one.alike},
         )
 
     def _rights(self, candidates: Sequence[Candidate]) -> dict[str, Rights]:
@@ -209,19 +212,23 @@ class ViSiLReranker:
             name: self._align(query, reference, rights.get(name, UNRESTRICTED), common)
             for name, reference in references.items()
         }
+        alike = versions(
+            references,
+            {name: one.found[0][0] for name, one in alignments.items() if one.found},
+            min_change=self._calibration.sure_motion,
+        )
         normalizer = ScoreNormalizer(
             query,
             references,
             usual_background=self._calibration.usual_background,
             known_copies=[name for name, one in alignments.items() if self._is_sure(one.found)],
-            versions=versions(
-                references,
-                {name: one.found[0][0] for name, one in alignments.items() if one.found},
-                min_change=self._calibration.sure_motion,
-            ),
+            versions=alike,
             background=self._background,
         )
-        return {name: self._scored(name, one, normalizer) for name, one in alignments.items()}
+        return {
+            name: replace(self._scored(name, one, normalizer), alike=alike.get(name, frozenset()))
+            for name, one in alignments.items()
+        }
 
     def probability(self, signals: Signals) -> float:
         return probability(signals, self._calibration)

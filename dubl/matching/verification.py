@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from dubl.errors import DublError, EvidenceNotKept, LeaseLost, StoreUnavailable
 from dubl.matching.calibration import Calibration, with_pixels
+from dubl.matching.decision import contested
 from dubl.matching.pixels import (
     MIN_LOCAL_CORRELATION,
     MIN_PICTURES,
     SIDE,
     LocalCorrelation,
     PixelMotion,
+    PlacedPictures,
     registered_pictures,
     unregistered_pictures,
 )
@@ -101,11 +103,16 @@ class Verifier:
         store: EvidenceStore,
         calibration: Calibration,
         *,
+        sure_probability: float,
         open_file: Callable[[str], VideoSource],
     ) -> None:
-        """`open_file` opens the file that a reference was registered from; raises DublError."""
+        """sure_probability: from which a match is compared only where others are as sure.
+
+        `open_file` opens the file that a reference was registered from; raises DublError.
+        """
         self._store = store
         self._calibration = calibration
+        self._sure = sure_probability
         self._open_file = open_file
 
     def verify(
@@ -145,6 +152,8 @@ class Verifier:
             else self._verified(one, correlations.get(one.reference_id))
             for one in matches.matches
         ]
+        if not same:
+            verified = self._like_those_seen(matches, verified, correlations)
         verified.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return replace(
@@ -188,8 +197,9 @@ class Verifier:
             match.probability, correlation.value, correlation.places, self._calibration
         )
         # A clock, one cut or the same way of a camera raises nothing beyond what a person should
-        # look at.
-        unproven = max(match.probability, self._calibration.edge_ceiling)
+        # look at. Nor may one of several references that are as sure.
+        sure = match.probability >= self._sure
+        unproven = max(0.0 if sure else match.probability, self._calibration.edge_ceiling)
         most = match.ceiling if correlation.proves else min(match.ceiling, unproven)
         return replace(
             match,
@@ -198,6 +208,26 @@ class Verifier:
             still=match.still and not correlation.proves,
             segments=(correlation.segment, *match.segments[1:]),
         )
+
+    def _like_those_seen(
+        self,
+        matches: MatchSet,
+        verified: Sequence[Match],
+        correlations: Mapping[str, PixelCorrelation],
+    ) -> list[Match]:
+        """Matches that were not compared are no surer than those of their versions that were, if
+        pixels prove none of these."""
+        seen = [one for one in matches.matches if one.reference_id in correlations]
+        seen = [one for one in seen if one.probability >= self._sure]
+        if not seen or any(correlations[one.reference_id].proves for one in seen):
+            return list(verified)
+        most = self._calibration.edge_ceiling
+        return [
+            replace(one, probability=min(one.probability, most))
+            if one.reference_id not in correlations and contested(one, matches, seen)
+            else one
+            for one in verified
+        ]
 
 
 def shown_along(segment: Segment, reference_id: str, store: EvidenceStore) -> Shown:
@@ -278,7 +308,7 @@ def local_correlation_of(
     _, rows = _rows(shown, clip)
     placed = registered_pictures(shown.pictures, rows)
     if placed is not None and (motions := placed.motions):
-        return placed.by_place(_best(motions))
+        return _places(placed, _best(motions), shown, rows)
     as_they_lie = unregistered_pictures(shown.pictures, rows)
     found = [as_they_lie.by_place(row) for row in range(len(rows))]
     return max((one for one in found if one), key=lambda one: one.most, default=None)
@@ -296,9 +326,17 @@ def _correlation(shown: Shown, clip: FrameClip) -> PixelCorrelation | None:
     if segment.reversed != shown.segment.reversed and value <= MIN_BACKWARDS:
         segment = shown.segment
     proves = motions[best].proves and value >= MIN_LOCAL_CORRELATION
-    local = placed.by_place(best) if proves else None
+    local = _places(placed, best, shown, rows) if proves else None
     places = local.most if local is not None and local.alike else 0.0
     return PixelCorrelation(value=value, places=places, segment=segment)
+
+
+def _places(
+    placed: PlacedPictures, best: int, shown: Shown, rows: Sequence[Sequence[Uint8Array]]
+) -> LocalCorrelation | None:
+    """By place, for the best row: by its own registration, if that is another and succeeds."""
+    own = registered_pictures(shown.pictures, [rows[best]]) if best else None
+    return own.by_place(0) if own else placed.by_place(best)
 
 
 def _rows(shown: Shown, clip: FrameClip) -> tuple[list[Segment], list[list[Uint8Array]]]:

@@ -156,7 +156,8 @@ class MatchSet:
     """Matches of the pictures, most probable first.
 
     damaged: part of the query could not be read. rights: of the matched references, by id. heard:
-    comparisons of sounds, by id of the reference.
+    comparisons of sounds, by id of the reference. alike: by id, the ids of other references that
+    features take for versions of it.
     """
 
     matches: tuple[Match, ...]
@@ -167,6 +168,7 @@ class MatchSet:
     timings_ms: Timings = field(default_factory=dict)
     rights: Mapping[str, Rights] = field(default_factory=dict)
     heard: Mapping[str, Heard] = field(default_factory=dict)
+    alike: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,18 @@ def test_unsettled_are_the_most_probable_ones_where_none_is_sure(
     assert list(found) == wanted
 
 
+def test_sure_matches_with_versions_of_one_another_are_unsettled() -> None:
+    policy = PolicySettings(second_pass_probability=0.02, sure_probability=0.97)
+    given = matches(
+        0.99, 0.98, 0.97, 0.3
+    )  # the third is seen beside them, in a part of the picture
+    alike = {"r0": frozenset({"r1", "r3"}), "r1": frozenset({"r0"}), "r3": frozenset({"r0"})}
+    assert doubtful_references(given, policy) == ()
+    assert doubtful_references(replace(given, alike=alike), policy) == ("r0", "r1")
+    below = replace(matches(0.99, 0.91), alike={"r0": frozenset({"r1"})})
+    assert doubtful_references(below, policy) == ("r0",)
+
+
 def test_what_counts_for_nothing_settles_nothing() -> None:
     given = matches(0.99, 0.93, 0.5)
     policy = PolicySettings(second_pass_probability=0.02, sure_probability=0.97)

@@ -14,7 +14,7 @@ from PIL import Image
 from dubl.errors import DecodeTimeout, EvidenceNotKept, SourceForbidden
 from dubl.matching import pixels
 from dubl.matching.calibration import Calibration
-from dubl.matching.decision import doubtful_references
+from dubl.matching.decision import MAX_PIXEL_CHECKS, doubtful_references
 from dubl.matching.registration import Registration, registered
 from dubl.matching.verification import (
     MAX_INSTANTS,
@@ -167,8 +167,12 @@ def verified(
     open_file: Callable[[str], VideoSource] = nowhere,
 ) -> dict[str, Match]:
     """Most probable first are the matches that verification is given, and those that it gives."""
-    verifier = Verifier(shelf, CALIBRATION, open_file=open_file)
-    given = MatchSet(matches=matches, index_version=1)
+    verifier = Verifier(
+        shelf, CALIBRATION, sure_probability=POLICY.sure_probability, open_file=open_file
+    )
+    names = {one.reference_id for one in matches}
+    alike = {name: frozenset(names - {name}) for name in names}
+    given = MatchSet(matches=matches, index_version=1, alike=alike)
     doubtful = doubtful_references(given, POLICY)
     references = [reference(identifier) for identifier in doubtful]
     found = verifier.verify(SOURCE, given, doubtful, references, decoder=film)
@@ -204,7 +208,7 @@ def test_the_same_file_is_sure_without_a_look() -> None:
     given = MatchSet(
         matches=(match("other", 0.7), match("still", 0.5, ceiling=0.8)), index_version=1
     )
-    verifier = Verifier(Shelf(), CALIBRATION, open_file=nowhere)
+    verifier = Verifier(Shelf(), CALIBRATION, sure_probability=0.9, open_file=nowhere)
     references = [reference("other"), reference("still")]
     found = verifier.verify(source, given, ("other", "still"), references, decoder=film)
     assert [one.reference_id for one in found.matches] == ["still", "other"]
@@ -271,6 +275,32 @@ def test_what_is_sure_or_unlikely_is_not_looked_at() -> None:
     assert film.samplings == []
     assert found["sure"].probability == 0.95
     assert found["unlikely"].probability == 0.01
+
+
+def test_of_references_that_are_as_sure_those_stay_that_pixels_prove() -> None:
+    """Features do not tell a copy's original from other clips of its scene; versions of it are."""
+    film = Film(take(seed=5))
+    shelf = Shelf(other=take(seed=6), copy=take(seed=5), version=take(seed=5))
+    sure = [match("other", 0.99), match("copy", 0.98), match("version", 0.97)]
+    found = verified(film, shelf, *sure)
+    assert found["copy"].probability > 0.95
+    assert found["version"].probability > 0.95
+    assert found["other"].probability <= CALIBRATION.edge_ceiling
+
+
+def test_of_references_that_are_as_sure_none_counts_if_pixels_prove_none() -> None:
+    film = Film(take(seed=5))
+    names = ["first", "second", "third", "fourth"]
+    shelf = Shelf(**{name: take(seed=6) for name in names})
+    chances = (0.99, 0.98, 0.97, 0.85)  # three are compared; the last has the same seconds
+    found = verified(film, shelf, *map(match, names, chances))
+    assert all(one.probability <= CALIBRATION.edge_ceiling for one in found.values())
+    assert sum(one.agreement is not None for one in found.values()) == MAX_PIXEL_CHECKS
+
+
+def test_references_that_are_as_sure_stay_so_without_pictures() -> None:
+    found = verified(Film(take(seed=5)), Shelf(), match("one", 0.99), match("two", 0.98))
+    assert [one.probability for one in found.values()] == [0.99, 0.98]
 
 
 def test_a_copy_in_another_video_stream_is_compared_with_that() -> None:
