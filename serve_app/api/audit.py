@@ -41,6 +41,11 @@ async def listing(
     return bodies.Page[bodies.AuditEntry].of(page, bodies.AuditEntry.of)
 
 
+def _changes_nothing(scope: Scope) -> bool:
+    """Whether the route said so: a preview is no decision."""
+    return getattr(Request(scope).state, "changes_nothing", False)
+
+
 class AuditTrail:
     """ASGI middleware: what was done is in the ledger before it is answered."""
 
@@ -59,7 +64,7 @@ class AuditTrail:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                if message["status"] < 400:
+                if message["status"] < 400 and not _changes_nothing(scope):
                     await self._add(scope)
             await send(message)
 

@@ -90,4 +90,5 @@ async def review_many(
         note=body.note,
         dry_run=body.dry_run,
     )
+    request.state.changes_nothing = body.dry_run
     return bodies.Reviewed.of(recorded, dry_run=body.dry_run)

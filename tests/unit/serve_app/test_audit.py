@@ -11,13 +11,14 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Send
 from starlette.types import Scope as AsgiScope
 
+from dubl.contract.orders import CheckOrder, VideoInput
 from dubl.errors import StoreUnavailable
 from dubl.ledger.audit import Audit
 from dubl.types import AuditEntry, Scope
 from serve_app.api.access import Principal
 from serve_app.api.audit import AuditTrail
 from serve_app.api.routes import is_audited
-from tests.support.fake_service import FakeService
+from tests.support.fake_service import MATCH, FakeService
 
 
 @pytest.fixture
@@ -71,6 +72,15 @@ def test_each_route_that_changes_something_is_listed(client: TestClient) -> None
         ("POST", "/v1/references"),
         ("POST", "/v1/search/frame"),
     }, "submissions, which are jobs with their key, and questions"
+
+
+def test_a_preview_of_decisions_is_not_listed(service: FakeService, client: TestClient) -> None:
+    service.ledger.record_check(service.verdict_on(CheckOrder(id="c", video=VideoInput())))
+    items = [{"check_id": "c", "reference_id": MATCH.reference_id, "decision": "confirmed"}]
+    for dry_run in (True, False):
+        told = client.post("/v1/reviews/many", json={"items": items, "dry_run": dry_run})
+        assert told.status_code == 200, told.text
+    assert _actions(client) == ["POST /v1/reviews/many"]
 
 
 def test_an_address_with_a_slash_too_many_is_led_on_and_nothing_is_listed(
