@@ -110,6 +110,13 @@ class Records(Generic[Kept]):
             statement += f" ON CONFLICT ({names[0]}) DO UPDATE SET {changes}"
         connection.execute(statement, self._values(kept, extra))
 
+    def put_all(self, connection: Connection, kept: Sequence[Kept]) -> None:
+        """Adds rows, in one statement."""
+        if kept:
+            more = f", ({marks(self._names)})" * (len(kept) - 1)
+            values = [value for one in kept for value in self._values(one, NOTHING)]
+            connection.execute(self._insertion(NOTHING) + more, values)
+
     def add(
         self, connection: Connection, kept: Kept, *, extra: Mapping[str, Value] = NOTHING
     ) -> bool:

@@ -122,8 +122,7 @@ class Reviews:
             at = utc_now(timespec="microseconds")
             entries = tuple(_entry(one, reviewer=reviewer, note=note, at=at) for one, _ in free)
             if not dry_run:
-                for entry in entries:
-                    REVIEWS.put(connection, entry)
+                REVIEWS.put_all(connection, entries)
                 _follow(connection, entries)
             return RecordedReviews(
                 entries=entries,
