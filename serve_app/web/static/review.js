@@ -60,7 +60,10 @@ export async function undo() {
   const last = decided.pop();
   if (!last) return false;
   const items = last.map((one) => ({ check_id: one.check_id, reference_id: one.reference_id, decision: STATE_AFTER[one.before] || "reopened", if_state: one.after }));
-  const { conflicts } = await post("/v1/reviews/many", { items, reviewer: reviewer() });
+  const { conflicts } = await post("/v1/reviews/many", { items, reviewer: reviewer() }).catch((error) => {
+    decided.push(last); // it can be taken back later
+    throw error;
+  });
   toast(conflicts.length ? t("bulk.conflicts", { count: conflicts.length }) : t("review.undone"), conflicts.length ? "bad" : "good");
   window.dispatchEvent(new Event("dubl-decided"));
   return true;

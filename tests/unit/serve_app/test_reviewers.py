@@ -58,7 +58,11 @@ def test_undo_takes_the_last_decision_back_and_no_other(
         page.keyboard.press("c")
         expect(page.locator("a.match", has_text="c-2")).to_have_count(0)
         assert states(service) == {"c-1": "open", "c-2": "confirmed", "c-3": "open"}
+        page.route("**/v1/reviews/many", lambda route: route.abort())
         page.keyboard.press("u")
+        expect(page.locator(".toast.bad")).to_have_count(1)
+        page.unroute("**/v1/reviews/many")
+        page.keyboard.press("u")  # what failed can be tried again
         expect(page.locator("a.match", has_text="c-2")).to_have_count(1)
         page.keyboard.press("z")
         expect(page.locator(".toast", has_text="Nothing to undo")).to_have_count(1)
