@@ -64,7 +64,7 @@ class AuditTrail:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                if message["status"] < 400 and not _changes_nothing(scope):
+                if message["status"] < 400:
                     await self._add(scope)
             await send(message)
 
@@ -76,7 +76,8 @@ class AuditTrail:
             raise
 
     async def _add(self, scope: Scope) -> None:
-        if "route" not in scope:  # a redirect to an address without a slash at its end
+        # A redirect to an address without a slash at its end has no route.
+        if "route" not in scope or _changes_nothing(scope):
             return
         principal = principal_of(Request(scope))
         entry = AuditEntry(

@@ -83,6 +83,7 @@ async def review_many(
     seen = {one.check_id for one in body.items} if principal_of(request).libraries else ()
     for check_id in seen:
         await visible_check(context, request, check_id)
+    request.state.changes_nothing = body.dry_run
     recorded = await context.ledger.ask(
         Reviews.record_all,
         body.judgements,
@@ -90,5 +91,4 @@ async def review_many(
         note=body.note,
         dry_run=body.dry_run,
     )
-    request.state.changes_nothing = body.dry_run
     return bodies.Reviewed.of(recorded, dry_run=body.dry_run)

@@ -8,15 +8,18 @@ from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.requests import Request
 from starlette.types import Message, Send
 from starlette.types import Scope as AsgiScope
 
 from dubl.contract.orders import CheckOrder, VideoInput
+from dubl.contract.requests import ReviewsRequest
 from dubl.errors import StoreUnavailable
 from dubl.ledger.audit import Audit
 from dubl.types import AuditEntry, Scope
 from serve_app.api.access import Principal
 from serve_app.api.audit import AuditTrail
+from serve_app.api.reviews import review_many
 from serve_app.api.routes import is_audited
 from tests.support.fake_service import MATCH, FakeService
 
@@ -103,8 +106,8 @@ def test_a_log_that_cannot_be_written_undoes_nothing(
     assert "POST /v1/keys" in caplog.text
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_caller_that_goes_away_is_listed_once(begun: bool) -> None:
+def _kept_of_a_broken_call(*, begun: bool, **state: bool) -> list[str]:
+    """The entries of a call whose caller goes away, before or after its answer has begun."""
     kept = []
 
     class Kept:
@@ -120,7 +123,31 @@ def test_a_caller_that_goes_away_is_listed_once(begun: bool) -> None:
     async def send(_message: Message) -> None: ...
 
     scope = {"type": "http", "method": "GET", "path": "/v1/ledger", "headers": []}
-    scope["state"] = {"principal": Principal(key_id="k")}
+    scope["state"] = {"principal": Principal(key_id="k"), **state}
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(AuditTrail(app, ledger=Kept())(scope, None, send))
-    assert kept == ["GET /v1/ledger"]
+    return kept
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_caller_that_goes_away_is_listed_once(begun: bool) -> None:
+    assert _kept_of_a_broken_call(begun=begun) == ["GET /v1/ledger"]
+
+
+def test_a_preview_whose_caller_goes_away_is_not_listed() -> None:
+    assert _kept_of_a_broken_call(begun=False, changes_nothing=True) == []
+
+
+def test_a_preview_says_so_before_the_ledger_looks() -> None:
+    """The caller may go away meanwhile."""
+
+    class Gone:
+        async def ask(self, *_: object, **__: object) -> None:
+            raise asyncio.CancelledError
+
+    request = Request({"type": "http", "state": {"principal": Principal(key_id="k")}})
+    items = [{"check_id": "c", "reference_id": "r", "decision": "confirmed"}]
+    body = ReviewsRequest.model_validate({"items": items, "dry_run": True})
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(review_many(SimpleNamespace(ledger=Gone()), request, body))
+    assert request.state.changes_nothing
