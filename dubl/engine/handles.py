@@ -129,12 +129,12 @@ class LocalStep:
             return await getattr(step, name)(*values)
 
     async def close(self) -> None:
-        """Cancels running calls and closes the step."""
+        """Cancels running calls and closes the step. Calls that come meanwhile are refused."""
+        self._closed = True
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
         async with self._lock:
-            self._closed = True
             if self._step is not None:
                 await self._step.close()
             self._step = None

@@ -74,3 +74,40 @@ def test_a_step_that_was_closed_is_not_made_again() -> None:
 
     asyncio.run(story())
     assert len(made) == 1
+
+
+def test_a_call_that_comes_while_a_step_closes_is_refused() -> None:
+    class Slow(Step):
+        def __init__(self) -> None:
+            self.closed = False
+
+        async def ask(self) -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                tidying.set()
+                await refused.wait()
+
+        async def look(self) -> bool:
+            return self.closed
+
+        async def close(self) -> None:
+            self.closed = True
+
+    begun, tidying, refused = (asyncio.Event() for _ in range(3))
+
+    async def story() -> None:
+        step = LocalStep(Slow)
+        LocalHandle(step).ask.remote()
+        await begun.wait()
+        closing = asyncio.create_task(step.close())
+        await tidying.wait()  # the running call was cancelled, and has not ended
+        try:
+            with pytest.raises(ServiceInterrupted):
+                await LocalHandle(step).look.remote()
+        finally:
+            refused.set()
+            await closing
+
+    asyncio.run(story())
