@@ -54,11 +54,9 @@ def planted_copies(suite: Path, clips: Sequence[LibraryClip]) -> list[ScaleQuery
     """
     ids = {clip.path.stem: clip.id for clip in clips}
     asked = load_truth(suite).queries
-    shown_too = tuple(
-        clip
-        for stem, clip in ids.items()
-        if any(Path(name).stem.endswith(f"_{stem}") for name in asked if not asked[name].matches)
-    )
+    # The suite names them stranger_NUMBER_STEM.
+    shown = {Path(name).stem.split("_", 2)[-1] for name in asked if not asked[name].matches}
+    shown_too = tuple(clip for stem, clip in ids.items() if stem in shown)
     queries = []
     for name, facts in asked.items():
         known = [ids.get(Path(match.reference).stem) for match in facts.matches]

@@ -96,6 +96,17 @@ def test_copies_of_clips_are_planted(tmp_path: Path) -> None:
     assert planted.left_out == ("c",)  # copies are spliced with the suite's strangers
 
 
+def test_a_clip_with_the_end_of_a_strangers_name_is_no_stranger(tmp_path: Path) -> None:
+    match = TrueMatch(reference="c.mp4", q=(0, 1), r=(2, 3))
+    queries = {
+        "copy.mp4": TrueQuery(attack="crop", matches=(match,)),
+        "stranger_000_old_c.mp4": TrueQuery(attack="stranger"),
+    }
+    SuiteTruth(references=("c.mp4",), queries=queries).write(tmp_path)
+    (planted,) = planted_copies(tmp_path, (clip("c"), clip("old_c")))
+    assert planted.left_out == ("old_c",)
+
+
 class Colors:
     """Embeds the mean color of each picture."""
 
