@@ -134,6 +134,7 @@ class Librarian(Step):
 
         video = [Entry(draft=draft, source=source, features=one) for one in features]
         made = await self._registrations.add(video)
+        self._known_libraries.add(draft.library)
         return replace(made, timings_ms=features[0].timings_ms)
 
     async def _write(self, videos: Sequence[list[Entry]]) -> Sequence[Registration]:
@@ -203,7 +204,7 @@ class Librarian(Step):
         return None
 
     async def told_libraries(self) -> frozenset[str]:
-        """Names for hints: those at the last upkeep, and those asked about since."""
+        """Names for hints: those at the last upkeep, and those filled or asked about since."""
         if self._told_libraries is None:
             self._told_libraries = frozenset(await self.libraries())
         return self._told_libraries | self._known_libraries

@@ -33,7 +33,9 @@ def test_wrong_names_read_all_references_once_at_most(
         monkeypatch.setattr(store, "libraries", counted)
         source = VideoSource(path="", sha256="a", size_bytes=1, name="film")
         draft = ReferenceDraft(id="film", library="films")
+        assert await librarian.told_libraries() == frozenset()
         await librarian.register(draft, source, random_features(settings, seed=1))
+        assert await librarian.told_libraries() == {"films"}  # before the next upkeep
         for number in range(5):
             assert await librarian.unknown(["films", f"no{number}", "none"]) == f"no{number}"
             assert await librarian.told_libraries() == {"films"}
