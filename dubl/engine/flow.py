@@ -143,7 +143,8 @@ class Embedding:
 class Flow:
     """Runs checks and registrations over the steps.
 
-    `at_once`: so many of them at most; others wait for their turn. 0: without a limit.
+    `at_once`: so many of them at most; others wait for their turn. 0: without a limit. Searches for
+    a frame are short, and somebody waits for them: they take no turn.
     """
 
     def __init__(self, steps: Steps, settings: Settings, *, at_once: int = 0) -> None:
@@ -199,9 +200,10 @@ class Flow:
         With `check_id`, the evidence of the earlier check is stored for this one too.
         """
         lane = self._steps.lane(space_id)
-        features = self._steps.librarian.upload_features.remote(lane.space.id, earlier_id)
-        candidates = lane.retriever.retrieve.remote(features, list(libraries), [], "")
-        matches = await lane.reranker.rerank.remote(features, candidates)
+        async with self._place:
+            features = self._steps.librarian.upload_features.remote(lane.space.id, earlier_id)
+            candidates = lane.retriever.retrieve.remote(features, list(libraries), [], "")
+            matches = await lane.reranker.rerank.remote(features, candidates)
         if check_id:
             await _kept(self._steps.decoder.keep_again.remote(earlier_id, check_id))
         return self._decided(lane, matches, prior, context)

@@ -10,16 +10,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from contextvars import copy_context
+from functools import cached_property, partial
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.errors import ServiceInterrupted
 
 OnStage = Callable[[str], None]  # called with the name of a stage that begins
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # Seconds. Nobody sees the stages of a job that is over before the first of them.
 FIRST_LOOK_S = 0.25
+
+# Of one step at most. They mostly wait: for processes that decode, the disk, one another.
+STEP_THREADS = 32
 
 
 class Response(Protocol):
@@ -51,7 +60,19 @@ class Handle(Protocol):
 
 
 class Step:
-    """What every step has besides its work. Methods of steps are coroutines."""
+    """What every step has besides its work. Methods of steps are coroutines.
+
+    A step has threads of its own, so that one that is held up holds up no other one in its process.
+    """
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(STEP_THREADS, thread_name_prefix=type(self).__name__.lower())
+
+    async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `call` returns, which may block."""
+        run = partial(copy_context().run, call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     def start(self) -> None:
         """Starts background work in the running loop."""
@@ -61,7 +82,8 @@ class Step:
         return True
 
     async def close(self) -> None:
-        """Ends processes, files and background work."""
+        """Ends processes, files, threads and background work."""
+        self._threads.shutdown(wait=False)
 
 
 @asynccontextmanager

@@ -86,6 +86,7 @@ class Librarian(Step):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await super().close()
 
     async def keep_up(self) -> None:
         """Compacts and indexes new rows, and removes leftovers of crashes and expired data.
@@ -94,16 +95,16 @@ class Librarian(Step):
         """
         async with self._writing:
             if self._clean_at <= time.monotonic():
-                again_s = await asyncio.to_thread(self._library.delete_orphan_frames)
+                again_s = await self.in_thread(self._library.delete_orphan_frames)
                 self._clean_at = time.monotonic() + again_s
             if self._library.version != self._optimized:
-                await asyncio.to_thread(self._library.optimize)
+                await self.in_thread(self._library.optimize)
             self._optimized = self._library.version
         await self._sweep_uploads()
 
     async def _keep_up(self) -> None:
         await self.keep_up()
-        self._index = await asyncio.to_thread(self._index_state)
+        self._index = await self.in_thread(self._index_state)
 
     def _index_state(self) -> tuple[IndexHealth, int, float]:
         counts = self._store.libraries()
@@ -140,50 +141,50 @@ class Librarian(Step):
     async def _write(self, videos: Sequence[list[Entry]]) -> Sequence[Registration]:
         async with self._writing:
             with self._cleaned_up():
-                return await asyncio.to_thread(self._library.register, videos)
+                return await self.in_thread(self._library.register, videos)
 
     async def find(self, draft: ReferenceDraft, sha256: str) -> Registration | None:
         """The existing registration of the same video."""
-        return await asyncio.to_thread(self._library.find, draft, sha256)
+        return await self.in_thread(self._library.find, draft, sha256)
 
     async def get(self, reference_id: str) -> Reference:
-        return await asyncio.to_thread(self._store.get, reference_id)
+        return await self.in_thread(self._store.get, reference_id)
 
     async def existing(self, reference_ids: Sequence[str]) -> Sequence[Reference]:
         """The references that are in the library."""
-        return await asyncio.to_thread(self._store.existing, ids=reference_ids)
+        return await self.in_thread(self._store.existing, ids=reference_ids)
 
     async def list(
         self, library: str, owner: str, text: str, limit: int, cursor: str
     ) -> Page[Reference]:
-        return await asyncio.to_thread(
+        return await self.in_thread(
             self._store.list, library=library, owner=owner, q=text, limit=limit, cursor=cursor
         )
 
     async def update(self, reference_id: str, change: ReferenceChange) -> Reference:
         """Changes a reference; returns when all readers see new rights."""
         async with self._writing:
-            reference = await asyncio.to_thread(self._library.update, reference_id, change)
+            reference = await self.in_thread(self._library.update, reference_id, change)
         if change.rights is not None:
             await asyncio.sleep(self._seen_after_s)
         return reference
 
     async def delete(self, reference_id: str) -> None:
         # Pictures first: what is cut off here is done again as long as the reference is there.
-        await asyncio.to_thread(self._kept.remove_reference, reference_id)
+        await self.in_thread(self._kept.remove_reference, reference_id)
         async with self._writing:
             with self._cleaned_up():
-                await asyncio.to_thread(self._library.delete, reference_id)
+                await self.in_thread(self._library.delete, reference_id)
             # Some may have been stored meanwhile. None of a next reference with this id: it is
             # registered before its pictures are stored.
-            await asyncio.to_thread(self._kept.remove_reference, reference_id)
+            await self.in_thread(self._kept.remove_reference, reference_id)
 
     async def drop_pictures_of_deleted(self, reference_id: str, created_at: str) -> None:
         """Removes a reference's pictures if this registration was deleted, as while they were
         stored."""
         found = await self.existing([reference_id])
         if created_at not in [one.created_at for one in found]:
-            await asyncio.to_thread(self._kept.remove_reference, reference_id)
+            await self.in_thread(self._kept.remove_reference, reference_id)
 
     async def withdraw(self, reference_id: str, since: str) -> None:
         """Deletes a reference that was registered at this time or later, if it is there."""
@@ -198,7 +199,7 @@ class Librarian(Step):
         """
         for name in libraries:
             if name not in self._known_libraries:
-                if not await asyncio.to_thread(self._store.count, [name]):
+                if not await self.in_thread(self._store.count, [name]):
                     return name
                 self._known_libraries.add(name)
         return None
@@ -210,17 +211,15 @@ class Librarian(Step):
         return self._told_libraries | self._known_libraries
 
     async def libraries(self) -> Mapping[str, int]:
-        return await asyncio.to_thread(self._store.libraries)
+        return await self.in_thread(self._store.libraries)
 
     async def holdings(self) -> Mapping[str, Holding]:
         """Number of references, and of missing ones, by feature space."""
-        return await asyncio.to_thread(self._library.holdings)
+        return await self.in_thread(self._library.holdings)
 
     async def missing(self, space_id: str, after_id: str, limit: int) -> Sequence[Reference]:
         """References that a space lacks and another one holds, sorted by id."""
-        return await asyncio.to_thread(
-            self._library.missing, space_id, after_id=after_id, limit=limit
-        )
+        return await self.in_thread(self._library.missing, space_id, after_id=after_id, limit=limit)
 
     async def keep_upload(self, upload: Upload, features: VideoFeatures) -> None:
         """Stores the features of a checked video, if the settings say so."""
@@ -235,14 +234,14 @@ class Librarian(Step):
             for space_id, store in self._uploads.items():
                 theirs = [one for one in uploads if one.features.spec.space_id == space_id]
                 if theirs:
-                    await asyncio.to_thread(store.keep, theirs)
+                    await self.in_thread(store.keep, theirs)
         return [None] * len(uploads)
 
     async def upload_features(self, space_id: str, check_id: str) -> VideoFeatures:
         """The features of a checked video. Raises CheckNotFound."""
         if space_id not in self._uploads:
             raise CheckNotFound("no uploads are stored. Set lookback.keep_uploads.")
-        return await asyncio.to_thread(self._uploads[space_id].features, check_id)
+        return await self.in_thread(self._uploads[space_id].features, check_id)
 
     async def uploads_showing(
         self, space_id: str, reference_id: str, library: str
@@ -251,15 +250,15 @@ class Librarian(Step):
         if space_id not in self._uploads:
             return ()
         store, uploads = self._library.stores[space_id], self._uploads[space_id]
-        found = await asyncio.to_thread(store.read_features, [reference_id])
+        found = await self.in_thread(store.read_features, [reference_id])
         if reference_id not in found:
             return ()
-        return await asyncio.to_thread(uploads.showing, found[reference_id], library=library)
+        return await self.in_thread(uploads.showing, found[reference_id], library=library)
 
     async def forget_upload(self, check_id: str) -> None:
         async with self._keeping:
             for uploads in self._uploads.values():
-                await asyncio.to_thread(uploads.forget, [check_id])
+                await self.in_thread(uploads.forget, [check_id])
 
     async def _sweep_uploads(self) -> None:
         """Removes expired uploads, and compacts the rest."""
@@ -270,6 +269,6 @@ class Librarian(Step):
         before = utc_now(plus_s=-self._retention_s)
         for uploads in self._uploads.values():
             async with self._keeping:
-                while await asyncio.to_thread(uploads.sweep, kept_before=before):
+                while await self.in_thread(uploads.sweep, kept_before=before):
                     continue
-                await asyncio.to_thread(uploads.optimize)
+                await self.in_thread(uploads.optimize)

@@ -100,12 +100,12 @@ class Decoder(Step):
     ) -> MatchSet:
         """The matches after pixel comparison of the doubtful ones. Cancelling stops the decoding
         process."""
-        verifiers = await asyncio.to_thread(lambda: self._verifiers)
+        verifiers = await self.in_thread(lambda: self._verifiers)
         if space_id not in verifiers:
             return matches
         verify, decoder = verifiers[space_id].verify, Stoppable(self._decoder)
         try:
-            return await asyncio.to_thread(
+            return await self.in_thread(
                 verify, source, matches, doubtful, references, decoder=decoder
             )
         except asyncio.CancelledError:
@@ -120,21 +120,21 @@ class Decoder(Step):
         features: VideoFeatures,
     ) -> None:
         """Stores the evidence of a check. `clip`: None for a fingerprint, which has no pictures."""
-        await asyncio.to_thread(self._decoder.keep_query, check_id, source, clip, features)
+        await self.in_thread(self._decoder.keep_query, check_id, source, clip, features)
 
     async def keep_reference(
         self, reference_id: str, source: VideoSource, clip: FrameClip | Thumbnails
     ) -> None:
-        await asyncio.to_thread(self._decoder.keep_reference, reference_id, source, clip)
+        await self.in_thread(self._decoder.keep_reference, reference_id, source, clip)
 
     async def keep_again(self, earlier_id: str, check_id: str) -> None:
-        await asyncio.to_thread(self._decoder.keep_again, earlier_id, check_id)
+        await self.in_thread(self._decoder.keep_again, earlier_id, check_id)
 
     async def decode(self, source: VideoSource, sampling: Sampling) -> FrameClip:
         """Decodes a video. Cancelling the call stops the decoding process."""
         stopped = threading.Event()
         try:
-            clip = await asyncio.to_thread(
+            clip = await self.in_thread(
                 self._decoder.decode, source, sampling=sampling, stopped=stopped
             )
         except asyncio.CancelledError:
@@ -156,13 +156,13 @@ class Decoder(Step):
         shown: list[Thumbnails] = []
         embedded: list[list[VideoFeatures]] = []
         try:
-            while (clip := await _next(parts, stopped)) is not None:
-                shown.append(await asyncio.to_thread(thumbnails, clip, is_part=True))
+            while (clip := await self._next(parts, stopped)) is not None:
+                shown.append(await self.in_thread(thumbnails, clip, is_part=True))
                 if len(clip.frames):
                     embedded.append([await one.embed.remote(clip) for one in embedders])
                 clip = None  # its frames are not needed while the next ones are read
         finally:
-            await asyncio.to_thread(parts.close)
+            await self.in_thread(parts.close)
         self._shell.count_input(shown[0].facts)
         return joined(shown, embedded)
 
@@ -177,22 +177,22 @@ class Decoder(Step):
     ) -> VideoFeatures:
         """The features of a fingerprint, with the rows of a sampling."""
         read = self._readers[space_id]
-        return await asyncio.to_thread(lambda: self._decoder.read(source, read, sampling))
+        return await self.in_thread(lambda: self._decoder.read(source, read, sampling))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._decoder.close)
+        await self.in_thread(self._decoder.close)
+        await super().close()
 
-
-async def _next(parts: Iterator[FrameClip], stopped: threading.Event) -> FrameClip | None:
-    """The next part, read in a thread; it is over when this returns or raises."""
-    reading = asyncio.ensure_future(asyncio.to_thread(next, parts, None))
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait({reading})
-        reading.exception()  # LeaseLost, as it was stopped
-        raise
+    async def _next(self, parts: Iterator[FrameClip], stopped: threading.Event) -> FrameClip | None:
+        """The next part, read in a thread; it is over when this returns or raises."""
+        reading = asyncio.ensure_future(self.in_thread(next, parts, None))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            stopped.set()
+            await asyncio.wait({reading})
+            reading.exception()  # LeaseLost, as it was stopped
+            raise
 
 
 class Embedder(Step):
@@ -207,7 +207,7 @@ class Embedder(Step):
 
     async def embed_all(self, clips: Sequence[FrameClip]) -> list[VideoFeatures]:
         """Embeds clips in one batch."""
-        return await asyncio.to_thread(self._embedder.embed, clips)
+        return await self.in_thread(self._embedder.embed, clips)
 
 
 class Retriever(Step):
@@ -224,7 +224,7 @@ class Retriever(Step):
         exclude_ids: Sequence[str],
         registered_before: str,
     ) -> CandidateSet:
-        found = await asyncio.to_thread(
+        found = await self.in_thread(
             self._retriever.retrieve,
             features,
             libraries=libraries,
@@ -237,7 +237,7 @@ class Retriever(Step):
     async def find_frame(
         self, features: VideoFeatures, libraries: Sequence[str], limit: int
     ) -> tuple[FrameFound, ...]:
-        return await asyncio.to_thread(
+        return await self.in_thread(
             self._retriever.find_frame, features, libraries=libraries, limit=limit
         )
 
@@ -255,11 +255,11 @@ class Reranker(Step):
         return make_explainer(self._settings)
 
     async def rerank(self, features: VideoFeatures, candidates: CandidateSet) -> MatchSet:
-        return await asyncio.to_thread(self._reranker.rerank, features, candidates)
+        return await self.in_thread(self._reranker.rerank, features, candidates)
 
     async def explain(self, check_id: str, match: Match) -> Explanation:
         """The evidence of a match, from the stored evidence of its check, in the check's space."""
-        return await asyncio.to_thread(lambda: self._explainer.explain(check_id, match))
+        return await self.in_thread(lambda: self._explainer.explain(check_id, match))
 
     async def matrices(self, check_id: str, match: Match) -> Matrices:
-        return await asyncio.to_thread(lambda: self._explainer.matrices(check_id, match))
+        return await self.in_thread(lambda: self._explainer.matrices(check_id, match))

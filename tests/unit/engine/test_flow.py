@@ -225,3 +225,28 @@ def test_so_many_are_at_work_as_may_be_and_the_first_come_are_first(
     asyncio.run(all_at_once())
     assert ended == list("abcdef")
     assert max(at_work) == most
+
+
+def test_checks_of_kept_uploads_take_turns_too() -> None:
+    librarian, ended, at_work = Step(), list[str](), list[int]()
+    reranker = Step(rerank=[matches(0.99)])
+
+    async def ask(flow: Flow, name: str) -> None:
+        await flow.check_kept(
+            name,
+            space_id="",
+            check_id="",
+            libraries=(),
+            prior=NO_PRIOR_DECISIONS,
+            context=ANYWHERE,
+        )
+        at_work.append(librarian.calls.count("upload_features") - len(ended))
+        ended.append(name)
+
+    async def all_at_once() -> None:
+        flow = flow_of(at_once=2, librarian=librarian, reranker=reranker)
+        await asyncio.gather(*(ask(flow, name) for name in "abcdef"))
+
+    asyncio.run(all_at_once())
+    assert ended == list("abcdef")
+    assert max(at_work) == 2

@@ -10,6 +10,7 @@ import pytest
 
 from dubl.engine import steps
 from dubl.engine.handles import LocalHandle, LocalStep, Step
+from dubl.engine.librarian import Librarian
 from dubl.errors import LeaseLost, ServiceInterrupted
 from dubl.settings import load_settings
 from dubl.types import FrameClip, Sampling, VideoSource
@@ -109,5 +110,38 @@ def test_a_call_that_comes_while_a_step_closes_is_refused() -> None:
         finally:
             refused.set()
             await closing
+
+    asyncio.run(story())
+
+
+def test_a_step_whose_calls_are_held_up_holds_up_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+
+    class Held:
+        def find_frame(self, *_: object, **__: object) -> tuple[()]:
+            let_go.wait()
+            return ()
+
+    monkeypatch.setattr(steps, "make_retriever", lambda _: Held())
+    settings = load_settings(overrides=[f"data_dir={tmp_path}"], environment={})
+
+    async def story() -> None:
+        made = [
+            LocalStep(lambda: steps.Retriever(settings)),
+            LocalStep(lambda: Librarian(settings)),
+        ]
+        retriever, librarian = map(LocalHandle, made)
+        await asyncio.gather(*(step.made() for step in made))
+        held = [retriever.find_frame.remote(None, [], 1) for _ in range(40)]
+        try:
+            async with asyncio.timeout(60):
+                assert await librarian.libraries.remote() == {}
+        finally:
+            let_go.set()
+            await asyncio.gather(*held)
+            for step in made:
+                await step.close()
 
     asyncio.run(story())
