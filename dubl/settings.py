@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from dubl.errors import ConfigurationError
+from dubl.types.access import Scope
 
 ENVIRONMENT_PREFIX = "DUBL__"
 PACKAGE = Path(__file__).resolve().parent
@@ -442,6 +444,22 @@ class WebhookSettings(Section):
     give_up_s: float = Field(default=86400.0, gt=0)
 
 
+class ProxySettings(Section):
+    """A proxy that signs people in, such as oauth2-proxy; docs/operate/access.md."""
+
+    peers: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="addresses or networks whose headers are believed; empty: nobody's",
+    )
+    name_header: str = Field(default="X-Forwarded-Email", description="names the person")
+    groups_header: str = Field(
+        default="X-Forwarded-Groups", description="the person's groups, with commas between them"
+    )
+    groups: Mapping[str, tuple[Scope, ...]] = Field(
+        default={}, description="scopes by group; people of none are refused"
+    )
+
+
 class AccessSettings(Section):
     """Access to the service; docs/operate/access.md."""
 
@@ -466,6 +484,13 @@ class AccessSettings(Section):
     refresh_s: float = Field(
         default=2.0, ge=0, description="time for which a revoked key may still work"
     )
+    trusted_proxy: ProxySettings = ProxySettings()
+
+    @model_validator(mode="after")
+    def _require_keys_behind_a_proxy(self) -> AccessSettings:
+        if self.trusted_proxy.peers and self.keys != "required":
+            raise ValueError("access.trusted_proxy.peers needs access.keys=required")
+        return self
 
 
 class Settings(Section):

@@ -59,6 +59,9 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    # Else uvicorn replaces a proxy's address by one that the request names.
+    if settings.access.trusted_proxy.peers:
+        os.environ["FORWARDED_ALLOW_IPS"] = ""
     # Logs are in the data folder, once.
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     be_quiet()

@@ -845,12 +845,16 @@ class Key(Plain):
 
 
 class Session(Answer):
-    """The caller's key; empty `libraries`: all. Without `has_key` no key is required."""
+    """The caller's key; empty `libraries`: all. Without `has_key` no key is required.
+
+    `by_proxy`: a proxy has signed the caller in, and signs the caller out.
+    """
 
     name: str
     scopes: tuple[str, ...]
     libraries: tuple[str, ...]
     has_key: bool
+    by_proxy: bool
 
 
 class NewKey(Answer):

@@ -35,6 +35,7 @@ from dubl.types import Scope as KeyScope
 from serve_app.api.admission import Places
 from serve_app.api.limits import Allowance, RequestLimit, UploadQuota, day_allowance, headers_of
 from serve_app.api.problems import problem_response
+from serve_app.api.proxied import person_of
 from serve_app.api.routes import READ, is_open, is_whole, scopes_for, starts_job
 
 COOKIE = "dubl_session"
@@ -213,7 +214,7 @@ class AccessControl:
             _require_local(headers)
         if not self._required or is_open(path):
             return ANYBODY
-        key = await self._caller(method, headers)
+        key = await self._caller(scope, headers)
         per_minute = key.requests_per_minute or self._settings.requests_per_minute
         allowances.append(self._limit.take(key.id, per_minute))
         allowances[-1].require()
@@ -228,16 +229,19 @@ class AccessControl:
             allowances[-1].require()
         return Principal.of(key)
 
-    async def _caller(self, method: str, headers: Headers) -> ApiKey:
-        """The key of a request, or of its log-in. Raises Unauthorized, Forbidden."""
-        if token := token_in(headers):
+    async def _caller(self, scope: Scope, headers: Headers) -> ApiKey:
+        """The person whom a proxy names, or the key of a request, or that of its log-in. Raises
+        Unauthorized, Forbidden."""
+        person = person_of(scope, self._settings.trusted_proxy)
+        if person is None and (token := token_in(headers)):
             return await self._ring.find(token)
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        if not cookie:
+        if person is None and not cookie:
             raise Unauthorized("an API key is required")
-        if method not in READ and CONSOLE_HEADER not in headers:
+        # A browser sends a log-in, this one or the proxy's, with the requests of any page.
+        if scope["method"] not in READ and CONSOLE_HEADER not in headers:
             raise Forbidden(f"a change that a log-in asks for needs the header {CONSOLE_HEADER}")
-        return await self._ring.find_session(cookie)
+        return person or await self._ring.find_session(cookie)
 
     def _check_length(self, headers: Mapping[str, str], key_id: str) -> None:
         announced = headers.get("content-length", "")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from dubl.contract import bodies
 from serve_app.api.access import COOKIE, SESSION_S, Principal, principal_of, token_in
 from serve_app.api.context import RouteContext
+from serve_app.api.proxied import PERSON
 
 router = APIRouter(prefix="/v1/session", tags=["keys"])
 
@@ -49,4 +50,5 @@ def _body(principal: Principal) -> bodies.Session:
         scopes=tuple(sorted(principal.scopes)),
         libraries=principal.libraries,
         has_key=bool(principal.key_id),
+        by_proxy=principal.key_id.startswith(PERSON),
     )

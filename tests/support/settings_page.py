@@ -43,9 +43,19 @@ def settings_page() -> str:
 
 def _section(name: str, model: type[BaseModel]) -> str:
     about = _linked(" ".join((model.__doc__ or "").split()))
-    rows = [_row(key, field) for key, field in model.model_fields.items()]
+    rows = [_row(key, field) for key, field in _keys(model)]
     head = ["| key | default | values | meaning |", "|---|---|---|---|"]
     return "\n".join([f"## {name}", "", about, "", *head, *rows, ""])
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The keys of a section, and those of sections in it by their whole names."""
+    for key, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", field
 
 
 def _row(key: str, field: FieldInfo) -> str:

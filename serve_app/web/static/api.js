@@ -10,13 +10,15 @@ export class Problem extends Error {
   }
 }
 
-// Of the log-in, which is a cookie that scripts cannot read, shared among tabs. `name`: of the key.
+// Of the log-in, which is a cookie that scripts cannot read, shared among tabs. `name`: of the key, or of
+// the person whom a proxy has signed in.
 export const session = {
   name: "",
   known: false,
+  byProxy: false,
   async look() {
     const who = await get("/v1/session");
-    [this.known, this.name] = [who.has_key, who.name];
+    [this.known, this.name, this.byProxy] = [who.has_key && !who.by_proxy, who.name, who.by_proxy];
   },
   async enter(key) {
     await call("POST", "/v1/session", { key });

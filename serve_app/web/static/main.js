@@ -88,6 +88,7 @@ function bar(current) {
     h("nav", { "aria-label": t("nav.main") }, links),
     h("div", { class: "tools" },
       session.known && h("button", { class: "quiet", onclick: logOut, title: t("key.of", { name: session.name }) }, t("key.forget")),
+      session.byProxy && h("span", { class: "muted" }, session.name),
       h("button", { class: "quiet", lang: language() === "en" ? "ru" : "en", title: t("language.name"), onclick: switchLanguage }, t("language")),
       h("button", { class: "quiet square", title: t(`theme.${theme()}`), "aria-label": t(`theme.${theme()}`), onclick: switchTheme }, icon("sun"))));
   document.querySelector(".skip").textContent = t("skip");

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -562,3 +563,93 @@ def test_a_made_up_log_in_is_refused(session: str) -> None:
         recognize_session(later, [made], b"s")
     signed = sign_session(made, b"s", expires_at=9999999999)
     assert recognize_session(signed, [made], b"s") is made
+
+
+PROXY = "10.0.0.5"
+FORWARDED = {"X-Forwarded-Email": "anna@example.org", "X-Forwarded-Groups": "staff, reviewers"}
+
+
+@pytest.fixture
+def proxied(tmp_path: Path) -> Iterator[Callable[..., httpx.Response]]:
+    """Asks for the session, from an address and with headers."""
+    groups = "{reviewers: [review], administrators: [admin]}"
+    service = FakeService(
+        tmp_path,
+        "access.keys=required",
+        f"access.trusted_proxy.peers=[{PROXY}, 'fd00::/8']",
+        f"access.trusted_proxy.groups={groups}",
+    )
+    app = service.app(keys_required=True)
+
+    def ask(
+        headers: object, *, client: str = PROXY, method: str = "GET", path: str = "/v1/session"
+    ) -> httpx.Response:
+        from_there = TestClient(app, raise_server_exceptions=False, client=(client, 0))
+        return from_there.request(method, path, headers=cast(Any, headers))
+
+    yield ask
+    service.close()
+
+
+def test_a_person_whom_the_proxy_signed_in_has_the_scopes_of_the_groups(
+    proxied: Callable[..., httpx.Response],
+) -> None:
+    who = proxied(FORWARDED).json()
+    assert who == {
+        "name": "anna@example.org",
+        "scopes": ["review"],
+        "libraries": [],
+        "has_key": True,
+        "by_proxy": True,
+    }
+    assert proxied(FORWARDED, path="/v1/reviews/queue").status_code == 200
+    assert proxied(FORWARDED, path="/v1/keys").status_code == 403
+    assert proxied(FORWARDED, client="::ffff:10.0.0.5").status_code == 200
+    assert proxied(FORWARDED, client="fd00::5").status_code == 200
+    both = {**FORWARDED, "X-Forwarded-Groups": "administrators,reviewers"}
+    assert proxied(both, path="/v1/keys").status_code == 200
+    nobody = {**FORWARDED, "X-Forwarded-Groups": "staff"}
+    assert proxied(nobody).status_code == 403
+
+
+@pytest.mark.parametrize("client", ["10.0.0.6", "127.0.0.1", "testclient", "::1"])
+def test_headers_of_others_than_the_proxy_name_nobody(
+    proxied: Callable[..., httpx.Response], client: str
+) -> None:
+    assert proxied(FORWARDED, client=client).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "told", [PROXY, f"1.2.3.4, {PROXY}", f"{PROXY}:443", "1.2.3.4, fd00::5", "[fd00::5]:443"]
+)
+def test_an_address_that_the_request_names_itself_proves_nothing(
+    proxied: Callable[..., httpx.Response], told: str
+) -> None:
+    """uvicorn puts it in the place of the connection's, where it believes the sender."""
+    named = "fd00::5" if "fd00" in told else PROXY
+    assert proxied({**FORWARDED, "X-Forwarded-For": told}, client=named).status_code == 401
+    others = {**FORWARDED, "X-Forwarded-For": "10.0.0.51, fd00::51"}
+    assert proxied(others, client=named).status_code == 200
+
+
+def test_a_header_that_the_browser_sent_too_is_refused(
+    proxied: Callable[..., httpx.Response],
+) -> None:
+    twice = [*FORWARDED.items(), ("x-forwarded-groups", "administrators")]
+    assert proxied(twice, path="/v1/keys").status_code == 401
+
+
+def test_pages_of_other_hosts_cannot_use_the_proxys_log_in(
+    proxied: Callable[..., httpx.Response],
+) -> None:
+    change = {"method": "POST", "path": "/v1/reviews/many"}
+    assert proxied(FORWARDED, **change).status_code == 403
+    assert proxied({**FORWARDED, "X-Dubl-Console": "1"}, **change).status_code == 400
+
+
+def test_a_proxy_is_believed_only_where_keys_are_required() -> None:
+    peers = {"trusted_proxy": {"peers": [PROXY]}}
+    for keys in ("auto", "off"):
+        with pytest.raises(ValueError, match="needs access"):
+            AccessSettings.model_validate({"keys": keys, **peers})
+    AccessSettings.model_validate({"keys": "required", **peers})
