@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dubl.errors import ConfigurationError, WeightsUnavailable, needs_extra
 from dubl.ports import Embedder, Reranker, Retriever, SoundAligner, SoundDescriber
-from dubl.rights.terms import Modalities
+from dubl.rights.terms import Modalities, Rights
 from dubl.settings import Settings
 from dubl.types import FeatureSpec, Sampling, SoundSpec, Space, VideoSource
 
@@ -292,7 +292,12 @@ def make_snapshots(settings: Settings) -> Snapshots | None:
 
 def query_sampling(settings: Settings) -> Sampling:
     sampling = _sampling(settings, settings.media.query_rate_hz)
-    return replace(sampling, views=settings.media.query_views, every_stream=True)
+    return replace(
+        sampling,
+        views=settings.media.query_views,
+        every_stream=True,
+        sound_alone=settings.sound.enabled,
+    )
 
 
 def second_pass_sampling(settings: Settings) -> Sampling:
@@ -307,6 +312,16 @@ def still_sampling(space: Space, at_s: float) -> Sampling:
 
 def reference_sampling(settings: Settings) -> Sampling:
     return _sampling(settings, settings.media.reference_rate_hz)
+
+
+def registered_sampling(
+    sampling: Sampling, settings: Settings, *, library: str, rights: Rights
+) -> Sampling:
+    """The sampling of references, for one with these rights. Where its sound is claimed, a file of
+    sound alone is read, too."""
+    claimed = rights.modalities or settings.sound.modalities.get(library)
+    alone = settings.sound.enabled and claimed in (Modalities.AUDIO, Modalities.BOTH)
+    return replace(sampling, sound_alone=alone)
 
 
 def model_id(settings: Settings) -> str:

@@ -142,7 +142,10 @@ class NotAVideo(MediaError):
 
 class NoVideoStream(MediaError):
     code = "no_video_stream"
-    hint = "Send a file with a video stream."
+    hint = (
+        "Send a file with a video stream. One of sound alone needs sound.enabled and, as a "
+        "reference, modalities that claim the sound: docs/use/sound.md."
+    )
 
 
 class TruncatedVideo(MediaError):

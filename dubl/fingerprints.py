@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Fingerprinter(Closing):
         sound = settings.sound.model_copy(update={"enabled": True})
         media = settings.media.model_copy(update={"decode_processes": 1})
         settings = settings.model_copy(update={"sound": sound, "media": media})
-        self._sampling = query_sampling(settings)
+        self._sampling = replace(query_sampling(settings), sound_alone=False)
         self._embedder = make_embedder(settings, runtime=find_spec("openvino") is not None)
         self._decoder = make_decoder(settings)
 

@@ -25,6 +25,7 @@ from dubl.assembly import (
     make_embedder,
     make_fingerprint_reader,
     reference_sampling,
+    registered_sampling,
 )
 from dubl.contract.names import plain_text
 from dubl.contract.rights import parse_rights
@@ -136,7 +137,7 @@ class DecodeStage:
 
     def _decoded(self, item: ArchiveItem) -> Row:
         try:
-            parse_rights(item.rights)
+            rights = parse_rights(item.rights)
             with opened(item.path, self._settings) as source:
                 known = self._known.has_content(self._library, source.sha256)
                 if known and self._known.is_unheard(item.id):
@@ -144,7 +145,10 @@ class DecodeStage:
                     return _row(item=item, source=source, clip=self._clip(source, sampling))
                 if known or self._known.has_id(item.id):
                     return _row(item=item, source=source)
-                return _row(item=item, source=source, clip=self._clip(source, self._sampling))
+                sampling = registered_sampling(
+                    self._sampling, self._settings, library=self._library, rights=rights
+                )
+                return _row(item=item, source=source, clip=self._clip(source, sampling))
         except DublError as exc:
             return _row(item=item, error=(exc.code, exc.detail))
 

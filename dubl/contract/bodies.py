@@ -241,7 +241,8 @@ class Check(Answer):
         "`nothing_to_see`: all pictures have one color, so the video copies nothing. "
         "`further_streams`: the file's further video streams were checked, too. `unread_streams`: "
         "a further video stream was not checked. `fingerprint`: features were sent in place of the "
-        "video, so no pixels were compared. `needs_video`: see `needs`",
+        "video, so no pixels were compared. `needs_video`: see `needs`. `sound_alone`: the file "
+        "has no video stream, so its sound alone was compared",
     )
     needs: Literal["video"] | None = Field(
         default=None,

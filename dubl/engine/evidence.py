@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from dubl.assembly import make_evidence_store, reference_sampling
+from dubl.assembly import make_evidence_store, reference_sampling, registered_sampling
 from dubl.engine.flow import Steps, decode_again
 from dubl.errors import DublError, EvidenceNotKept
 from dubl.media.sources import open_path
@@ -71,4 +71,10 @@ class Evidence:
         source = await asyncio.to_thread(open_path, reference.source, settings=self._settings.media)
         if source.sha256 != reference.sha256:
             raise EvidenceNotKept("the reference's file has changed since it was registered")
-        await decode_again(self._steps, reference, source, reference_sampling(self._settings))
+        sampling = registered_sampling(
+            reference_sampling(self._settings),
+            self._settings,
+            library=reference.library,
+            rights=reference.rights,
+        )
+        await decode_again(self._steps, reference, source, sampling)

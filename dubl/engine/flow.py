@@ -25,6 +25,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from dubl.assembly import registered_sampling
 from dubl.engine.handles import Handle, OnStage, Response, followed
 from dubl.errors import (
     DublError,
@@ -152,6 +153,7 @@ class Flow:
             asyncio.Semaphore(at_once) if at_once else nullcontext()
         )
         self._steps = steps
+        self._settings = settings
         self._policy = settings.policy
         self._evidence = settings.evidence
         self._keeps_uploads = settings.lookback.keep_uploads
@@ -394,13 +396,18 @@ class Flow:
             _require_own(known, draft, source)
             stores = self._evidence.keep != "none" and not source.fingerprint
             if again and known.reference.id == draft.id and stores:
-                sampling = self._steps.lanes[0].space.reference
+                sampling = self._sampling(self._steps.lanes[0], draft)
                 await _kept(decode_again(self._steps, known.reference, source, sampling, on_stage))
             return known
         return await self._short_or_long(
             source,
-            [(lane, lane.space.reference) for lane in self._steps.lanes],
+            [(lane, self._sampling(lane, draft)) for lane in self._steps.lanes],
             lambda made: self._written(draft, source, made, on_stage),
+        )
+
+    def _sampling(self, lane: Lane, draft: ReferenceDraft) -> Sampling:
+        return registered_sampling(
+            lane.space.reference, self._settings, library=draft.library, rights=draft.rights
         )
 
     async def _written(

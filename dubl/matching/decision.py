@@ -125,7 +125,9 @@ def _found(verdict: Verdict) -> set[str]:
 
 def needs_second_pass(verdict: Verdict, policy: PolicySettings) -> bool:
     """Whether a second pass may change the answer: a found match is no duplicate, and no duplicate
-    covers its seconds of the query."""
+    covers its seconds of the query. Sound has no further views."""
+    if Note.SOUND_ALONE in verdict.notes:
+        return False
     counting = [one for one in verdict.matches if counts(one)]
     sure = [one for one in counting if one.outcome is Outcome.DUPLICATE]
     least = policy.second_pass_probability

@@ -58,7 +58,8 @@ class Explainer:
 
     def explain(self, check_id: str, match: Match) -> Explanation:
         query, reference = self._pair(check_id, match)
-        pairs = _frame_pairs(match.segments, self._frames(query, reference))
+        frames = self._frames(query, reference)
+        pairs = () if frames is None else _frame_pairs(match.segments, frames)
         return Explanation(
             query=self._store.query(check_id),
             reference=self._stored_reference(match.reference_id),
@@ -69,9 +70,11 @@ class Explainer:
 
     def matrices(self, check_id: str, match: Match) -> Matrices:
         query, reference = self._pair(check_id, match)
+        frames = self._frames(query, reference)
+        seen = frames is not None
         return Matrices(
-            frames=_thinned(self._frames(query, reference)),
-            cleaned=self._cleaned(query, reference, match.segments),
+            frames=None if frames is None else _thinned(frames),
+            cleaned=self._cleaned(query, reference, match.segments) if seen else None,
             sound=_sounds(query.sound, reference.sound),
         )
 
@@ -96,7 +99,10 @@ class Explainer:
         except EvidenceNotKept:
             return None
 
-    def _frames(self, query: VideoFeatures, reference: VideoFeatures) -> TimedMatrix:
+    def _frames(self, query: VideoFeatures, reference: VideoFeatures) -> TimedMatrix | None:
+        """None if one of both is sound alone."""
+        if not len(query.timestamps_s) or not len(reference.timestamps_s):
+            return None
         matrix = pair_matrix(query, reference, self._comparator(query))
         return TimedMatrix(
             similarity=matrix.similarity.astype(np.float32),

@@ -18,17 +18,18 @@ from dubl.errors import (
     DublError,
     ExtraMissing,
     MediaError,
+    NoVideoStream,
     TruncatedVideo,
     VideoInParts,
-    VideoTooShort,
 )
 from dubl.media.blanks import is_blank, without_short_blanks
 from dubl.media.deadline import Deadline
 from dubl.media.decord_backend import DecordReader, decord_is_installed
-from dubl.media.probe import Probe, probe_file
+from dubl.media.probe import Probe, check_not_short, probe_file
 from dubl.media.pyav_backend import PyAvReader
 from dubl.media.readers import FrameReader, Reading
 from dubl.media.sampling import SamplingPlan, max_rows, plan_rows
+from dubl.media.sound_alone import read_sound
 from dubl.media.stills import read_still
 from dubl.media.views import MAX_ROWS, WORKING_SIDE, Views, has_views, views_of, whole_frames
 from dubl.settings import MediaSettings
@@ -88,8 +89,11 @@ class FileDecoder:
             raise exc.with_context({"name": source.name}) from exc
 
     def _parts(self, path: str, sampling: Sampling, deadline: Deadline) -> Iterator[FrameClip]:
-        probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
-        self._check_readable(probe, sampling)
+        try:
+            probe = self._probe(path, sampling, deadline)
+        except NoVideoStream:
+            yield self._sound_alone(path, sampling, deadline)
+            return
         plan, thinned = self._plan(probe, sampling)
         if not _is_in_parts(plan, sampling):
             yield self._with_all(path, probe, sampling, deadline)
@@ -138,12 +142,27 @@ class FileDecoder:
 
     def _decode(self, path: str, sampling: Sampling) -> FrameClip:
         deadline = Deadline(self._settings.decode_timeout_s)
-        probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
-        self._check_readable(probe, sampling)
+        try:
+            probe = self._probe(path, sampling, deadline)
+        except NoVideoStream:
+            return self._sound_alone(path, sampling, deadline)
         plan, _ = self._plan(probe, sampling)
         if _is_in_parts(plan, sampling):
             raise VideoInParts(f"the video has {len(plan)} rows; one clip, {sampling.part_rows}")
         return self._with_all(path, probe, replace(sampling, part_rows=0), deadline)
+
+    def _probe(self, path: str, sampling: Sampling, deadline: Deadline) -> Probe:
+        probe = probe_file(path, settings=self._settings, deadline=deadline, sound=sampling.sound)
+        self._check_readable(probe, sampling)
+        return probe
+
+    def _sound_alone(self, path: str, sampling: Sampling, deadline: Deadline) -> FrameClip:
+        """A file without a video stream. Raises NoVideoStream if its sound is not wanted."""
+        if not sampling.sound_alone:
+            raise NoVideoStream("the file has no video stream")
+        return read_sound(
+            path, frame_size=sampling.frame_size, settings=self._settings, deadline=deadline
+        )
 
     def _with_all(
         self, path: str, probe: Probe, sampling: Sampling, deadline: Deadline
@@ -242,23 +261,17 @@ class FileDecoder:
         A cut file is used if the rest has `min_frames` rows at the sampling rate, or is at least
         half of the duration in its header.
         """
-        context: dict[str, str | int | float | bool | None] = {
-            "duration_s": round(probe.duration_s, 3),
-            "claimed_duration_s": round(probe.claimed_duration_s, 3),
-        }
         few = probe.duration_s * sampling.rate_hz < sampling.min_frames
         if probe.is_cut and few and probe.duration_s < probe.claimed_duration_s / 2:
             raise TruncatedVideo(
                 f"the file holds only the first {probe.duration_s:.1f} s of "
                 f"{probe.claimed_duration_s:.1f} s",
-                context=context,
+                context={
+                    "duration_s": round(probe.duration_s, 3),
+                    "claimed_duration_s": round(probe.claimed_duration_s, 3),
+                },
             )
-        if probe.duration_s < self._settings.min_duration_s:
-            raise VideoTooShort(
-                f"the video lasts {probe.duration_s:.2f} s; media.min_duration_s requires "
-                f"{self._settings.min_duration_s:g} s",
-                context=context,
-            )
+        check_not_short(probe.duration_s, self._settings)
 
 
 def decord_serves(probe: Probe, sampling: Sampling) -> bool:

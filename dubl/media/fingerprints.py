@@ -93,7 +93,7 @@ class Fingerprint:
         return cls(
             features=features,
             facts=clip.facts,
-            sampling=replace(sampling, sound=False),
+            sampling=_of_pictures(sampling),
             source_sha256=source.sha256,
             source_bytes=source.size_bytes,
         )
@@ -365,9 +365,14 @@ def _unit(rounded: NDArray[np.generic]) -> Float16Array:
     return np.asarray(vectors / np.maximum(lengths, 1e-6), np.float16)
 
 
+def _of_pictures(sampling: Sampling) -> Sampling:
+    """The sampling without what it says of sound."""
+    return replace(sampling, sound=False, sound_alone=False)
+
+
 def _sampled(fingerprint: Fingerprint, sampling: Sampling) -> Fingerprint:
     """The rows that decoding with `sampling` would give. Raises FingerprintMismatch."""
-    own, wanted = fingerprint.sampling, replace(sampling, sound=False)
+    own, wanted = fingerprint.sampling, _of_pictures(sampling)
     if own == wanted:
         return fingerprint
     if wanted.views != "whole" or own.rate_hz < wanted.rate_hz:

@@ -24,6 +24,7 @@ from dubl.errors import (
     UnsupportedCodec,
     VideoTooComplex,
     VideoTooLong,
+    VideoTooShort,
 )
 from dubl.media.clock import Clock, clock_of
 from dubl.media.containers import bounded, films, open_container, packets
@@ -144,6 +145,16 @@ def check_length(duration_s: float, settings: MediaSettings) -> None:
             f"the video lasts {duration_s:.1f} s; media.max_duration_s allows "
             f"{settings.max_duration_s:g} s",
             context={"duration_s": round(duration_s, 3), "limit_s": settings.max_duration_s},
+        )
+
+
+def check_not_short(duration_s: float, settings: MediaSettings) -> None:
+    """Raises VideoTooShort."""
+    if duration_s < settings.min_duration_s:
+        raise VideoTooShort(
+            f"the video lasts {duration_s:.2f} s; media.min_duration_s requires "
+            f"{settings.min_duration_s:g} s",
+            context={"duration_s": round(duration_s, 3), "limit_s": settings.min_duration_s},
         )
 
 

@@ -61,9 +61,11 @@ class ClipEmbedder:
             return []
         started = time.perf_counter()
         frames = [part for clip in clips for part in self._parts(clip.frames)]
-        results = [self._network.describe(batch) for batch in self._batches(frames)]
-        descriptors = np.concatenate([result[0] for result in results])
-        regions = np.concatenate([result[1] for result in results])
+        # The first has no rows, for clips of sound alone.
+        results = [self._nothing()]
+        results += [self._network.describe(batch) for batch in self._batches(frames)]
+        descriptors = np.concatenate([result.descriptors for result in results])
+        regions = np.concatenate([result.region_features for result in results])
         embed_ms = (time.perf_counter() - started) * 1000
         features, first = [], 0
         for clip in clips:
@@ -84,6 +86,13 @@ class ClipEmbedder:
                 )
             )
         return features
+
+    def _nothing(self) -> FrameDescriptions:
+        spec = self._spec
+        return FrameDescriptions(
+            np.zeros((0, spec.descriptor_dims), np.float16),
+            np.zeros((0, spec.regions, spec.region_dims), np.float16),
+        )
 
     def _heard(self, clip: FrameClip) -> SoundFeatures | None:
         """The clip's sound; without windows if it has none. None: it is not listened to."""

@@ -64,12 +64,12 @@ class FramePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrices:
-    """frames: the matrix that alignment reads. cleaned: the comparator network's output for the
-    query's best view; None without a network. sound: of windows of sound; None unless both sides
-    have one that was described alike.
+    """frames: the matrix that alignment reads; None if one side is sound alone. cleaned: the
+    comparator network's output for the query's best view; None without a network, or without
+    frames. sound: of windows of sound; None unless both sides have one that was described alike.
     """
 
-    frames: TimedMatrix
+    frames: TimedMatrix | None
     cleaned: TimedMatrix | None
     sound: TimedMatrix | None = None
 

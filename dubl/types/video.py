@@ -29,6 +29,7 @@ class Note(StrEnum):
     UNREAD_STREAMS = "unread_streams"  # a further video stream was not checked
     FINGERPRINT = "fingerprint"  # its features were sent, so no pixels were compared
     NEEDS_VIDEO = "needs_video"  # of a fingerprint: with the video, further steps would decide
+    SOUND_ALONE = "sound_alone"  # it has no video stream, so its sound alone was compared
 
 
 NO_TIMINGS: Timings = MappingProxyType({})
@@ -75,6 +76,7 @@ class Sampling:
     `every_stream`: adds whole frames of the file's further video streams, as views: that of the
     stream at place p is FIRST_STREAM + p.
     `sound`: decodes the sound, too.
+    `sound_alone`: a file without a video stream is read, too: its clip has no frames.
     `part_rows`: rows of one clip at most. A longer video is read in parts of so many; 0: never.
     """
 
@@ -87,6 +89,7 @@ class Sampling:
     times_s: tuple[float, ...] = ()
     every_stream: bool = False
     sound: bool = False
+    sound_alone: bool = False
     part_rows: int = 0
 
 

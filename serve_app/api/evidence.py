@@ -143,11 +143,12 @@ async def _match(context: Context, check: Check, reference_id: str) -> Match:
 
 
 def _stage(matrices: Matrices, stage: Stage) -> TimedMatrix:
-    if stage == "frames":
-        return matrices.frames
-    shown = matrices.sound if stage == "sound" else matrices.cleaned
+    shown, lacking = {
+        "frames": (matrices.frames, "one of both has no pictures"),
+        "network": (matrices.cleaned, "the model has no network, or one of both no pictures"),
+        "sound": (matrices.sound, "no sound of both is stored"),
+    }[stage]
     if shown is None:
-        lacking = "no sound of both is stored" if stage == "sound" else "the model has no network"
         raise EvidenceNotKept(lacking)
     return shown
 

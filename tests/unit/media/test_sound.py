@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from dubl.errors import MediaError, NoVideoStream, VideoTooLong, VideoTooShort
 from dubl.media.bands import SAMPLE_RATE_HZ, STEP_S, bands_of
 from dubl.media.decoder import FileDecoder
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
-from dubl.types import Sampling, SoundClip
+from dubl.types import Note, Sampling, SoundClip
 from tests.support.sounding_clip import Samples, Track, melody, write_clip
 from tests.unit.media.clips import source_of
 
@@ -228,3 +230,56 @@ def test_sound_of_a_joined_recording_lies_at_its_pictures_though_its_format_chan
     assert abs(end_s(sound) - 8.0) < 0.3
     part = replace(sound, bands=sound.bands[100:])
     assert abs(offset_s(part, expected(other, 48000))) <= 3 * STEP_S
+
+
+def write_song(path: Path, seconds: float) -> Path:
+    """A file of sound alone, without any for 0 seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        samples = melody(max(seconds, 1.0), seed=1)[: int(seconds * 44100)]
+        for first in range(0, len(samples), 1024):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1024], "fltp", "mono")
+            frame.sample_rate, frame.pts = 44100, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+ALONE = replace(SAMPLING, sound_alone=True)
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mka", "mov"])
+def test_a_file_of_sound_alone_is_a_clip_without_frames(
+    suffix: str, confined: SandboxedDecoder, tmp_path: Path
+) -> None:
+    path = write_song(tmp_path / f"song.{suffix}", 4.0)
+    clip = confined.decode(source_of(path), sampling=ALONE)
+    assert clip.frames.shape == (0, 64, 64, 3)
+    assert clip.facts.notes == (Note.SOUND_ALONE,)
+    assert clip.facts.duration_s == pytest.approx(4.0, abs=0.1)
+    assert clip.sound is not None
+    assert abs(offset_s(clip.sound, expected(SONG))) < 0.1
+    (part,) = confined.parts(source_of(path), sampling=replace(ALONE, part_rows=2))
+    assert part.sound is not None
+    with pytest.raises(NoVideoStream):
+        confined.decode(source_of(path), sampling=SAMPLING)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"), [(0.2, VideoTooShort), (9.0, VideoTooLong), (0.0, NoVideoStream)]
+)
+def test_sound_alone_is_held_to_the_limits_of_videos(
+    seconds: float, error: type[MediaError], tmp_path: Path
+) -> None:
+    settings = MediaSettings(min_duration_s=0.5, max_duration_s=6.0)
+    path = write_song(tmp_path / "song.mka", seconds)
+    with pytest.raises(error):
+        FileDecoder(settings).decode(source_of(path), sampling=ALONE)
+
+
+def test_a_cut_file_of_sound_alone_serves_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole = write_song(tmp_path / "song.mka", 8.0).read_bytes()
+    cut = tmp_path / "cut.mka"
+    cut.write_bytes(whole[: len(whole) // 2])
+    clip = FileDecoder(SETTINGS).decode(source_of(cut), sampling=ALONE)
+    assert 2.0 < clip.facts.duration_s < 6.0
