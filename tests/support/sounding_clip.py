@@ -73,16 +73,17 @@ def write_clip(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         for track, stream in zip(tracks, audio, strict=True):
-            _write_track(container, stream, track, start_s)
+            write_track(container, stream, track, start_s)
     return path
 
 
-def _write_track(
+def write_track(
     container: av.container.OutputContainer,
     stream: av.audio.stream.AudioStream,
     track: Track,
-    start_s: float,
+    start_s: float = 0.0,
 ) -> None:
+    """Writes a track to its stream. start_s: time of the first picture."""
     block = stream.codec_context.frame_size or _BLOCK
     channels = stream.codec_context.channels
     form = stream.codec_context.format

@@ -16,7 +16,7 @@ from dubl.media.decoder import FileDecoder
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import Note, Sampling, SoundClip
-from tests.support.sounding_clip import Samples, Track, melody, write_clip
+from tests.support.sounding_clip import Samples, Track, melody, write_clip, write_track
 from tests.unit.media.clips import source_of
 
 SAMPLING = Sampling(rate_hz=2.0, min_frames=4, frame_size=64, sound=True)
@@ -232,16 +232,12 @@ def test_sound_of_a_joined_recording_lies_at_its_pictures_though_its_format_chan
     assert abs(offset_s(part, expected(other, 48000))) <= 3 * STEP_S
 
 
-def write_song(path: Path, seconds: float) -> Path:
-    """A file of sound alone, without any for 0 seconds."""
+def write_song(path: Path, seconds: float, *, codec: str = "aac", rate_hz: int = 44100) -> Path:
+    """A file of sound alone."""
+    track = Track(samples=melody(seconds, seed=1, rate_hz=rate_hz), codec=codec, rate_hz=rate_hz)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100, layout="mono")
-        samples = melody(max(seconds, 1.0), seed=1)[: int(seconds * 44100)]
-        for first in range(0, len(samples), 1024):
-            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1024], "fltp", "mono")
-            frame.sample_rate, frame.pts = 44100, first
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        stream = container.add_stream(codec, rate=rate_hz, layout=track.layout)
+        write_track(container, stream, track)
     return path
 
 
@@ -265,9 +261,7 @@ def test_a_file_of_sound_alone_is_a_clip_without_frames(
         confined.decode(source_of(path), sampling=SAMPLING)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "error"), [(0.2, VideoTooShort), (9.0, VideoTooLong), (0.0, NoVideoStream)]
-)
+@pytest.mark.parametrize(("seconds", "error"), [(0.2, VideoTooShort), (9.0, VideoTooLong)])
 def test_sound_alone_is_held_to_the_limits_of_videos(
     seconds: float, error: type[MediaError], tmp_path: Path
 ) -> None:
@@ -275,6 +269,12 @@ def test_sound_alone_is_held_to_the_limits_of_videos(
     path = write_song(tmp_path / "song.mka", seconds)
     with pytest.raises(error):
         FileDecoder(settings).decode(source_of(path), sampling=ALONE)
+
+
+def test_a_file_whose_sound_is_not_heard_either_is_refused(tmp_path: Path) -> None:
+    path = write_song(tmp_path / "low.mka", 2.0, codec="pcm_s16le", rate_hz=1000)
+    with pytest.raises(NoVideoStream):
+        FileDecoder(SETTINGS).decode(source_of(path), sampling=ALONE)
 
 
 def test_a_cut_file_of_sound_alone_serves_as_far_as_it_goes(tmp_path: Path) -> None:
