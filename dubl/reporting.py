@@ -39,7 +39,7 @@ CREATE TEMP VIEW decisions AS
         r.decision <> 'rejected' AS is_copy, r.created_at
     FROM ledger.reviews r JOIN chosen c ON c.id = r.check_id
     JOIN ledger.matches m ON m.check_id = r.check_id AND m.reference_id = r.reference_id
-    WHERE r.decision IN ('confirmed', 'rejected', 'licensed')
+    WHERE r.decision IN ('confirmed', 'rejected', 'licensed', 'upheld', 'released')
         AND NOT EXISTS (
             SELECT 1 FROM ledger.reviews later WHERE later.check_id = r.check_id
             AND later.reference_id = r.reference_id AND later.reviewer = r.reviewer

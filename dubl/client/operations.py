@@ -473,8 +473,14 @@ class Operations(ABC):
         reviewer: str = "",
         note: str = "",
         if_state: str = "",
+        until: str = "",
+        exclude: bool = False,
     ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment.
+        """`decision`: confirmed, rejected, licensed, disputed, upheld, released, reopened or
+        comment.
+
+        until: of a dispute, ISO 8601; unanswered by then, it releases the match. exclude: with
+        released, the copied seconds of the reference become excluded segments.
 
         if_state: the state that you have seen. If it is another one by now, that is an error
         `state_conflict` whose context tells who has decided, and when. Empty: whatever it is.
@@ -486,6 +492,8 @@ class Operations(ABC):
             "reviewer": reviewer,
             "note": note,
             "if_state": if_state or None,
+            "until": until or None,
+            "exclude": exclude,
         }
         return await self._post("/v1/reviews", Review.model_validate_json, body)
 

@@ -646,8 +646,8 @@ class Matrix(Answer):
 
 
 class Review(Plain):
-    """One entry in a match's history. `decision`: confirmed, rejected, licensed, reopened, or
-    comment."""
+    """One entry in a match's history. `decision`: confirmed, rejected, licensed, disputed, upheld,
+    released, reopened, or comment. `until`: a dispute unanswered by then releases the match."""
 
     id: str
     check_id: str
@@ -656,12 +656,14 @@ class Review(Plain):
     reviewer: str
     note: str
     created_at: str
+    until: OptionalText = None
 
 
 class ReviewItem(Answer):
-    """A match in the review queue; `state` is open, confirmed, rejected, licensed, or closed (its
-    reference was deleted). `title` and `owner` are of the reference, `channel` of the upload;
-    `copied_s`: seconds of the upload that are copied."""
+    """A match in the review queue; `state` is open, confirmed, rejected, licensed, disputed,
+    upheld, released, or closed (its reference was deleted). `title` and `owner` are of the
+    reference, `channel` of the upload; `copied_s`: seconds of the upload that are copied; `until`:
+    of its dispute."""
 
     check_id: str
     reference_id: str
@@ -676,6 +678,7 @@ class ReviewItem(Answer):
     copied_s: Seconds = 0.0
     modality: str = "video"
     channel: str = ""
+    until: OptionalText = None
     title: str = ""
     owner: str = ""
 

@@ -39,7 +39,7 @@ from dubl.contract.orders import (
     Terms,
     VideoInput,
 )
-from dubl.contract.rights import ContextForm, RightsForm
+from dubl.contract.rights import ContextForm, Instant, RightsForm
 from dubl.errors import InvalidRequest
 from dubl.types import (
     MAIN_LIBRARY,
@@ -209,11 +209,22 @@ class ReviewRequest(Request):
     if_state: ReviewState | None = Field(
         default=None, description="409 if the match is in another state by now"
     )
+    until: Instant | None = Field(
+        default=None, description="of a dispute: unanswered by then, it releases the match"
+    )
+    exclude: bool = Field(
+        default=False,
+        description="with released: the copied seconds of the reference become excluded segments",
+    )
 
     @model_validator(mode="after")
     def _said(self) -> Self:
-        if self.decision is Decision.COMMENT and not self.note.strip():
-            raise wrong("a comment needs a `note`")
+        if self.decision in (Decision.COMMENT, Decision.DISPUTED) and not self.note.strip():
+            raise wrong(f"{self.decision} needs a `note`")
+        if self.until and self.decision is not Decision.DISPUTED:
+            raise wrong("`until` is of a dispute")
+        if self.exclude and self.decision is not Decision.RELEASED:
+            raise wrong("`exclude` goes with released")
         return self
 
 

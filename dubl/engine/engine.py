@@ -26,11 +26,13 @@ from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.ledger.retention import Retention
 from dubl.matching.thresholds import fit_thresholds
+from dubl.rights.terms import ExcludedSegment
 from dubl.settings import Settings
 from dubl.types import FrameFound, ThresholdReport
 
 # Seconds. A lost ledger is back sooner; its jobs are kept meanwhile.
 PATIENCE_S = 120.0
+RELEASED = "released"  # label of seconds that a reviewer has excluded
 READY_TIMEOUT_S = 5.0
 NO_ANSWER = f"does not answer within {READY_TIMEOUT_S:g} s"
 
@@ -91,6 +93,24 @@ class Engine:
             if not ended:
                 raise
         await self.ledger.ask(Ledger.forget_reference, reference_id)
+
+    async def exclude_copied(self, check_id: str, reference_id: str) -> None:
+        """Excludes what a match copies of its reference: later uploads of these seconds do not
+        count for it.
+
+        Raises CheckNotFound, ReferenceNotFound; EvidenceNotKept if it was deleted since.
+        """
+        check = await self.ledger.ask(Ledger.get_check, check_id)
+        await self.ledger.ask(Ledger.require_current, check, reference_id)
+        segments = [
+            ExcludedSegment(
+                start_s=one.reference_start_s, end_s=one.reference_end_s, label=RELEASED
+            )
+            for match in check.verdict.matches
+            if match.reference_id == reference_id
+            for one in match.segments
+        ]
+        await self.steps.librarian.exclude.remote(reference_id, segments)
 
     async def calibrate(
         self, library: str, *, least_decisions: int, adopt: bool

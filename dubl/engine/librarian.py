@@ -22,6 +22,7 @@ from dubl.engine.handles import Step
 from dubl.engine.repeated import repeated
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.errors import CheckNotFound, ReferenceNotFound, StoreUnavailable
+from dubl.rights.terms import ExcludedSegment
 from dubl.settings import Settings
 from dubl.types import (
     IndexHealth,
@@ -167,6 +168,22 @@ class Librarian(Step):
             reference = await self.in_thread(self._library.update, reference_id, change)
         if change.rights is not None:
             await asyncio.sleep(self._seen_after_s)
+        return reference
+
+    async def exclude(self, reference_id: str, segments: Sequence[ExcludedSegment]) -> Reference:
+        """Adds excluded segments to a reference's rights, but for those inside others; returns when
+        all readers see them. Raises ReferenceNotFound."""
+        async with self._writing:
+            rights = (await self.get(reference_id)).rights
+            known = rights.excluded_segments
+            new = tuple(
+                one
+                for one in segments
+                if not any(o.start_s <= one.start_s and one.end_s <= o.end_s for o in known)
+            )
+            change = ReferenceChange(rights=replace(rights, excluded_segments=(*known, *new)))
+            reference = await self.in_thread(self._library.update, reference_id, change)
+        await asyncio.sleep(self._seen_after_s)
         return reference
 
     async def delete(self, reference_id: str) -> None:

@@ -1,4 +1,5 @@
-"""Removal of files that crashes left in the spool, and of expired evidence.
+"""What time brings: files that crashes left in the spool and expired evidence are removed, matches
+with unanswered disputes released.
 
 Unfinished jobs need no care: their leases expire.
 """
@@ -23,7 +24,8 @@ MIN_AGE_S = 3600.0
 
 
 class Reconciler:
-    """Removes spooled files without a job, and expired evidence, at start and from time to time.
+    """Removes spooled files without a job and expired evidence, and releases matches with
+    unanswered disputes, at start and from time to time.
 
     There is one in a cluster, beside the ledger.
     """
@@ -45,6 +47,8 @@ class Reconciler:
     def clean(self) -> None:
         self.sweep()
         self.delete_expired()
+        if released := self._ledger.reviews.release_unanswered():
+            logger.info("released %d matches whose dispute nobody answered in time", released)
 
     def delete_expired(self) -> None:
         """Deletes checks, jobs, webhooks and evidence after their time."""

@@ -32,7 +32,9 @@ class Policies:
 
         The same bytes and reference count once, with the latest decision.
         """
-        statement = DECIDED_MATCHES.select("WHERE library = ? AND decision <> 'reopened'")
+        statement = DECIDED_MATCHES.select(
+            "WHERE library = ? AND decision NOT IN ('reopened', 'disputed')"
+        )
         return DECIDED_MATCHES.objects(self._database.rows(statement, [library]))
 
     def adopt(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pydantic import TypeAdapter
 
@@ -50,7 +51,14 @@ SELECT r.reviewer, r.created_at FROM reviews r JOIN checks c ON c.id = r.check_i
 WHERE c.query_sha256 = (SELECT query_sha256 FROM checks WHERE id = ?) AND r.reference_id = ?
     AND r.decision <> 'comment' ORDER BY r.created_at DESC LIMIT 1
 """
-ITEMS = Records(ReviewItem, f"({QUEUE}) AS items")
+ITEMS = Records(ReviewItem, f"({QUEUE}) AS items", absent=("until",))
+# Of disputed matches, the end of their latest dispute.
+DISPUTED = """
+SELECT m.check_id, m.reference_id, (array_agg(r.until ORDER BY r.created_at DESC))[1] AS until
+FROM matches m JOIN reviews r ON r.check_id = m.check_id AND r.reference_id = m.reference_id
+WHERE m.state = 'disputed' AND r.decision = 'disputed'
+GROUP BY m.check_id, m.reference_id
+"""
 COUNTS = TypeAdapter(list[tuple[str, str, int]])
 # Which matches a person may have to look at, with the settings' review threshold for older ones.
 LISTED = "CASE WHEN outcome = '' THEN probability >= ? ELSE outcome <> 'unique' END"
@@ -83,20 +91,24 @@ class Reviews:
         reviewer: str,
         note: str,
         if_state: ReviewState | None = None,
+        until: str = "",
     ) -> Review:
-        """Adds an entry. `if_state`: the state that the reviewer has seen.
+        """Adds an entry. `if_state`: the state that the reviewer has seen. `until`: of a dispute.
 
         Raises CheckNotFound, NotFound if the check has no such match, and StateConflict if its
-        state is another one by now.
+        state is another one by now, or one in which the decision is not possible.
         """
         judgement = Judgement(
             check_id=check_id, reference_id=reference_id, decision=decision, if_state=if_state
         )
-        done = self.record_all([judgement], reviewer=reviewer, note=note)
+        done = self.record_all([judgement], reviewer=reviewer, note=note, until=until)
         for other in done.conflicts:
+            known = if_state in (None, other.state)
             raise StateConflict(
-                f"the match is {other.state} by now, by {other.reviewer or 'somebody'}. Look at it "
-                "again.",
+                f"a match that is {other.state} cannot be {decision}."
+                if known
+                else f"the match is {other.state} by now, by {other.reviewer or 'somebody'}. Look "
+                "at it again.",
                 context={
                     "state": other.state.value,
                     "reviewer": other.reviewer,
@@ -107,7 +119,13 @@ class Reviews:
         return entry
 
     def record_all(
-        self, judgements: Sequence[Judgement], *, reviewer: str, note: str, dry_run: bool = False
+        self,
+        judgements: Sequence[Judgement],
+        *,
+        reviewer: str,
+        note: str,
+        until: str = "",
+        dry_run: bool = False,
     ) -> RecordedReviews:
         """Adds entries in one transaction, but for those in conflict; with `dry_run` none.
 
@@ -117,10 +135,12 @@ class Reviews:
             states = _states(connection, judgements)
             current = [states[one.check_id, one.reference_id] for one in judgements]
             told = list(zip(judgements, current, strict=True))
-            free = [(one, now) for one, now in told if one.if_state in (None, now)]
+            free = [(one, now) for one, now in told if one.holds_in(now)]
             # The latest decision holds, however soon it follows another one.
             at = utc_now(timespec="microseconds")
-            entries = tuple(_entry(one, reviewer=reviewer, note=note, at=at) for one, _ in free)
+            entries = tuple(
+                _entry(one, reviewer=reviewer, note=note, at=at, until=until) for one, _ in free
+            )
             if not dry_run:
                 REVIEWS.put_all(connection, entries)
                 _follow(connection, entries)
@@ -128,9 +148,7 @@ class Reviews:
                 entries=entries,
                 before=tuple(now for _, now in free),
                 conflicts=tuple(
-                    _conflict(connection, one, now)
-                    for one, now in told
-                    if one.if_state not in (None, now)
+                    _conflict(connection, one, now) for one, now in told if not one.holds_in(now)
                 ),
             )
 
@@ -168,7 +186,7 @@ class Reviews:
             f"ORDER BY {key} {direction}, place {direction} LIMIT ?",
             [*values, limit + 1],
         )
-        found = ITEMS.objects(row[:-1] for row in rows[:limit])
+        found = self._with_ends(ITEMS.objects(row[:-1] for row in rows[:limit]))
         if len(rows) <= limit:
             return Page(items=found, next_cursor="")
         place = f"{found[-1].check_id}{SEPARATOR}{found[-1].reference_id}"
@@ -198,6 +216,38 @@ class Reviews:
                 for facet in (Facet if facets else ())
             },
         )
+
+    def _with_ends(self, items: Sequence[ReviewItem]) -> tuple[ReviewItem, ...]:
+        """The items with the ends of their disputes."""
+        if not any(one.state is ReviewState.DISPUTED for one in items):
+            return tuple(items)
+        ids = list({one.check_id for one in items})
+        rows = self._database.rows(
+            f"SELECT * FROM ({DISPUTED}) AS disputed WHERE check_id IN ({marks(ids)})", ids
+        )
+        ends = {(str(row[0]), str(row[1])): str(row[2]) for row in rows}
+        return tuple(
+            replace(one, until=ends.get((one.check_id, one.reference_id), "")) for one in items
+        )
+
+    def release_unanswered(self) -> int:
+        """Releases matches whose dispute nobody has answered in its time; returns their number."""
+        rows = self._database.rows(
+            f"SELECT check_id, reference_id, until FROM ({DISPUTED}) AS disputed "
+            "WHERE until <> '' AND until < ?",
+            [utc_now()],
+        )
+        released = 0
+        for check_id, reference_id, until in rows:
+            judgement = Judgement(
+                check_id=str(check_id),
+                reference_id=str(reference_id),
+                decision=Decision.RELEASED,
+                if_state=ReviewState.DISPUTED,
+            )
+            note = f"nobody answered the dispute by {until}"
+            released += len(self.record_all([judgement], reviewer="", note=note).entries)
+        return released
 
     def rejected_references(self, query_sha256: str) -> frozenset[str]:
         """Ids of references that, by reviewers, these bytes do not copy."""
@@ -347,7 +397,7 @@ def _states(
     return found
 
 
-def _entry(judgement: Judgement, *, reviewer: str, note: str, at: str) -> Review:
+def _entry(judgement: Judgement, *, reviewer: str, note: str, at: str, until: str) -> Review:
     return Review(
         id=str(uuid.uuid4()),
         check_id=judgement.check_id,
@@ -356,6 +406,7 @@ def _entry(judgement: Judgement, *, reviewer: str, note: str, at: str) -> Review
         reviewer=reviewer,
         note=note,
         created_at=at,
+        until=until if judgement.decision is Decision.DISPUTED else "",
     )
 
 

@@ -261,6 +261,11 @@ QUEUE = (
     with_states(),
 )
 
+DISPUTES = (
+    # A dispute that nobody has answered by then releases the match.
+    "ALTER TABLE reviews ADD COLUMN IF NOT EXISTS until VARCHAR DEFAULT ''",
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
@@ -269,5 +274,6 @@ UPGRADES = (
     Upgrade(version=8, statements=KEYS_OF_JOBS),
     Upgrade(version=9, statements=AUDIT),
     Upgrade(version=10, statements=QUEUE),
+    Upgrade(version=11, statements=DISPUTES),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

@@ -34,7 +34,8 @@ UPDATE matches SET state = rule.state, reviewer = rule.reviewer
 FROM ({decided(of_decisions)}
     SELECT m.check_id, m.reference_id, coalesce(d.reviewer, '') AS reviewer, CASE
         WHEN s.decision = 'rejected' THEN 'rejected'
-        WHEN d.decision IN ('confirmed', 'rejected', 'licensed') THEN d.decision
+        WHEN d.decision IN ('confirmed', 'rejected', 'licensed', 'disputed', 'upheld',
+            'released') THEN d.decision
         WHEN m.licensed THEN 'licensed'
         WHEN x.deleted_at >= c.created_at THEN 'closed'
         ELSE 'open' END AS state

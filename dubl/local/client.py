@@ -322,14 +322,21 @@ class LocalClient(Closing):
         reviewer: str = "",
         note: str = "",
         if_state: str = "",
+        until: str = "",
+        exclude: bool = False,
     ) -> Review:
-        """`decision`: confirmed, rejected, licensed, reopened or comment.
+        """`decision`: confirmed, rejected, licensed, disputed, upheld, released, reopened or
+        comment.
+
+        until: of a dispute, ISO 8601; unanswered by then, it releases the match. exclude: with
+        released, the copied seconds of the reference become excluded segments.
 
         if_state: the state that you have seen. Raises StateConflict if it is another one by now.
         """
-        fields = {"decision": decision, "reviewer": reviewer, "note": note}
+        fields = {"decision": decision, "reviewer": reviewer, "note": note, "until": until or None}
         match = {"check_id": check_id, "reference_id": reference_id}
-        request = read_form(ReviewRequest, {**match, **fields, "if_state": if_state or None})
+        seen = {"if_state": if_state or None, "exclude": exclude}
+        request = read_form(ReviewRequest, {**match, **fields, **seen})
         said = self._ask(
             Reviews.record,
             check_id,
@@ -338,7 +345,10 @@ class LocalClient(Closing):
             reviewer=reviewer,
             note=note,
             if_state=request.if_state,
+            until=request.until or "",
         )
+        if request.exclude:
+            self._process.run(self._engine.exclude_copied(check_id, reference_id))
         return Review.of(said)
 
     def review_many(

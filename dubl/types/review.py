@@ -11,13 +11,17 @@ from dubl.types.match import Modality, Outcome
 class Decision(StrEnum):
     """A reviewer's decision on a match.
 
-    "licensed": a copy that may be shown. "reopened": withdraws an earlier decision. "comment":
-    decides nothing.
+    "licensed": a copy that may be shown. "disputed": the uploader objects. "upheld": the claim
+    stands all the same. "released": the owner lets this upload be. "reopened": withdraws an earlier
+    decision. "comment": decides nothing.
     """
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     LICENSED = "licensed"
+    DISPUTED = "disputed"
+    UPHELD = "upheld"
+    RELEASED = "released"
     REOPENED = "reopened"
     COMMENT = "comment"
 
@@ -32,7 +36,19 @@ class ReviewState(StrEnum):
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     LICENSED = "licensed"
+    DISPUTED = "disputed"
+    UPHELD = "upheld"
+    RELEASED = "released"
     CLOSED = "closed"
+
+
+# The states in which a decision is possible; the others are always.
+POSSIBLE_IN = {
+    Decision.DISPUTED: frozenset(
+        {ReviewState.OPEN, ReviewState.CONFIRMED, ReviewState.UPHELD, ReviewState.RELEASED}
+    ),
+    Decision.UPHELD: frozenset({ReviewState.DISPUTED}),
+}
 
 
 class QueueSort(StrEnum):
@@ -68,7 +84,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """One entry in a match's history. `created_at` is UTC, ISO 8601."""
+    """One entry in a match's history. Times are UTC, ISO 8601.
+
+    until: a dispute that nobody has answered by then releases the match; empty: it waits.
+    """
 
     id: str
     check_id: str
@@ -77,6 +96,7 @@ class Review:
     reviewer: str
     note: str
     created_at: str
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +108,16 @@ class Judgement:
     decision: Decision
     if_state: ReviewState | None = None
 
+    def holds_in(self, state: ReviewState) -> bool:
+        """Whether it may be recorded in this state."""
+        seen = self.if_state in (None, state)
+        return seen and state in POSSIBLE_IN.get(self.decision, ReviewState)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewConflict:
-    """A match that somebody else has decided meanwhile, with the latest decision."""
+    """A match that somebody else has decided meanwhile, or in whose state the decision is not
+    possible, with the latest decision."""
 
     check_id: str
     reference_id: str
@@ -151,7 +177,8 @@ class QueueCounts:
 class ReviewItem:
     """A match in the review queue. `created_at` is that of its check.
 
-    outcome: empty in old rows. copied_s: seconds of the upload. channel: of the upload.
+    until: of its dispute. outcome: empty in old rows. copied_s: seconds of the upload. channel: of
+    the upload.
     """
 
     check_id: str
@@ -167,3 +194,4 @@ class ReviewItem:
     copied_s: float = 0.0
     modality: Modality = Modality.VIDEO
     channel: str = ""
+    until: str = ""

@@ -34,9 +34,22 @@ HISTORY: Columns[Review] = {
     "decision": lambda one: one.decision,
     "reviewer": lambda one: one.reviewer,
     "note": lambda one: one.note,
+    "until": lambda one: moment(one.until or ""),
     "check": lambda one: one.check_id,
     "reference": lambda one: one.reference_id,
 }
+
+
+# Decisions that follow others, whatever these were.
+FOLLOWING = frozenset(
+    {
+        Decision.DISPUTED,
+        Decision.UPHELD,
+        Decision.RELEASED,
+        Decision.REOPENED,
+        Decision.COMMENT,
+    }
+)
 
 
 class Shown(StrEnum):
@@ -46,6 +59,9 @@ class Shown(StrEnum):
     CONFIRMED = ReviewState.CONFIRMED.value
     REJECTED = ReviewState.REJECTED.value
     LICENSED = ReviewState.LICENSED.value
+    DISPUTED = ReviewState.DISPUTED.value
+    UPHELD = ReviewState.UPHELD.value
+    RELEASED = ReviewState.RELEASED.value
     CLOSED = ReviewState.CLOSED.value
     ALL = "all"
 
@@ -102,13 +118,20 @@ def decide(
         ReviewState, typer.Option(help="an error if the match is in another state by now")
     ] = ReviewState.OPEN,
     force: Annotated[bool, typer.Option("--force", help="whatever the state is")] = False,
+    until: Annotated[
+        str, typer.Option(help="of a dispute: unanswered by then (UTC), it releases the match")
+    ] = "",
+    exclude: Annotated[
+        bool, typer.Option("--exclude", help="with released: later copies of it do not count")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Adds a decision or a comment to the history of a match.
 
     Another person's decision is not overwritten, unless --if-state names it, or with --force.
+    Disputes, and what answers them, follow other decisions.
     """
-    free = force or decision in (Decision.REOPENED, Decision.COMMENT)
+    free = force or decision in FOLLOWING
     entry = backend.review(
         check_id,
         reference_id,
@@ -116,6 +139,8 @@ def decide(
         reviewer=reviewer,
         note=note,
         if_state="" if free else if_state.value,
+        until=until,
+        exclude=exclude,
     )
     if as_json:
         print_json(entry)

@@ -12,6 +12,7 @@ from dubl.contract.requests import ReviewRequest, ReviewsRequest
 from dubl.engine.review_queue import read_queue
 from dubl.errors import InvalidRequest
 from dubl.ledger.reviews import Reviews
+from dubl.types import Scope
 from serve_app.api.access import principal_of
 from serve_app.api.context import RouteContext, searched_libraries, visible_check
 
@@ -52,13 +53,17 @@ async def history(
 
 @router.post("/v1/reviews", status_code=201)
 async def review(context: RouteContext, request: Request, body: ReviewRequest) -> bodies.Review:
-    """Confirms or rejects a match, marks it as licensed, reopens it, or comments on it.
+    """Confirms or rejects a match, marks it as licensed, disputes it, upholds or releases it,
+    reopens it, or comments on it.
 
     A rejected match is remembered: the same bytes are not reported again as a copy of this
     reference until it is reopened. With `if_state` it is 409 `state_conflict` if somebody else has
-    decided meanwhile; `context` tells who and when.
+    decided meanwhile; `context` tells who and when. A dispute needs a `note`, and may have an end
+    (`until`); only a disputed match can be upheld. `exclude` needs the scope register.
     """
     await visible_check(context, request, body.check_id)
+    if body.exclude:
+        principal_of(request).require_scope(Scope.REGISTER)
     entry = await context.ledger.ask(
         Reviews.record,
         body.check_id,
@@ -67,7 +72,10 @@ async def review(context: RouteContext, request: Request, body: ReviewRequest) -
         reviewer=body.reviewer or principal_of(request).name,
         note=body.note,
         if_state=body.if_state,
+        until=body.until or "",
     )
+    if body.exclude:
+        await context.engine.exclude_copied(body.check_id, body.reference_id)
     return bodies.Review.of(entry)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from dubl.errors import DublError, EvidenceNotKept, Overloaded, no_reference
 from dubl.index.spaces import Holding
 from dubl.ledger.api_keys import make_key
 from dubl.ledger.guard import QUARANTINES
+from dubl.rights.terms import ExcludedSegment
 from dubl.settings import load_settings
 from dubl.types import (
     Box,
@@ -451,6 +453,12 @@ class FakeLibrarian(Step):
         }
         self.references[reference_id] = dataclasses.replace(reference, **given)
         return self.references[reference_id]
+
+    async def exclude(self, reference_id: str, segments: Sequence[ExcludedSegment]) -> Reference:
+        rights = (await self.get(reference_id)).rights
+        segments = (*rights.excluded_segments, *segments)
+        changed = replace(rights, excluded_segments=segments)
+        return await self.update(reference_id, ReferenceChange(rights=changed))
 
     async def delete(self, reference_id: str) -> None:
         await self.get(reference_id)

@@ -7,7 +7,8 @@ import { quarantine } from "./guard.js";
 import { t, word } from "./i18n.js";
 import { decide, decideAll, decisionOf, isTyping, KEYS, reviewer, undo } from "./review.js";
 
-const STATES = ["open", "confirmed", "rejected", "licensed", "closed", ""];
+const STATES = ["open", "disputed", "confirmed", "rejected", "licensed", "upheld", "released", "closed", ""];
+const RARE = ["disputed", "upheld", "released", "closed"]; // shown where there are some
 const SORTS = ["newest", "oldest", "doubtful", "seconds", "probability", "reference"];
 const OUTCOMES = ["duplicate", "review"];
 const PAGE = 50;
@@ -41,7 +42,7 @@ export async function queuePage(page) {
     if (!list.children.length) list.append(h("li", { class: "card muted" }, t("queue.empty")));
     more.hidden = !cursor;
     if (fresh) form.fill(answer.facets);
-    replace(tabs, STATES.filter((one) => one !== "closed" || answer.counts.closed).map((one) => h("button", { "aria-pressed": String(one === wanted.state), onclick: () => { choose({ state: one }); load(true); } },
+    replace(tabs, STATES.filter((one) => !RARE.includes(one) || answer.counts[one] || one === wanted.state).map((one) => h("button", { "aria-pressed": String(one === wanted.state), onclick: () => { choose({ state: one }); load(true); } },
       t(`state.${one || "all"}`), one in answer.counts && h("span", { class: "count" }, answer.counts[one]))));
     select(bulk, list, () => load(true));
   };
@@ -102,7 +103,7 @@ export const addressOf = (item) => `#/checks/${encodeURIComponent(item.check_id)
 
 function row(item) {
   const names = { query: fileName(item.query_name), reference: item.title || item.reference_id };
-  const facts = [item.owner, item.library, item.channel, date(item.created_at), item.copied_s && t("queue.copied", { seconds: number(item.copied_s, 1) }), item.reviewer && t("queue.by", { reviewer: item.reviewer })];
+  const facts = [item.owner, item.library, item.channel, date(item.created_at), item.copied_s && t("queue.copied", { seconds: number(item.copied_s, 1) }), item.reviewer && t("queue.by", { reviewer: item.reviewer }), item.until && t("queue.dispute", { until: date(item.until) })];
   const element = h("li", { class: "item" }, h("input", { type: "checkbox", "aria-label": t("queue.select", names) }),
     h("a", { class: "card match grow", href: addressOf(item), "aria-label": `${t("queue.of", names)}, ${percent(item.probability)}, ${t(`state.${item.state}`)}` },
       h("span", { class: "thumbs" }, picture(`/v1/checks/${path(item.check_id)}/picture?at=2`), picture(`/v1/references/${path(item.reference_id)}/picture?at=2`)),

@@ -67,6 +67,12 @@ export const en = {
   "review.next": "Next in the queue",
   "state.open": "Open", "state.confirmed": "Confirmed", "state.rejected": "Not a match", "state.licensed": "Licensed", "state.all": "All",
   "decision.confirmed": "confirmed", "decision.rejected": "not a match", "decision.licensed": "licensed",
+  "state.disputed": "Disputed", "state.upheld": "Upheld", "state.released": "Released",
+  "decision.disputed": "disputed", "decision.upheld": "upheld", "decision.released": "released",
+  "review.disputed": "Dispute…", "review.upheld": "Uphold", "review.released": "Release", "review.exclude": "Release, exclude these seconds",
+  "review.exclude.note": "The copied seconds of the reference become excluded segments: later uploads of them do not count. Undo does not take this back; the reference's page does.",
+  "dispute.why": "Why the uploader objects", "dispute.until": "To be answered until", "dispute.note": "Unanswered by then, the match is released.",
+  "dispute.send": "Record the dispute", "queue.dispute": "answer by {until}",
   "decision.reopened": "reopened", "decision.comment": "comment",
 
   "queue.title": "Review queue", "queue.empty": "No matches here.", "queue.more": "Show more", "queue.state": "State",

@@ -66,6 +66,12 @@ export const ru = {
   "review.next": "Следующее в очереди",
   "state.open": "Открыто", "state.confirmed": "Подтверждено", "state.rejected": "Не совпадает", "state.licensed": "Есть лицензия", "state.all": "Все",
   "decision.confirmed": "подтверждено", "decision.rejected": "не совпадает", "decision.licensed": "есть лицензия",
+  "state.disputed": "Оспорено", "state.upheld": "Оставлено в силе", "state.released": "Снято",
+  "decision.disputed": "оспорено", "decision.upheld": "оставлено в силе", "decision.released": "снято",
+  "review.disputed": "Оспорить…", "review.upheld": "Оставить в силе", "review.released": "Снять", "review.exclude": "Снять и исключить эти секунды",
+  "review.exclude.note": "Скопированные секунды эталона станут исключёнными отрезками: загрузки с ними больше не считаются. Отмена этого не вернёт; вернёт страница эталона.",
+  "dispute.why": "Почему автор загрузки не согласен", "dispute.until": "Ответить до", "dispute.note": "Если до этого дня никто не ответит, претензия снимается.",
+  "dispute.send": "Записать", "queue.dispute": "ответить до {until}",
   "decision.reopened": "открыто снова", "decision.comment": "комментарий",
 
   "queue.title": "Очередь разбора", "queue.empty": "Совпадений нет.", "queue.more": "Показать ещё", "queue.state": "Состояние",

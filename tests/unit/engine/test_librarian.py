@@ -1,4 +1,4 @@
-"""Names of libraries: anybody may ask for wrong ones, so each costs little."""
+"""Names of libraries: anybody may ask for wrong ones, so each costs little. Excluded segments."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from dubl import errors
 from dubl.engine.librarian import Librarian
 from dubl.errors import no_library
+from dubl.rights.terms import ExcludedSegment, Rights
 from dubl.settings import load_settings
 from dubl.types import ReferenceDraft, VideoSource
 from tests.support.stored_videos import random_features
@@ -41,6 +42,28 @@ def test_wrong_names_read_all_references_once_at_most(
             assert await librarian.told_libraries() == {"films"}
         assert await librarian.unknown(["films"]) is None
         assert reads[0] <= 1
+
+    asyncio.run(story())
+
+
+def test_seconds_that_two_exclude_at_once_are_all_excluded_and_once(tmp_path: Path) -> None:
+    settings = load_settings(
+        environment={}, overrides=[f"data_dir={tmp_path}", "index.consistency_interval_s=0"]
+    )
+    intro, ad = ExcludedSegment(start_s=0, end_s=9), ExcludedSegment(start_s=20, end_s=30)
+    part = ExcludedSegment(start_s=21, end_s=30, label="inside")
+
+    async def story() -> None:
+        librarian = Librarian(settings)
+        source = VideoSource(path="", sha256="a", size_bytes=1, name="film")
+        draft = ReferenceDraft(id="film", library="films", rights=Rights(min_copied_s=3))
+        await librarian.register(draft, source, random_features(settings, seed=1))
+        await asyncio.gather(*(librarian.exclude("film", [one]) for one in (intro, ad)))
+        await librarian.exclude("film", [intro, part])
+        rights = (await librarian.get("film")).rights
+        assert set(rights.excluded_segments) == {intro, ad}
+        assert rights.min_copied_s == 3
+        await librarian.close()
 
     asyncio.run(story())
 

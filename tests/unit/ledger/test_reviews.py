@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dubl.errors import EvidenceNotKept, InvalidRequest, NotFound
+from dubl.errors import EvidenceNotKept, InvalidRequest, NotFound, StateConflict
 from dubl.ledger.clock import utc_now
 from dubl.ledger.ledger import Ledger
 from dubl.rights.terms import CheckContext, Ruling
@@ -354,3 +354,67 @@ def test_an_older_ledger_gets_the_states_of_its_matches(tmp_path: Path) -> None:
     told = [(one.reference_id, one.state, one.reviewer, one.copied_s) for one in found.items]
     assert sorted(told) == [("a", "open", "", 4.5), ("b", "confirmed", "anna", 0.0)]
     ledger.close()
+
+
+def dispute(ledger: Ledger, check_id: str, *, until: str = "") -> None:
+    ledger.reviews.record(
+        check_id,
+        "film",
+        decision=Decision.DISPUTED,
+        reviewer="the uploader",
+        note="it is mine",
+        until=until,
+    )
+
+
+def test_a_dispute_is_upheld_or_released_and_can_begin_again(ledger: Ledger) -> None:
+    ledger.record_check(check("a", match("film", 0.99)))
+    decide(ledger, "a", "film", Decision.CONFIRMED)
+    for answer in (Decision.UPHELD, Decision.RELEASED):
+        dispute(ledger, "a", until="2026-02-01T00:00:00.000Z")
+        assert states(ledger, "a") == {"film": "disputed"}
+        (item,) = ledger.reviews.queue(QueueFilter(state=ReviewState.DISPUTED)).items
+        assert (item.until, item.reviewer) == ("2026-02-01T00:00:00.000Z", "the uploader")
+        decide(ledger, "a", "film", answer)
+        assert states(ledger, "a") == {"film": answer.value}
+    (item,) = ledger.reviews.queue(QueueFilter(state=None)).items
+    assert item.until == ""
+    newest, *_ = ledger.reviews.list(check_id="a").items
+    assert newest.until == ""
+
+
+@pytest.mark.parametrize("earlier", [Decision.REJECTED, Decision.LICENSED, Decision.DISPUTED])
+def test_only_a_claim_can_be_disputed(ledger: Ledger, earlier: Decision) -> None:
+    ledger.record_check(check("a", match("film", 0.99)))
+    decide(ledger, "a", "film", earlier)
+    with pytest.raises(StateConflict, match=f"that is {earlier} cannot be disputed"):
+        dispute(ledger, "a")
+    assert states(ledger, "a") == {"film": earlier.value}
+
+
+def test_only_a_dispute_can_be_upheld(ledger: Ledger) -> None:
+    ledger.record_check(check("a", match("film", 0.99)))
+    with pytest.raises(StateConflict, match="that is open cannot be upheld"):
+        decide(ledger, "a", "film", Decision.UPHELD)
+
+
+def test_a_dispute_that_nobody_answers_in_time_releases_the_match(ledger: Ledger) -> None:
+    ends = {"past": "2026-01-02T00:00:00.000Z", "future": "9999-01-01T00:00:00.000Z", "none": ""}
+    for number, (check_id, until) in enumerate(ends.items()):
+        ledger.record_check(check(check_id, match("film", 0.99), sha256=f"{number}" * 64))
+        dispute(ledger, check_id, until=until)
+    assert ledger.reviews.release_unanswered() == 1
+    assert ledger.reviews.release_unanswered() == 0
+    found = {one: states(ledger, one)["film"] for one in ends}
+    assert found == {"past": "released", "future": "disputed", "none": "disputed"}
+    newest, *_ = ledger.reviews.list(check_id="past").items
+    assert newest.note == "nobody answered the dispute by 2026-01-02T00:00:00.000Z"
+
+
+def test_a_disputed_match_teaches_no_thresholds_until_it_is_answered(ledger: Ledger) -> None:
+    ledger.record_check(check("a", match("film", 0.99)))
+    dispute(ledger, "a")
+    assert ledger.policies.decided_matches("main") == ()
+    decide(ledger, "a", "film", Decision.UPHELD)
+    (decided,) = ledger.policies.decided_matches("main")
+    assert decided.copied

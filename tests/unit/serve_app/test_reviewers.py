@@ -233,3 +233,66 @@ def test_many_files_are_checked_and_each_has_its_verdict(tmp_path: Path, browser
         page.keyboard.press("Enter")
         expect(page.get_by_text("No check was found.")).to_be_visible()
         page.close()
+
+
+def test_a_dispute_is_recorded_answered_and_its_seconds_excluded(
+    service: FakeService, browser: Browser
+) -> None:
+    service.library.add(ReferenceDraft(id=MATCH.reference_id, library="main", title="The Film"))
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/checks/c-1/matches/{MATCH.reference_id}")
+        page.get_by_role("button", name="Dispute…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Why the uploader objects").fill("it is mine")
+        dialog.get_by_label("To be answered until").fill("2099-01-02")
+        assert Axe().run(page).response["violations"] == []
+        dialog.get_by_role("button", name="Record the dispute").click()
+        expect(page.locator(".history")).to_contain_text("it is mine")
+        assert states(service)["c-1"] == "disputed"
+        assert Axe().run(page).response["violations"] == []
+        page.get_by_role("button", name="Uphold").click()
+        expect(page.locator(".review .chip.upheld").first).to_be_visible()
+        page.get_by_role("button", name="Release, exclude these seconds").click()
+        page.get_by_role("dialog").get_by_role("button", name="Release, exclude").click()
+        expect(page.locator(".review .chip.released").first).to_be_visible()
+        page.goto(f"{address}/#/queue")
+        page.get_by_role("button", name="Released 1").click()
+        expect(page.locator("a.match")).to_have_count(1)
+        page.close()
+    assert states(service) == {"c-1": "released", "c-2": "open", "c-3": "open"}
+    (excluded,) = service.library.references[MATCH.reference_id].rights.excluded_segments
+    (segment,) = MATCH.segments
+    assert (excluded.start_s, excluded.end_s) == (
+        segment.reference_start_s,
+        segment.reference_end_s,
+    )
+
+
+def test_disputes_over_http(service: FakeService) -> None:
+    service.library.add(ReferenceDraft(id=MATCH.reference_id, library="main"))
+    client = TestClient(service.app(keys_required=True))
+    headers = {
+        scope: {"Authorization": f"Bearer {service.issue(*scopes)}"}
+        for scope, scopes in {
+            "review": (Scope.REVIEW,),
+            "rights": (Scope.REVIEW, Scope.REGISTER),
+        }.items()
+    }
+
+    def say(decision: str, *, scope: str = "review", **more: object) -> tuple[int, str]:
+        match = {"check_id": "c-1", "reference_id": MATCH.reference_id, "decision": decision}
+        answer = client.post("/v1/reviews", json={**match, **more}, headers=headers[scope])
+        return answer.status_code, answer.json().get("detail", "")
+
+    assert say("disputed") == (400, "body: disputed needs a `note`")
+    assert say("confirmed", until="2099-01-01")[0] == 400
+    assert say("confirmed", exclude=True)[0] == 400
+    assert say("upheld")[0] == 409
+    assert say("disputed", note="mine", until="2099-01-01")[0] == 201
+    queue = client.get("/v1/reviews/queue?state=disputed", headers=headers["review"]).json()
+    assert queue["items"][0]["until"] == "2099-01-01T00:00:00.000Z"
+    assert say("released", exclude=True)[0] == 403
+    assert states(service)["c-1"] == "disputed", "nothing is done by halves"
+    assert say("released", exclude=True, scope="rights")[0] == 201
+    assert say("released", exclude=True, scope="rights")[0] == 201
