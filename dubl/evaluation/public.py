@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from dubl.errors import InvalidRequest
@@ -261,7 +261,7 @@ def _write_film(picture: Path, film: Path) -> None:
     try:
         with Image.open(picture) as opened:
             image = np.asarray(opened.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as exc:
+    except (OSError, Image.DecompressionBombError) as exc:
         raise InvalidRequest(f"{picture} is no picture: {exc}") from exc
     size = even(image.shape[1], image.shape[0])
     shown = scaled(image, size)

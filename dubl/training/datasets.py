@@ -325,13 +325,17 @@ def _has_glyphs(face: ImageFont.FreeTypeFont, line: str) -> bool:
 
 
 def _picture_sticker(path: Path) -> NDArray[np.uint8]:
-    """Empty where the picture is a banner or a poster."""
+    """Empty where the picture is a banner or a poster, or cannot be read."""
     empty = np.zeros((STICKER_SIZE, STICKER_SIZE, 4), np.uint8)
-    with Image.open(path) as image:
-        long, short = max(image.size), min(image.size)
-        if long > MAX_ASPECT * short or long * short > MAX_PIXELS:
-            return empty
-        return np.asarray(image.convert("RGBA").resize((STICKER_SIZE, STICKER_SIZE)))
+    try:
+        with Image.open(path) as image:
+            long, short = max(image.size), min(image.size)
+            if long > MAX_ASPECT * short or long * short > MAX_PIXELS:
+                return empty
+            return np.asarray(image.convert("RGBA").resize((STICKER_SIZE, STICKER_SIZE)))
+    except (OSError, Image.DecompressionBombError) as exc:
+        logger.warning("sticker %s was left out: %s", path, exc)
+        return empty
 
 
 def _emoji(

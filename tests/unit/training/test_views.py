@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Generator, Tensor
 
 from dubl.training.datasets import Overlays, render_overlays
@@ -196,3 +200,15 @@ def test_what_lies_outside_the_layout_belongs_to_nobody() -> None:
     layer = trace(replace(turned, recut=rotation)).layer[0]
     assert layer[0, 0] == layer[-1, -1] == NOBODY
     assert layer[TRACE_SIDE // 2, TRACE_SIDE // 2] == 0
+
+
+def test_stickers_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    """A folder of thousands has some: one of 25 000 x 25 000 pixels once ended a run."""
+    Image.new("RGBA", (40, 40), (200, 30, 30, 255)).save(tmp_path / "good.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
+    head = bytearray((tmp_path / "good.png").read_bytes())
+    head[16:24] = struct.pack(">II", 25_000, 25_000)
+    head[29:33] = struct.pack(">I", zlib.crc32(bytes(head[12:29])))
+    (tmp_path / "bomb.png").write_bytes(head)
+    alone = render_overlays(count=8)
+    assert len(render_overlays(tmp_path, count=8).stickers) == len(alone.stickers) + 1
