@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from functools import cached_property
 
 from dubl.assembly import calibration_of, make_decoder, make_evidence_store, weights_folder
@@ -17,7 +16,7 @@ from dubl.errors import DublError, EvidenceNotKept
 from dubl.matching.verification import local_correlation_of, shown_in_file
 from dubl.ports import Decoder
 from dubl.settings import Settings
-from dubl.types import Match, Reference, VideoSource
+from dubl.types import Limit, Match, Reference, VideoSource
 from pipelines.archive_stages import opened
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class PixelCheck:
             return match
         if local is None or local.equal:
             return match
-        return replace(match, probability=min(match.probability, self._ceiling))
+        return match.below(self._ceiling, Limit.UNPROVEN)
 
     def _file(self, reference: Reference) -> AbstractContextManager[VideoSource]:
         """The stored copy of an upload, else the file it was registered from. Raises DublError."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dubl import types
 from dubl.contract.links import shown_link
 from dubl.rights.terms import Action, Modalities
-from dubl.types import JobState, Modality, Note, Outcome, Scope, SoundRelation
+from dubl.types import JobState, Limit, Modality, Note, Outcome, Scope, SoundRelation
 
 if TYPE_CHECKING:
     from dubl.settings import PolicySettings
@@ -163,6 +163,8 @@ class Match(Answer):
     segments than these. `video_stream`: place, from 0, of the file's video stream that copies; null
     if players show it. `modality`: "video", "audio" (only the sound matches), or "both". `sound`:
     "agrees" or "differs" where both have sound, else null; `sound_reason` says it in words.
+    `limit`: the rule without which `probability` would be higher, or null; `limit_reason` says it
+    in words.
     """
 
     reference_id: str
@@ -178,6 +180,8 @@ class Match(Answer):
     modality: str = "video"
     sound: str | None = None
     sound_reason: str | None = None
+    limit: str | None = None
+    limit_reason: str | None = None
 
     @classmethod
     def of(cls, match: types.Match) -> Self:
@@ -186,8 +190,19 @@ class Match(Answer):
             "rights": Ruling.of(match),
             "sound": match.sound if known else None,
             "sound_reason": sound_reason(match),
+            "limit_reason": LIMITS.get(match.limit) if match.limit else None,
         }
         return cls._from(match, others)
+
+
+LIMITS = {
+    Limit.STILL: "too little changes to tell a copy from two pictures that are alike",
+    Limit.SHARED_EDGE: "it may be an intro or outro that many videos share",
+    Limit.COMMON: "it is hardly more alike than other videos are",
+    Limit.UNPROVEN: "too little moves for the pixels to prove a copy",
+    Limit.CONTESTED: "several references are as alike, and the pixels prove none of them",
+    Limit.OTHER_SOUND: "the pictures are still, and the sounds differ",
+}
 
 
 def sound_reason(match: types.Match) -> str | None:
@@ -568,9 +583,21 @@ class Policy(Answer):
         return cls._from(policy, {"checked_under": verdict.policy_version})
 
 
+class Term(Plain):
+    """What one piece of evidence adds to the log-odds of a match: base (before any),
+    normalized_similarity, motion, log_duration, own_speed, comparator, pixels, sound, same_bytes,
+    or a limit, which takes away. retrieval_rank only tells the place among the candidates, from 1.
+    `value`: the evidence itself."""
+
+    name: str
+    value: float
+    log_odds: float
+
+
 class Evidence(Answer):
-    """The evidence of one match. `matrix_picture`: address of a PNG. `matrix`: address of the
-    matrices, with `?stage=frames|network|sound`.
+    """The evidence of one match. `terms`: what led to the probability, in order; their `log_odds`
+    add up to its own. Empty in old verdicts. `matrix_picture`: address of a PNG. `matrix`: address
+    of the matrices, with `?stage=frames|network|sound`.
     """
 
     check_id: str
@@ -585,6 +612,9 @@ class Evidence(Answer):
     segments: tuple[Segment, ...]
     pairs: tuple[FramePair, ...]
     hints: tuple[Hint, ...]
+    limit: str | None
+    limit_reason: str | None
+    terms: tuple[Term, ...]
     query: Video
     reference: Video
     matrix: str
@@ -617,6 +647,7 @@ class Evidence(Answer):
             "model_id": check.verdict.model_id,
             "pairs": [FramePair.of(pair, query, reference) for pair in explanation.pairs],
             "hints": explanation.hints,
+            "limit_reason": LIMITS.get(match.limit) if match.limit else None,
             "query": query,
             "reference": reference,
             "matrix": f"{at}/matrix",
@@ -663,7 +694,7 @@ class ReviewItem(Answer):
     """A match in the review queue; `state` is open, confirmed, rejected, licensed, disputed,
     upheld, released, or closed (its reference was deleted). `title` and `owner` are of the
     reference, `channel` of the upload; `copied_s`: seconds of the upload that are copied; `until`:
-    of its dispute."""
+    of its dispute; `limit`: the rule without which its probability would be higher."""
 
     check_id: str
     reference_id: str
@@ -678,6 +709,7 @@ class ReviewItem(Answer):
     copied_s: Seconds = 0.0
     modality: str = "video"
     channel: str = ""
+    limit: OptionalText = None
     until: OptionalText = None
     title: str = ""
     owner: str = ""

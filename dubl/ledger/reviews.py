@@ -41,7 +41,7 @@ SEPARATOR = "\x1f"  # sorts before all that is in an id
 QUEUE = f"""
 SELECT m.check_id, m.reference_id, m.library, m.probability, m.similarity, c.query_name,
     m.state, m.reviewer, c.created_at, m.outcome, m.copied_s, m.modality, c.channel, c.searched,
-    c.libraries,
+    c.libraries, m.held,
     m.check_id || '{SEPARATOR}' || m.reference_id AS place
 FROM matches m JOIN checks c ON c.id = m.check_id
 """
@@ -51,7 +51,7 @@ SELECT r.reviewer, r.created_at FROM reviews r JOIN checks c ON c.id = r.check_i
 WHERE c.query_sha256 = (SELECT query_sha256 FROM checks WHERE id = ?) AND r.reference_id = ?
     AND r.decision <> 'comment' ORDER BY r.created_at DESC LIMIT 1
 """
-ITEMS = Records(ReviewItem, f"({QUEUE}) AS items", absent=("until",))
+ITEMS = Records(ReviewItem, f"({QUEUE}) AS items", renamed={"limit": "held"}, absent=("until",))
 # Of disputed matches, the end of their latest dispute.
 DISPUTED = """
 SELECT m.check_id, m.reference_id, (array_agg(r.until ORDER BY r.created_at DESC))[1] AS until
@@ -302,6 +302,7 @@ MATCH_COLUMNS = (
     "alike",
     "copied_s",
     "modality",
+    "held",
     "state",
 )
 
@@ -320,6 +321,7 @@ def _row(check: Check, match: Match, rejected: set[str]) -> list[Value]:
         _alike(match),
         match.rights.copied_s,
         match.modality.value,
+        match.limit.value if match.limit is not None else "",
         (ReviewState.REJECTED if match.reference_id in rejected else state).value,
     ]
 

@@ -266,6 +266,11 @@ DISPUTES = (
     "ALTER TABLE reviews ADD COLUMN IF NOT EXISTS until VARCHAR DEFAULT ''",
 )
 
+LIMITS = (
+    # The rule without which the probability would be higher.
+    "ALTER TABLE matches ADD COLUMN IF NOT EXISTS held VARCHAR DEFAULT ''",
+)
+
 UPGRADES = (
     Upgrade(version=4, statements=FOUNDATION),
     Upgrade(version=5, statements=SPACES),
@@ -275,5 +280,6 @@ UPGRADES = (
     Upgrade(version=9, statements=AUDIT),
     Upgrade(version=10, statements=QUEUE),
     Upgrade(version=11, statements=DISPUTES),
+    Upgrade(version=12, statements=LIMITS),
 )
 SCHEMA_VERSION = UPGRADES[-1].version

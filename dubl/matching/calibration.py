@@ -10,18 +10,18 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from dubl.errors import DublError, WeightsUnavailable
-from dubl.types import Float16Array
+from dubl.types import Float16Array, Limit, Term, log_odds
 
 CALIBRATION_FILE = "calibration.json"
 BACKGROUND_FILE = "background.npy"
 
-MIN_CHANCE = 1e-6  # probability; chosen, keeps the logarithm of the odds finite
 CORRELATION_POWER = 8  # exponent; chosen, see pixel_signals
 # Names in calibration files that were written before the renaming.
 FORMER_NAMES = {"distinction": "normalized_similarity", "usual_rival": "usual_background"}
@@ -112,31 +112,59 @@ class Calibration:
 
 
 def probability(signals: Signals, calibration: Calibration) -> float:
-    """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `ceiling`.
+    """1 / (1 + exp(-(intercept + Σ weight · signal))), at most `edge_ceiling` where a limit holds.
 
-    It is at most `edge_ceiling` without enough common change: two still pictures may be the same,
-    and the videos not. Pixels may raise it again. Raises DublError for a signal that is NaN.
+    Without enough common change one does: two still pictures may be the same, and the videos not.
+    Pixels may raise it again. Raises DublError for a signal that is NaN.
     """
+    chance = unlimited(terms(signals, calibration))
+    return chance if limit(signals, calibration) is None else min(chance, calibration.edge_ceiling)
+
+
+def terms(signals: Signals, calibration: Calibration) -> tuple[Term, ...]:
+    """The intercept ("base") and what each signal adds to it. Raises DublError for a NaN."""
     values = asdict(signals)
     # No comparison holds for what is not a number: it would be surer than anything.
     if any(math.isnan(value) for value in values.values()):
         raise DublError("a signal of the match is not a number")
-    total = calibration.intercept + sum(
-        weight * values[name] for name, weight in calibration.weights.items()
+    base = Term(name="base", value=1.0, log_odds=calibration.intercept)
+    weighed = {name: weight for name, weight in calibration.weights.items() if weight}
+    return (
+        base,
+        *(
+            Term(name=name, value=values[name], log_odds=weight * values[name])
+            for name, weight in weighed.items()
+        ),
     )
+
+
+def unlimited(added: Sequence[Term]) -> float:
+    """The probability by all terms."""
+    return _logistic(sum(one.log_odds for one in added))
+
+
+def limit(signals: Signals, calibration: Calibration) -> Limit | None:
+    """The rule by which features alone lead to at most `edge_ceiling`."""
+    lasting = lasting_limit(signals, calibration)
     still = signals.common_change < calibration.min_common_change
-    most = calibration.edge_ceiling if still else 1.0
-    return min(_logistic(total), ceiling(signals, calibration), most)
+    return Limit.STILL if lasting is None and still else lasting
+
+
+def lasting_limit(signals: Signals, calibration: Calibration) -> Limit | None:
+    """The rule by which also pixels lead to at most `edge_ceiling`.
+
+    A shared intro or outro, or a match hardly more similar than the background: black frames,
+    titles and slides move alike in every video.
+    """
+    if signals.shared_edge:
+        return Limit.SHARED_EDGE
+    common = signals.normalized_similarity < calibration.min_normalized_similarity
+    return Limit.COMMON if common else None
 
 
 def ceiling(signals: Signals, calibration: Calibration) -> float:
-    """Highest probability that this match may get, also from its pixels.
-
-    It is `edge_ceiling` for a shared intro or outro, and for a match hardly more similar than the
-    background. Black frames, titles and slides move alike in every video.
-    """
-    common = signals.normalized_similarity < calibration.min_normalized_similarity
-    return calibration.edge_ceiling if signals.shared_edge or common else 1.0
+    """Highest probability that this match may get, also from its pixels."""
+    return 1.0 if lasting_limit(signals, calibration) is None else calibration.edge_ceiling
 
 
 def pixel_signals(chance: float, correlation: float, places: float) -> dict[str, float]:
@@ -146,10 +174,9 @@ def pixel_signals(chance: float, correlation: float, places: float) -> dict[str,
     from takes of one scene (.6; .9 where people move in the same way). `places`: the correlation,
     in [0,1], that nearly all places reach; 0 if they prove nothing.
     """
-    odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
     return {
         "intercept": 1.0,
-        "log_odds": math.log(odds / (1 - odds)),
+        "log_odds": log_odds(chance),
         "agreement": correlation**CORRELATION_POWER,
         "places": places,
     }

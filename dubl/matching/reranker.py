@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dubl.matching.alignment import Aligned, AlignmentOptions, align
-from dubl.matching.calibration import Calibration, Signals, ceiling, probability
+from dubl.matching.calibration import (
+    Calibration,
+    Signals,
+    ceiling,
+    lasting_limit,
+    limit,
+    probability,
+    terms,
+    unlimited,
+)
 from dubl.matching.calm import realigned
 from dubl.matching.interruptions import without_interruptions
 from dubl.matching.matrix import pair_matrix
@@ -24,12 +33,15 @@ from dubl.types import (
     CandidateSet,
     Float16Array,
     Heard,
+    Limit,
     Match,
     MatchSet,
     Segment,
+    Term,
     VideoFeatures,
 )
 
+RETRIEVAL_RANK = "retrieval_rank"  # a term that says where retrieval put the reference, from 1
 MAX_MEASURED = 8  # segments of a pair whose signals are measured; chosen, bounds the time
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
@@ -126,20 +138,8 @@ class ViSiLReranker:
         }
         comparisons = self.compare(features, seen_or_heard, rights, common=spans)
         matches = [
-            Match(
-                reference_id=candidate.reference_id,
-                library=candidate.library,
-                similarity=comparisons[candidate.reference_id].signals.similarity,
-                probability=self.probability(comparisons[candidate.reference_id].signals),
-                segments=comparisons[candidate.reference_id].segments,
-                excluded_s=comparisons[candidate.reference_id].excluded_s,
-                common_s=comparisons[candidate.reference_id].common_s,
-                truncated=comparisons[candidate.reference_id].truncated,
-                video_stream=comparisons[candidate.reference_id].video_stream,
-                still=self._is_still(comparisons[candidate.reference_id].signals),
-                ceiling=ceiling(comparisons[candidate.reference_id].signals, self._calibration),
-            )
-            for candidate in best
+            self._match(candidate, comparisons[candidate.reference_id], rank)
+            for rank, candidate in enumerate(best, start=1)
             if candidate.reference_id in comparisons
         ]
         matches.sort(key=lambda match: (-match.probability, -match.similarity))
@@ -155,6 +155,30 @@ class ViSiLReranker:
             heard=heard,
             alike={name: one.alike for name, one in comparisons.items() if one.alike},
         )
+
+    def _match(self, candidate: Candidate, compared: Comparison, rank: int) -> Match:
+        signals = compared.signals
+        added = (
+            Term(name=RETRIEVAL_RANK, value=rank, log_odds=0.0),
+            *terms(signals, self._calibration),
+        )
+        match = Match(
+            reference_id=candidate.reference_id,
+            library=candidate.library,
+            similarity=signals.similarity,
+            probability=unlimited(added),
+            segments=compared.segments,
+            excluded_s=compared.excluded_s,
+            common_s=compared.common_s,
+            truncated=compared.truncated,
+            video_stream=compared.video_stream,
+            still=self._is_still(signals),
+            ceiling=ceiling(signals, self._calibration),
+            ceiling_by=lasting_limit(signals, self._calibration) or Limit.SHARED_EDGE,
+            terms=added,
+        )
+        held = limit(signals, self._calibration)
+        return match if held is None else match.below(self._calibration.edge_ceiling, held)
 
     def _rights(self, candidates: Sequence[Candidate]) -> dict[str, Rights]:
         """Rights by reference id, with the modalities of the library where they name none."""

@@ -16,6 +16,7 @@ from dubl.rights.terms import Rights
 from dubl.settings import PolicySettings
 from dubl.types import (
     Heard,
+    Limit,
     Match,
     MatchSet,
     Modality,
@@ -23,6 +24,8 @@ from dubl.types import (
     SoundFeatures,
     SoundRelation,
     SoundSegment,
+    Term,
+    log_odds,
 )
 
 # Fitted to sounds made by rules and spoken, their edited copies, and train suites: see
@@ -138,22 +141,21 @@ def _weighed(match: Match, heard: Heard | None, policy: PolicySettings) -> Match
         for one, said in zip(match.segments, relations, strict=True)
     )
     return replace(
-        match,
+        _raised(match, policy),
         segments=segments,
         modality=Modality.BOTH,
         sound=SoundRelation.AGREES,
-        probability=_raised(match, policy),
     )
 
 
-def _raised(match: Match, policy: PolicySettings) -> float:
-    """The probability of a match with agreeing sound; a clear no stays one."""
+def _raised(match: Match, policy: PolicySettings) -> Match:
+    """The match with agreeing sound, more probable; a clear no stays one."""
     chance = match.probability
-    if chance < policy.second_pass_probability:
-        return chance
+    if chance < policy.second_pass_probability or chance >= match.ceiling:
+        return match
     odds = STILL_ODDS if match.still else MOVING_ODDS
     raised = chance * odds / (chance * odds + 1 - chance)
-    return max(chance, min(raised, match.ceiling))
+    return match.at(raised, "sound", 1.0).below(match.ceiling, match.ceiling_by)
 
 
 def _lowered(match: Match, policy: PolicySettings) -> Match:
@@ -161,7 +163,7 @@ def _lowered(match: Match, policy: PolicySettings) -> Match:
     if match.sound is not SoundRelation.DIFFERS or not match.still:
         return match
     most = (policy.review_probability + policy.duplicate_probability) / 2
-    return replace(match, probability=min(match.probability, most))
+    return match.below(most, Limit.OTHER_SOUND)
 
 
 def _audio_match(reference_id: str, heard: Heard) -> Match:
@@ -173,6 +175,7 @@ def _audio_match(reference_id: str, heard: Heard) -> Match:
         segments=heard.segments,
         modality=Modality.AUDIO,
         sound=SoundRelation.AGREES,
+        terms=(Term(name="sound", value=1.0, log_odds=log_odds(heard.likelihood)),),
     )
 
 

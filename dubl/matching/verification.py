@@ -33,6 +33,7 @@ from dubl.types import (
     FIRST_STREAM,
     WHOLE_FRAME,
     FrameClip,
+    Limit,
     Match,
     MatchSet,
     Reference,
@@ -147,7 +148,7 @@ class Verifier:
             logger.warning("pixels were not compared: %s: %s", exc.code, exc.detail)
             correlations = {}
         verified = [
-            replace(one, probability=max(one.probability, SAME_FILE))
+            one.at(max(one.probability, SAME_FILE), "same_bytes", 1.0)
             if one.reference_id in same
             else self._verified(one, correlations.get(one.reference_id))
             for one in matches.matches
@@ -196,14 +197,15 @@ class Verifier:
         chance = with_pixels(
             match.probability, correlation.value, correlation.places, self._calibration
         )
-        # A clock, one cut or the same way of a camera raises nothing beyond what a person should
-        # look at. Nor may one of several references that are as sure.
-        sure = match.probability >= self._sure
-        unproven = max(0.0 if sure else match.probability, self._calibration.edge_ceiling)
-        most = match.ceiling if correlation.proves else min(match.ceiling, unproven)
+        seen = match.at(chance, "pixels", correlation.value).below(match.ceiling, match.ceiling_by)
+        if not correlation.proves:
+            # A clock, one cut or the same way of a camera raises nothing beyond what a person
+            # should look at. Nor may one of several references that are as sure.
+            sure = match.probability >= self._sure
+            most = max(0.0 if sure else match.probability, self._calibration.edge_ceiling)
+            seen = seen.below(most, Limit.CONTESTED if sure else Limit.UNPROVEN)
         return replace(
-            match,
-            probability=min(chance, most),
+            seen,
             agreement=correlation.value,
             still=match.still and not correlation.proves,
             segments=(correlation.segment, *match.segments[1:]),
@@ -223,7 +225,7 @@ class Verifier:
             return list(verified)
         most = self._calibration.edge_ceiling
         return [
-            replace(one, probability=min(one.probability, most))
+            one.below(most, Limit.CONTESTED)
             if one.reference_id not in correlations and contested(one, matches, seen)
             else one
             for one in verified

@@ -43,13 +43,16 @@ from dubl.types.match import Check as Check
 from dubl.types.match import FrameFound as FrameFound
 from dubl.types.match import FrameHit as FrameHit
 from dubl.types.match import Heard as Heard
+from dubl.types.match import Limit as Limit
 from dubl.types.match import Match as Match
 from dubl.types.match import MatchSet as MatchSet
 from dubl.types.match import Modality as Modality
 from dubl.types.match import Outcome as Outcome
 from dubl.types.match import Segment as Segment
 from dubl.types.match import SoundRelation as SoundRelation
+from dubl.types.match import Term as Term
 from dubl.types.match import Verdict as Verdict
+from dubl.types.match import log_odds as log_odds
 from dubl.types.page import Page as Page
 from dubl.types.page import PagePosition as PagePosition
 from dubl.types.prior import MIN_DECISIONS as MIN_DECISIONS

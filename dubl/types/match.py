@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dubl.rights.terms import ANYWHERE, NO_RULING, Action, CheckContext, Rights, Ruling
@@ -32,6 +33,35 @@ class SoundRelation(StrEnum):
     UNKNOWN = "unknown"  # one of them has no sound there, or nothing is to be heard
     AGREES = "agrees"  # the same sound at the same place
     DIFFERS = "differs"  # both have sound there, and it is another one
+
+
+class Limit(StrEnum):
+    """A rule that keeps a match's probability from being higher."""
+
+    STILL = "still"  # hardly anything changes in both alike
+    SHARED_EDGE = "shared_edge"  # it may be an intro or outro of many videos
+    COMMON = "common"  # it is hardly more alike than other videos are
+    UNPROVEN = "unproven"  # too little moves for pixels to prove a copy
+    CONTESTED = "contested"  # several references are as alike, and pixels prove none
+    OTHER_SOUND = "other_sound"  # pictures are still, and sounds differ
+
+
+MIN_CHANCE = 1e-6  # probability; chosen, keeps the logarithm of the odds finite
+
+
+def log_odds(chance: float) -> float:
+    """ln(p / (1 - p)) of a probability in [0,1], within MIN_CHANCE of its ends."""
+    odds = min(max(chance, MIN_CHANCE), 1 - MIN_CHANCE)
+    return math.log(odds / (1 - odds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What one piece of evidence, or a Limit, adds to the log-odds of a match; `value`: its own."""
+
+    name: str
+    value: float
+    log_odds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +155,13 @@ class Match:
     rights: the ruling under the reference's rights.
     outcome: of the probability alone, by the library's thresholds; None in old verdicts.
     agreement: pixel correlation, in [0,1]; None if pixels were not compared.
-    ceiling: highest probability that the pixel correlation may give.
+    ceiling: highest probability that pixels and sound may give, by the limit `ceiling_by`.
     truncated: both videos share more segments than these.
     video_stream: place of the query's video stream that copies, if players do not show it.
     modality: AUDIO if only the sound matches; the segments are of it then. sound: what the sounds
     say. still: the picture hardly changes along the best segment, which alone proves little.
+    terms: what led to the probability, in order; their log-odds add up to its own. Empty in old
+    verdicts.
     """
 
     reference_id: str
@@ -144,11 +176,29 @@ class Match:
     outcome: Outcome | None = None
     agreement: float | None = None
     ceiling: float = 1.0
+    ceiling_by: Limit = Limit.SHARED_EDGE
     truncated: bool = False
     video_stream: int | None = None
     modality: Modality = Modality.VIDEO
     sound: SoundRelation = SoundRelation.UNKNOWN
     still: bool = False
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def limit(self) -> Limit | None:
+        """The rule without which the probability would be higher."""
+        last = self.terms[-1].name if self.terms else ""
+        return Limit(last) if last in set(Limit) else None
+
+    def at(self, probability: float, by: str, value: float = 0.0) -> Match:
+        """The match with another probability, because of one more piece of evidence."""
+        before = sum(one.log_odds for one in self.terms)
+        term = Term(name=by, value=value, log_odds=log_odds(probability) - before)
+        return replace(self, probability=probability, terms=(*self.terms, term))
+
+    def below(self, most: float, limit: Limit) -> Match:
+        """The match with a probability of at most `most`, because of `limit`."""
+        return self if self.probability <= most else self.at(most, limit, most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

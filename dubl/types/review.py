@@ -177,8 +177,8 @@ class QueueCounts:
 class ReviewItem:
     """A match in the review queue. `created_at` is that of its check.
 
-    until: of its dispute. outcome: empty in old rows. copied_s: seconds of the upload. channel: of
-    the upload.
+    until: of its dispute. limit: as in Match; empty without one. outcome: empty in old rows.
+    copied_s: seconds of the upload. channel: of the upload.
     """
 
     check_id: str
@@ -194,4 +194,5 @@ class ReviewItem:
     copied_s: float = 0.0
     modality: Modality = Modality.VIDEO
     channel: str = ""
+    limit: str = ""
     until: str = ""

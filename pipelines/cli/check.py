@@ -122,7 +122,7 @@ def _rows(answer: Check) -> list[tuple[str, ...]]:
             match.reference_id,
             seconds(part.query_start_s, part.query_end_s),
             seconds(part.reference_start_s, part.reference_end_s),
-            "; ".join(filter(None, [match.rights.reason, match.sound_reason])),
+            "; ".join(filter(None, [match.rights.reason, match.sound_reason, match.limit_reason])),
         )
         for match in (*answer.matches, *answer.audio_matches)
         for part in match.segments

@@ -5,7 +5,7 @@ import { checkMany, checkRow, filesOf } from "./checks.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, number, percent, range } from "./format.js";
 import { t, word } from "./i18n.js";
-import { belowReview, ruling } from "./rights.js";
+import { belowReview, held, ruling } from "./rights.js";
 
 const POLL_MS = 400;
 const STAGES = ["upload", "decode", "embed", "retrieve", "rerank"];
@@ -125,7 +125,7 @@ function matchCard(check, match, weak) {
     picture(`/v1/references/${path(match.reference_id)}/picture?at=${at.toFixed(2)}`),
     h("div", { class: "grow" }, h("strong", { class: "clip" }, titleOf(match.reference_id)),
       h("span", { class: "muted" }, `${match.library} · ${t("match.similarity", { value: number(match.similarity) })}`),
-      match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : weak && match.rights?.counts ? belowReview(match) : ruling(match),
+      match.rejected ? h("span", { class: "chip" }, t("verdict.rejected")) : weak && match.rights?.counts ? belowReview(match) : ruling(match), held(match),
       h("ul", { class: "plain small" }, match.segments.slice(0, 4).map((one) => h("li", {}, `${range(one.query_start_s, one.query_end_s)}  →  ${range(one.reference_start_s, one.reference_end_s)}`)))),
     h("div", { class: "big" }, h("strong", {}, percent(match.probability)), weak ? null : h("span", { class: "link" }, t("verdict.look"))));
 }

@@ -27,7 +27,7 @@ export async function matchPage(page, checkId, referenceId) {
   replace(page.main, header(evidence, reason),
     h("div", { class: "two match-page" },
       h("div", { class: "column" }, player.element, timeline(evidence, player), pairs(evidence, player)),
-      h("div", { class: "column" }, review.element, matrix(evidence, player))));
+      h("div", { class: "column" }, review.element, matrix(evidence, player), terms(evidence))));
   keys(page, player, review, checkId, referenceId);
   await Promise.all([player.start(page.stopped.signal), review.refresh(), rulingOf(checkId, referenceId).then((words) => replace(reason, words))]);
   return undefined;
@@ -66,6 +66,21 @@ function scale(evidence) {
   const { policy } = evidence;
   const mark = (value, name) => { const one = h("span", { class: name }); one.style.left = `${value * 100}%`; return one; };
   return h("div", { class: "scale", "aria-hidden": "true" }, mark(policy.review_probability, "threshold"), mark(policy.duplicate_probability, "threshold"), mark(evidence.probability, "here"));
+}
+
+// What led to the probability. Bars are log-odds, to the right for a copy.
+function terms(evidence) {
+  if (!evidence.terms.length) return null;
+  const most = Math.max(...evidence.terms.map((one) => Math.abs(one.log_odds)), 1);
+  const bar = (one) => {
+    const line = h("span", { class: one.log_odds < 0 ? "against" : "for" });
+    line.style.width = `${(Math.abs(one.log_odds) / most) * 50}%`;
+    return h("span", { class: "weight", "aria-hidden": "true" }, line);
+  };
+  const rows = evidence.terms.map((one) => h("tr", {}, h("th", { scope: "row" }, t(`term.${one.name}`)), h("td", {}, number(one.value)), h("td", {}, bar(one)), h("td", {}, number(one.log_odds, 1))));
+  return h("section", { class: "card" }, h("h2", {}, t("term.title")),
+    h("table", { class: "terms" }, h("thead", {}, h("tr", {}, ["term.evidence", "term.value", "term.for", "term.odds"].map((name) => h("th", { scope: "col" }, t(name))))), h("tbody", {}, rows)),
+    h("p", { class: "muted small" }, t("term.note")));
 }
 
 function pairs(evidence, player) {

@@ -103,7 +103,7 @@ export const addressOf = (item) => `#/checks/${encodeURIComponent(item.check_id)
 
 function row(item) {
   const names = { query: fileName(item.query_name), reference: item.title || item.reference_id };
-  const facts = [item.owner, item.library, item.channel, date(item.created_at), item.copied_s && t("queue.copied", { seconds: number(item.copied_s, 1) }), item.reviewer && t("queue.by", { reviewer: item.reviewer }), item.until && t("queue.dispute", { until: date(item.until) })];
+  const facts = [item.owner, item.library, item.channel, date(item.created_at), item.copied_s && t("queue.copied", { seconds: number(item.copied_s, 1) }), item.reviewer && t("queue.by", { reviewer: item.reviewer }), item.limit && `${t("limit.title")}: ${t(`limit.${item.limit}`)}`, item.until && t("queue.dispute", { until: date(item.until) })];
   const element = h("li", { class: "item" }, h("input", { type: "checkbox", "aria-label": t("queue.select", names) }),
     h("a", { class: "card match grow", href: addressOf(item), "aria-label": `${t("queue.of", names)}, ${percent(item.probability)}, ${t(`state.${item.state}`)}` },
       h("span", { class: "thumbs" }, picture(`/v1/checks/${path(item.check_id)}/picture?at=2`), picture(`/v1/references/${path(item.reference_id)}/picture?at=2`)),

@@ -24,10 +24,13 @@ export function ruling(match) {
     h("span", { class: "muted" }, reasonOf(rights)));
 }
 
+// The rule without which the probability would be higher.
+export const held = ({ limit }) => limit && h("p", { class: "small held" }, h("span", { class: "chip open" }, t("limit.title")), " ", h("span", { class: "muted" }, t(`limit.${limit}`)));
+
 export async function rulingOf(checkId, referenceId) {
   const check = await get(`/v1/checks/${path(checkId)}?min_probability=0`);
   const match = check.matches.find((one) => one.reference_id === referenceId);
-  return match ? [ruling(match), heard(match)] : null;
+  return match ? [ruling(match), heard(match), held(match)] : null;
 }
 
 // What the sounds of both videos say; nothing if they say nothing.

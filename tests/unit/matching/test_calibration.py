@@ -4,6 +4,7 @@ import math
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from dubl.matching.calibration import (
     Calibration,
     Signals,
     ceiling,
+    limit,
     load_background,
     load_calibration,
     probability,
@@ -21,6 +23,7 @@ from dubl.matching.calibration import (
     with_pixels,
 )
 from dubl.matching.fitting import fit_weights, separation
+from dubl.types import Limit
 
 CALIBRATION = Calibration(
     intercept=-6.0,
@@ -63,6 +66,17 @@ def test_what_is_not_a_number_is_no_proof(name: str) -> None:
         probability(replace(SURE, **{name: math.nan}), CALIBRATION)
     with pytest.raises(DublError, match="not a number"):
         with_pixels(0.9, math.nan, 0.0, CALIBRATION)
+
+
+def test_the_rule_that_holds_a_probability_down_is_told() -> None:
+    told = {
+        Limit.SHARED_EDGE: {"shared_edge": True, "common_change": 0.2},
+        Limit.COMMON: {"normalized_similarity": 0.05},
+        Limit.STILL: {"common_change": 0.2},
+        None: {"motion": SURE.motion},
+    }
+    for rule, changes in told.items():
+        assert limit(replace(SURE, **cast(Any, changes)), CALIBRATION) is rule
 
 
 def test_a_shared_intro_alone_never_passes_the_ceiling() -> None:

@@ -1,5 +1,6 @@
 """Re-ranking compares the query with its best candidates and orders what it finds."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,12 @@ def test_a_copy_is_probable_and_its_seconds_are_told(shelf: Shelf) -> None:
     assert segment.reference_start_s == pytest.approx(10.0, abs=0.5)
     assert segment.query_end_s == pytest.approx(15.0, abs=0.5)
     assert second.probability < 0.1
+    assert [one.terms[0].value for one in found.matches] == [2, 1]  # their places in the search
+    for one in found.matches:
+        assert [term.name for term in one.terms[:2]] == ["retrieval_rank", "base"]
+        total = sum(term.log_odds for term in one.terms)
+        assert 1 / (1 + math.exp(-total)) == pytest.approx(one.probability)
+        assert one.limit is None
     assert found.index_version == 4
 
 

@@ -13,6 +13,7 @@ from dubl.rights.terms import UNRESTRICTED, ExcludedSegment, Modalities, Reason,
 from dubl.settings import PolicySettings
 from dubl.types import (
     Heard,
+    Limit,
     Match,
     MatchSet,
     Modality,
@@ -23,7 +24,9 @@ from dubl.types import (
     SoundRelation,
     SoundSegment,
     SoundSpec,
+    Term,
     Verdict,
+    log_odds,
 )
 
 POLICY = PolicySettings(duplicate_probability=0.9, review_probability=0.5)
@@ -85,6 +88,7 @@ def asked(
         segments=pictures,
         still=still,
         ceiling=ceiling,
+        terms=(Term(name="base", value=1.0, log_odds=log_odds(probability)),),
     )
     found = MatchSet(
         matches=(match,),
@@ -93,7 +97,11 @@ def asked(
         heard={} if sound is None else {"r": sound},
         notes=notes,
     )
-    return decide(found, POLICY, model_id="m")
+    verdict = decide(found, POLICY, model_id="m")
+    for one in verdict.matches:
+        total = sum(term.log_odds for term in one.terms)
+        assert total == pytest.approx(log_odds(one.probability), abs=1e-9)
+    return verdict
 
 
 @pytest.mark.parametrize("still", [False, True])
@@ -123,6 +131,7 @@ def test_still_pictures_with_other_sound_go_to_a_person() -> None:
     verdict = asked(0.95, OTHER, still=True)
     (match,) = verdict.matches
     assert (verdict.outcome, match.sound) == (Outcome.REVIEW, SoundRelation.DIFFERS)
+    assert match.limit is Limit.OTHER_SOUND
     assert match.modality is Modality.VIDEO
     assert asked(0.3, OTHER, still=True).probability == 0.3
 

@@ -27,15 +27,18 @@ from dubl.settings import PolicySettings
 from dubl.types import (
     FIRST_STREAM,
     FrameClip,
+    Limit,
     Match,
     MatchSet,
     Reference,
     Sampling,
     Segment,
     StoredVideo,
+    Term,
     Uint8Array,
     VideoFacts,
     VideoSource,
+    log_odds,
 )
 from tests.unit.matching.test_pixels import COUNT, take
 
@@ -132,6 +135,7 @@ def match(reference_id: str, probability: float, ceiling: float = 1.0) -> Match:
         probability=probability,
         segments=(SEGMENT,),
         ceiling=ceiling,
+        terms=(Term(name="base", value=1.0, log_odds=log_odds(probability)),),
     )
 
 
@@ -177,6 +181,9 @@ def verified(
     references = [reference(identifier) for identifier in doubtful]
     found = verifier.verify(SOURCE, given, doubtful, references, decoder=film)
     assert list(found.matches) == sorted(found.matches, key=lambda one: -one.probability)
+    for one in found.matches:
+        total = sum(term.log_odds for term in one.terms)
+        assert total == pytest.approx(log_odds(one.probability), abs=1e-9)
     return {one.reference_id: one for one in found.matches}
 
 
@@ -296,6 +303,7 @@ def test_of_references_that_are_as_sure_none_counts_if_pixels_prove_none() -> No
     found = verified(film, shelf, *map(match, names, chances))
     assert all(one.probability <= CALIBRATION.edge_ceiling for one in found.values())
     assert sum(one.agreement is not None for one in found.values()) == MAX_PIXEL_CHECKS
+    assert {one.limit for one in found.values()} == {Limit.CONTESTED}
 
 
 def test_references_that_are_as_sure_stay_so_without_pictures() -> None:
@@ -417,7 +425,8 @@ def test_a_query_that_does_not_decode_again_keeps_its_probability() -> None:
 
 def test_a_shared_intro_stays_below_its_ceiling() -> None:
     film, shelf = Film(take(seed=5)), Shelf(a=take(seed=5))
-    assert verified(film, shelf, match("a", 0.5, ceiling=0.8))["a"].probability == 0.8
+    found = verified(film, shelf, match("a", 0.5, ceiling=0.8))["a"]
+    assert (found.probability, found.limit) == (0.8, Limit.SHARED_EDGE)
 
 
 def test_instants_are_those_of_kept_pictures_and_not_too_many() -> None:

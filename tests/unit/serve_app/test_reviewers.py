@@ -13,7 +13,16 @@ from playwright.sync_api import Browser, Page, expect
 
 from dubl.contract.orders import CheckOrder, VideoInput
 from dubl.errors import NoVideoStream
-from dubl.types import QueueFilter, ReferenceDraft, ReviewState, Scope
+from dubl.types import (
+    Limit,
+    Outcome,
+    QueueFilter,
+    ReferenceDraft,
+    ReviewState,
+    Scope,
+    Term,
+    log_odds,
+)
 from tests.support.browser import chromium
 from tests.support.fake_service import MATCH, FakeService
 from tests.support.http_server import serving
@@ -296,3 +305,38 @@ def test_disputes_over_http(service: FakeService) -> None:
     assert states(service)["c-1"] == "disputed", "nothing is done by halves"
     assert say("released", exclude=True, scope="rights")[0] == 201
     assert say("released", exclude=True, scope="rights")[0] == 201
+
+
+def test_a_probability_that_a_rule_holds_down_is_told_with_what_led_to_it(
+    service: FakeService, browser: Browser, tmp_path: Path
+) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"")
+    base = Term(name="base", value=1.0, log_odds=-7.5)
+    motion = Term(name="motion", value=0.9, log_odds=log_odds(0.7) + 7.5)
+    seen = dataclasses.replace(MATCH, probability=0.7, terms=(base, motion)).at(0.99, "pixels", 0.9)
+    held = seen.below(0.8, Limit.UNPROVEN)
+    check = service.verdict_on(CheckOrder(id="held", video=VideoInput()))
+    verdict = dataclasses.replace(check.verdict, matches=(held,), outcome=Outcome.REVIEW)
+    service.ledger.record_check(dataclasses.replace(check, verdict=verdict))
+    for name in ("held", MATCH.reference_id):
+        service.videos.files[name] = video
+    client = TestClient(service.app())
+    at = f"/v1/checks/held/matches/{MATCH.reference_id}/evidence"
+    evidence = client.get(at).json()
+    assert evidence["limit"] == "unproven"
+    assert evidence["limit_reason"] == "too little moves for the pixels to prove a copy"
+    assert [one["name"] for one in evidence["terms"]] == ["base", "motion", "pixels", "unproven"]
+    assert client.get("/v1/checks/held").json()["matches"][0]["limit"] == "unproven"
+    (item,) = client.get("/v1/reviews/queue?check_id=held").json()["items"]
+    assert item["limit"] == "unproven"
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US", viewport={"width": 1280, "height": 1100})
+        page.goto(f"{address}/#/checks/held/matches/{MATCH.reference_id}")
+        expect(page.locator(".held")).to_contain_text("too little moves for the pixels")
+        expect(page.locator(".terms tbody tr")).to_have_count(4)
+        expect(page.locator(".terms")).to_contain_text("Held down: pixels prove nothing")
+        assert Axe().run(page).response["violations"] == []
+        page.goto(f"{address}/#/queue")
+        expect(page.locator("a.match", has_text="too little moves")).to_have_count(1)
+        page.close()
