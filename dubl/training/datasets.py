@@ -255,6 +255,7 @@ def square(
     return np.asarray(resized, dtype=np.uint8)
 
 
+TEXT_PIXELS = 28  # height of letters before scaling; chosen
 TEXT_SIZE = (256, 32)  # width and height of a rendered line of text, pixels
 STICKER_SIZE = 96
 EMOJI_FONT = "NotoColorEmoji.ttf"
@@ -288,6 +289,7 @@ def render_overlays(
     """Draws `count` lines of text and up to four times as many stickers."""
     rng = np.random.default_rng(seed)
     faces = sorted(fonts.rglob("*.ttf")) if fonts is not None else []
+    letters = [face for face in faces if _has_letters(face)]
     pictures = sorted(stickers.rglob("*.png")) if stickers is not None else []
     drawn = [
         np.asarray((sticker, sign)[place % 2](STICKER_SIZE, rng)) for place in range(count // 4)
@@ -295,19 +297,29 @@ def render_overlays(
     chosen = rng.permutation(len(pictures))[: 3 * count]
     read = [_picture_sticker(pictures[int(index)]) for index in chosen]
     emoji = _emoji(faces, rng, count=count // 2)
-    texts = [_text_mask(rng, faces) for _ in range(count)]
+    texts = [_text_mask(rng, letters) for _ in range(count)]
     return Overlays(
         texts=np.stack(texts),
         stickers=np.stack([*drawn, *(one for one in [*read, *emoji] if _shows(one))]),
     )
 
 
+def _has_letters(face: Path) -> bool:
+    """Whether it can be read, in any size: fonts of emoji are pictures of one size."""
+    try:
+        ImageFont.truetype(str(face), TEXT_PIXELS)
+    except OSError as exc:
+        logger.info("font %s was left out: %s", face, exc)
+        return False
+    return True
+
+
 def _text_mask(rng: np.random.Generator, faces: Sequence[Path]) -> NDArray[np.uint8]:
     image = Image.new("L", (TEXT_SIZE[0] * 3, TEXT_SIZE[1] * 2))
-    face, line = ImageFont.load_default(28), words(int(rng.integers(1, 5)), rng)
+    face, line = ImageFont.load_default(TEXT_PIXELS), words(int(rng.integers(1, 5)), rng)
     line = line.upper() if rng.random() < 0.3 else line
     if faces:
-        face = ImageFont.truetype(str(faces[int(rng.integers(len(faces)))]), 28)
+        face = ImageFont.truetype(str(faces[int(rng.integers(len(faces)))]), TEXT_PIXELS)
         letters = [chr(code) for code in LETTERS[int(rng.integers(len(LETTERS)))]]
         length = int(rng.integers(4, 24))
         line = "".join(rng.choice([*letters, " "], length)).strip() or "A"

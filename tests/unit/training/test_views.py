@@ -212,3 +212,9 @@ def test_stickers_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(head)
     alone = render_overlays(count=8)
     assert len(render_overlays(tmp_path, count=8).stickers) == len(alone.stickers) + 1
+
+
+def test_fonts_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    """Among those of a system are some of emoji, which are pictures of one size."""
+    (tmp_path / "torn.ttf").write_bytes(b"no font")
+    assert len(render_overlays(fonts=tmp_path, count=8).texts) == 8
