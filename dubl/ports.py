@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dubl.rights.terms import Rights
 from dubl.types import (
+    Candidate,
     CandidateSet,
     FeatureSpec,
     Float16Array,
@@ -70,6 +71,10 @@ class Retriever(Protocol):
         exclude_ids: Sequence[str] = (),
         registered_before: str = "",
     ) -> CandidateSet: ...
+
+    def candidate(self, reference_id: str) -> Candidate | None:
+        """A reference that nobody searched; None if it is not there."""
+        ...
 
     def find_frame(
         self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int

@@ -111,6 +111,7 @@ class Operations(ABC):
         territory: str = "",
         time: str = "",
         callback_url: str = "",
+        reference_id: str = "",
         timeout_s: float = 600.0,
         on_progress: OnProgress | None = None,
         send: Sending = "file",
@@ -121,8 +122,10 @@ class Operations(ABC):
         when it will be shown. Waits up to `timeout_s`. `on_progress` gets the stage and the
         finished share of the usual work. `send`: "fingerprint-first" makes the file's fingerprint
         here (extra `fingerprint`) and sends the file only if that leaves doubt; each question has
-        an id of its own. Raises JobFailed if the video cannot be checked, StillRunning after the
-        time, and ValueError for "fingerprint-first" without a file, or with an id or callback.
+        an id of its own. `reference_id`: a reference that is compared whatever the search finds,
+        and of which evidence is kept. Raises JobFailed if the video cannot be checked, StillRunning
+        after the time, and ValueError for "fingerprint-first" without a file, or with an id or
+        callback.
         """
         if send == "fingerprint-first":
             if not file or id or callback_url:
@@ -133,6 +136,7 @@ class Operations(ABC):
                 channel=channel,
                 territory=territory,
                 time=time,
+                reference_id=reference_id,
                 timeout_s=timeout_s,
                 on_progress=on_progress,
             )
@@ -146,6 +150,7 @@ class Operations(ABC):
             territory=territory,
             time=time,
             callback_url=callback_url,
+            reference_id=reference_id,
         )
         deadline = monotonic() + timeout_s
         if on_progress is not None or id:  # an id may be that of an earlier check of other bytes
@@ -183,6 +188,7 @@ class Operations(ABC):
         territory: str = "",
         time: str = "",
         callback_url: str = "",
+        reference_id: str = "",
     ) -> Accepted:
         """Submits a check and returns at once."""
         # An id of its own lets it be repeated: the first verdict of an id stays.
@@ -193,6 +199,7 @@ class Operations(ABC):
             "territory": territory,
             "time": time,
             "callback_url": callback_url,
+            "reference_id": reference_id,
         }
         operation = Operation(
             method="POST",

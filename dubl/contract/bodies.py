@@ -586,8 +586,8 @@ class Policy(Answer):
 class Term(Plain):
     """What one piece of evidence adds to the log-odds of a match: base (before any),
     normalized_similarity, motion, log_duration, own_speed, comparator, pixels, sound, same_bytes,
-    or a limit, which takes away. retrieval_rank only tells the place among the candidates, from 1.
-    `value`: the evidence itself."""
+    or a limit, which takes away. retrieval_rank only tells the place among the candidates, from 1;
+    0: the search did not find it. `value`: the evidence itself."""
 
     name: str
     value: float

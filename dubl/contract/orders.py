@@ -51,14 +51,16 @@ class CheckOrder:
     """Whether this video copies a reference of one of `libraries` (empty: of any).
 
     `self_id`: the reference that is the query itself. It is no match, and only references
-    registered before it count. `context`: where and when the video will be shown. `earlier`: an
-    upload with stored features, in place of a video.
+    registered before it count. `reference_id`: a reference that is compared whatever the search
+    finds, and of which evidence is kept. `context`: where and when the video will be shown.
+    `earlier`: an upload with stored features, in place of a video.
     """
 
     id: str
     video: VideoInput
     libraries: tuple[str, ...] = ()
     self_id: str = ""
+    reference_id: str = ""
     context: CheckContext = ANYWHERE
     earlier: EarlierUpload | None = None
 

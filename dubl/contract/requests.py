@@ -103,6 +103,11 @@ class LibrariesForm(Form):
 class CheckForm(VideoForm, ContextForm):
     """A video to be checked."""
 
+    reference_id: Identifier = Field(
+        default="",
+        description="a reference that is compared whatever the search finds; evidence is kept",
+    )
+
     def order(self, upload: VideoSource | None, libraries: Iterable[str] = ()) -> CheckOrder:
         """`libraries`: besides that of the form. Raises InvalidRequest."""
         named = [*libraries, *([self.library] if self.library else [])]
@@ -110,6 +115,7 @@ class CheckForm(VideoForm, ContextForm):
             id=self.id or str(uuid.uuid4()),
             video=self.video(upload),
             libraries=tuple(dict.fromkeys(read_form(LibrariesForm, {"library": named}).library)),
+            reference_id=self.reference_id,
             context=self.context(),
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dubl.assembly import still_sampling
+from dubl.contract import bodies
 from dubl.contract.orders import FrameSearch
 from dubl.engine.evidence import Evidence
 from dubl.engine.flow import Flow, Steps
@@ -21,14 +22,15 @@ from dubl.engine.runner import JobRunner, Schedule
 from dubl.engine.shell import NO_SHELL, Shell
 from dubl.engine.spaces import FeatureSpaces
 from dubl.engine.work import Work
-from dubl.errors import DublError, ReferenceNotFound, no_library
+from dubl.errors import DublError, NotFound, ReferenceNotFound, no_library
 from dubl.ledger.ledger import Ledger
 from dubl.ledger.policies import Policies
 from dubl.ledger.retention import Retention
+from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.thresholds import fit_thresholds
 from dubl.rights.terms import ExcludedSegment
 from dubl.settings import Settings
-from dubl.types import FrameFound, ThresholdReport
+from dubl.types import Check, FrameFound, Match, Outcome, PriorDecisions, ThresholdReport
 
 # Seconds. A lost ledger is back sooner; its jobs are kept meanwhile.
 PATIENCE_S = 120.0
@@ -94,20 +96,37 @@ class Engine:
                 raise
         await self.ledger.ask(Ledger.forget_reference, reference_id)
 
+    async def match_of(self, check: Check, reference_id: str) -> Match:
+        """The match of a check with a reference. Raises NotFound; EvidenceNotKept if the reference
+        was deleted since."""
+        for match in (*check.verdict.matches, *check.verdict.audio_matches):
+            if match.reference_id == reference_id:
+                await self.ledger.ask(Ledger.require_current, check, reference_id)
+                return match
+        raise NotFound(f"check '{check.id}' has no match with reference '{reference_id}'")
+
+    async def explain(self, check: Check, reference_id: str) -> bodies.Evidence:
+        """Why a match was found, or is none. Raises NotFound, EvidenceNotKept."""
+        match = await self.match_of(check, reference_id)
+        explanation = await self.evidence.explain(check.id, match)
+        own = PriorDecisions(policies=await self.ledger.ask(Policies.current))
+        used = policy_of(match.library, self.settings.policy, own)
+        said = match.outcome or outcome_of(match.probability, used)
+        outcome = Outcome.UNIQUE if match.rejected else said
+        return bodies.Evidence.of(check, match, explanation, policy=used, outcome=outcome)
+
     async def exclude_copied(self, check_id: str, reference_id: str) -> None:
         """Excludes what a match copies of its reference: later uploads of these seconds do not
         count for it.
 
-        Raises CheckNotFound, ReferenceNotFound; EvidenceNotKept if it was deleted since.
+        Raises CheckNotFound, NotFound, ReferenceNotFound; EvidenceNotKept if it was deleted since.
         """
         check = await self.ledger.ask(Ledger.get_check, check_id)
-        await self.ledger.ask(Ledger.require_current, check, reference_id)
+        match = await self.match_of(check, reference_id)
         segments = [
             ExcludedSegment(
                 start_s=one.reference_start_s, end_s=one.reference_end_s, label=RELEASED
             )
-            for match in check.verdict.matches
-            if match.reference_id == reference_id
             for one in match.segments
         ]
         await self.steps.librarian.exclude.remote(reference_id, segments)

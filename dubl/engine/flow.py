@@ -110,13 +110,15 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """The question of a check. `prior` is awaited only when there are matches."""
+    """The question of a check. `prior` is awaited only when there are matches. `reference_id`: as
+    in CheckOrder."""
 
     libraries: Sequence[str]
     exclude_ids: Sequence[str]
     registered_before: str
     prior: asyncio.Future[PriorDecisions]
     context: CheckContext
+    reference_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ class Flow:
         """The verdict in one space; stores evidence."""
         lane = self._steps.lane(space_id)
         best = await self.answer(lane, source, question, on_stage)
-        if stores_evidence(best.verdict, self._evidence):
+        if question.reference_id or stores_evidence(best.verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         if self._keeps_uploads:
@@ -322,6 +324,7 @@ class Flow:
             list(question.libraries),
             list(question.exclude_ids),
             question.registered_before,
+            question.reference_id,
         )
         matching = lane.reranker.rerank.remote(features, candidates)
         stages = {**made.stages, "retrieve": candidates, "rerank": matching}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -223,7 +224,9 @@ class Retriever(Step):
         libraries: Sequence[str],
         exclude_ids: Sequence[str],
         registered_before: str,
+        reference_id: str = "",
     ) -> CandidateSet:
+        """`reference_id`: of a candidate whatever the search finds; nothing if it is not there."""
         found = await self.in_thread(
             self._retriever.retrieve,
             features,
@@ -231,6 +234,9 @@ class Retriever(Step):
             exclude_ids=exclude_ids,
             registered_before=registered_before,
         )
+        if reference_id:
+            asked_for = await self.in_thread(self._retriever.candidate, reference_id)
+            found = replace(found, asked_for=asked_for)
         self._shell.count_candidates(len(found.candidates))
         return found
 

@@ -142,6 +142,7 @@ class Work:
                 registered_before=await self._registered_at(order.self_id),
                 prior=prior,
                 context=order.context.at(job.created_at),
+                reference_id=order.reference_id,
             )
             verdict = await self._flow.check(
                 source,

@@ -127,6 +127,12 @@ class LanceRetriever:
         found = nearest_frames(table, sound.descriptors[rows], settings, where=where)
         return self._elect(found, sound.times_s[rows], libraries, settings)
 
+    def candidate(self, reference_id: str) -> Candidate | None:
+        """A reference that nobody searched; None if it is not there. Raises StoreUnavailable."""
+        for one in self._store.existing(ids=[reference_id]):
+            return Candidate(reference_id=one.id, library=one.library, score=0.0, hits=())
+        return None
+
     def find_frame(
         self, features: VideoFeatures, *, libraries: Sequence[str] = (), limit: int
     ) -> tuple[FrameFound, ...]:

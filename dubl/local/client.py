@@ -21,6 +21,7 @@ from dubl.closing import Closing
 from dubl.contract.bodies import (
     Calibration,
     Check,
+    Evidence,
     FrameFound,
     Library,
     LibraryPolicy,
@@ -124,6 +125,7 @@ class LocalClient(Closing):
         territory: str = "",
         time: str = "",
         callback_url: str = "",
+        reference_id: str = "",
         timeout_s: float = 600.0,  # noqa: ARG002
         on_progress: OnProgress | None = None,
         send: Sending = "file",  # noqa: ARG002
@@ -131,14 +133,17 @@ class LocalClient(Closing):
         """The verdict on a file or link, and where and when it will be shown. Without a time limit.
         Nothing is sent, so `send` changes nothing.
 
-        Verdict and evidence are stored. Raises InvalidRequest for a `callback_url`, which needs a
-        service.
+        `reference_id`: a reference that is compared whatever the search finds, and of which
+        evidence is kept. Verdict and evidence are stored. Raises InvalidRequest for a
+        `callback_url`, which needs a service, and ReferenceNotFound.
         """
         if callback_url:
             raise InvalidRequest("`callback_url` needs a running service")
         place = {"channel": channel, "territory": territory, "time": time}
-        form = read_form(CheckForm, {"link": link, "id": id, **place})
-        order = form.order(self._upload(file), libraries)
+        what = {"link": link, "id": id, "reference_id": reference_id}
+        order = read_form(CheckForm, {**what, **place}).order(self._upload(file), libraries)
+        if reference_id:
+            self.get_reference(reference_id)
         self._process.run(self._engine.require_libraries(order.libraries))
         submitted = self._engine.jobs.accept(order, Terms(waits=True))
         job = self._process.run(self._finished(submitted, on_progress or nothing))
@@ -152,6 +157,11 @@ class LocalClient(Closing):
         """The most similar references to a checked video, however weak."""
         ranked = self._ask(Ledger.get_check, check_id).verdict.nearest()
         return tuple(map(Match.of, ranked[:m]))
+
+    def get_evidence(self, check_id: str, reference_id: str) -> Evidence:
+        """The evidence of a match."""
+        check = self._ask(Ledger.get_check, check_id)
+        return self._process.run(self._engine.explain(check, reference_id))
 
     def register(
         self,

@@ -41,7 +41,8 @@ from dubl.types import (
     VideoFeatures,
 )
 
-RETRIEVAL_RANK = "retrieval_rank"  # a term that says where retrieval put the reference, from 1
+# A term that says where the search put the reference, from 1; 0: it did not find it.
+RETRIEVAL_RANK = "retrieval_rank"
 MAX_MEASURED = 8  # segments of a pair whose signals are measured; chosen, bounds the time
 Found = tuple[Segment, Signals]
 NO_RIGHTS: Mapping[str, Rights] = {}
@@ -125,6 +126,11 @@ class ViSiLReranker:
         seen = others[: self._rerank_candidates]
         names = {one.reference_id for one in seen}
         best = [*seen, *(one for one in candidates.heard if one.reference_id not in names)]
+        asked_for = candidates.asked_for
+        if asked_for is not None and asked_for.library not in self._negative:
+            names |= {asked_for.reference_id}
+            known = {one.reference_id for one in best}
+            best += [] if asked_for.reference_id in known else [asked_for]
         ids = [one.reference_id for one in best]
         stored = self._features.read_features(ids) if best else {}
         rights = self._rights(best)
@@ -137,10 +143,11 @@ class ViSiLReranker:
             if name in names or (name in heard and heard[name].segments)
         }
         comparisons = self.compare(features, seen_or_heard, rights, common=spans)
+        ranks = {one.reference_id: rank for rank, one in enumerate(others, start=1)}
         matches = [
-            self._match(candidate, comparisons[candidate.reference_id], rank)
-            for rank, candidate in enumerate(best, start=1)
-            if candidate.reference_id in comparisons
+            self._match(one, comparisons[one.reference_id], ranks.get(one.reference_id, 0))
+            for one in best
+            if one.reference_id in comparisons
         ]
         matches.sort(key=lambda match: (-match.probability, -match.similarity))
         elapsed_ms = (time.perf_counter() - started) * 1e3

@@ -86,7 +86,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
     """Candidates, best first. heard: those whose sound is similar. searched: number of references
-    in the searched libraries.
+    in the searched libraries. asked_for: one that is compared whatever its place.
     """
 
     candidates: tuple[Candidate, ...]
@@ -94,6 +94,7 @@ class CandidateSet:
     searched: int | None = None
     timings_ms: Timings = field(default_factory=dict)
     heard: tuple[Candidate, ...] = ()
+    asked_for: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

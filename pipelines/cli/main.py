@@ -84,6 +84,10 @@ PANELS = {
             "pipelines.cli.check:check",
             "Checks whether videos copy a reference of the library.",
         ),
+        "compare": (
+            "pipelines.cli.compare:compare",
+            "Compares two videos, and tells why one is a copy of the other, or not.",
+        ),
         "fingerprint": (
             "pipelines.cli.fingerprint:fingerprint",
             "Makes files that are checked in place of videos.",

@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import Parameter
 from pathlib import Path
@@ -214,6 +215,32 @@ def on_backend(command: Command) -> Command:
 def on_new_backend(command: Command) -> Command:
     """As on_backend, for a command that creates a missing data folder."""
     return _opening(command, partial(opened_backend, creates=True), BACKEND_OPTIONS)
+
+
+def on_chosen_backend(command: Command) -> Command:
+    """As on_backend, but the command's first parameter is its Backends: it opens what it needs."""
+    return _opening(command, _unopened, BACKEND_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """`named`: opens what the options name. `alone`: opens a new folder, with their settings."""
+
+    named: Callable[[], AbstractContextManager[Backend]]
+    alone: Callable[[Path], AbstractContextManager[Backend]]
+
+
+@contextmanager
+def _unopened(
+    url: str, key: str, data: Path, config: Path | None, *, context: typer.Context
+) -> Iterator[Backends]:
+    def alone(folder: Path) -> LocalClient:
+        from dubl.local.client import LocalClient
+
+        return LocalClient(settings=load_settings(config, [f"data_dir={folder}"]))
+
+    named = partial(opened_backend, url, key, data, config, context=context)
+    yield Backends(named=named, alone=alone)
 
 
 def on_service(command: Command) -> Command:

@@ -25,6 +25,7 @@ from serve_app.api.context import (
     require_check,
     searched_libraries,
     visible_check,
+    visible_reference,
 )
 from serve_app.api.documents import CHECK, UNREADABLE
 from serve_app.api.problems import failure
@@ -68,6 +69,8 @@ async def submit(
         form = read_form(CheckForm, submission.fields)
         order = form.order(submission.upload, library)
         searched = await searched_libraries(context, request, order.libraries)
+        if order.reference_id:
+            await visible_reference(context, request, order.reference_id)
         return replace(order, libraries=searched), form.terms(waits=seconds > 0)
 
     ended = await ordered(context, request, read, seconds=seconds)

@@ -10,19 +10,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from dubl.contract import bodies
-from dubl.errors import EvidenceNotKept, NotFound
-from dubl.ledger.ledger import Ledger
-from dubl.ledger.policies import Policies
+from dubl.errors import EvidenceNotKept
 from dubl.ledger.retention import Retention
-from dubl.matching.decision import outcome_of, policy_of
 from dubl.matching.matrix_picture import draw_matrix
-from dubl.settings import PolicySettings
 from dubl.types import (
-    Check,
     Match,
     Matrices,
-    Outcome,
-    PriorDecisions,
     StoredVideo,
     TimedMatrix,
 )
@@ -51,11 +44,7 @@ async def evidence(
 ) -> bodies.Evidence:
     """Segments, pairs of frames, hints about edits, and the meaning of the probability."""
     check = await visible_check(context, request, check_id)
-    match = await _match(context, check, reference_id)
-    explanation = await context.engine.evidence.explain(check_id, match)
-    own = PriorDecisions(policies=await context.ledger.ask(Policies.current))
-    used = policy_of(match.library, context.settings.policy, own)
-    return bodies.Evidence.of(check, match, explanation, policy=used, outcome=_outcome(match, used))
+    return await context.engine.explain(check, reference_id)
 
 
 @router.get(f"{MATCH}/evidence/matrix")
@@ -67,7 +56,7 @@ async def matrix(
     stage: Stage = "frames",
 ) -> bodies.Matrix:
     """The similarity matrix as numbers: of frames, of frames after the network, or of sound."""
-    match = await _match(context, await visible_check(context, request, check_id), reference_id)
+    match = await _match(context, request, check_id, reference_id)
     return bodies.Matrix.of(_stage(await context.engine.evidence.matrices(check_id, match), stage))
 
 
@@ -83,7 +72,7 @@ async def matrix_picture(
     """The similarity matrix as a picture with the segments: query seconds downwards, reference
     seconds to the right, both from 0 to the end.
     """
-    match = await _match(context, await visible_check(context, request, check_id), reference_id)
+    match = await _match(context, request, check_id, reference_id)
     shown = _stage(await context.engine.evidence.matrices(check_id, match), stage)
     picture = await asyncio.to_thread(draw_matrix, shown, match.segments if segments else ())
     return Response(picture, media_type="image/png", headers={"Cache-Control": PRIVATE})
@@ -132,14 +121,9 @@ async def forget(context: RouteContext, request: Request, check_id: str) -> None
     await context.engine.evidence.forget(check_id)
 
 
-async def _match(context: Context, check: Check, reference_id: str) -> Match:
-    """The match of a check with a reference. Raises NotFound; EvidenceNotKept if the reference was
-    deleted since."""
-    for match in (*check.verdict.matches, *check.verdict.audio_matches):
-        if match.reference_id == reference_id:
-            await context.ledger.ask(Ledger.require_current, check, reference_id)
-            return match
-    raise NotFound(f"check '{check.id}' has no match with reference '{reference_id}'")
+async def _match(context: Context, request: Request, check_id: str, reference_id: str) -> Match:
+    check = await visible_check(context, request, check_id)
+    return await context.engine.match_of(check, reference_id)
 
 
 def _stage(matrices: Matrices, stage: Stage) -> TimedMatrix:
@@ -165,10 +149,3 @@ def _file(kept: StoredVideo, context: Context) -> Response:
     if not kept.video_path or not path.is_file() or not any(map(path.is_relative_to, allowed)):
         raise EvidenceNotKept(f"the file of '{kept.id}' is not stored")
     return FileResponse(path, media_type=kept.media_type, headers=INERT)
-
-
-def _outcome(match: Match, policy: PolicySettings) -> Outcome:
-    """The outcome of the probability alone, by the library's thresholds if known."""
-    if match.rejected:
-        return Outcome.UNIQUE
-    return match.outcome or outcome_of(match.probability, policy)

@@ -10,17 +10,19 @@ import { belowReview, held, ruling } from "./rights.js";
 const POLL_MS = 400;
 const STAGES = ["upload", "decode", "embed", "retrieve", "rerank"];
 
-export async function checkPage(page) {
+// `reference`: id of a reference that a video is to be compared with.
+export async function checkPage(page, reference = "") {
   page.title(t("check.title"));
   const [libraries, recent] = await Promise.all([get("/v1/libraries"), get("/v1/checks?limit=8")]);
   const progress = h("div", {});
   const library = h("select", { id: "library" }, h("option", { value: "" }, t("check.all")),
     libraries.items.map((one) => h("option", { value: one.name }, `${one.name} · ${one.references}`)));
-  const start = (send, name) => follow(page, progress, send, name);
+  const start = (send, name) => follow(page, progress, send, name, compared.value.trim());
   const address = () => `/v1/checks${query({ library: library.value })}`;
   const territory = h("input", { id: "territory", maxlength: 2, pattern: "[A-Za-z]{2}", placeholder: "DE", autocomplete: "off" });
   const channel = h("input", { id: "channel", autocomplete: "off" });
-  const context = () => Object.fromEntries(Object.entries({ territory: territory.value, channel: channel.value }).filter(([, value]) => value));
+  const compared = h("input", { id: "reference", autocomplete: "off", value: reference });
+  const context = () => Object.fromEntries(Object.entries({ territory: territory.value, channel: channel.value, reference_id: compared.value.trim() }).filter(([, value]) => value));
   const sendFile = (file) => start((share) => upload(address(), file, context(), share), file.name);
   const askFile = async (file, mark) => {
     mark("upload");
@@ -39,9 +41,10 @@ export async function checkPage(page) {
           h("div", { class: "field grow" }, h("label", { for: "link" }, t("check.link")), link),
           h("div", { class: "field" }, h("label", { for: "library" }, t("check.library")), library),
           h("button", { class: "primary" }, t("check.start"))),
-        h("details", { class: "where" }, h("summary", {}, t("check.where")), h("div", { class: "row wrap" },
+        h("details", { class: "where", open: Boolean(reference) }, h("summary", {}, t("check.where")), h("div", { class: "row wrap" },
           h("div", { class: "field" }, h("label", { for: "territory" }, t("check.territory")), territory),
-          h("div", { class: "field grow" }, h("label", { for: "channel" }, t("check.channel")), channel))),
+          h("div", { class: "field grow" }, h("label", { for: "channel" }, t("check.channel")), channel),
+          h("div", { class: "field grow" }, h("label", { for: "reference" }, t("check.compare")), compared, h("p", { class: "muted small" }, t("check.compare.note"))))),
         progress),
       h("section", { class: "card" }, h("h2", {}, t("check.recent")),
         recent.items.length ? h("ul", { class: "plain list" }, recent.items.map(checkRow)) : h("p", { class: "muted" }, t("check.none")), h("p", {}, h("a", { href: "#/checks" }, t("checks.all"))))));
@@ -61,7 +64,8 @@ function dropZone(send) {
 
 export const badge = (outcome) => h("span", { class: `badge ${outcome}` }, word("outcome", outcome));
 
-async function follow(page, place, send, name) {
+// `reference`: its match is opened then, whatever the verdict.
+async function follow(page, place, send, name, reference) {
   const steps = new Map(STAGES.map((stage) => [stage, h("li", {}, t(`stage.${stage}`))]));
   const line = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
   const say = h("p", { class: "muted clip", role: "status" }, fileName(name));
@@ -78,7 +82,7 @@ async function follow(page, place, send, name) {
     const accepted = await send((share) => mark("upload", share * 0.3));
     mark("decode", 0.35);
     await finished(page, accepted.id, accepted.job_id, mark);
-    if (!page.stopped.signal.aborted) location.hash = `#/checks/${encodeURIComponent(accepted.id)}`;
+    if (!page.stopped.signal.aborted) location.hash = `#/checks/${encodeURIComponent(accepted.id)}${reference ? `/matches/${encodeURIComponent(reference)}` : ""}`;
   } catch (error) {
     replace(place, h("div", { class: "problem", role: "alert" }, h("strong", {}, t("error")), h("p", {}, error.message), error.hint && h("p", { class: "muted" }, error.hint)));
   }

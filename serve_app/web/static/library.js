@@ -108,7 +108,7 @@ export async function referencePage(page, id) {
     ["library.frames", reference.frame_count], ["library.registered", date(reference.created_at)], ["library.source", reference.source], ["verdict.sha", reference.sha256],
     ["library.metadata", Object.keys(reference.metadata).length ? JSON.stringify(reference.metadata) : ""]];
   replace(page.main,
-    h("div", { class: "row wrap" }, h("h1", { class: "grow clip" }, reference.title || id), h("button", { onclick: change }, icon("edit"), t("library.edit")), h("button", { class: "danger", onclick: drop }, icon("trash"), t("library.delete"))), held,
+    h("div", { class: "row wrap" }, h("h1", { class: "grow clip" }, reference.title || id), h("a", { class: "button", href: `#/compare/${encodeURIComponent(id)}` }, t("library.compare")), h("button", { onclick: change }, icon("edit"), t("library.edit")), h("button", { class: "danger", onclick: drop }, icon("trash"), t("library.delete"))), held,
     h("div", { class: "two wide" },
       h("div", { class: "column" },
         h("section", { class: "card" }, h("div", { class: "strip" }, [0.05, 0.25, 0.5, 0.75, 0.95].map((share) => picture(`/v1/references/${path(id)}/picture?at=${(reference.duration_s * share).toFixed(1)}`)))),

@@ -15,6 +15,7 @@ const THEME = "dubl-theme";
 const THEMES = ["auto", "light", "dark"];
 const ROUTES = [
   [/^$/, checkPage, "check"],
+  [/^compare(?:\/([^/]+))?$/, checkPage, "check"],
   [/^checks$/, checksPage, "check"],
   [/^checks\/([^/]+)$/, verdictPage, "check"],
   [/^checks\/([^/]+)\/matches\/([^/]+)$/, matchPage, "queue"],

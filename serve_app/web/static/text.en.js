@@ -67,6 +67,8 @@ export const en = {
   "review.next": "Next in the queue",
   "state.open": "Open", "state.confirmed": "Confirmed", "state.rejected": "Not a match", "state.licensed": "Licensed", "state.all": "All",
   "decision.confirmed": "confirmed", "decision.rejected": "not a match", "decision.licensed": "licensed",
+  "check.compare": "Compare with reference (id)", "check.compare.note": "It is compared whatever the search finds, and its match is shown with what speaks for and against it.",
+  "library.compare": "Compare a video with it",
   "limit.title": "Held down", "limit.still": "too little changes to tell a copy from two pictures that are alike",
   "limit.shared_edge": "it may be an intro or outro that many videos share", "limit.common": "it is hardly more alike than other videos are",
   "limit.unproven": "too little moves for the pixels to prove a copy", "limit.contested": "several references are as alike, and the pixels prove none of them",

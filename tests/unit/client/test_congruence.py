@@ -32,7 +32,6 @@ SERVICE_ALONE = {
     "list_holds",
     "hold_check",
     "release_check",
-    "get_evidence",
     "download",
     "save",
     "submit_batch",

@@ -54,6 +54,15 @@ def test_a_shifted_noisy_copy_is_found_with_its_timing(retriever: LanceRetriever
     assert found.candidates[1].score < best.score / 2
 
 
+def test_a_reference_that_is_asked_for_is_a_candidate_without_a_search(
+    retriever: LanceRetriever,
+) -> None:
+    found = retriever.candidate("7")
+    assert found is not None
+    assert (found.reference_id, found.library, found.hits) == ("7", "main", ())
+    assert retriever.candidate("none") is None
+
+
 def test_searched_references_are_counted(store: LibraryStore) -> None:
     query, retriever = features_of(random_vectors(0)), LanceRetriever(store, SETTINGS)
     assert retriever.retrieve(query).searched == 0

@@ -112,6 +112,18 @@ def test_references_are_read_in_one_call_and_only_the_best(shelf: Shelf) -> None
     assert shelf.asked == [("original", "other")]
 
 
+def test_a_reference_that_is_asked_for_is_compared_whatever_the_search_found(shelf: Shelf) -> None:
+    query = copy_of(ORIGINAL, 10.0, 15.0)
+    given = candidates("other")
+    for asked in ("original", "other"):
+        wanted = Candidate(reference_id=asked, library="main", score=0.0, hits=())
+        found = reranker(shelf, rerank_candidates=1).rerank(query, replace(given, asked_for=wanted))
+        ranks = {one.reference_id: one.terms[0].value for one in found.matches}
+        assert ranks == ({"original": 0, "other": 1} if asked == "original" else {"other": 1})
+    gone = replace(given, asked_for=replace(wanted, reference_id="gone"))
+    assert [one.reference_id for one in reranker(shelf).rerank(query, gone).matches] == ["other"]
+
+
 def test_a_reference_that_is_gone_is_left_out(shelf: Shelf) -> None:
     found = reranker(shelf).rerank(copy_of(ORIGINAL, 0, 9), candidates("gone", "original"))
     assert [match.reference_id for match in found.matches] == ["original"]

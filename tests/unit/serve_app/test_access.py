@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from dubl.contract.orders import CheckOrder
 from dubl.errors import ConfigurationError, RateLimited, Unauthorized
 from dubl.ledger.api_keys import (
     ApiKeys,
@@ -21,7 +22,7 @@ from dubl.ledger.api_keys import (
     sign_session,
 )
 from dubl.settings import AccessSettings
-from dubl.types import ApiKey, Scope
+from dubl.types import ApiKey, ReferenceDraft, Scope
 from serve_app.api.limits import RequestLimit, UploadQuota, day_allowance
 from serve_app.api.routes import is_open, scopes_for
 from serve_app.api.start_rules import is_loopback, keys_required, require_admin_key
@@ -189,6 +190,21 @@ def test_a_check_with_the_key_of_a_library_looks_into_that_one_only(
     assert refused.status_code == 403
     client.post("/check-video-duplicate", json={"link": LINK}, headers=films)
     assert service.orders[-1].libraries == ("films",)
+
+
+def test_only_a_reference_that_the_key_sees_is_compared(
+    client: TestClient, keys: FakeService, service: FakeService
+) -> None:
+    service.library.add(ReferenceDraft(id="film", library="films"))
+    service.library.add(ReferenceDraft(id="song", library="songs"))
+    films = bearer(keys.issue(Scope.CHECK, libraries=["films"]))
+    for reference_id, status in {"film": 200, "song": 404, "none": 404}.items():
+        sent = {"link": LINK, "reference_id": reference_id}
+        answer = client.post("/v1/checks", json=sent, headers=films | WAIT)
+        assert answer.status_code == status, answer.json()
+    (order,) = service.orders
+    assert isinstance(order, CheckOrder)
+    assert (order.reference_id, order.libraries) == ("film", ("films",))
 
 
 def test_a_batch_needs_the_scope_and_the_library_of_what_is_in_it(

@@ -340,3 +340,24 @@ def test_a_probability_that_a_rule_holds_down_is_told_with_what_led_to_it(
         page.goto(f"{address}/#/queue")
         expect(page.locator("a.match", has_text="too little moves")).to_have_count(1)
         page.close()
+
+
+def test_a_video_is_compared_with_a_reference_from_its_page(
+    tmp_path: Path, browser: Browser
+) -> None:
+    service = FakeService(tmp_path / "data", prompt=True)
+    service.library.add(ReferenceDraft(id=MATCH.reference_id, library="main", title="The Film"))
+    with serving(service.app()) as address:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{address}/#/references/{MATCH.reference_id}")
+        page.get_by_role("link", name="Compare a video with it").click()
+        expect(page.get_by_label("Compare with reference (id)")).to_have_value(MATCH.reference_id)
+        assert Axe().run(page).response["violations"] == []
+        page.locator("#link").fill("https://example.org/a.mp4")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/matches/{MATCH.reference_id}")
+        page.close()
+    (order,) = service.orders
+    assert isinstance(order, CheckOrder)
+    assert order.reference_id == MATCH.reference_id
+    service.close()
