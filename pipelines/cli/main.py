@@ -101,6 +101,10 @@ PANELS = {
             "pipelines.index_archive:main",
             "Registers an archive of any size with Ray Data.",
         ),
+        "tidy": (
+            "pipelines.tidy_archive:main",
+            "Links, moves or deletes copies of files, with a plan first and a journal.",
+        ),
         "dedupe": ("pipelines.dedupe_archive:main", "Finds the duplicates inside a library."),
     },
     "People": {
