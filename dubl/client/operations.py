@@ -446,8 +446,8 @@ class Operations(ABC):
     ) -> ReviewQueue:
         """Matches in the review queue. `state`: empty for all.
 
-        sort: newest, oldest, doubtful, seconds, probability or reference. facets: counts for each
-        filter, too.
+        sort: newest, oldest, doubtful, seconds, probability, reference or upload. facets: counts
+        for each filter, too.
         """
         query: Query = {
             **filters.model_dump(mode="json", exclude_defaults=True),

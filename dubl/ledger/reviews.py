@@ -71,6 +71,7 @@ ORDERS = {
     QueueSort.SECONDS: "copied_s DESC",
     QueueSort.PROBABILITY: "probability DESC",
     QueueSort.REFERENCE: "reference_id ASC",
+    QueueSort.UPLOAD: "searched ASC",  # by name; matches of one check are together
 }
 NUMBERS = frozenset({QueueSort.DOUBTFUL, QueueSort.SECONDS, QueueSort.PROBABILITY})
 MAX_COUNTED = 200  # values of a facet, the most frequent ones; chosen

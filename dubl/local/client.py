@@ -307,8 +307,8 @@ class LocalClient(Closing):
     ) -> ReviewQueue:
         """Matches in the review queue. `state`: empty for all.
 
-        sort: newest, oldest, doubtful, seconds, probability or reference. facets: counts for each
-        filter, too.
+        sort: newest, oldest, doubtful, seconds, probability, reference or upload. facets: counts
+        for each filter, too.
         """
         page = {"state": state or None, "sort": sort, "facets": facets, "limit": limit}
         query = read_form(QueueQuery, {**filters.model_dump(), **page, "cursor": cursor})

@@ -60,6 +60,7 @@ class QueueSort(StrEnum):
     SECONDS = "seconds"
     PROBABILITY = "probability"
     REFERENCE = "reference"
+    UPLOAD = "upload"
 
 
 class Facet(StrEnum):

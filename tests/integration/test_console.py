@@ -373,6 +373,19 @@ def test_a_zip_is_taken_in_and_what_failed_in_it_is_named(
     expect(page.locator(".shelf-item")).to_contain_text("Studio")
 
 
+def test_the_videos_of_a_zip_are_checked(page: Page, suite: Suite, tmp_path: Path) -> None:
+    folder, truth = suite
+    path = tmp_path / "uploads.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(folder / REFERENCES / truth.references[0], "copy.mp4")
+        archive.writestr("letter.mp4", "Dear reviewer")
+    page.goto("/#/")
+    page.set_input_files("#file", path)
+    expect(page.get_by_text("1 of 2 checked, 1 failed")).to_be_visible(timeout=60_000)
+    expect(page.locator(".failures")).to_contain_text("letter.mp4")
+    expect(page.locator("a.rowlink", has_text="copy.mp4").first).to_contain_text("Duplicate")
+
+
 def test_duplicates_inside_a_library_are_a_graph_to_walk(page: Page) -> None:
     page.goto("/#/library")
     page.get_by_role("link", name="Duplicates in the library").click()

@@ -31,7 +31,7 @@ export const zipDialog = (libraries) => dialog(t("zip.title"), (close) => {
       const fields = { kind: "reference", library: library.value, owner: owner.value };
       const accepted = await upload("/v1/batches", file.files[0], fields, (share) => { bar.value = share * SENDING_SHARE; });
       [form.hidden, started] = [true, true];
-      await follow(accepted.job_id, bar, say, failures, () => leave.isConnected);
+      await follow(accepted.job_id, "zip.progress", bar, say, failures, () => leave.isConnected);
       leave.textContent = t("close");
       button.hidden = true;
     } catch (error) {
@@ -44,8 +44,26 @@ export const zipDialog = (libraries) => dialog(t("zip.title"), (close) => {
 
 const field = (id, label, input) => h("div", { class: "field" }, h("label", { for: id }, t(label)), input);
 
+// Checks the videos of a zip; each has a row with its verdict, or its error. `row` makes that of a check.
+export async function checkZip(page, place, file, fields, row) {
+  const bar = h("progress", { max: 1, value: 0, "aria-label": t("progress") });
+  const say = h("p", { class: "muted", role: "status" }, t("stage.upload"));
+  const failures = h("ul", { class: "plain small failures" });
+  const list = h("ul", { class: "plain list" });
+  place.replaceChildren(h("div", { class: "progress" }, say, bar), failures, list);
+  const watched = () => !page.stopped.signal.aborted;
+  try {
+    const accepted = await upload("/v1/batches", file, { kind: "check", ...fields }, (share) => { bar.value = share * SENDING_SHARE; });
+    await follow(accepted.job_id, "checks.progress", bar, say, failures, watched);
+    const { items } = await get(`/v1/jobs${query({ batch: accepted.job_id, status: "done", limit: MAX_SHOWN })}`);
+    for (const job of items) if (watched()) list.append(row(await get(`/v1/checks/${path(job.result_id)}`)));
+  } catch (error) {
+    place.replaceChildren(h("div", { class: "problem", role: "alert" }, h("strong", {}, t("error")), h("p", {}, [error.message, error.hint].filter(Boolean).join(" "))));
+  }
+}
+
 // The job's children end one by one; failures are shown with their reasons.
-async function follow(id, bar, say, failures, watched) {
+async function follow(id, words, bar, say, failures, watched) {
   while (watched()) {
     const job = await get(`/v1/jobs/${path(id)}`);
     if (job.error) throw Object.assign(new Error(job.error.detail), { hint: job.error.hint });
@@ -53,7 +71,7 @@ async function follow(id, bar, say, failures, watched) {
     const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
     const ended = ENDED.reduce((sum, name) => sum + (counts[name] || 0), 0);
     bar.value = SENDING_SHARE + (1 - SENDING_SHARE) * (total ? ended / total : 0);
-    say.textContent = total ? t("zip.progress", { done: counts.done || 0, total, failed: counts.failed || 0 }) : word("stage", job.stage || "queued");
+    say.textContent = total ? t(words, { done: counts.done || 0, total, failed: counts.failed || 0 }) : word("stage", job.stage || "queued");
     if (counts.failed) await name(id, failures);
     if (ENDED.includes(job.status)) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -1,6 +1,7 @@
 // Checks a video: drop it or paste a link, see the progress, read the verdict.
 
 import { get, path, post, query, remove, upload, picture, titleOf } from "./api.js";
+import { checkZip } from "./batch.js";
 import { checkMany, checkRow, filesOf } from "./checks.js";
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { date, fileName, number, percent, range } from "./format.js";
@@ -30,7 +31,9 @@ export async function checkPage(page, reference = "") {
     await finished(page, accepted.id, accepted.job_id, mark);
     return get(`/v1/checks/${path(accepted.id)}`);
   };
-  const sendFiles = (files) => (files.length === 1 ? sendFile(files[0]) : files.length && checkMany(page, progress, files, askFile));
+  const sendZip = (file) => checkZip(page, progress, file, { library: library.value, territory: territory.value, channel: channel.value }, checkRow);
+  const sendOne = (file) => (/\.zip$/i.test(file.name) ? sendZip(file) : sendFile(file));
+  const sendFiles = (files) => (files.length === 1 ? sendOne(files[0]) : files.length && checkMany(page, progress, files, askFile));
   const link = h("input", { id: "link", type: "url", placeholder: "https://", required: true, autocomplete: "off" });
   const sendLink = (event) => { event.preventDefault(); start(() => post(address(), { link: link.value, ...context() }), link.value); };
   replace(page.main,
@@ -51,7 +54,7 @@ export async function checkPage(page, reference = "") {
 }
 
 function dropZone(send) {
-  const input = h("input", { type: "file", id: "file", multiple: true, accept: "video/*,.mkv,.avi,.wmv,.flv,.ts", class: "hidden-input" });
+  const input = h("input", { type: "file", id: "file", multiple: true, accept: "video/*,.mkv,.avi,.wmv,.flv,.ts,.zip", class: "hidden-input" });
   input.addEventListener("change", () => { send([...input.files]); input.value = ""; });
   const zone = h("label", { class: "drop", for: "file" }, icon("upload"), h("strong", {}, t("check.drop")),
     h("span", { class: "muted" }, t("check.or")), h("span", { class: "button" }, t("check.choose")), input);

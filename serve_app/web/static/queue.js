@@ -9,7 +9,8 @@ import { decide, decideAll, decisionOf, isTyping, KEYS, reviewer, undo } from ".
 
 const STATES = ["open", "disputed", "confirmed", "rejected", "licensed", "upheld", "released", "closed", ""];
 const RARE = ["disputed", "upheld", "released", "closed"]; // shown where there are some
-const SORTS = ["newest", "oldest", "doubtful", "seconds", "probability", "reference"];
+const SORTS = ["newest", "oldest", "doubtful", "seconds", "probability", "reference", "upload"];
+const GROUPED = { reference: "reference_id", upload: "check_id" }; // orders in which rows that share this have a head
 const OUTCOMES = ["duplicate", "review"];
 const PAGE = 50;
 const DAY_MS = 86400000;
@@ -36,7 +37,8 @@ export async function queuePage(page) {
     const titles = new Map((answer.facets.reference_id || []).map((one) => [one.value, one]));
     for (const item of answer.items) {
       const last = list.lastElementChild?.item;
-      if (wanted.sort === "reference" && last?.reference_id !== item.reference_id) list.append(groupHead(item, titles, list));
+      const shared = GROUPED[wanted.sort];
+      if (shared && last?.[shared] !== item[shared]) list.append(groupHead(item, shared, titles, list));
       list.append(row(item));
     }
     if (!list.children.length) list.append(h("li", { class: "card muted" }, t("queue.empty")));
@@ -92,11 +94,14 @@ function filterForm(reload) {
   return { element, fill };
 }
 
-function groupHead(item, titles, list) {
-  const same = () => [...list.querySelectorAll("li")].filter((one) => one.item?.reference_id === item.reference_id);
-  const tick = h("input", { type: "checkbox", "aria-label": t("queue.select.group", { name: item.title || item.reference_id }), onchange: (event) => same().forEach((one) => { one.querySelector("input").checked = event.target.checked; }) });
-  return h("li", { class: "group" }, tick, h("a", { href: `#/references/${encodeURIComponent(item.reference_id)}` }, item.title || item.reference_id),
-    h("span", { class: "muted" }, [item.owner, titles.has(item.reference_id) && t("queue.group", { count: titles.get(item.reference_id).count })].filter(Boolean).join(" · ")));
+function groupHead(item, shared, titles, list) {
+  const same = () => [...list.querySelectorAll("li")].filter((one) => one.item?.[shared] === item[shared]);
+  const ofUpload = shared === "check_id";
+  const name = ofUpload ? fileName(item.query_name) : item.title || item.reference_id;
+  const facts = ofUpload ? [item.channel, date(item.created_at)] : [item.owner, titles.has(item.reference_id) && t("queue.group", { count: titles.get(item.reference_id).count })];
+  const tick = h("input", { type: "checkbox", "aria-label": t("queue.select.group", { name }), onchange: (event) => same().forEach((one) => { one.querySelector("input").checked = event.target.checked; }) });
+  return h("li", { class: "group" }, tick, h("a", { href: `#/${ofUpload ? "checks" : "references"}/${encodeURIComponent(item[shared])}` }, name),
+    h("span", { class: "muted" }, facts.filter(Boolean).join(" · ")));
 }
 
 export const addressOf = (item) => `#/checks/${encodeURIComponent(item.check_id)}/matches/${encodeURIComponent(item.reference_id)}`;

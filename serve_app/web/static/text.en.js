@@ -6,7 +6,7 @@ export const en = {
   "theme.dark": "Theme: dark",
 
   "check.title": "Check a video", "check.lead": "Does it copy a video of the library? Which seconds, and how surely?",
-  "check.drop": "Drop videos or folders here", "check.or": "or", "check.choose": "Choose files",
+  "check.drop": "Drop videos, folders or a zip here", "check.or": "or", "check.choose": "Choose files",
   "check.link": "Link to a video", "check.library": "Library", "check.all": "All libraries",
   "check.start": "Check", "check.recent": "Recent checks", "check.none": "No checks yet.",
   "check.again": "Check another", "check.cancel": "Stop waiting", "check.opens": "Verdict of {name}",
@@ -94,7 +94,7 @@ export const en = {
   "state.closed": "Reference deleted", "help.x": "select or deselect; decisions then are on all selected", "queue.any": "Any", "queue.filters": "More filters",
   "queue.clear": "Clear filters", "queue.mine": "Decided by me", "queue.sort": "Order", "queue.sort.newest": "Newest first", "queue.sort.oldest": "Oldest first",
   "queue.sort.doubtful": "Most doubtful", "queue.sort.seconds": "Most seconds", "queue.sort.probability": "Highest probability",
-  "queue.sort.reference": "Grouped by reference", "queue.library": "Library", "queue.owner": "Owner", "queue.reference_id": "Reference",
+  "queue.sort.upload": "Grouped by upload", "queue.sort.reference": "Grouped by reference", "queue.library": "Library", "queue.owner": "Owner", "queue.reference_id": "Reference",
   "queue.channel": "Uploader's channel", "queue.modality": "Alike in", "queue.min_probability": "Probability from, %", "queue.max_probability": "to, %",
   "queue.since": "Checked from", "queue.until": "to", "queue.copied": "{seconds} s copied", "queue.group": "{count} matches",
   "queue.select": "Select {query} and {reference}", "queue.select.group": "Select all of {name}", "queue.select.all": "Select all {count} shown",

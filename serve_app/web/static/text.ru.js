@@ -5,7 +5,7 @@ export const ru = {
   "theme": "Тема", "theme.auto": "Тема: как в системе", "theme.light": "Тема: светлая", "theme.dark": "Тема: тёмная",
 
   "check.title": "Проверить видео", "check.lead": "Это копия видео из библиотеки? Какие секунды и насколько уверенно?",
-  "check.drop": "Перетащите сюда видео или папки", "check.or": "или", "check.choose": "Выбрать файлы",
+  "check.drop": "Перетащите сюда видео, папки или zip", "check.or": "или", "check.choose": "Выбрать файлы",
   "check.link": "Ссылка на видео", "check.library": "Библиотека", "check.all": "Все библиотеки",
   "check.start": "Проверить", "check.recent": "Последние проверки", "check.none": "Проверок ещё не было.",
   "check.again": "Проверить другое", "check.cancel": "Не ждать", "check.opens": "Вердикт по {name}",
@@ -93,7 +93,7 @@ export const ru = {
   "state.closed": "Эталон удалён", "help.x": "выбрать или снять выбор; решение — обо всех выбранных", "queue.any": "Любое", "queue.filters": "Другие фильтры",
   "queue.clear": "Сбросить фильтры", "queue.mine": "Мои решения", "queue.sort": "Порядок", "queue.sort.newest": "Сначала новые", "queue.sort.oldest": "Сначала старые",
   "queue.sort.doubtful": "Самые сомнительные", "queue.sort.seconds": "Больше всего секунд", "queue.sort.probability": "Наибольшая вероятность",
-  "queue.sort.reference": "По эталонам", "queue.library": "Библиотека", "queue.owner": "Владелец", "queue.reference_id": "Эталон", "queue.channel": "Канал загрузки",
+  "queue.sort.upload": "По загрузкам", "queue.sort.reference": "По эталонам", "queue.library": "Библиотека", "queue.owner": "Владелец", "queue.reference_id": "Эталон", "queue.channel": "Канал загрузки",
   "queue.modality": "Совпадает", "queue.min_probability": "Вероятность от, %", "queue.max_probability": "до, %", "queue.since": "Проверено с", "queue.until": "по",
   "queue.copied": "скопировано {seconds} с", "queue.group": "совпадений: {count}", "queue.select": "Выбрать {query} и {reference}",
   "queue.select.group": "Выбрать все: {name}", "queue.select.all": "Выбрать все показанные: {count}", "queue.selected": "Выбрано: {count}",

@@ -241,6 +241,7 @@ def test_the_queue_is_sorted_and_each_order_has_complete_pages(ledger: Ledger) -
         QueueSort.SECONDS: ["c1", "c2", "c0"],
         QueueSort.PROBABILITY: ["c0", "c2", "c1"],
         QueueSort.REFERENCE: ["c0", "c1", "c2"],
+        QueueSort.UPLOAD: ["c0", "c1", "c2"],
     }
     for sort, wanted in orders.items():
         seen, cursor = [], ""
