@@ -173,7 +173,8 @@ class Flow:
         """The verdict in one space; stores evidence."""
         lane = self._steps.lane(space_id)
         best = await self.answer(lane, source, question, on_stage)
-        if question.reference_id or stores_evidence(best.verdict, self._evidence):
+        asked_for = bool(question.reference_id) and self._evidence.keep != "none"
+        if asked_for or stores_evidence(best.verdict, self._evidence):
             keep = self._steps.decoder.keep_query
             await _kept(keep.remote(check_id, source, best.clip, best.features))
         if self._keeps_uploads:

@@ -76,7 +76,7 @@ class Step:
         return Method
 
 
-def flow_of(*, at_once: int = 0, **steps: Step) -> Flow:
+def flow_of(*overrides: str, at_once: int = 0, **steps: Step) -> Flow:
     def step(name: str) -> Any:
         return cast(Any, steps.get(name, Step()))
 
@@ -92,7 +92,7 @@ def flow_of(*, at_once: int = 0, **steps: Step) -> Flow:
         librarian=step("librarian"),
         ledger=step("ledger"),
     )
-    return Flow(handles, load_settings(environment={}), at_once=at_once)
+    return Flow(handles, load_settings(overrides=overrides, environment={}), at_once=at_once)
 
 
 def matches(probability: float) -> MatchSet:
@@ -106,11 +106,16 @@ def matches(probability: float) -> MatchSet:
     return MatchSet(matches=(match,), index_version=1)
 
 
-async def check(flow: Flow) -> Outcome:
+async def check(flow: Flow, *, reference_id: str = "") -> Outcome:
     prior = asyncio.get_running_loop().create_future()
     prior.set_result(NO_PRIOR_DECISIONS)
     question = Question(
-        libraries=(), exclude_ids=(), registered_before="", prior=prior, context=ANYWHERE
+        libraries=(),
+        exclude_ids=(),
+        registered_before="",
+        prior=prior,
+        context=ANYWHERE,
+        reference_id=reference_id,
     )
     verdict = await flow.check(
         SOURCE,
@@ -250,3 +255,16 @@ def test_checks_of_kept_uploads_take_turns_too() -> None:
     asyncio.run(all_at_once())
     assert ended == list("abcdef")
     assert max(at_work) == 2
+
+
+@pytest.mark.parametrize(
+    ("keep", "reference_id", "kept"),
+    [("matches", "", 0), ("matches", "film", 1), ("none", "film", 0), ("all", "", 1)],
+)
+def test_evidence_of_a_reference_that_was_asked_for_is_kept_unless_none_is(
+    keep: str, reference_id: str, kept: int
+) -> None:
+    decoder, reranker = Step(), Step(rerank=[matches(0.01)])
+    flow = flow_of(f"evidence.keep={keep}", decoder=decoder, reranker=reranker)
+    assert asyncio.run(check(flow, reference_id=reference_id)) is Outcome.UNIQUE
+    assert decoder.calls.count("keep_query") == kept
