@@ -103,13 +103,13 @@ def probe_file(
             stream, further = films(container, settings=settings, deadline=deadline)
         else:
             stream, further = bounded(container.streams.video[place], settings), ()
-        _check_size(stream.codec_context.width, stream.codec_context.height, settings)
+        check_size(stream.codec_context.width, stream.codec_context.height, settings)
         claimed_s = _claimed_duration_s(container, stream)
         frame_rate_hz = float(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE_HZ)
         listener = Listener.of(container) if sound else None
         scan = _scan(container, stream, frame_rate_hz, deadline, settings.max_pictures, listener)
         check_length(scan.duration_s, settings)
-        _check_size(scan.first.width, scan.first.height, settings)
+        check_size(scan.first.width, scan.first.height, settings)
         return Probe(
             container=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
@@ -292,7 +292,8 @@ def _first_picture(packet: av.Packet) -> VideoFrame | None:
         return None  # a damaged picture; a later one may do
 
 
-def _check_size(width: int, height: int, settings: MediaSettings) -> None:
+def check_size(width: int, height: int, settings: MediaSettings) -> None:
+    """Raises FrameTooLarge for a picture of more than `media.max_pixels`."""
     if width * height > settings.max_pixels:
         raise FrameTooLarge(
             f"the frame is {width}x{height} px; media.max_pixels allows {settings.max_pixels:,}",

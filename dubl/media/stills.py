@@ -13,18 +13,25 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from dubl.errors import FrameTooLarge, NotAVideo, TruncatedVideo, VideoTooShort
+from dubl.errors import NotAVideo, TruncatedVideo, UnsupportedCodec, VideoTooShort
 from dubl.media.clock import JUMPING_FORMATS, Clock
 from dubl.media.containers import films, open_container, packets
 from dubl.media.deadline import Deadline
 from dubl.media.pictures import Scaler, orientation_of
-from dubl.media.probe import probe_file
+from dubl.media.probe import check_size, probe_file
 from dubl.settings import MediaSettings
 from dubl.types import WHOLE_FRAME, FrameClip, Sampling, VideoFacts
 
-# Each reads one self-contained picture. "image2" would read other files by pattern.
-IMAGE_FORMATS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe")
-MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM")
+# First bytes of a picture, and the format that reads one self-contained picture of this kind.
+# "image2" would read other files by pattern. AVIF and GIF are read as videos are.
+IMAGE_FORMATS = {
+    b"\x89PNG\r\n\x1a\n": "png_pipe",
+    b"\xff\xd8\xff": "jpeg_pipe",
+    b"RIFF": "webp_pipe",
+    b"BM": "bmp_pipe",
+}
+# Place of the flags in the header of an extended WebP file, and the flag of an animation.
+WEBP_FLAGS, WEBP_ANIMATED = 20, 0x02
 
 
 def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSettings) -> FrameClip:
@@ -37,11 +44,7 @@ def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSet
     clock = _clock(path, at_s, settings, deadline)
     with _opened(path) as container:
         frame, origin_s = _frame_at(container, at_s, clock, settings, deadline)
-        if frame.width * frame.height > settings.max_pixels:
-            raise FrameTooLarge(
-                f"the picture is {frame.width}x{frame.height} px; media.max_pixels allows "
-                f"{settings.max_pixels:,}"
-            )
+        check_size(frame.width, frame.height, settings)
         orientation = orientation_of(frame)
         picture = Scaler(sampling=sampling, orientation=orientation).draw(frame)
         facts = VideoFacts(
@@ -64,26 +67,41 @@ def read_still(path: str, at_s: float, *, sampling: Sampling, settings: MediaSet
 
 def _clock(path: str, at_s: float, settings: MediaSettings, deadline: Deadline) -> Clock:
     """The clock of a video; that of an image, or of a first picture, is not needed."""
-    if at_s <= 0 or _is_image(path):
+    if at_s <= 0 or _image_format(path):
         return Clock()
     return probe_file(path, settings=settings, deadline=deadline).clock
 
 
 def _opened(path: str) -> InputContainer:
-    if not _is_image(path):
+    """Raises NotAVideo, or UnsupportedCodec for an animated WebP file."""
+    image_format = _image_format(path)
+    if not image_format:
         return open_container(path)
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(IMAGE_FORMATS)}
+    # The format is named: a guess by the file's name may be "image2".
+    options = {"protocol_whitelist": "file", "format_whitelist": image_format}
     try:
-        container: InputContainer = av.open(f"file:{Path(path).absolute()}", options=options)
+        container: InputContainer = av.open(
+            f"file:{Path(path).absolute()}", format=image_format, options=options
+        )
     except av.error.FFmpegError as exc:
-        raise NotAVideo("the picture cannot be read. Send PNG, JPEG, WebP or BMP.") from exc
+        raise NotAVideo(
+            "the picture cannot be read. Send PNG, JPEG, WebP, AVIF, GIF or BMP."
+        ) from exc
     return container
 
 
-def _is_image(path: str) -> bool:
+def _image_format(path: str) -> str:
+    """The format that reads the picture; empty if the file is read as videos are.
+
+    Raises UnsupportedCodec for an animated WebP file.
+    """
     with Path(path).open("rb") as file:
-        head = file.read(12)
-    return head.startswith(MAGIC) and head[8:] != b"AVI "
+        head = file.read(WEBP_FLAGS + 1)
+    if head[8:12] == b"AVI ":
+        return ""
+    if head[8:16] == b"WEBPVP8X" and head[WEBP_FLAGS:] and head[WEBP_FLAGS] & WEBP_ANIMATED:
+        raise UnsupportedCodec("animated WebP is not supported")
+    return next((name for magic, name in IMAGE_FORMATS.items() if head.startswith(magic)), "")
 
 
 def _frame_at(
@@ -95,6 +113,8 @@ def _frame_at(
 ) -> tuple[VideoFrame, float]:
     """The picture on screen at `at_s`, and the time of the first picture in the file."""
     stream = films(container, settings=settings, deadline=deadline).shown
+    # Before a picture is decoded: a small file may hold a huge one.
+    check_size(stream.codec_context.width, stream.codec_context.height, settings)
     origin_s = float((stream.start_time or 0) * (stream.time_base or Fraction(1)))
     try:
         if at_s > settings.max_duration_s:

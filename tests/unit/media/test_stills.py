@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from dubl.errors import MediaError, NotAVideo, VideoTooShort
+from dubl.errors import FrameTooLarge, MediaError, NotAVideo, UnsupportedCodec, VideoTooShort
 from dubl.media.sandbox import SandboxedDecoder
 from dubl.settings import MediaSettings
 from dubl.types import FrameClip, Sampling
@@ -27,7 +28,7 @@ def still(decoder: SandboxedDecoder, path: Path, at_s: float = 0.0) -> FrameClip
     return decoder.decode(source_of(path), sampling=sampling)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpeg", "webp", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "webp", "bmp", "gif", "avif"])
 def test_an_image_is_a_clip_of_one_frame(
     decoder: SandboxedDecoder, tmp_path: Path, suffix: str
 ) -> None:
@@ -70,9 +71,43 @@ def test_what_only_begins_like_an_image_is_refused(
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 20)
     with pytest.raises(MediaError):
         still(decoder, path)
-    Image.new("RGB", (2000, 2000)).save(tmp_path / "large.png")
-    with pytest.raises(MediaError):
-        still(decoder, tmp_path / "large.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "avif"])
+def test_a_picture_of_too_many_pixels_is_refused_as_too_large(
+    decoder: SandboxedDecoder, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"large.{suffix}"
+    Image.new("RGB", (2000, 2000)).save(path)
+    with pytest.raises(FrameTooLarge, match="2000x2000"):
+        still(decoder, path)
+
+
+def test_a_detailed_picture_is_read_under_the_usual_name_of_its_kind(
+    decoder: SandboxedDecoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "detailed.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, quality=95)
+    assert still(decoder, path).frames.shape == (1, 96, 96, 3)
+
+
+def test_an_animation_shows_its_first_picture_and_that_of_an_instant(
+    decoder: SandboxedDecoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "pictures.gif"
+    first, *others = (Image.fromarray(numbered_frame(number)) for number in (5, 6, 7))
+    first.save(path, save_all=True, append_images=others, duration=1000)
+    assert read_frame_number(still(decoder, path).frames[0]) == 5
+    assert read_frame_number(still(decoder, path, 1.5).frames[0]) == 6
+
+
+def test_an_animated_webp_is_refused_by_its_name(decoder: SandboxedDecoder, tmp_path: Path) -> None:
+    path = tmp_path / "pictures.webp"
+    first, other = (Image.fromarray(numbered_frame(number)) for number in (5, 6))
+    first.save(path, save_all=True, append_images=[other], duration=1000)
+    with pytest.raises(UnsupportedCodec, match="animated WebP"):
+        still(decoder, path)
 
 
 def test_a_playlist_of_images_is_no_image(decoder: SandboxedDecoder, tmp_path: Path) -> None:
