@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dubl.contract.bodies import Evidence as Evidence
     from dubl.contract.bodies import ExcludedSegment as ExcludedSegment
     from dubl.contract.bodies import FrameFound as FrameFound
+    from dubl.contract.bodies import FrameSpan as FrameSpan
     from dubl.contract.bodies import Job as Job
     from dubl.contract.bodies import Key as Key
     from dubl.contract.bodies import Library as Library
@@ -64,8 +65,8 @@ _PLACES = {
     "dubl.client.exchange": "Retries",
     "dubl.client.webhooks": "read_webhook",
     "dubl.contract.bodies": (
-        "Accepted Calibration Check Context Delivery Evidence ExcludedSegment FrameFound Job "
-        "Key Library LibraryPolicy LicenseWindow Match MissingReference NewKey Page "
+        "Accepted Calibration Check Context Delivery Evidence ExcludedSegment FrameFound "
+        "FrameSpan Job Key Library LibraryPolicy LicenseWindow Match MissingReference NewKey Page "
         "Quarantine Readiness Reference Review ReviewItem ReviewQueue Rights Ruling Segment "
         "Spaces SpaceSwitch WebhookEvent"
     ),

@@ -321,15 +321,24 @@ class Library(Answer):
     references: int
 
 
+class FrameSpan(Plain):
+    """Seconds of the first and the last of consecutive sampled frames, equal for one frame. The
+    picture may be shown longer, by less than one sampling step at each end.
+    """
+
+    start_s: Seconds
+    end_s: Seconds
+
+
 class FrameFound(Plain):
-    """A reference that shows the picture; `times_s`: times of the most similar frames. A similarity
-    is not a verdict: frames of other videos may be similar too.
+    """A reference that shows the picture; `spans`: when its most similar frames are shown. A
+    similarity is not a verdict: frames of other videos may be similar too.
     """
 
     reference_id: str
     library: str
     similarity: Share
-    times_s: tuple[Seconds, ...]
+    spans: tuple[FrameSpan, ...]
 
 
 class DuplicateMember(Answer):

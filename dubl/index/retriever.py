@@ -15,7 +15,7 @@ from dubl.index import predicates
 from dubl.index.clock import instant
 from dubl.index.nearest import nearest_frames
 from dubl.index.reading import chunks, read_rows
-from dubl.index.spans import distinct_rows, moments
+from dubl.index.spans import distinct_rows, joined, moments
 from dubl.index.store import LibraryStore
 from dubl.index.voting import Hits, Votes, vote
 from dubl.settings import IndexSettings, SoundSettings
@@ -25,6 +25,7 @@ from dubl.types import (
     Float64Array,
     FrameFound,
     FrameHit,
+    FrameSpan,
     SoundFeatures,
     VideoFeatures,
 )
@@ -138,7 +139,7 @@ class LanceRetriever:
     ) -> tuple[FrameFound, ...]:
         """References that show the one picture of `features`, best first.
 
-        Each has the times of its frames within AS_ALIKE of the best one. Raises
+        Each has the spans of its frames within AS_ALIKE of the best one. Raises
         FeatureSpaceMismatch, StoreUnavailable.
         """
         settings = self._settings.model_copy(update={"hits_per_frame": HITS_A_REFERENCE * limit})
@@ -148,11 +149,11 @@ class LanceRetriever:
             settings,
             where=_filter(libraries, (), ""),
         )
-        ids, hits = _hits(found, features.timestamps_s[:1], floor=self._settings.min_hit_similarity)
-        best = {
-            name: float(hits.similarities[hits.references == code].max())
-            for code, name in enumerate(ids)
-        }
+        similarities = _similarities(found)
+        owners = found["reference_id"].to_numpy(zero_copy_only=False)
+        close = similarities >= self._settings.min_hit_similarity
+        names = sorted(set(owners[close]))
+        best = {name: float(similarities[owners == name].max()) for name in names}
         ranked = sorted(best, key=lambda name: -best[name])[:limit]
         present = self._libraries_of(ranked) if ranked else {}
         return tuple(
@@ -160,7 +161,9 @@ class LanceRetriever:
                 reference_id=name,
                 library=present[name],
                 similarity=min(1.0, best[name]),
-                times_s=_times(hits, ids.index(name), best[name]),
+                spans=_spans(
+                    found, close & (owners == name) & (similarities >= best[name] - AS_ALIKE)
+                ),
             )
             for name in ranked
             if name in present
@@ -206,9 +209,14 @@ def _without(libraries: Sequence[str], where: str) -> str:
     )
 
 
-def _times(hits: Hits, code: int, best: float) -> tuple[float, ...]:
-    near = (hits.references == code) & (hits.similarities >= best - AS_ALIKE)
-    return tuple(np.unique(hits.reference_times_s[near]).tolist())
+def _spans(found: pa.Table, rows: NDArray[np.bool_]) -> tuple[FrameSpan, ...]:
+    whole = joined(found["time_s"].to_numpy()[rows], found["until_s"].to_numpy()[rows])
+    return tuple(FrameSpan(start_s=start_s, end_s=end_s) for start_s, end_s in whole)
+
+
+def _similarities(found: pa.Table) -> Float64Array:
+    similarities: Float64Array = 1.0 - found["_distance"].to_numpy().astype(np.float64)
+    return similarities
 
 
 def _filter(libraries: Sequence[str], exclude_ids: Sequence[str], registered_before: str) -> str:
@@ -229,7 +237,7 @@ def _hits(found: pa.Table, query_times_s: Float64Array, *, floor: float) -> tupl
 
     A hit on a span is repeated at each of its moments; a window of the vote counts one of them.
     """
-    similarities = 1.0 - found["_distance"].to_numpy().astype(np.float64)
+    similarities = _similarities(found)
     close = similarities >= floor
     query_rows = found["query_index"].to_numpy()
     encoded = found["reference_id"].filter(pa.array(close)).combine_chunks().dictionary_encode()

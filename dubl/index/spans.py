@@ -54,6 +54,20 @@ def moments(from_s: Float64Array, until_s: Float64Array) -> tuple[IntArray, Floa
     return owners, from_s[owners] + shares * (until_s - from_s)[owners]
 
 
+def joined(from_s: Float64Array, until_s: Float64Array) -> list[tuple[float, float]]:
+    """First and last seconds of spans [N], ascending, with those at most STEP_S apart as one.
+
+    Spans of several views of one moment overlap; they are one, too.
+    """
+    whole: list[tuple[float, float]] = []
+    for start_s, end_s in sorted(zip(from_s.tolist(), until_s.tolist(), strict=True)):
+        if whole and start_s - whole[-1][1] <= STEP_S:
+            whole[-1] = (whole[-1][0], max(whole[-1][1], end_s))
+        else:
+            whole.append((start_s, end_s))
+    return whole
+
+
 def distinct_rows(descriptors: Float16Array, *, limit: int) -> NDArray[np.intp]:
     """Indexes of at most `limit` distinct rows of [N,D'], ascending.
 

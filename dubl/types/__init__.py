@@ -42,6 +42,7 @@ from dubl.types.match import CandidateSet as CandidateSet
 from dubl.types.match import Check as Check
 from dubl.types.match import FrameFound as FrameFound
 from dubl.types.match import FrameHit as FrameHit
+from dubl.types.match import FrameSpan as FrameSpan
 from dubl.types.match import Heard as Heard
 from dubl.types.match import Limit as Limit
 from dubl.types.match import Match as Match

@@ -98,13 +98,21 @@ class CandidateSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSpan:
+    """Seconds of the first and the last of consecutive sampled frames, equal for one frame."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFound:
-    """A reference that shows a picture; `times_s`: ascending times of the most similar frames."""
+    """A reference that shows a picture; `spans`: where its most similar frames are, ascending."""
 
     reference_id: str
     library: str
     similarity: float
-    times_s: tuple[float, ...]
+    spans: tuple[FrameSpan, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -324,10 +324,12 @@ FRAMES: Columns[FrameFound] = {
     "reference": lambda one: one.reference_id,
     "library": lambda one: one.library,
     "similarity": lambda one: f"{one.similarity:.2f}",
-    "seconds": lambda one: " ".join(f"{time_s:.1f}" for time_s in one.times_s[:TIMES_SHOWN]),
+    "seconds": lambda one: " ".join(
+        f"{span.start_s:.1f}-{span.end_s:.1f}" for span in one.spans[:SPANS_SHOWN]
+    ),
 }
 MAX_SHOWN = 50
-TIMES_SHOWN = 5
+SPANS_SHOWN = 5
 
 
 @on_backend

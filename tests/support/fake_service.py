@@ -41,6 +41,7 @@ from dubl.types import (
     Explanation,
     FrameFound,
     FramePair,
+    FrameSpan,
     Hint,
     HintKind,
     Job,
@@ -366,7 +367,10 @@ class FakeStep(Step):
     ) -> tuple[FrameFound, ...]:
         self._service.videos.searches.append((at_s, libraries, limit))
         found = FrameFound(
-            reference_id="ref-1", library="main", similarity=0.91, times_s=(4.0, 5.5)
+            reference_id="ref-1",
+            library="main",
+            similarity=0.91,
+            spans=(FrameSpan(start_s=4.0, end_s=5.5),),
         )
         return (found,)[:limit]
 

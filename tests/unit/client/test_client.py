@@ -308,7 +308,8 @@ def test_pictures_and_near_misses_are_looked_for(
 ) -> None:
     with Client(address) as dubl:
         (found,) = dubl.search_frame(video, time_s=3.0, library="main")
-        assert (found.reference_id, found.times_s) == ("ref-1", (4.0, 5.5))
+        (span,) = found.spans
+        assert (found.reference_id, span.start_s, span.end_s) == ("ref-1", 4.0, 5.5)
         check = dubl.check(video)
         assert len(dubl.nearest(check.id)) == 2
     assert service.videos.searches == [(3.0, ["main"], 10)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dubl.index.retriever import LanceRetriever
-from dubl.index.spans import MAX_STEPS, moments, span_ends, span_starts
+from dubl.index.spans import MAX_STEPS, joined, moments, span_ends, span_starts
 from dubl.index.store import LibraryStore
 from tests.unit.index.videos import SETTINGS, entry, features_of, random_vectors
 
@@ -72,3 +72,23 @@ def test_stills_do_not_crowd_out_other_references(store: LibraryStore) -> None:
     store.register([*stills, entry("moving", features=features_of(moving))])
     found = LanceRetriever(store, SETTINGS).retrieve(features_of(picture))
     assert {one.reference_id for one in found.candidates} >= {"moving", "still-0", "still-2"}
+
+
+def test_a_picture_is_found_with_the_time_it_is_shown(store: LibraryStore) -> None:
+    picture, other = random_vectors(0, 1), random_vectors(1, STILL_S)
+    shown = [np.repeat(picture, count, axis=0) for count in (3, 1, 600)]
+    film = np.concatenate([other[:10], shown[0], other[10:20], shown[1], other[20:30], shown[2]])
+    store.register([entry("film", features=features_of(film))])
+    (found,) = LanceRetriever(store, SETTINGS).find_frame(features_of(picture), limit=5)
+    assert found.similarity > 0.99
+    assert [(span.start_s, span.end_s) for span in found.spans] == [
+        (10.0, 12.0),
+        (23.0, 23.0),
+        (34.0, 633.0),
+    ]
+
+
+def test_spans_of_several_views_are_one() -> None:
+    from_s, until_s = np.array([9.0, 2.0, 3.0, 2.0]), np.array([9.0, 5.0, 4.0, 3.0])
+    assert joined(from_s, until_s) == [(2.0, 5.0), (9.0, 9.0)]
+    assert joined(from_s[:0], until_s[:0]) == []

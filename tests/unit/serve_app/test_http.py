@@ -424,7 +424,12 @@ def test_a_picture_is_searched_for_and_not_kept(
     answer = client.post("/v1/search/frame?limit=1", files=file, data={"time_s": "2.5"})
     assert answer.json() == {
         "items": [
-            {"reference_id": "ref-1", "library": "main", "similarity": 0.91, "times_s": [4.0, 5.5]}
+            {
+                "reference_id": "ref-1",
+                "library": "main",
+                "similarity": 0.91,
+                "spans": [{"start_s": 4.0, "end_s": 5.5}],
+            }
         ]
     }
     assert service.videos.searches == [(2.5, [], 1)]
