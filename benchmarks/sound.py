@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,11 +23,32 @@ from numpy.typing import NDArray
 
 from benchmarks.results import Figure, at_least, at_most, plain, run
 from benchmarks.sound_edits import EDITS, Edit, Samples, can_talk, edited, made, read, talk
+from dubl.assembly import (
+    make_embedder,
+    make_reranker,
+    make_retriever,
+    make_store,
+    query_sampling,
+    reference_sampling,
+)
 from dubl.footage.sounds import RATE_HZ
+from dubl.index.rows import Entry
 from dubl.media.bands import STEP_S, bands_of
+from dubl.media.decoder import FileDecoder
+from dubl.media.sources import local_source
+from dubl.settings import load_settings
 from dubl.sound.alignment import align
 from dubl.sound.describer import SoundDescriber
-from dubl.types import SoundClip, SoundFeatures, SoundSegment, Uint8Array
+from dubl.types import (
+    ReferenceDraft,
+    Sampling,
+    SoundClip,
+    SoundFeatures,
+    SoundSegment,
+    Uint8Array,
+    VideoFeatures,
+    VideoSource,
+)
 
 REFERENCES = 1000
 REFERENCE_S = 10.0
@@ -40,6 +62,8 @@ LIKELY = 0.5  # likelihood of a reported segment
 HEARD_WINDOWS = 9  # of a clip, six seconds: less is seldom enough
 _STRANGER_SEEDS = 100_000
 TALKS = 7  # of each length
+CHECKED = 20  # clips of a folder whose checks are measured
+ROUNDS = 3  # of these checks
 AIMS = {"tempo": 0.9, "speed": 0.9, "talk 5": 0.8}
 FREE = ("noise 5 dB", "talk 0 dB", "pitch +2", "pitch -2")  # have no aim
 
@@ -83,7 +107,7 @@ class Library:
 
 def figures(clips: Sequence[Path]) -> Iterator[Figure]:
     """clips: folders with a manifest.json, of whose training split the sound is heard."""
-    real = [one for folder in clips for one in _heard(folder)]
+    real = [sound for folder in clips for _, sound in _heard(folder)]
     count = REFERENCES - len(real)
     sounds = [made(seed, REFERENCE_S) for seed in range(count)]
     started = time.process_time()
@@ -98,12 +122,68 @@ def figures(clips: Sequence[Path]) -> Iterator[Figure]:
     room = sum(one.descriptors.nbytes + one.times_s.nbytes for one in described) / minutes
     yield plain("bands and descriptors", cost_s, unit="CPU s a minute of sound", setup=setup)
     yield plain("stored", room, unit="bytes a minute of sound", setup=setup)
+    for folder in clips:
+        yield _cost_of_checks(folder)
     yield _false(library, setup)
     yield _voices()
     for name, edit in EDITS.items():
         yield _found(name, edit, sounds, library, rng, setup)
         if real:
             yield _found_whole(name, edit, real, library, rng, count)
+
+
+def _cost_of_checks(folder: Path) -> Figure:
+    """Checks of training clips with sound in a library of all of them, with and without sound."""
+    chosen = list(itertools.islice((path for path, _ in _heard(folder)), CHECKED))
+    sources = [local_source(path, name=path.name) for path in chosen]
+    spent = {True: 0.0, False: 0.0}
+    with tempfile.TemporaryDirectory() as data:
+        checks = {sound: _Checks(Path(data) / str(sound), sources, sound=sound) for sound in spent}
+        for number in range(ROUNDS):
+            for source, sound in itertools.product(sources, (number % 2 == 0, number % 2 == 1)):
+                spent[sound] += checks[sound].cpu_s(source)
+    return at_most(
+        f"a check with sound, clips of {folder.name}",
+        spent[True] / spent[False] - 1,
+        0.1,
+        unit="of the CPU without, more",
+        setup=f"{len(chosen)} clips, decoded, embedded, searched, re-ranked in one process, "
+        f"{ROUNDS} rounds; {spent[False] / ROUNDS / len(chosen):.2f} CPU s a check without",
+    )
+
+
+class _Checks:
+    """The steps of a check in this process, over a library of these videos."""
+
+    def __init__(self, data: Path, sources: Sequence[VideoSource], *, sound: bool) -> None:
+        chosen = [f"data_dir={data}", f"sound.enabled={str(sound).lower()}", "model.threads=1"]
+        settings = load_settings("configs/local.yaml", chosen, environment={})
+        self._decoder = FileDecoder(settings.media)
+        self._embedder = make_embedder(settings)
+        self._sampling = query_sampling(settings)
+        sampling = reference_sampling(settings)
+        make_store(settings).register(
+            [
+                Entry(
+                    draft=ReferenceDraft(id=one.name, library="clips"),
+                    source=one,
+                    features=self._features(one, sampling),
+                )
+                for one in sources
+            ]
+        )
+        self._retriever, self._reranker = make_retriever(settings), make_reranker(settings)
+
+    def cpu_s(self, source: VideoSource) -> float:
+        """CPU seconds of all threads for one check."""
+        started = time.process_time()
+        features = self._features(source, self._sampling)
+        self._reranker.rerank(features, self._retriever.retrieve(features))
+        return time.process_time() - started
+
+    def _features(self, source: VideoSource, sampling: Sampling) -> VideoFeatures:
+        (features,) = self._embedder.embed([self._decoder.decode(source, sampling=sampling)])
+        return features
 
 
 def _found(
@@ -189,15 +269,15 @@ def _found_whole(
     return at_least(title, value, 0.8, unit="", setup=setup)
 
 
-def _heard(folder: Path) -> Iterator[Samples]:
-    """Sounds of the training clips that have one of at least two seconds."""
+def _heard(folder: Path) -> Iterator[tuple[Path, Samples]]:
+    """Training clips that have a sound of at least two seconds, with it."""
     for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8")):
         if entry["split"] != "train":
             continue
         with suppress(av.error.FFmpegError):
             sound = read(folder / entry["file"])
             if len(sound) >= 2 * RATE_HZ and np.abs(sound).max() > 0.01:
-                yield sound
+                yield folder / entry["file"], sound
 
 
 if __name__ == "__main__":

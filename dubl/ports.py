@@ -90,6 +90,10 @@ class ReferenceFeatures(Protocol):
         """Features by reference id; missing references are left out."""
         ...
 
+    def read_sounds(self, reference_ids: Sequence[str]) -> Mapping[str, SoundFeatures]:
+        """Features of the sounds alone, by reference id, of those that were listened to."""
+        ...
+
     def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
         """Rights by reference id; missing references are left out."""
         ...

@@ -1,4 +1,4 @@
-"""Queries over `references`. Only `read_features` reads the columns of features."""
+"""Queries over `references`. Only `read_features` reads the features of pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from lancedb.query import ColumnOrdering
 
 from dubl.index import predicates
-from dubl.index.rows import to_features, to_references, to_rights
-from dubl.index.schema import FACT_COLUMNS, FEATURE_COLUMNS, RIGHTS_COLUMNS
+from dubl.index.rows import to_features, to_references, to_rights, to_sounds
+from dubl.index.schema import FACT_COLUMNS, FEATURE_COLUMNS, RIGHTS_COLUMNS, SOUND_COLUMNS
 from dubl.index.tables import Tables, store_errors
 from dubl.rights.terms import Rights
 from dubl.types import (
@@ -20,6 +20,7 @@ from dubl.types import (
     Page,
     PagePosition,
     Reference,
+    SoundFeatures,
     SoundSpec,
     VideoFeatures,
 )
@@ -64,6 +65,20 @@ def read_features(
         rows = read_rows(tables, FEATURE_COLUMNS, predicates.among("id", chunk))
         features.update(to_features(rows, spec, sound))
     return features
+
+
+def read_sounds(
+    tables: Tables, reference_ids: Sequence[str], sound: SoundSpec | None
+) -> dict[str, SoundFeatures]:
+    """Sounds in one space by reference id; references without one are left out."""
+    sounds: dict[str, SoundFeatures] = {}
+    if sound is None:
+        return sounds
+    for chunk in chunks(reference_ids, VALUES_PER_QUERY):
+        columns = ["id", "duration_s", *SOUND_COLUMNS]
+        rows = read_rows(tables, columns, predicates.among("id", chunk))
+        sounds.update(to_sounds(rows, sound))
+    return sounds
 
 
 def read_rights(tables: Tables, reference_ids: Sequence[str]) -> dict[str, Rights]:

@@ -157,6 +157,13 @@ def to_features(
     }
 
 
+def to_sounds(table: pa.Table, spec: SoundSpec) -> dict[str, SoundFeatures]:
+    """Sounds in one space by reference id, of rows with their columns."""
+    ids: list[str] = table["id"].to_pylist()
+    found = {name: _sound(table, index, spec) for index, name in enumerate(ids)}
+    return {name: one for name, one in found.items() if one is not None}
+
+
 def sound_row(sound: SoundFeatures | None) -> dict[str, object]:
     """Values of SOUND_COLUMNS."""
     if sound is None:

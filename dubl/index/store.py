@@ -228,6 +228,10 @@ class LibraryStore:
         """Features by reference id; missing references are left out."""
         return reading.read_features(self._tables, reference_ids, self.spec, self.sound)
 
+    def read_sounds(self, reference_ids: Sequence[str]) -> dict[str, SoundFeatures]:
+        """Features of the sounds alone, by reference id, of those that were listened to."""
+        return reading.read_sounds(self._tables, reference_ids, self.sound)
+
     def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
         """Rights by reference id; missing references are left out."""
         return reading.read_rights(self._tables, reference_ids)

@@ -13,7 +13,7 @@ import numpy as np
 
 from dubl.matching.calibration import SIGNAL_NAMES, Signals
 from dubl.rights.terms import Rights
-from dubl.types import Float64Array, VideoFeatures
+from dubl.types import Float64Array, SoundFeatures, VideoFeatures
 
 RIDGE = 1e-3  # penalty per example, on standardized signals; chosen
 COPY_SHARE = 0.1  # share of copies among compared pairs: about one of ten candidates; chosen
@@ -101,6 +101,9 @@ class NoFeatures:
 
     def read_features(self, reference_ids: Sequence[str]) -> dict[str, VideoFeatures]:
         raise LookupError(f"no features of {reference_ids}")
+
+    def read_sounds(self, reference_ids: Sequence[str]) -> dict[str, SoundFeatures]:
+        raise LookupError(f"no sounds of {reference_ids}")
 
     def read_rights(self, reference_ids: Sequence[str]) -> dict[str, Rights]:
         raise LookupError(f"no rights of {reference_ids}")

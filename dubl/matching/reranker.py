@@ -131,18 +131,15 @@ class ViSiLReranker:
             names |= {asked_for.reference_id}
             known = {one.reference_id for one in best}
             best += [] if asked_for.reference_id in known else [asked_for]
-        ids = [one.reference_id for one in best]
-        stored = self._features.read_features(ids) if best else {}
+        stored = self._read([one.reference_id for one in best if one.reference_id in names])
         rights = self._rights(best)
         spans = self._common_spans(features, common)
         heard = self._hear(features, best, stored, rights)
-        # Pictures of references that only sound proposed are compared where the sound agrees.
-        seen_or_heard = {
-            name: one
-            for name, one in stored.items()
-            if name in names or (name in heard and heard[name].segments)
-        }
-        comparisons = self.compare(features, seen_or_heard, rights, common=spans)
+        if len(features.timestamps_s):
+            # Pictures of references that only sound proposed are compared where the sound agrees.
+            agreeing = [name for name in heard if name not in stored and heard[name].segments]
+            stored = {**stored, **self._read(agreeing)}
+        comparisons = self.compare(features, stored, rights, common=spans)
         ranks = {one.reference_id: rank for rank, one in enumerate(others, start=1)}
         matches = [
             self._match(one, comparisons[one.reference_id], ranks.get(one.reference_id, 0))
@@ -187,6 +184,9 @@ class ViSiLReranker:
         held = limit(signals, self._calibration)
         return match if held is None else match.below(self._calibration.edge_ceiling, held)
 
+    def _read(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
+        return self._features.read_features(reference_ids) if reference_ids else {}
+
     def _rights(self, candidates: Sequence[Candidate]) -> dict[str, Rights]:
         """Rights by reference id, with the modalities of the library where they name none."""
         if not candidates:
@@ -205,14 +205,21 @@ class ViSiLReranker:
         stored: Mapping[str, VideoFeatures],
         rights: Mapping[str, Rights],
     ) -> dict[str, Heard]:
-        """Comparisons of sounds by reference id, where both sides have one."""
+        """Comparisons of sounds by reference id, where both sides have one.
+
+        Of candidates that are not in `stored` the sounds alone are read.
+        """
         ours, align_sound = query.sound, self._align_sound
         if align_sound is None or ours is None or not len(ours.times_s):
             return {}
+        sounds = {name: one.sound for name, one in stored.items()}
+        unread = [one.reference_id for one in candidates if one.reference_id not in sounds]
+        if unread:
+            sounds.update(self._features.read_sounds(unread))
         heard: dict[str, Heard] = {}
         for one in candidates:
             name = one.reference_id
-            theirs = stored[name].sound if name in stored else None
+            theirs = sounds.get(name)
             if theirs is not None and len(theirs.times_s) and theirs.spec == ours.spec:
                 heard[name] = compare_sounds(
                     ours,

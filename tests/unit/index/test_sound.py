@@ -111,7 +111,12 @@ def test_sound_is_read_back_as_it_was_written(
     np.testing.assert_array_equal(kept.times_s, given.times_s)
     assert read["silent"].sound is not None
     assert read["silent"].sound.times_s.shape == (0,)
-    assert open_store().read_features(["3"])["3"].sound is None
+    alone = listening.read_sounds(["3", "silent", "unheard", "nobody"])
+    assert set(alone) == {"3", "silent"}
+    np.testing.assert_array_equal(alone["3"].descriptors, given.descriptors)
+    assert alone["3"].duration_s == kept.duration_s
+    deaf = open_store()
+    assert (deaf.read_features(["3"])["3"].sound, deaf.read_sounds(["3"])) == (None, {})
 
 
 def test_a_deleted_reference_leaves_no_sound(listening: LibraryStore) -> None:

@@ -13,6 +13,7 @@ from dubl.types import (
     Float16Array,
     Float32Array,
     Float64Array,
+    SoundFeatures,
     VideoFeatures,
 )
 from tests.unit.matching.footage import DIMS, Film, frame_times, noisy
@@ -62,6 +63,10 @@ class Shelf:
     def read_features(self, reference_ids: Sequence[str]) -> Mapping[str, VideoFeatures]:
         self.asked.append(tuple(reference_ids))
         return {name: self.videos[name] for name in reference_ids if name in self.videos}
+
+    def read_sounds(self, reference_ids: Sequence[str]) -> Mapping[str, SoundFeatures]:
+        found = {name: self.videos[name].sound for name in reference_ids if name in self.videos}
+        return {name: one for name, one in found.items() if one is not None}
 
     def read_rights(self, reference_ids: Sequence[str]) -> Mapping[str, Rights]:
         return {name: self.rights[name] for name in reference_ids if name in self.rights}

@@ -250,6 +250,7 @@ def test_pictures_of_a_reference_that_only_sound_proposed_are_compared_where_the
     )
     assert [one.reference_id for one in found.matches] == compared
     assert bool(found.heard["heard"].segments) is agrees
+    assert shelf.asked == [(name,) for name in compared]  # what sound refutes costs no pictures
 
 
 def sound(seed: int) -> SoundFeatures:
