@@ -50,7 +50,7 @@ from pipelines.tidying import (
 
 SHOWN = 500  # rows of the page
 CACHED = 4096  # facts of files, kept
-UNKNOWN = VideoFacts(duration_s=0.0, width=0, height=0)  # of a file that cannot be read
+UNKNOWN = VideoFacts(duration_s=0.0, width=0, height=0)  # of what cannot, or need not, be read
 LOOK = Sampling(rate_hz=0.01, min_frames=1, frame_size=32)
 
 
@@ -90,7 +90,10 @@ def main(
         _end({"undone": undone.files}, undone.left)
     named = [folder.resolve() for folder in folders or ()]
     _require_sense(named, pairs, min_probability, action, to)
-    facts = _facts_by(settings)
+    if pairs is None and any(text.startswith("owner:") for text in keep or ()):
+        raise ConfigurationError("owner: needs --pairs: only references have owners")
+    # Files of equal bytes have equal facts: no rule needs to read them.
+    facts = _facts_by(settings) if pairs is not None else lambda _: UNKNOWN
     rules = read_rules(keep or [], facts)
     failed: list[str] = []
     with Inventory(out / "inventory.duckdb") as inventory:
@@ -99,7 +102,8 @@ def main(
             inventory.read(failed)
             planned = plan_equal(inventory.equal(), rules, across=across)
         else:
-            found = list(_pairs(settings, pairs, library, named, min_probability or 1.0, failed))
+            assert min_probability is not None
+            found = list(_pairs(settings, pairs, library, named, min_probability, failed))
             files = len({one.path for pair in found for one in (pair.first, pair.second)})
             planned = plan_pairs(found, rules, least_covered=min_covered, across=across)
         summary = _Summary(out)

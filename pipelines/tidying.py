@@ -32,6 +32,7 @@ from dubl.types import VideoFacts
 ROWS_AT_ONCE = 10_000
 NOT_LINKED = "is on another file system than the file that stays"
 TEMPORARY = ".dubl-tidy"  # ends the names of files that are being written
+LONGEST_LINE = 1 << 20  # bytes of a journal's line; its three paths have at most 4 096 each
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -306,10 +307,8 @@ def plan_equal(
         if across and len({one.root for one in group}) < 2:
             continue
         keeper, rule = keeper_of(group, rules)
-        gone = {keeper.identity}
         for one in group:
-            # Of hard links of one file the first is listed.
-            if one.identity in gone or (across and one.root == keeper.root):
+            if one.identity == keeper.identity or (across and one.root == keeper.root):
                 continue
             yield Planned(copy=one, keeper=keeper, rule=rule)
 
@@ -352,19 +351,36 @@ def plan_pairs(
 
 
 class Journal(Closing):
-    """What was done, a JSON line each, on the disk before it is done."""
+    """What was done, a JSON line each, on the disk before it is done.
+
+    A last line that was cut off is removed: what it was to tell was not begun. Raises OSError.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a+b")
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, size - LONGEST_LINE))
+        end = self._file.read()
+        self._file.truncate(size - len(end) + end.rfind(b"\n") + 1)
+        _sync_folder(path.parent)
 
     def close(self) -> None:
         self._file.close()
 
     def write(self, **entry: object) -> None:
-        self._file.write(json.dumps({"at": utc_now(), **entry}) + "\n")
+        self._file.write(json.dumps({"at": utc_now(), **entry}).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Puts the names of a folder on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Refused(Exception):
@@ -408,6 +424,7 @@ class Tidier:
         path = copy.path
         place = self._to.resolve() / copy.sha256[:12]
         place.mkdir(parents=True, exist_ok=True)
+        _sync_folder(place.parent)
         for number in range(1, 10_000):
             name = path.name if number == 1 else f"{path.stem}-{number}{path.suffix}"
             if not (place / name).exists():
@@ -464,14 +481,22 @@ def _move(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # another file system, or one without links
-        part = _beside(target)
+        _copy(source, target)
+    _sync_folder(target.parent)
+    source.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = _beside(target)
+    try:
         shutil.copy2(source, part)
         if digest_of(part) != digest_of(source):
-            raise Refused(f"{source} could not be copied unchanged") from None
+            raise Refused(f"{source} could not be copied unchanged")
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.rename(target)
-    source.unlink()
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,10 +512,12 @@ def undo(path: Path) -> Undone:
 
     Raises ConfigurationError for what is no journal.
     """
-    begun = [one for one in _entries(path) if one.get("act") == "begin"]
+    begun = _begun(path)
     files, left = 0, []
-    with Journal(path) as journal:
-        for entry in reversed(begun):
+    with path.open("rb") as lines, Journal(path) as journal:
+        for place in reversed(begun):
+            lines.seek(place)
+            entry = json.loads(lines.readline())
             try:
                 if _take_back(entry):
                     files += 1
@@ -500,13 +527,18 @@ def undo(path: Path) -> Undone:
     return Undone(files=files, left=tuple(left))
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a journal; the last one may be cut off."""
+def _begun(path: Path) -> list[int]:
+    """Places of the journal's whole lines that tell what was begun, in bytes."""
+    begun, place = [], 0
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as exc:
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n") and json.loads(line)["act"] == "begin":
+                    begun.append(place)
+                place += len(line)
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ConfigurationError(f"{path} is no journal: {exc}") from exc
+    return begun
 
 
 def _take_back(entry: dict[str, Any]) -> bool:
@@ -514,7 +546,7 @@ def _take_back(entry: dict[str, Any]) -> bool:
     action, copy = Action(entry["action"]), Path(entry["copy"])
     _beside(copy)
     if action is Action.LINK:
-        return _own_bytes_again(copy, Path(entry["keeper"]), entry["mtime_ns"])
+        return _own_bytes_again(copy, Path(entry["keeper"]), entry)
     if action is Action.QUARANTINE:
         return _moved_back(copy, Path(entry["to"]))
     if not copy.exists():
@@ -535,13 +567,18 @@ def _moved_back(copy: Path, moved: Path) -> bool:
     return True
 
 
-def _own_bytes_again(copy: Path, keeper: Path, mtime_ns: int) -> bool:
+def _own_bytes_again(copy: Path, keeper: Path, entry: dict[str, Any]) -> bool:
     if not copy.exists() or not keeper.exists() or not copy.samefile(keeper):
         return False
     temporary = _beside(copy)
-    shutil.copy2(keeper, temporary)
-    os.utime(temporary, ns=(mtime_ns, mtime_ns))
-    temporary.replace(copy)
+    try:
+        shutil.copy2(keeper, temporary)
+        if digest_of(temporary) != entry["sha256"]:
+            raise Refused(f"its bytes are those of {keeper}, which has changed since")
+        os.utime(temporary, ns=(entry["mtime_ns"], entry["mtime_ns"]))
+        temporary.replace(copy)
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -272,7 +272,6 @@ def test_an_act_that_was_cut_off_is_done_again_or_taken_back(
         journal = tmp_path / "journal.jsonl"
         with journal.open("a") as file:
             file.write('{"act": "beg')  # a line that was cut off
-        journal.write_text("\n".join(journal.read_text().split("\n")[:-1]) + "\n")
         undo(journal)
         assert {one: one.read_bytes() for one in archive.rglob("*.m*")} == before
     perform(action, planned(tmp_path, archive), tmp_path, to=to)
@@ -281,9 +280,60 @@ def test_an_act_that_was_cut_off_is_done_again_or_taken_back(
     assert {one: one.read_bytes() for one in archive.rglob("*.m*")} == before
 
 
+def test_a_run_goes_on_behind_a_line_that_was_cut_off(archive: Path, tmp_path: Path) -> None:
+    found = planned(tmp_path, archive)
+    journal = perform(Action.LINK, found[:1], tmp_path)
+    with journal.open("a") as file:
+        file.write('{"act": "beg')
+    perform(Action.LINK, found[1:], tmp_path)
+    assert [json.loads(line)["act"] for line in journal.read_text().splitlines()] == [
+        *("begin", "done"),
+        *("begin", "done"),
+    ]
+    assert undo(journal).files == 2
+
+
+def test_a_link_to_what_has_changed_since_is_left(archive: Path, tmp_path: Path) -> None:
+    journal = perform(Action.LINK, planned(tmp_path, archive)[:1], tmp_path)
+    (archive / "a.mp4").write_bytes(b"edited")
+    undone = undo(journal)
+    assert (undone.files, len(undone.left)) == (0, 1)
+    assert "has changed since" in undone.left[0]
+    assert (archive / "c.mkv").samefile(archive / "a.mp4")
+    assert list(archive.rglob("*.dubl-tidy")) == []
+
+
+def test_a_move_to_a_full_disk_leaves_the_file_and_nothing_else(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("Invalid cross-device link")
+
+    def full(_: Path, target: Path) -> None:
+        target.write_bytes(b"fi")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    monkeypatch.setattr("shutil.copy2", full)
+    to = tmp_path / "copies"
+    with pytest.raises(OSError, match="No space left"):
+        perform(Action.QUARANTINE, planned(tmp_path, archive), tmp_path, to=to)
+    assert [one for one in to.rglob("*") if one.is_file()] == []
+    assert (archive / "c.mkv").read_bytes() == b"film"
+
+
+def test_all_names_of_a_copy_are_taken(archive: Path, tmp_path: Path) -> None:
+    (archive / "d.mp4").hardlink_to(archive / "c.mkv")
+    found = planned(tmp_path, archive)
+    assert names(found) == {"b.mp4": "a.mp4", "c.mkv": "a.mp4", "d.mp4": "a.mp4"}
+    perform(Action.LINK, found, tmp_path)
+    assert (archive / "a.mp4").stat().st_nlink == 4
+
+
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("no\njournal\n")
-    for path in (tmp_path / "x", tmp_path / "none"):
+    (tmp_path / "numbers").write_text("1\n2\n")
+    for path in (tmp_path / "x", tmp_path / "numbers", tmp_path / "none"):
         with pytest.raises(ConfigurationError, match="is no journal"):
             undo(path)
 
@@ -339,6 +389,7 @@ def test_the_command_plans_acts_and_takes_back(archive: Path, tmp_path: Path) ->
         (archive, archive / "deep"),
         (archive, "--action", "quarantine"),
         (archive, "--to", tmp_path / "to"),
+        (archive, "--keep", "owner:Studio"),
         (archive, "--action", "quarantine", "--to", archive / "deep"),
         ("--pairs", tmp_path),
         ("--pairs", tmp_path, "--min-probability", ".9", "--action", "link"),
