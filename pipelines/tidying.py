@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,10 +31,12 @@ from dubl.media.kinds import is_video
 from dubl.types import VideoFacts
 
 ROWS_AT_ONCE = 10_000
+COMMIT_S = 10.0  # hashes of as many seconds are done again after a kill
 NOT_LINKED = "is on another file system than the file that stays"
 TEMPORARY = ".dubl-tidy"  # ends the names of files that are being written
 LONGEST_LINE = 1 << 20  # bytes of a journal's line; its three paths have at most 4 096 each
 
+COLUMNS = ("path", "root", "size", "mtime_ns", "device", "inode")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, root INTEGER, size BIGINT, mtime_ns BIGINT, device BIGINT, inode BIGINT,
@@ -48,6 +51,7 @@ ON CONFLICT (path) DO UPDATE SET root = excluded.root, device = excluded.device,
         THEN sha256 ELSE '' END,
     size = excluded.size, mtime_ns = excluded.mtime_ns
 """
+NOTE = "UPDATE files SET sha256 = hashed.sha256 FROM hashed WHERE files.path = hashed.path"
 # Hard links of one file are one copy of it.
 UNREAD = """
 SELECT path FROM files WHERE sha256 = '' AND size > 0 AND size IN (
@@ -210,31 +214,43 @@ class Inventory(Closing):
         found = (row for root, folder in enumerate(folders) for row in _walk(folder, root, failed))
         count = 0
         for rows in _chunks(found, ROWS_AT_ONCE):
-            columns = ["path", "root", "size", "mtime_ns", "device", "inode"]
-            table = pa.table(
-                {
-                    name: list(column)
-                    for name, column in zip(columns, zip(*rows, strict=True), strict=True)
-                }
-            )
-            self._database.register("found", table)
-            self._database.execute(MERGE, [run])
-            self._database.unregister("found")
+            self._with("found", COLUMNS, rows, MERGE, [run])
             count += len(rows)
         self._database.execute("DELETE FROM files WHERE run <> ?", [run])
         return count
 
     def read(self, failed: list[str]) -> None:
         """Hashes the files of equal size that were not; `failed` as in `scan`."""
-        unread = self._database.execute(UNREAD).fetchall()
-        for (name,) in unread:
+        hashed: list[tuple[bytes, str]] = []
+        written_s = time.monotonic()
+        for (name,) in self._database.execute(UNREAD).fetchall():
             path = Path(os.fsdecode(name))
             try:
-                digest = digest_of(path)
+                hashed.append((name, digest_of(path)))
             except OSError as exc:
                 failed.append(f"{path}: {exc.strerror}")
-                continue
-            self._database.execute("UPDATE files SET sha256 = ? WHERE path = ?", [digest, name])
+            if len(hashed) >= ROWS_AT_ONCE or time.monotonic() - written_s >= COMMIT_S:
+                self._note(hashed)
+                hashed, written_s = [], time.monotonic()
+        self._note(hashed)
+
+    def _note(self, hashed: Sequence[tuple[bytes, str]]) -> None:
+        if hashed:
+            self._with("hashed", ("path", "sha256"), hashed, NOTE)
+
+    def _with(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        statement: str,
+        values: Sequence[object] = (),
+    ) -> None:
+        """Runs a statement that reads these rows as a table of this name."""
+        filled = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+        self._database.register(name, pa.table(filled))
+        self._database.execute(statement, list(values))
+        self._database.unregister(name)
 
     def equal(self) -> Iterator[list[File]]:
         """Files of equal bytes, group by group."""

@@ -163,6 +163,33 @@ def test_unchanged_files_are_read_once(
     assert planned(tmp_path, archive) == []
 
 
+@pytest.mark.parametrize(("commit_s", "read_again"), [(0.0, 2), (1e6, 4)])
+def test_a_killed_run_reads_again_what_was_not_committed(
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    commit_s: float,
+    read_again: int,
+) -> None:
+    """Hashes are committed many at once, as a commit takes longer than the hash of a small file."""
+    read: list[Path] = []
+
+    def killed(path: Path) -> str:
+        read.append(path)
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return digest_of(path)
+
+    monkeypatch.setattr(tidying, "COMMIT_S", commit_s)
+    monkeypatch.setattr(tidying, "digest_of", killed)
+    with pytest.raises(KeyboardInterrupt):
+        planned(tmp_path, archive)
+    read.clear()
+    read.extend([archive] * 3)
+    assert names(planned(tmp_path, archive)) == {"b.mp4": "a.mp4", "c.mkv": "a.mp4"}
+    assert len(read) - 3 == read_again
+
+
 def test_names_that_are_no_text_are_files_too(tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     put(folder / os.fsdecode(b"\xff.mp4"))
